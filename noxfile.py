@@ -10,7 +10,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 def tests(session: nox.Session) -> None:
     """Install the package and run the tests, the slow ones too."""
     session.install(".[docs,test]")
-    session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "not nightly", *session.posargs)
 
 
 @nox.session

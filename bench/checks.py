@@ -1,6 +1,6 @@
 """Gradient checks compared: what they cost, which seeded faults they notice, and false alarms.
 
-    python bench/checks.py [--trials N] [--write]    # --write puts the table into docs/check_method.md
+    python bench/checks.py [--trials N] [--write]    # --write puts the table into docs/records/check_comparison.md
 
 A float64 loss is that of a network 784-50-10 with tanh, its mean over 20 samples; in float32 it is the same. Faults are
 those of `FAULTS`, in turn. Each check has the defaults of its library, and is told so where float32 needs others.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import secant
 from tables import markdown, put
 
-PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
+PAGE = Path(__file__).parent.parent / "docs" / "records" / "check_comparison.md"
 SHAPES = (784, 50), (50,), (50, 10), (10,)
 SIZES = [int(np.prod(shape)) for shape in SHAPES]
 Array = NDArray[Any]
@@ -234,7 +234,7 @@ def table(trials: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20, help="right gradients, each of which gets all faults")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/check_method.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/records/check_comparison.md")
     options = parser.parse_args()
     lines = table(options.trials)
     print("\n".join(lines))

@@ -1,6 +1,6 @@
 """Accuracy, evaluations and coverage on the test functions of SciPy and numdifftools, side by side.
 
-    python bench/differentiation_suites.py [--write]    # --write puts the tables into docs/functions.md
+    python bench/differentiation_suites.py [--write]    # --write puts the tables into docs/records/derivatives.md
 
 Errors are relative to the largest entry of a derivative, and never below the rounding of float64, which counts as 0.
 A bar covers the truth if the truth is no further away than the bar says, and 10 roundings.
@@ -26,7 +26,7 @@ from scipy.stats._distr_params import distcont
 import secant
 from tables import markdown, put
 
-PAGE = Path(__file__).parent.parent / "docs" / "functions.md"
+PAGE = Path(__file__).parent.parent / "docs" / "records" / "derivatives.md"
 EPS = float(np.finfo(np.float64).eps)
 Floats = NDArray[Any]
 
@@ -327,7 +327,7 @@ def table(name: str, cases: list[Case], methods: dict[str, Method]) -> list[str]
 def main() -> None:
     """Measure, and print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="into docs/functions.md")
+    parser.add_argument("--write", action="store_true", help="into docs/records/derivatives.md")
     options = parser.parse_args()
     lines: list[str] = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):

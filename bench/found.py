@@ -1,11 +1,13 @@
-"""The checks over gradients that released packages write themselves: what docs/found.md says.
+"""The checks over gradients that released packages write themselves, and reports of the errors that they found.
 
     python bench/found.py [PACKAGE ...] [--results FILE] [--write]
     python bench/found.py --requirements    # the pinned versions, for `pip install -r`
+    python bench/found.py --flaws           # puts the reports of bench/found/reports/ into docs/records/flaws.md
 
 A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that are not installed are left out,
 and other versions than the pinned ones are named. What is in the file of results is not checked again. `--write`
-puts the tables into docs/found.md.
+puts the tables into docs/records/packages.md. The reports need none of these checks: each is a text for the
+maintainers of a package, with a program that shows the error without Secant, and what it prints.
 """
 
 import argparse
@@ -25,7 +27,9 @@ from secant.checking.report import GradientReport
 from secant.errors import GradientMismatchError
 from tables import markdown, put
 
-PAGE = Path(__file__).parent.parent / "docs" / "found.md"
+RECORDS = Path(__file__).parent.parent / "docs" / "records"
+PAGE, FLAWS = RECORDS / "packages.md", RECORDS / "flaws.md"
+REPORTS = sorted((Path(__file__).parent / "found" / "reports").glob("*.md"))
 RESULTS = Path(__file__).parent.parent / "build" / "found.jsonl"
 
 
@@ -72,7 +76,7 @@ def outcome(check: Check) -> Outcome:
         except Exception as error:
             said, message = f"{type(error).__name__}", str(error)
     return Outcome(
-        said.replace("wrong", "WRONG"),
+        said.replace("wrong", "differs"),
         max((_relative(f.candidate, f.numerical) for report in reports for f in report.findings), default=math.nan),
         max(
             (a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0),
@@ -112,6 +116,19 @@ def others_table(rows: list[Row]) -> list[str]:
     return markdown(["package", "gradient", "verdict", "why"], cells, 4)
 
 
+def flaws_page() -> str:
+    """All reports on one page."""
+    head = """---
+orphan: true
+---
+# Gradient errors, one by one
+
+Written by `python bench/found.py --flaws` from `bench/found/reports/`; [a table](../found.md) lists them. Each program
+needs only the packages above it, and prints what stands below it.
+"""
+    return "\n".join([head, *(f"#{report.read_text(encoding='utf-8')}" for report in REPORTS)])
+
+
 def main() -> int:
     for library in "torch", "jax", "numpy":
         importlib.import_module(f"found_{library}")  # it registers its packages
@@ -120,10 +137,14 @@ def main() -> int:
     parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
     parser.add_argument("--results", type=Path, default=RESULTS, help="what is in this file is not checked again")
     parser.add_argument("--reports", action="store_true", help="print the reports of gradients that are not right")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/found.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/records/packages.md")
+    parser.add_argument("--flaws", action="store_true", help="write docs/records/flaws.md and stop")
     options = parser.parse_args()
     if options.requirements:
         print("\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items()))
+        return 0
+    if options.flaws:
+        FLAWS.write_text(flaws_page(), encoding="utf-8")
         return 0
     options.results.parent.mkdir(exist_ok=True)
     options.results.touch()
@@ -148,7 +169,7 @@ def main() -> int:
             if key not in known:
                 with options.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({key: found}) + "\n")
-            size = f" by {found.size:.1e}" if found.said == "WRONG" and not math.isnan(found.size) else ""
+            size = f" by {found.size:.1e}" if found.said == "differs" and not math.isnan(found.size) else ""
             least = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
             row = [check.what, found.said + size, least, check.remark if found.said != "right" else ""]
             rows.append((name, version, found.said, row))

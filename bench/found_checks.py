@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-FLAW = "flaw: see below"
+FLAW = "an error: see docs/found.md"
 SOLVER = "as accurate as the solver's tolerance"
-UNSURE = "not sure: 0 is returned, and nothing says so"
 
 
 class Check(NamedTuple):

@@ -18,10 +18,9 @@ HEAD = """# Benchmarks
 Written by `secant bench`, on a machine with {cores} cores ({processor}). One thread and float64, where
 nothing else is said. The network is 784-50-10 with its 39,760 parameters, a mini-batch has 100 samples, and h = 1e-4.
 MNIST has 81 % zeros, which Secant skips; dense inputs have none. Answers are checked before anything is timed. Ratios
-hold for this machine; absolute times vary. [Benchmarks in detail](benchmarks_details.md) has all figures: float32,
+hold for this machine; absolute times vary. [Benchmarks in detail](records/benchmarks.md) has all figures: float32,
 precision, spread, versions, and how each thing was measured.
 """
-DETAILS = "```{toctree}", ":hidden:", "", "benchmarks_details", "```", ""
 
 
 class Question(NamedTuple):
@@ -39,7 +38,7 @@ def page(measured: Measured) -> str:
     lines = [HEAD.format(**measured["machine"])]
     for title, text, picture, _, table in QUESTIONS:
         lines += [f"## {title}", "", text, "", f"![{title}](benchmarks-{picture}.svg)", "", *table(measured), ""]
-    return "\n".join([*lines, *DETAILS])
+    return "\n".join(lines)
 
 
 def against_backpropagation(measured: Measured) -> list[str]:

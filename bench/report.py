@@ -1,4 +1,4 @@
-"""Measure everything; write docs/benchmarks.md with its pictures, docs/benchmarks_details.md, and all samples as JSON.
+"""Measure everything; write docs/benchmarks.md with its pictures, docs/records/benchmarks.md, and all samples as JSON.
 
     python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json] [--again OLD.json]
 
@@ -88,9 +88,12 @@ includes all checks of the arguments.""",
     ),
     "What a library costs": (footprint, "The time of an import, and room on the disk."),
 }
-HEAD = """# Benchmarks in detail
+HEAD = """---
+orphan: true
+---
+# Benchmarks in detail
 
-Everything that was measured for the [benchmarks](benchmarks.md). Written by `secant bench`.
+Everything that was measured for the [benchmarks](../benchmarks.md). Written by `secant bench`.
 
 Single-thread times are CPU time; others are wall time. They are medians of turns of 50 ms.
 In each round every contestant has a turn. Each launch is a set of fresh processes, and launches are spread over the
@@ -152,7 +155,8 @@ def write(measured: dict[str, Any], folder: Path) -> None:
     for question in questions.QUESTIONS:
         question.draw(measured, folder / f"benchmarks-{question.picture}.svg")
     (folder / "benchmarks.md").write_text(questions.page(measured), encoding="utf-8")
-    (folder / "benchmarks_details.md").write_text(details(measured), encoding="utf-8")
+    (folder / "records").mkdir(exist_ok=True)
+    (folder / "records" / "benchmarks.md").write_text(details(measured), encoding="utf-8")
     (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n")
 
 

@@ -9,7 +9,7 @@ jax.numpy, jax.lax, jax.nn and jax.scipy.special that take a few arrays and have
 in order 2 in reverse mode; its own check has its defaults.
 
 What a check says of an operator is a line of a file of results, and is not measured again. `--every N` takes each N-th
-operator, and `--write` puts the tables into docs/check_method.md. PyTorch's suite needs the package expecttest.
+operator, and `--write` puts the tables into docs/records/operator_suites.md. PyTorch's suite needs expecttest.
 """
 
 import argparse
@@ -28,13 +28,14 @@ from unittest import mock
 
 import numpy as np
 
+from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import ArrayReport, GradientReport
 from secant.errors import GradientMismatchError, SecantError
 from tables import markdown, put, significant
 
-PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
+PAGE = Path(__file__).parent.parent / "docs" / "records" / "operator_suites.md"
 RESULTS = Path(__file__).parent.parent / "build" / "suites.jsonl"
 SAMPLES = 3
 LARGEST = 100_000  # entries of a sample: other checks would take days for more
@@ -164,7 +165,7 @@ def would_be_noticed(array: ArrayReport, planted: str) -> bool:
     error = (FACTOR - 1) / FACTOR  # of the gradient that was checked
     if planted == "entry":
         return error * array.largest > array.sensitivity
-    return error * array.norm > array.spread * float(np.sqrt(np.prod(array.shape)))
+    return error > array.norm_sensitivity
 
 
 def measured(case: Case, side: str, in_full: bool) -> dict[str, Any]:
@@ -273,11 +274,8 @@ def torch_case(op: Any, sample: Any, tensors: list[Any], dtype: Any, order: int)
     functions = {name: lambda *given, planted=planted: called(planted, given) for name, planted in errors.items()}
 
     def ours(name: str) -> object:
-        # The search for wrong entries takes long, and says nothing of whether an error is noticed.
-        runs = partial(run_check, locate=name == "")
-        with mock.patch("secant.torch._check.run_check", runs):
-            check = secant.torch.gradcheck if order == 1 else secant.torch.gradgradcheck
-            return check(functions[name], tensors)
+        check = secant.torch.gradcheck if order == 1 else secant.torch.gradgradcheck
+        return check(functions[name], tensors)
 
     theirs = torch.autograd.gradcheck if order == 1 else torch.autograd.gradgradcheck
     single = {"eps": 1e-3, "atol": 1e-2, "rtol": 1e-2} if dtype == torch.float32 else {}
@@ -324,7 +322,7 @@ def torch_gradients(check: Callable[..., Any], function: Callable[..., Any], ten
     """What a check of `secant.torch` would check."""
     found: list[Any] = []
 
-    def kept(point: Point, candidate: Callable[[], Any], **options: Any) -> Any:
+    def kept(point: Point, candidate: Callable[[], Any], options: Options) -> Any:
         found.extend(candidate().arrays)
         raise GradientKnownError
 
@@ -557,11 +555,11 @@ def jax_gradients(call: Callable[..., Any], arrays: list[Any], order: int) -> li
 
     found: list[list[Any]] = []
 
-    def kept(point: Point, candidate: Callable[[], Any], **options: Any) -> Any:
+    def kept(point: Point, candidate: Callable[[], Any], options: Options) -> Any:
         found.append(candidate().arrays)
         if len(found) == order:
             raise GradientKnownError
-        return run_check(point, candidate, locate=False, **options)
+        return run_check(point, candidate, options)
 
     goes_on = mock.patch.object(GradientReport, "raise_if_failed")
     with mock.patch("secant.jax.run_check", kept), goes_on, suppress(GradientKnownError):
@@ -692,7 +690,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="after so many others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="a file that is added to")
     parser.add_argument("--page", type=Path, default=PAGE, help="where --write puts the tables")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/check_method.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/records/operator_suites.md")
     options = parser.parse_args()
     run(options.suites, options.sides, options.start, options.every, options.results)
     lines = table(options.results)

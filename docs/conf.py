@@ -17,7 +17,8 @@ project = "Secant"
 author = project_copyright = "The Secant developers"
 release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton"]
+extensions = ["myst_nb", "numpydoc", "sphinx_copybutton"]
+extensions += [f"sphinx.ext.{name}" for name in ("autodoc", "autosummary", "viewcode")]
 exclude_patterns = ["**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 nitpicky = True

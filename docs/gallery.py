@@ -69,7 +69,10 @@ def narrow(figure: Any) -> None:
         figure.set_size_inches(WIDTH, 1.4 * height)
     elif width > WIDTH:
         figure.set_size_inches(WIDTH, height * WIDTH / width)
+    figure.set_facecolor(COLORS["PAPER"])
     for ax in plots:
+        ax.set_facecolor(COLORS["PAPER"])
+        ax.tick_params(which="both", colors=COLORS["INK"])
         ax.spines[:].set_edgecolor(COLORS["INK"])
         if any(isinstance(artist, ContourSet) for artist in ax.collections) and (legend := ax.get_legend()):
             legend.remove()  # it is drawn below, where nothing is behind it
@@ -80,6 +83,7 @@ def narrow(figure: Any) -> None:
             if axis.get_scale() == "log":  # the exponent of a power would be too small
                 axis.set_major_formatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e"))
     for text in figure.findobj(Text):
+        text.set_color(COLORS["INK"] if str(text.get_color()) == "black" else text.get_color())
         text.set_fontsize(min(max(text.get_fontsize(), LETTERS), LETTERS + 1))
 
 

@@ -1,6 +1,6 @@
 """A custom_vjp that is wrong by half, and that jax.test_util.check_grads passes.
 
-pip install secant jax
+It needs JAX: pip install jax
 python examples/check_jax.py
 """
 

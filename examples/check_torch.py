@@ -1,6 +1,6 @@
 """A backward function in float32 that torch.autograd.gradcheck cannot judge.
 
-pip install secant torch
+It needs PyTorch: pip install torch
 python examples/check_torch.py
 """
 

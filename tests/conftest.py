@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several processes share the cores: a thread that waits lets go
 
@@ -27,8 +28,16 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips a
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with Ctrl-C ignored
 
-hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine is no fault of an example
+# A busy machine is no fault of an example. But at night the examples are the same each time: luck fails no change.
+hypothesis.settings.register_profile(
+    "secant", deadline=None, derandomize=not os.environ.get("SECANT_RANDOM_EXAMPLES"), database=None
+)
 hypothesis.settings.load_profile("secant")
+
+if tested := os.environ.get("SECANT_TESTED"):  # by .ci/run: where what is imported has to be
+    found = [importlib.util.find_spec(name) for name in ("secant", "secant._core")]
+    elsewhere = [spec.origin for spec in found if spec and not Path(spec.origin).is_relative_to(tested)]
+    assert not elsewhere, f"{elsewhere} would be tested in place of {tested}"
 
 
 def by_numba(nodeid):

@@ -1,23 +1,27 @@
-"""Whether the tests notice that the core is changed: its constants, signs and comparisons, one at a time.
+"""Whether the tests notice that the code is changed: its constants, signs and comparisons, one at a time.
 
-    python tests/mutants.py [--count 100] [--seed 0] [--workers 2] [--whole] [--results build/mutants.jsonl]
+    python tests/mutants.py [--language python] [--only checking] [--count 100] [--seed 0] [--workers 2] [--whole]
 
-Each worker has a clone of what is committed. A mutant is compiled for the best instruction set of this machine, as a
-debug build, and the default tests of the core run until one fails: that takes half a minute, or a few minutes if none
-does. Mutants that do not compile are not counted. Results of the same commit are kept. With --whole, those that
-survived are tried with the slow tests. Needs git, CMake, Ninja, pybind11 and a compiler; and an environment in which
-Secant is not installed as editable, since that would be imported in place of a clone.
+Each worker has a clone of what is committed. A mutant of Python is tried by the folders of tests that belong to its
+module (`ROOMS`), which should notice it. A mutant of the core is compiled for the best instruction set of this machine,
+as a debug build, before the default tests of the core run; those that do not compile are not counted. The tests run
+until one fails: seconds, or a few minutes if none does. Results of the same commit are kept. With --whole, those that
+survived are tried with the slow tests. Needs git; for the core CMake, Ninja, pybind11 and a compiler; and an
+environment in which Secant is not installed as editable, since that would be imported in place of a clone.
 """
 
 import argparse
+import io
 import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import tokenize
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,10 +29,29 @@ from queue import Queue
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = "cpp/include/secant", "cpp/src"
-FIRST = ["tests/contract", "tests/cpp"]  # notice most
-THEN = ["tests/test_functions.py"]
-THEN += [f"tests/{room}" for room in ("networks", "training", "backends", "acceleration", "differentiation")]
+FOLDERS = {"cpp": ("cpp/include/secant", "cpp/src"), "python": ("python/secant",)}
+OF_THE_CORE = [
+    ["tests/contract", "tests/cpp"],  # notice most
+    ["tests/test_functions.py", "tests/networks", "tests/training", "tests/backends", "tests/acceleration"],
+]
+ROOMS = {  # the tests that should notice what is changed in a module
+    "acceleration": ["tests/acceleration"],
+    "backends": ["tests/backends", "tests/contract"],
+    "book": ["tests/book"],
+    "checking": ["tests/checking"],
+    "cli": ["tests/cli"],
+    "datasets": ["tests/datasets"],
+    "differentiation": ["tests/differentiation", "tests/ordinary"],
+    "functions": ["tests/test_functions.py"],
+    "jax": ["tests/checking"],
+    "networks": ["tests/networks"],
+    "plots": ["tests/plots"],
+    "sklearn": ["tests/test_sklearn.py"],
+    "testing": ["tests/checking"],
+    "torch": ["tests/checking"],
+    "training": ["tests/training", "tests/contract/test_trajectory.py"],
+}
+OF_ALL = ["tests/networks", "tests/training", "tests/differentiation", "tests/backends"]  # what all modules share
 LEFT_OUT = "tests/backends/test_configuration.py"  # asks for a core of several instruction sets
 DOES_NOT_COMPILE, SURVIVED = "does not compile", "survived"
 HANGS = 900  # seconds
@@ -48,6 +71,20 @@ CHANGES = [
     (r"(?<![\w.\"])\d+(?![\w.'\"])", "({} + 1)"),
 ]
 SKIPPED = re.compile(r"^\s*(//|#|template|static_assert|using|namespace|extern|case)|operator|1u <<")
+TOKENS = {
+    "<": "<=",
+    ">": ">=",
+    "<=": "<",
+    ">=": ">",
+    "==": "!=",
+    "!=": "==",
+    "+=": "-=",
+    "-=": "+=",
+    "*": "/",
+    "/": "*",
+}
+TOKENS |= {"and": "or", "or": "and", "not": "", "True": "False", "False": "True", "min": "max", "max": "min"}
+BETWEEN = {"+": "-", "-": "+"}  # what stands between two numbers; a sign alone is dropped
 
 
 class Mutant(NamedTuple):
@@ -58,23 +95,49 @@ class Mutant(NamedTuple):
     after: str
 
 
-def mutants(clone: Path) -> Iterator[Mutant]:
+def mutants(clone: Path, language: str, only: str) -> Iterator[Mutant]:
     """All changes, in the order of the files."""
-    for path in sorted(path for folder in FOLDERS for path in (clone / folder).rglob("*.[hc]pp")):
-        for number, line in enumerate(path.read_text().splitlines()):
-            code = line.partition("//")[0]
-            if SKIPPED.search(line):
-                continue
+    pattern, changes = ("*.[hc]pp", in_cpp) if language == "cpp" else ("*.py", in_python)
+    for path in sorted(path for folder in FOLDERS[language] for path in (clone / folder).rglob(pattern)):
+        file = str(path.relative_to(clone))
+        if only in file:
+            yield from (Mutant(file, *change) for change in changes(path.read_text()))
+
+
+def in_cpp(text: str) -> Iterator[tuple[int, int, str, str]]:
+    for number, line in enumerate(text.splitlines()):
+        if not SKIPPED.search(line):
             for pattern, after in CHANGES:
-                for match in re.finditer(pattern, code):
-                    file = str(path.relative_to(clone))
-                    yield Mutant(file, number, match.start(), match[0], after.format(match[0]))
+                for match in re.finditer(pattern, line.partition("//")[0]):
+                    yield number, match.start(), match[0], after.format(match[0])
+
+
+def in_python(text: str) -> Iterator[tuple[int, int, str, str]]:
+    """Of tokens, so that no text and no comment is changed."""
+    before = ""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        number, column, after = token.start[0] - 1, token.start[1], TOKENS.get(token.string)
+        if token.type == tokenize.NUMBER:
+            after = f"({token.string} * 0.5)" if re.search(r"[.e]", token.string) else f"({token.string} + 1)"
+        elif token.string in BETWEEN:
+            after = BETWEEN[token.string] if re.search(r"[\w)\]]$", before) else ""
+        if after is not None and token.type in (tokenize.NUMBER, tokenize.NAME, tokenize.OP):
+            yield number, column, token.string, after
+        before = token.string
+
+
+def tests_of(file: str) -> list[list[str]]:
+    """The tests that should notice a change of a file: the first, then those that are tried if none of these fails."""
+    if file.startswith("cpp"):
+        return OF_THE_CORE
+    return [ROOMS.get(Path(file).parts[2].removesuffix(".py"), OF_ALL)]
 
 
 def run(command: Sequence[str], clone: Path) -> tuple[int, str]:
     """The exit code, and what was printed; what hangs is ended, with all that it has started."""
     paths = [str(clone / "python"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a change of the same size in the same second would not be seen
     pipe, merged = subprocess.PIPE, subprocess.STDOUT
     process = subprocess.Popen(
         command, cwd=clone, env=environment, start_new_session=True, stdout=pipe, stderr=merged, text=True
@@ -98,24 +161,47 @@ def build(clone: Path) -> tuple[int, str]:
     return code, said
 
 
-def prepare(clone: Path, isa: str) -> None:
-    """A clone whose core is built, and imported."""
+def prepare(clone: Path, language: str) -> None:
+    """A clone whose core is built, or the one that is installed, and imported."""
+    from secant import _core
+
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-    found = subprocess.run([sys.executable, "-m", "pybind11", "--cmakedir"], check=True, capture_output=True, text=True)
-    options = [f"-DSECANT_ISAS={isa}", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-g0"]
-    options += [f"-Dpybind11_DIR={found.stdout.strip()}", f"-DPython_EXECUTABLE={sys.executable}"]
-    code, said = run(["cmake", "-G", "Ninja", "-B", "build/mutant", *options], clone)
-    if code == 0:
-        code, said = build(clone)
+    code, said = 0, ""
+    if language == "python":
+        shutil.copy(_core.__file__, clone / "python" / "secant")
+    else:
+        found = subprocess.run(
+            [sys.executable, "-m", "pybind11", "--cmakedir"], check=True, capture_output=True, text=True
+        )
+        options = [
+            f"-DSECANT_ISAS={_core.build_info()['isa']}",
+            "-DCMAKE_BUILD_TYPE=Debug",
+            "-DCMAKE_CXX_FLAGS_DEBUG=-g0",
+        ]
+        options += [f"-Dpybind11_DIR={found.stdout.strip()}", f"-DPython_EXECUTABLE={sys.executable}"]
+        code, said = run(["cmake", "-G", "Ninja", "-B", "build/mutant", *options], clone)
+        if code == 0:
+            code, said = build(clone)
     if code == 0:
         code, said = run([sys.executable, "-c", "from secant import _core; print(_core.__file__)"], clone)
     if code or str(clone) not in said.splitlines()[-1]:
         sys.exit(f"the core of the clone is not what is imported:\n{said}" if code == 0 else said)
 
 
-def tests(clone: Path, where: Sequence[str], marks: Sequence[str]) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "--ignore", LEFT_OUT]
-    return run([*command, *marks, *where], clone)
+def tests(clone: Path, where: Sequence[str], whole: bool) -> tuple[int, str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += ["--ignore", LEFT_OUT]
+    if whole or "tests/cpp" in where:  # the drivers of the core's parts are slow
+        command += ["-m", "not nightly and not other_backend"]
+    return run([*command, *where], clone)
+
+
+def parsed(path: Path) -> tuple[int, str]:
+    try:
+        compile(path.read_text(), path, "exec")
+    except SyntaxError as error:
+        return 1, str(error)
+    return 0, ""
 
 
 def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
@@ -127,11 +213,11 @@ def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
     lines[mutant.line] = line[: mutant.column] + mutant.after + line[end:]
     path.write_text("".join(lines))
     try:
-        code, said = build(clone)
+        code, said = build(clone) if path.suffix != ".py" else parsed(path)
         if code:
             return said if said == "hangs" else DOES_NOT_COMPILE
-        for where, marks in [(FIRST + THEN, ["-m", "slow"])] if whole else [(FIRST, []), (THEN, [])]:
-            code, said = tests(clone, where, marks)
+        for where in tests_of(mutant.file):
+            code, said = tests(clone, where, whole)
             if code:
                 failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
                 return failed[0] if failed else said[-300:]
@@ -142,6 +228,8 @@ def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--language", choices=FOLDERS, default="cpp")
+    parser.add_argument("--only", default="", metavar="PART", help="files whose path has this part")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -150,9 +238,6 @@ def main() -> None:
         "--results", type=Path, default=ROOT / "build" / "mutants.jsonl", help="a file that is added to"
     )
     options = parser.parse_args()
-    from secant import _core
-
-    isa = _core.build_info()["isa"]
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     options.results.parent.mkdir(parents=True, exist_ok=True)
@@ -163,14 +248,16 @@ def main() -> None:
         for worker in range(options.workers):
             clones.put(Path(folder) / str(worker))
         for clone in clones.queue:
-            prepare(clone, isa)
-        code, said = tests(clones.queue[0], FIRST + THEN, [])
-        if code:
-            sys.exit(f"tests fail without a change:\n{said[-2000:]}")
-        chosen = list(mutants(clones.queue[0]))
+            prepare(clone, options.language)
+        chosen = list(mutants(clones.queue[0], options.language, options.only))
         random.Random(options.seed).shuffle(chosen)
+        known = {each: known[each] for each in chosen if each in known}
         if options.whole:
             chosen = [each for each in chosen if each in known and known[each]["noticed"] == SURVIVED]
+        for where in {tuple(where) for each in chosen[: 2 * options.count] for where in tests_of(each.file)}:
+            code, said = tests(clones.queue[0], where, options.whole)
+            if code:
+                sys.exit(f"tests fail without a change:\n{said[-2000:]}")
         left = iter(chosen)
 
         def counted() -> int:

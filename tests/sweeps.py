@@ -1,4 +1,4 @@
-"""Sweeps of which the default run takes a part, and `pytest -m slow` the rest: together they are the whole."""
+"""Sweeps of which the default run takes a part, and `pytest -m nightly` the rest: together they are the whole."""
 
 from collections.abc import Callable, Iterable
 from itertools import product
@@ -8,8 +8,8 @@ import pytest
 
 
 def grid(in_default: Callable[..., bool], *axes: Iterable) -> list[Any]:
-    """All combinations of the axes, marked slow where not ``in_default(*combination)``."""
-    return [pytest.param(*case, marks=() if in_default(*case) else pytest.mark.slow) for case in product(*axes)]
+    """All combinations of the axes, marked nightly where not ``in_default(*combination)``."""
+    return [pytest.param(*case, marks=() if in_default(*case) else pytest.mark.nightly) for case in product(*axes)]
 
 
 def parts(count: int) -> list[Any]:

@@ -14,9 +14,7 @@ Y = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0]
 Y_OF_ANOTHER_CLASS = [0.1, 0.05, 0.1, 0.0, 0.05, 0.1, 0.0, 0.6, 0.0, 0.0]
 T = [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
 
-of_any_example = settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+of_any_example = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Subclass(np.ndarray):

@@ -43,6 +43,7 @@ def backend():
     pytest.importorskip("scikit_build_core", reason="scikit-build-core is not installed")
 
 
+@pytest.mark.slow
 def test_without_an_address_the_readme_stays_as_it_is(tmp_path):
     metadata, _ = built("prepare_metadata_for_build_wheel", tmp_path, None)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +52,7 @@ def test_without_an_address_the_readme_stays_as_it_is(tmp_path):
     assert metadata.get_all("Project-URL") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", [ADDRESS, ADDRESS + "/"])
 def test_with_an_address_links_are_absolute(tmp_path, address):
     metadata, _ = built("prepare_metadata_for_build_wheel", tmp_path, address)
@@ -67,6 +69,7 @@ def test_with_an_address_links_are_absolute(tmp_path, address):
     assert text.strip() == readme.strip()  # nothing else has changed, code included
 
 
+@pytest.mark.slow
 def test_an_sdist_says_what_its_wheels_may_change_and_builds_them_with_another_address(tmp_path):
     metadata, sources = built("build_sdist", tmp_path, ADDRESS)
     assert {"Description", "Project-URL"} <= set(metadata.get_all("Dynamic"))

@@ -58,7 +58,7 @@ def test_what_scikit_learn_asks_of_an_estimator(compiled, estimator, check):
     check(estimator)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [TwoLayerNetClassifier(hidden_activation="tanh", gradient="backprop", shuffle=False, n_jobs=-1)]

@@ -46,6 +46,7 @@ if _TYPE_CHECKING:
     from secant.acceleration.recognition.result import Recognition as Recognition
     from secant.checking.gradient import check_gradient as check_gradient
     from secant.checking.report import GradientReport as GradientReport
+    from secant.checking.vector import check_derivative as check_derivative
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp
     from secant.differentiation.hessian import numerical_hessian as numerical_hessian
@@ -65,6 +66,7 @@ __all__ = (
     "TwoLayerNet",
     "accelerate",
     "book",
+    "check_derivative",
     "check_gradient",
     "check_jvp",
     "check_network",
@@ -101,6 +103,7 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "accelerate": "acceleration.accelerate",
     "book": "",
     "check_gradient": "checking.gradient",
+    "check_derivative": "checking.vector",
     "check_jvp": "checking.vector",
     "check_network": "acceleration.check_network",
     "check_vjp": "checking.vector",

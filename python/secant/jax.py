@@ -7,19 +7,19 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 import numpy as np
 
 from secant._common.validation import Array, positive_int
 from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
+from secant.checking.options import Options, argument_paths, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.differentiation.noise import Value, norm
+from secant.differentiation.rounding import Value, norm
 from secant.errors import (
     DTypeError,
     GradientMismatchError,
@@ -38,7 +38,17 @@ except ModuleNotFoundError as error:
 
 
 def check(
-    f: Callable[..., Any], args: Sequence[Any], *, mode: Literal["rev", "fwd"] = "rev", **options: Unpack[DoorOptions]
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    *,
+    mode: Literal["rev", "fwd"] = "rev",
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+    scale: Any = None,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the derivatives that JAX computes of a function, and return the report.
 
@@ -48,8 +58,8 @@ def check(
         As for `check_grads`.
     mode : {"rev", "fwd"}
         Reverse or forward mode.
-    **options
-        As for `check_grads`.
+    max_evaluations, max_findings, entries, progress, names, scale, rng
+        As for `secant.check_gradient`.
 
     Returns
     -------
@@ -67,9 +77,9 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    require_known("check", options, DoorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     _require_mode("mode", mode)
-    function = _of_arrays(f, args, options.pop("names", None))
+    function = _of_arrays(f, args, names)
     if not any(output.size for output in function.outputs):
         raise ValueRangeError("args and outputs must have elements to be checked, got none")
     return _reports(function, 1, (mode,), options)[-1]
@@ -83,7 +93,14 @@ def check_grads(
     atol: float | None = None,
     rtol: float | None = None,
     eps: float | None = None,
-    **options: Unpack[DoorOptions],
+    *,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+    scale: Any = None,
+    rng: int = 0,
 ) -> None:
     """Check the derivatives that JAX computes of a function against its values.
 
@@ -101,9 +118,8 @@ def check_grads(
         Forward mode, reverse mode or both. A function with a ``custom_vjp`` has no forward mode: pass ``modes="rev"``.
     atol, rtol, eps
         Options of `jax.test_util.check_grads` that are ignored, with a warning: tolerances are measured.
-    **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
-        ``rng`` of `secant.check_gradient`.
+    max_evaluations, max_findings, entries, progress, names, scale, rng
+        As for `secant.check_gradient`.
 
     Raises
     ------
@@ -125,14 +141,14 @@ def check_grads(
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
     __tracebackhide__ = True
-    require_known("check_grads", options, DoorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
     if not modes:
         raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
     for mode in modes:
         _require_mode("modes", mode)
-    function = _of_arrays(f, args, options.pop("names", None))
+    function = _of_arrays(f, args, names)
     if not any(output.size for output in function.outputs):
         warn("args or outputs have no elements: nothing is checked")
         return
@@ -144,7 +160,7 @@ def _require_mode(argument: str, mode: str) -> None:
         raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
 
 
-def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> list[GradientReport]:
+def _reports(function: _Function, order: int, modes: Sequence[str], options: Options) -> list[GradientReport]:
     """Check derivatives up to the first that is not right: in float64 where f runs there, and compared with that."""
     low = {array.dtype for array in function.arrays if array.dtype.name in _HIGHER}
     if not low:
@@ -177,7 +193,7 @@ def _checked(
     exact: _Function | None,
     order: int,
     modes: Sequence[str],
-    options: DoorOptions,
+    options: Options,
     dtype: str = "",
     of: str = "",
 ) -> Iterator[GradientReport]:
@@ -196,20 +212,20 @@ def _checked(
             report = _compared(report, own, exact, mode, options, dtype)
         yield replace(report, mode=f"{name} mode")
         if order > 1:
-            inner, inner_exact = derivative(own, options.get("rng", 0)), None
+            inner, inner_exact = derivative(own, options.rng), None
             if exact is not None:
                 with _enable_x64(True):
-                    inner_exact = derivative(exact, options.get("rng", 0)).at(list(map(_higher, inner.arrays)))
+                    inner_exact = derivative(exact, options.rng).at(list(map(_higher, inner.arrays)))
             yield from _checked(inner, inner_exact, order - 1, modes, options, dtype, f"-over-{name}")
 
 
 def _compared(
-    report: GradientReport, own: _Function, exact: _Function, mode: str, options: DoorOptions, dtype: str
+    report: GradientReport, own: _Function, exact: _Function, mode: str, options: Options, dtype: str
 ) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
-    rng = np.random.default_rng([int(options.get("rng", 0)), 3])
+    rng = np.random.default_rng([options.rng, 3])
     eps = max(float(jnp.finfo(array.dtype).eps) for array in (*own.arrays, *own.outputs))
-    weights = own.random(own.outputs if mode == "rev" else own.arrays, int(options.get("rng", 0)))
+    weights = own.random(own.outputs if mode == "rev" else own.arrays, options.rng)
 
     def sample(ulps: float) -> tuple[Sample, Sample]:
         arrays, factors = ([_near(each, ulps * eps, rng) for each in group] for group in (own.arrays, weights))
@@ -329,19 +345,18 @@ class _Function:
         return [_of_numbers(np.ones(1) if is_number else _random(array, numbers), array) for array in like]
 
     def check(
-        self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: DoorOptions
+        self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: Options
     ) -> GradientReport:
         """Check a candidate for the sum of products of the outputs and weights."""
-        own: dict[str, Any] = {**options}
         point = Point(
             lambda arrays: weighted(weights, self._call(*self.cast(arrays))),
             [_numbers(array) for array in self.arrays],
             names=self.names,
-            scale=own.pop("scale", None),
+            scale=options.scale,
             bfloat16=[array.dtype == jnp.bfloat16 for array in self.arrays],
         )
         point.is_used = self.is_used
-        report = run_check(point, lambda: candidate(point), **own)
+        report = run_check(point, lambda: candidate(point), options)
         if point.standstill():
             raise ValueRangeError("f must depend on args to be checked: it has one value")
         cotangent = [_numbers(weight) for weight in weights]
@@ -391,8 +406,8 @@ def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
     return Value(total, math.hypot(*roundings))
 
 
-def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
-    cotangents = function.random(function.outputs, options.get("rng", 0))
+def _reverse(function: _Function, options: Options) -> GradientReport:
+    cotangents = function.random(function.outputs, options.rng)
 
     def candidate(point: Point) -> Candidate:
         function.leave_uncompiled_unless_the_same(cotangents)
@@ -406,8 +421,8 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
     return function.check(cotangents, candidate, options)
 
 
-def _forward(function: _Function, options: DoorOptions) -> GradientReport:
-    weights = function.random(function.outputs, options.get("rng", 0))
+def _forward(function: _Function, options: Options) -> GradientReport:
+    weights = function.random(function.outputs, options.rng)
 
     def along(direction: Direction) -> float:
         return weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))[1]).number

@@ -7,19 +7,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from secant.checking.gradient import check_gradient
-from secant.checking.options import GradientOptions, require_known
 
 
-def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Unpack[GradientOptions]) -> None:
+def assert_gradient(
+    f: Callable[..., Any],
+    x: Any,
+    gradient: Any,
+    *,
+    scale: Any = None,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    names: Sequence[str] | None = None,
+    inplace: bool = False,
+    entries: bool = False,
+    args: tuple[Any, ...] = (),
+    progress: bool = False,
+    rng: int = 0,
+) -> None:
     """Raise an AssertionError with a report unless a gradient is right.
 
     Parameters
     ----------
-    f, x, gradient, **options
+    f, x, gradient, scale, max_evaluations, max_findings, names, inplace, entries, args, progress, rng
         As for `secant.check_gradient`.
 
     Raises
@@ -33,5 +46,17 @@ def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Unp
     >>> secant.testing.assert_gradient(lambda x: np.sum(x**2), x, 2 * x)
     """
     __tracebackhide__ = True
-    require_known("assert_gradient", options, GradientOptions)
-    check_gradient(f, x, gradient, **options).raise_if_failed()
+    check_gradient(
+        f,
+        x,
+        gradient,
+        scale=scale,
+        max_evaluations=max_evaluations,
+        max_findings=max_findings,
+        names=names,
+        inplace=inplace,
+        entries=entries,
+        args=args,
+        progress=progress,
+        rng=rng,
+    ).raise_if_failed()

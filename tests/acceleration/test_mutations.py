@@ -226,12 +226,13 @@ def test_inputs_that_are_rounded_are_refused():
     assert judged(rounding) == ["refused"] * 2
 
 
+@pytest.mark.slow
 def test_no_mutant_is_trusted():
     verdicts = judged(mutants(15))
     assert verdicts.count("refused") > 5
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("part", range(4))
 def test_no_mutant_of_2000_is_trusted(part):
     sources = mutants(2000)

@@ -74,6 +74,7 @@ def test_the_fastest_comes_first():
     assert BACKENDS == ("cpp", "numba", "numpy")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
     ("asked", "first"), [({}, "cpp"), ({"SECANT_BACKEND": "numpy"}, "numpy"), ({"SECANT_BACKEND": ""}, "cpp")], ids=str
@@ -84,6 +85,7 @@ def test_a_context_counts_before_a_choice_and_that_before_the_environment(run_py
     assert done.stdout.split("\n") == [first, "numpy", "cpp numpy", "numpy", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cuda", "NumPy", " numpy"])
 def test_an_unknown_name_in_the_environment_is_an_error(run_python, name):
     done = run_python(USE, SECANT_BACKEND=name)
@@ -275,6 +277,7 @@ def test_no_element_that_is_not_finite_is_overlooked(backend, bad, dtype, index)
 # ---- broken and missing extensions -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("-W", "ignore")], ids=str)
 def test_a_broken_extension_is_an_error_and_not_a_slow_backend(run_python, broken, options):
     done = run_python(broken + USE, *options)
@@ -283,6 +286,7 @@ def test_a_broken_extension_is_an_error_and_not_a_slow_backend(run_python, broke
     assert done.stderr.strip().endswith("ImportError: undefined symbol: _ZN6secant")
 
 
+@pytest.mark.slow
 def test_a_broken_extension_is_an_error_each_time(run_python, broken):
     again = "try:\n    secant.sigmoid(0.0)\nexcept ImportError:\n    secant.sigmoid(1.0)"
     done = run_python(f"{broken}\nimport secant\n{again}")
@@ -290,6 +294,7 @@ def test_a_broken_extension_is_an_error_each_time(run_python, broken):
     assert done.stderr.strip().endswith("ImportError: undefined symbol: _ZN6secant")
 
 
+@pytest.mark.slow
 def test_a_broken_extension_does_not_keep_anyone_from_the_numpy_backend(run_python, broken):
     done = run_python(broken + USE, "-W", "error", SECANT_BACKEND="numpy")
     assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumpy\n", "", 0)
@@ -309,6 +314,7 @@ def test_without_numba_too_it_is_said_once_and_numpy_computes(run_python):
     assert "pip install 'secant[numba]'" in done.stderr
 
 
+@pytest.mark.slow
 def test_numpy_that_was_asked_for_needs_no_warning(run_python):
     done = run_python(ALONE + USE, "-W", "error", SECANT_BACKEND="numpy")
     assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumpy\n", "", 0)
@@ -321,12 +327,14 @@ def test_numba_that_is_asked_for_and_missing_is_an_error(run_python):
     assert last == "secant.errors.MissingExtraError: the backend 'numba' needs Numba: pip install 'secant[numba]'"
 
 
+@pytest.mark.slow
 def test_a_missing_extension_that_was_asked_for_is_an_error(run_python):
     done = run_python(MISSING + USE, SECANT_BACKEND="cpp")
     assert done.returncode == 1
     assert "secant._core" in done.stderr.strip().split("\n")[-1]
 
 
+@pytest.mark.slow
 def test_importing_secant_does_not_look_at_the_extension_yet(run_python, broken):
     for state in (broken, ALONE):
         done = run_python(f"{state}\nimport secant", "-W", "error")

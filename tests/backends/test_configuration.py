@@ -4,12 +4,14 @@ import importlib.util
 import platform
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import secant
+from secant._common.warn import warn
 from secant.backends import BACKENDS
 
 GRADIENT = """
@@ -41,6 +43,7 @@ def test_show_config_prints_the_facts_of_a_bug_report(backend, capsys):
     assert shown["backend"] == f"{backend} (of {', '.join(usable)})"
 
 
+@pytest.mark.slow
 def test_show_config_lists_the_backends_that_can_be_imported(run_python):
     done = run_python("import secant; secant.show_config()", SECANT_BACKEND="numpy", NUMBA_DISABLE_JIT="1")
     usable = "cpp, numpy" if importlib.util.find_spec("secant._core") else "numpy"
@@ -70,6 +73,7 @@ secant.show_config()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("variable", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7", "KMP_BLOCKTIME=7"])
 def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_python, monkeypatch, variable):
@@ -87,6 +91,7 @@ def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_p
     assert re.search(rf"^waiting threads +{expected}$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_show_config_prints_the_threads_that_openmp_allows(run_python, threads):
@@ -113,6 +118,7 @@ def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_ther
     assert usable == tuple(name for name in known if name in usable)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(run_python):
     from secant import _core
@@ -129,12 +135,14 @@ def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(run_
         np.testing.assert_allclose(values, results["baseline"], rtol=0, atol=2e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_an_empty_instruction_set_is_none(run_python):
     shown = [run_python(GRADIENT, **asked).stdout for asked in ({}, {"SECANT_ISA": ""})]
     assert shown[0] == shown[1] != ""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("isa", ["sse9", "Baseline", "x86_64_v4 ", "x86_64"])
 def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(run_python, isa):
@@ -146,6 +154,7 @@ def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(run_pyt
     assert done.stderr.strip().endswith(f"ImportError: SECANT_ISA must be one of {good} on this machine, got '{isa}'")
 
 
+@pytest.mark.slow
 def test_an_unknown_instruction_set_does_not_matter_to_numpy(run_python):
     done = run_python("import secant; print(secant.sigmoid(0.0))", SECANT_ISA="sse9", SECANT_BACKEND="numpy")
     assert (done.stdout, done.stderr) == ("0.5\n", "")
@@ -176,6 +185,7 @@ print([net.numerical_gradient(x, t, n_threads=n)["W1"].shape for n in (1, 2)])
 SHAPES = "[(100, 70), (100, 70)]"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
     ("system", "variables", "expected"),
@@ -213,3 +223,15 @@ def test_the_core_runs_beside_another_copy_of_libomp(run_python, monkeypatch, tm
         assert (done.returncode, done.stdout, done.stderr) == (0, f"TRUE\nTrue\n{SHAPES}\n", "")
     else:
         assert "OMP: Error #15" in done.stderr
+
+
+def test_a_warning_names_the_users_line():
+    """Also through a context manager of ours, and where the user's file lies in a folder named like the package."""
+    package = Path(secant.__file__).parent
+    names = {"contextmanager": contextmanager, "warn": warn}
+    of_ours = "@contextmanager\ndef block():\n    warn('seen')\n    yield\n"
+    exec(compile(of_ours, str(package / "ours.py"), "exec"), names)
+    theirs = f"{package}_of_mine.py"
+    with pytest.warns(RuntimeWarning, match="seen") as caught:
+        exec(compile("\nwith block():\n    pass", theirs, "exec"), names)
+    assert (caught[0].filename, caught[0].lineno) == (theirs, 2)

@@ -95,6 +95,7 @@ def test_launches_with_disturbed_cores_do_not_count_if_two_remain(handovers, cou
     assert measured["a"][""]["samples"] == {"x": [[launch] for launch in counted]}
 
 
+@pytest.mark.slow
 def test_a_handover_takes_less_than_a_millisecond(monkeypatch):
     monkeypatch.setattr(cores.Best, "seconds", float("inf"))
     with cores.paired() as pair:
@@ -104,7 +105,7 @@ def test_a_handover_takes_less_than_a_millisecond(monkeypatch):
         assert cores.Best.seconds < 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_round_with_disturbed_cores_is_repeated_while_there_is_patience(monkeypatch):
     handovers = iter([1.0, 4.0, 4.0, 1.0])
     monkeypatch.setattr(rivals, "_round", lambda *_: (next(handovers), {"whole": 1.0, "half": 1.0}))
@@ -118,7 +119,7 @@ def test_a_round_with_disturbed_cores_is_repeated_while_there_is_patience(monkey
     assert cores.Best.patience <= 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_is_run_side_by_side_is_in_processes_of_its_own_and_may_be_missing():
     calls = {"one": os.getpid, "other": os.getpid, "absent": not_installed}
     found = rivals.side_by_side(calls, absent=(ImportError,))
@@ -143,7 +144,7 @@ def wrong_answer():
     raise ValueError("the answers differ")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
     result = rivals.race({"ours": two_steps, "Fast": not_installed}, 1, timing.Effort(rounds=2, launches=9))
     assert result["missing"] == {"Fast": "No module named 'fast'"}
@@ -151,6 +152,7 @@ def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
     assert 1 < timing.ratio(result["samples"]["whole"], result["samples"]["half"]).median < 4
 
 
+@pytest.mark.slow
 def test_a_contestant_that_is_wrong_ends_the_race():
     with pytest.raises(RuntimeError, match="the answers differ"):
         rivals.race({"ours": wrong_answer}, 1, timing.QUICK)
@@ -162,7 +164,7 @@ def data():
     return cases.Data(x, t.argmax(axis=1), cases.mnist().net.params)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("after", [True, False])
 @pytest.mark.parametrize("dtype", training.TOLERANCE)
 def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
@@ -170,7 +172,7 @@ def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
     assert list(training.checked(data, {name: peers.NumPy(data, dtype, after)})) == [name]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", training.KINDS)
 @pytest.mark.parametrize("dtype", training.TOLERANCE)
 @pytest.mark.parametrize("after", [True, False])
@@ -188,6 +190,7 @@ def scikit_learn():
     return peers.ScikitLearn(data, "float64", shuffle=False), data
 
 
+@pytest.mark.slow
 def test_an_epoch_of_scikit_learn_is_that_of_the_plain_loop(scikit_learn):
     training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
 
@@ -198,7 +201,7 @@ def test_an_epoch_that_is_another_is_not_timed(scikit_learn, monkeypatch):
         training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_peer_whose_parameters_are_others_is_not_timed(data, monkeypatch):
     monkeypatch.setattr(peers.NumPy, "params", lambda peer: {"b2": peer.b2 + 1e-6})
     with pytest.raises(ValueError, match="b2 differ by"):
@@ -217,7 +220,7 @@ def test_a_gradient_is_timed_in_both_types_if_it_is_right(inputs, library, monke
         gradient.backpropagation_steps(inputs, 1, library, ways)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_peer_that_trains_otherwise_is_not_timed(data, monkeypatch):
     monkeypatch.setattr(peers, "EPSILON", 1e-3)
     with pytest.raises(ValueError, match="losses differ by"):
@@ -270,7 +273,7 @@ def test_slower_is_what_became_slower_than_its_yardstick(ours, theirs, verdict):
 def test_the_pages_are_those_of_the_samples():
     measured = json.loads((DOCS / "benchmarks.json").read_text())
     assert questions.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
-    assert report.details(measured) == (DOCS / "benchmarks_details.md").read_text(encoding="utf-8")
+    assert report.details(measured) == (DOCS / "records" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_have_the_rows_of_the_samples():
@@ -282,7 +285,7 @@ def test_the_readmes_have_the_rows_of_the_samples():
     assert [text.count(" | 1000.0 | ") for text in changed.values()] == [2, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_pictures_are_drawn(tmp_path):
     measured = json.loads((DOCS / "benchmarks.json").read_text())
     for question in questions.QUESTIONS:
@@ -298,37 +301,18 @@ def test_a_picture_needs_neither_a_white_page_nor_a_wide_one():
         assert not re.search(r"fill: #fff|#ffffff|#000000|fill: black", text), path
 
 
-class Installed:
-    """The metadata of an installation from a folder, or from an index if that is None."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def read_text(self, name):
-        assert name == "direct_url.json"
-        return json.dumps({"url": self.folder.as_uri(), "dir_info": {}}) if self.folder else None
-
-
-def test_the_command_runs_the_benchmarks_of_its_own_clone(tmp_path, monkeypatch):
-    script = tmp_path / "a clone" / "bench" / "report.py"
-    script.parent.mkdir(parents=True)
+def test_the_command_runs_the_benchmarks_of_the_clone_that_it_is_run_in(tmp_path, monkeypatch):
+    script = tmp_path / "bench" / "report.py"
+    script.parent.mkdir()
     script.write_text("import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)")
-    monkeypatch.setattr("secant.cli.bench.distribution", lambda _: Installed(tmp_path / "a clone"))
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["bench", "--quick", "--compare", "old.json"])
     assert result.exit_code == 7
     assert (tmp_path / "got").read_text() == "--quick --compare old.json"
 
 
-@pytest.mark.parametrize("from_index", [True, False])
-def test_the_command_runs_no_file_of_another_folder(tmp_path, monkeypatch, from_index):
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "secant"\n')
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "report.py").write_text("import pathlib; pathlib.Path('got').touch()")
-    gone = None if from_index else tmp_path / "moved away"
-    monkeypatch.setattr("secant.cli.bench.distribution", lambda _: Installed(gone))
+def test_elsewhere_the_command_says_where_to_run_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["bench"])
-    assert result.exit_code == 1
-    assert "clone it" in result.stderr
-    assert not (tmp_path / "got").exists()
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "must be run in a clone of the repository" in result.stderr

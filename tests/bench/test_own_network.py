@@ -24,7 +24,7 @@ def test_results_that_differ_are_an_error(ours, said):
         own_network.require_agreement(run(), run(**ours))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("cls", [verification.Digits, verification.Layers])
 def test_the_price_of_verification_is_that_of_equal_trainings(cls, monkeypatch):
     monkeypatch.setattr(secant, "load_mnist", partial(secant.load_mnist, subset=True))

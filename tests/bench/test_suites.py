@@ -91,13 +91,13 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
         ("", {}, "right"),
         ("entry", {"largest": 100.0}, "too small"),
         ("entry", {"largest": 102.0}, "right"),
-        ("everywhere", {"norm": 403.0}, "too small"),
-        ("everywhere", {"norm": 405.0}, "right"),
+        ("everywhere", {"norm_sensitivity": 0.0100}, "too small"),
+        ("everywhere", {"norm_sensitivity": 0.0098}, "right"),
         ("entry", {"largest": 102.0, "name": "grad_outputs[0]"}, "too small"),
     ],
 )
 def test_an_error_below_what_a_report_says_is_too_small(planted, array, said):
-    of = {"name": "x", "shape": (4, 4), "passed": True, "sensitivity": 1.0, "spread": 1.0} | array
+    of = {"name": "x", "shape": (4, 4), "passed": True, "sensitivity": 1.0, "norm_sensitivity": 1.0} | array
     report = replace(REPORT, arrays=(ArrayReport(**of),))
     assert suites.outcome(lambda planted: suites.REPORTS.append(report), planted)["said"] == said
 
@@ -120,7 +120,7 @@ def test_jax_errors_are_planted_in_the_gradient_that_is_checked():
         planted.ours("entry")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("suite", "start", "every"), [("torch", 7, 150), ("jax", 5, 120)])
 def test_a_slice(suite, start, every, tmp_path):
     for package in (suite, "expecttest") if suite == "torch" else (suite,):

@@ -215,7 +215,7 @@ def run(tmp_path):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", CASES)
 def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
     source, said = CASES[name]
@@ -238,6 +238,7 @@ OTHER_NAMES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -257,6 +258,7 @@ def test_methods_may_have_other_names(options, said, run, tmp_path):
     assert said in lines[-1]
 
 
+@pytest.mark.slow
 def test_a_class_of_an_imported_module_is_accelerated_too(run, tmp_path):
     (tmp_path / "network.py").write_text(CASES["relu"][0])
     (tmp_path / "script.py").write_text("import network")
@@ -299,6 +301,7 @@ print(type(Config.current))
 """
 
 
+@pytest.mark.slow
 def test_a_class_may_hold_anything(run, tmp_path):
     (tmp_path / "script.py").write_text(LAZY)
     assert run("script.py", "-m", "secant", "run") == (0, "<class '__main__.Lazy'>\n", [])
@@ -310,6 +313,7 @@ COST = (
 )
 
 
+@pytest.mark.slow
 def test_a_decorator_says_what_the_loss_is_called(run, tmp_path):
     source = program(COST).replace("class Net", 'import secant\n@secant.accelerate(loss="cost")\nclass Net')
     (tmp_path / "script.py").write_text(source)
@@ -317,6 +321,7 @@ def test_a_decorator_says_what_the_loss_is_called(run, tmp_path):
     assert (code, output, lines) == (0, plain[1], [])  # it does what it does in Python
 
 
+@pytest.mark.slow
 def test_a_chosen_name_is_for_the_classes_that_have_it(run, tmp_path):
     use = f"{SHOW}\n{SHOW.replace('Net', 'Other')}"
     (tmp_path / "script.py").write_text(program(f"{OWN}class Other(Net):\n{COST}", use))
@@ -332,6 +337,7 @@ TURNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", TURNS)
 def test_where_a_loss_becomes_another_one_its_own_loop_goes_on(turn, run, tmp_path):
     decay, turn_on = TURNS[turn]
@@ -421,7 +427,7 @@ def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
     assert expected[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", INPUTS)
 def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
     (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS[name])))
@@ -432,6 +438,7 @@ def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
         assert lines[-1] == expected[2][-1]
 
 
+@pytest.mark.slow
 def test_where_its_own_loop_runs_for_a_call_a_line_says_why(run, tmp_path):
     (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS["labels below 0"])))
     _, _, lines = run("script.py", "-m", "secant", "run")
@@ -455,6 +462,7 @@ STACK = """    def numerical_gradient(self, x, t):
 """
 
 
+@pytest.mark.slow
 def test_a_stack_and_a_traceback_have_one_frame_above_a_numerical_gradient(run, tmp_path):
     (tmp_path / "script.py").write_text(program(STACK, "n = Net()\nn.numerical_gradient(x, t)\n"))
     plain, (code, output, lines) = run("script.py"), run("script.py", "-m", "secant", "run")
@@ -468,6 +476,7 @@ def test_a_stack_and_a_traceback_have_one_frame_above_a_numerical_gradient(run, 
     assert lines == plain[2]
 
 
+@pytest.mark.slow
 def test_a_script_sees_its_own_classes_and_objects(run, tmp_path):
     use = """
 n = Net()
@@ -487,6 +496,7 @@ print(inspect.getsource(Net.numerical_gradient), inspect.signature(n.numerical_g
     assert got[0] == 0
 
 
+@pytest.mark.slow
 def test_a_network_that_was_used_goes_to_processes_of_other_libraries(run, tmp_path):
     pytest.importorskip("joblib")
     use = (

@@ -91,6 +91,7 @@ print(sigmoid(np.zeros(2)), "numerical_gradient" in globals(), softmax_loss(np.z
     assert len(lines) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "script"), [("ch04", "use.py"), ("", "ch04/use.py"), ("other", "../ch04/use.py")])
 def test_the_readers_own_come_first_wherever_the_script_is_run(folder, script, write, run):
     program = (
@@ -102,6 +103,7 @@ def test_the_readers_own_come_first_wherever_the_script_is_run(folder, script, w
     assert run(script, folder) == ("own own net\n", [])
 
 
+@pytest.mark.slow
 def test_what_the_readers_folder_lacks_is_supplied(write, run):
     program = "from common.functions import sigmoid\nfrom common.gradient import numerical_gradient as n\n"
     program += "print(sigmoid(0), n)"
@@ -111,6 +113,7 @@ def test_what_the_readers_folder_lacks_is_supplied(write, run):
     assert lines == ["secant: common.gradient is not in your folder: secant.book.common_gradient stands in for it"]
 
 
+@pytest.mark.slow
 def test_a_star_import_brings_what_the_book_s_module_brings(write, run):
     write({"use.py": "from common.functions import *\nprint(sorted(n for n in globals() if n[0] != '_'))"})
     assert "'np', 'relu'" in run("use.py")[0]
@@ -120,6 +123,7 @@ def test_a_star_import_brings_what_the_book_s_module_brings(write, run):
 SHOW_HIDDEN = "print(TwoLayerNet(4, 3, 2).hidden_activation)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "module", "hidden"),
     [
@@ -137,6 +141,7 @@ def test_each_chapter_has_its_own_network(script, module, hidden, write, run):
     assert lines == [f"secant: {module} is not in your folder: secant.book.{source} stands in for it"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["common.layers", "dataset.cifar", "ch05.layer_naive", "ch08.deep_convnet"])
 def test_every_other_module_of_the_book_is_said_not_to_be_supplied(module, write, run):
     write({"use.py": f"import {module}", "dataset/__init__.py": ""})
@@ -145,6 +150,7 @@ def test_every_other_module_of_the_book_is_said_not_to_be_supplied(module, write
     assert lines[-1] == f"ModuleNotFoundError: No module named '{module}'"
 
 
+@pytest.mark.slow
 def test_a_folder_without_data_gets_ours(write, run):
     write(
         {
@@ -158,6 +164,7 @@ def test_a_folder_without_data_gets_ours(write, run):
     assert "the 12,000 digits that come with Secant, 10,000 to train and 2,000 to test" in lines[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist.pkl", "train-images-idx3-ubyte.gz"])
 def test_a_folder_with_data_is_the_readers(name, write, run):
     write({"dataset/mnist.py": OWN_MNIST.format("return ((img_size,),)"), f"dataset/{name}": ""})
@@ -165,6 +172,7 @@ def test_a_folder_with_data_is_the_readers(name, write, run):
     assert run("use.py") == ("their own\n((784,),)\n", [])
 
 
+@pytest.mark.slow
 def test_another_address_is_asked_and_ours_is_used_if_it_fails(write, run):
     own = OWN_MNIST.replace("yann.lecun.com", "mirror.org")
     write(
@@ -180,6 +188,7 @@ def test_another_address_is_asked_and_ours_is_used_if_it_fails(write, run):
     assert "(no network): load_mnist is Secant's" in lines[0]
 
 
+@pytest.mark.slow
 def test_an_error_of_the_readers_module_is_shown_with_its_line(write, run):
     write({"dataset/mnist.py": "import os\n\n1 / 0", "use.py": "from dataset.mnist import load_mnist"})
     _, lines = run("use.py", code=1)
@@ -187,6 +196,7 @@ def test_an_error_of_the_readers_module_is_shown_with_its_line(write, run):
     assert any("mnist.py" in line and "line 3" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["dataset", "common", "ch04"])
 def test_a_package_alone_is_missing_as_in_python(package, write, run):
     """Where another module of the same name may be wanted."""

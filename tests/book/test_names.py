@@ -241,7 +241,7 @@ def test_where_mnist_cannot_be_downloaded_the_digits_that_come_with_secant_are_l
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
     with pytest.raises(error):
         secant.load_mnist()
-    said = "MNIST could not be downloaded: load_mnist returns the 12,000 digits .* set SECANT_DATA_HOME"
+    said = "MNIST could not be downloaded: using the 12,000 digits .* set SECANT_DATA_HOME"
     with pytest.warns(UserWarning, match=said) as warned:
         (x, t), (x_test, _) = book.load_mnist(one_hot_label=True)
     assert [os.path.basename(warning.filename) for warning in warned] == [os.path.basename(__file__)]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from secant.differentiation.noise import Value
+from secant.differentiation.rounding import Value
 
 
 class Case(NamedTuple):

@@ -218,7 +218,7 @@ def test_a_sum_over_the_samples_whose_loss_does_not_call_predict():
 def test_a_textbooks_gradient_of_a_network_that_is_not_recognized_is_wrong_with_a_hint(cls):
     net = cls(*SIZES, rng=0) if issubclass(cls, Chapter5) else cls()
     report = secant.check_network(net, X, ONE_HOT)
-    assert str(report).splitlines()[0].endswith(": WRONG")
+    assert ": WRONG" in str(report).splitlines()[0]
     assert "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's" in report.note
 
 
@@ -231,7 +231,8 @@ def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
     else:
         grads = net.gradient(X, ONE_HOT)
     report = secant.check_network(net, X, ONE_HOT, grads | {"b2": grads["b2"] / 7})
-    assert str(report).splitlines()[:2] == ["gradient in 59 entries: WRONG", f"  compared here with {BOOK}"]
+    assert str(report).startswith("gradient in 59 entries: WRONG by ")
+    assert str(report).splitlines()[1] == f"  compared here with {BOOK}"
     assert {finding.array for finding in report.findings} == {"b2"}
     assert report.diagnosis == "b2 is 7 times too small"
     with pytest.raises(secant.errors.GradientMismatchError, match="WRONG"):
@@ -262,6 +263,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("cls", [Chapter5, Decayed, Summed, DeepWithoutMode])
 def test_a_wrong_gradient_on_top_of_a_textbooks_is_wrong(cls, fault):
@@ -270,7 +272,7 @@ def test_a_wrong_gradient_on_top_of_a_textbooks_is_wrong(cls, fault):
     FAULTS[fault](grads, net)
     report = secant.check_network(net, X, ONE_HOT, grads)
     assert not report.passed
-    assert str(report).splitlines()[0].endswith(": WRONG")
+    assert ": WRONG" in str(report).splitlines()[0]
 
 
 def test_an_offset_that_a_loss_does_not_have_explains_nothing():
@@ -321,7 +323,7 @@ def test_a_gradient_that_differs_from_call_to_call_is_said_to():
             return grads
 
     report = secant.check_network(Dropout(*SIZES, rng=0), X, ONE_HOT)
-    assert str(report).splitlines()[0] == "gradient in 59 entries: WRONG"
+    assert str(report).startswith("gradient in 59 entries: WRONG by ")
     assert report.diagnosis.startswith("the gradient is not deterministic")
 
 
@@ -561,7 +563,7 @@ class NoLossInTraining(Zeros):
 )
 def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
-    assert str(report).splitlines()[0] == "gradient in 59 entries: WRONG"
+    assert str(report).startswith("gradient in 59 entries: WRONG by ")
     with pytest.raises(secant.errors.GradientMismatchError):
         report.raise_if_failed()
 
@@ -723,6 +725,7 @@ def test_weights_that_secant_does_not_know_get_the_hint(cls):
     assert "y - t, the textbook's gradient, leaves it out" in report.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("cls", "t"), [(ClassWeights, ONE_HOT), (Smoothed, SOFT)])
 def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):

@@ -58,7 +58,7 @@ def test_float32_that_torch_cannot_judge(torch):
         assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
     with pytest.raises(
-        GradientMismatchError, match=r"WRONG\n.*float64.*\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"
+        GradientMismatchError, match=r"WRONG by 0.23 %\n.*float64.*\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"
     ):
         secant.torch.gradcheck(wrong, x)
     assert not secant.torch.gradcheck(wrong, (x,), raise_exception=False)
@@ -158,7 +158,7 @@ def test_options_of_pytorch(torch):
             check(torch.sin, x, check_batched_grad=True)
         with pytest.warns(UserWarning, match=f"atol, nondet_tol are ignored by {check.__name__}: tolerances are meas"):
             assert check(torch.sin, x, atol=1e-3, nondet_tol=1e-5)
-        with pytest.raises(TypeError, match=r"'max_evals'. Did you mean 'max_evaluations'\?"):
+        with pytest.raises(TypeError, match="'max_evals'"):
             check(torch.sin, x, max_evals=3)
     with pytest.raises(ValueRangeError, match="check_backward_ad or check_forward_ad must be True, got neither"):
         secant.torch.gradcheck(torch.sin, x, check_backward_ad=False)
@@ -961,7 +961,7 @@ def test_tensors_that_overlap_are_refused(torch):
 
 @pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
-    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'. Did you mean"):
+    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'"):
         check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
 
 
@@ -972,7 +972,7 @@ def test_assert_gradient():
         secant.testing.assert_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
     with pytest.raises(ShapeError):
         secant.testing.assert_gradient(np.sum, x, np.ones(3))
-    with pytest.raises(TypeError, match=r"assert_gradient\(\) .* 'entry'. Did you mean 'entries'\?"):
+    with pytest.raises(TypeError, match=r"assert_gradient\(\) .* 'entry'"):
         secant.testing.assert_gradient(np.sum, x, np.ones(2), entry=True)
 
 
@@ -993,6 +993,7 @@ print(report.passed, report.evaluations, extra, size)
 """
 
 
+@pytest.mark.slow
 @needs_torch
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
 def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
@@ -1004,6 +1005,7 @@ def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
     assert int(extra) < 32 * int(size)  # of float32, and what is compared is float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["network", pytest.param("torch", marks=needs_torch), pytest.param("jax", marks=needs_jax)]
 )
@@ -1031,6 +1033,7 @@ def test_the_examples_of_docstrings(library, name):
     assert not failed, "".join(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torch", "jax", "sklearn"])
 def test_what_needs_another_package_is_found_after_import_secant(name):
     missing = f"import sys; sys.modules[{name!r}] = None; import secant; assert not hasattr(secant, {name!r})"

@@ -164,8 +164,6 @@ def test_a_report_says_what_to_do_next():
     assert last(noisy).startswith("next: check with less noise in f, at another x, with another scale=")
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
     assert last(noisy).startswith("next: check in float64, at another x, with another scale=")
-    kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 0.5))
-    assert "\n  x (4,)  right: on kinks of f, between the slopes of both sides\n" in str(kinked)
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked).startswith("next: move x off the kinks")
@@ -182,6 +180,7 @@ def test_a_report_says_what_was_looked_at():
     assert "\n  looked at: all entries together, at this x; not at smaller errors, nor at any other x\n" in str(report)
 
 
+@pytest.mark.slow
 def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
     (tmp_path / "test_square.py").write_text(
         "import numpy as np\n"
@@ -217,7 +216,7 @@ def test_the_cotangent_repeats_what_was_checked():
     assert again["verdict"] == "wrong"
     assert (again["mode"], again["seed"]) == ("reverse mode", 7)
     assert "cotangent" not in again
-    assert str(report).startswith("gradient (reverse mode) in 4 entries: WRONG\n")
+    assert str(report).startswith("gradient (reverse mode) in 4 entries: WRONG by ")
     assert str(secant.check_jvp(lambda x: a @ x, x, lambda t: a @ t)).startswith("gradient (forward mode) in 4 entries")
 
 

@@ -107,8 +107,10 @@ def test_a_vjp_of_structures():
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_low_precision(dtype):
     x = X.astype(dtype)
-    assert secant.check_vjp(np.sin, x, lambda cotangent: cotangent * np.cos(x)).passed
-    assert secant.check_jvp(np.sin, x, lambda tangent: tangent * np.cos(x)).passed
+    right = secant.check_vjp(np.sin, x, lambda cotangent: cotangent * np.cos(x))
+    forward = secant.check_jvp(np.sin, x, lambda tangent: tangent * np.cos(x))
+    for report in (right, forward):  # in float16, noise hides single entries
+        assert report.verdict == ("right" if dtype is np.float32 else "not verified")
     assert not secant.check_vjp(np.sin, x, lambda cotangent: 2 * cotangent * np.cos(x)).passed
     assert not secant.check_jvp(np.sin, x, lambda tangent: 2 * tangent * np.cos(x)).passed
 
@@ -158,7 +160,7 @@ def test_a_gradient_of_the_loss_without_its_offset_is_named_and_what_else_is_wro
     assert not report.findings
     report = secant.check_network(net, x, t, textbook | {"b2": textbook["b2"] / 6})
     assert {finding.array for finding in report.findings} == {"b2"}
-    assert "entries: WRONG\n  compared here with the loss without the 1e-7 (as in the book)\n" in str(report)
+    assert "entries: WRONG by 83 %\n  compared here with the loss without the 1e-7 (as in the book)\n" in str(report)
     assert report.diagnosis == "b2 is 6 times too small"
     for factor, said in ((6.0, "6 times too large"), (-1.0, "of the wrong sign")):
         report = secant.check_network(net, x, t, {key: factor * part for key, part in textbook.items()})
@@ -257,4 +259,18 @@ def test_a_backward_function_that_is_not_linear_is_wrong_also_where_f_rises_in_s
     linear = secant.check_vjp(lambda x: np.round(x, 3), np.array([0.31, 0.74, -1.21]), lambda c: 0 * c)
     assert report.verdict == "wrong"
     assert "not linear" in report.diagnosis
-    assert linear.verdict == "not verified"
+    assert linear.passed
+
+
+def test_a_derivative_of_an_elementwise_function():
+    x = np.linspace(-2, 2, 12).reshape(3, 4)
+    assert secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x) ** 2).passed
+    report = secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x))
+    assert report.verdict == "wrong"
+    wrong = secant.check_derivative(np.sin, x, lambda x: np.where(x > 1.9, 0, np.cos(x)))
+    assert [finding.name for finding in wrong.findings] == ["x[2, 3]"]
+    assert secant.check_derivative(np.exp, 0.5, np.exp).passed
+    with pytest.raises(ShapeError, match=r"^df must return an array of the shape of x, \(3, 4\), got \(\)$"):
+        secant.check_derivative(np.sin, x, lambda x: 1.0)
+    with pytest.raises(ShapeError, match=r"^f must return an array of the shape of x, \(3, 4\), got \(3,\)$"):
+        secant.check_derivative(lambda x: x.sum(axis=1), x, lambda x: 1 + 0 * x)

@@ -1,13 +1,11 @@
 """``secant run SCRIPT ARGS`` does what ``python SCRIPT ARGS`` does; networks and missing modules are in tests/book."""
 
 import os
-import py_compile
 import re
 import signal
 import subprocess
 import sys
 import time
-import zipapp
 
 import pytest
 
@@ -154,6 +152,7 @@ def folder(tmp_path):
 USUAL = "globals", "arguments", "exit text", "interrupted", "error in a module", "hook", "warning", "standard input"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", grid(lambda name: name in USUAL, SCRIPTS))
 def test_a_script_does_what_it_does_in_python(name, folder):
     if name == "fork" and not hasattr(os, "fork"):
@@ -165,7 +164,7 @@ def test_a_script_does_what_it_does_in_python(name, folder):
 CONSOLES = "arguments", "error", "interrupted", "interrupt of its own", "exit text"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", CONSOLES)
 def test_the_console_script_does_the_same(name, folder):
     (folder / "script.py").write_text(SCRIPTS[name])
@@ -184,7 +183,7 @@ def test_arguments_are_the_scripts(name, arguments, tmp_path):
     assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_paths_are_those_of_the_script(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
@@ -201,7 +200,7 @@ def test_paths_are_those_of_the_script(tmp_path):
 OPTIONS = ["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_of_python_hold(options, folder):
     program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"
@@ -213,6 +212,7 @@ def test_options_of_python_hold(options, folder):
     assert_same(command, "script.py", cwd=folder, plain=[*PLAIN, *options])
 
 
+@pytest.mark.slow
 def test_the_encoding_is_that_of_the_script(tmp_path):
     (tmp_path / "script.py").write_bytes(b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n1 / 0  # \x82\xa0")
     assert_same(RUN, "script.py", cwd=tmp_path)
@@ -232,29 +232,11 @@ def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
     assert errors.endswith("KeyboardInterrupt\n")
 
 
-def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
-    code, printed, errors = finish(launch(RUN, "nothing.py", cwd=tmp_path))
+@pytest.mark.parametrize("script", ["nothing.py", "."])
+def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path, script):
+    code, printed, errors = finish(launch(RUN, script, cwd=tmp_path))
     assert (code, printed, errors.count("\n")) == (2, "", 1)
     assert errors.startswith("error: can't open file ")
-
-
-NO_SOURCE = "-", ".", "folder", "app.pyz", "compiled.pyc"
-
-
-@pytest.mark.parametrize(
-    ("script", "command"),
-    grid(lambda script, command: script in ("-", "app.pyz") and command is RUN, NO_SOURCE, [RUN, CONSOLE]),
-    ids=str,
-)
-def test_what_is_no_file_of_source_is_refused(script, command, tmp_path):
-    (tmp_path / "folder").mkdir()
-    main = tmp_path / "folder" / "__main__.py"
-    main.write_text("print('never')")
-    zipapp.create_archive(main.parent, tmp_path / "app.pyz", sys.executable)
-    py_compile.compile(str(main), str(tmp_path / "compiled.pyc"))
-    code, printed, errors = finish(launch(command, script, cwd=tmp_path), "print('never')")
-    assert (code, printed, errors.count("\n")) == (2, "", 1)
-    assert errors.startswith("error: secant run takes a file of Python source, such as a __main__.py, got the ")
 
 
 def test_without_a_script_there_is_help():
@@ -267,4 +249,4 @@ def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
     with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:
         printed, errors = process.communicate(timeout=120)
     assert printed == "['--numerical-gradient=other']\n"
-    assert "--numerical-gradient=other stands after the script, and goes to it" in errors
+    assert "--numerical-gradient=other is passed to the script; put Secant's options first" in errors

@@ -64,18 +64,6 @@ def slope_of_outputs(net, x, t):
     return net.gradient(x, t)["b2"]
 
 
-@pytest.mark.parametrize("n_threads", [2, 3])
-def test_bits_do_not_depend_on_threads(fast, n_threads):
-    rng = np.random.RandomState(4)
-    net = secant.TwoLayerNet(300, 60, 10, hidden_activation="relu", rng=rng)
-    x, t = rng.uniform(size=(200, 300)), rng.randint(10, size=200)
-    net.params["b1"] -= x[7] @ net.params["W1"]
-    for h in (1e-4, 1e-3):
-        for method in ("auto", "direct"):
-            one, more = (net.numerical_gradient(x, t, h=h, method=method, n_threads=n) for n in (1, n_threads))
-            assert all((one[name] == more[name]).all() for name in one)
-
-
 @pytest.mark.parametrize("size", [1e150, 1e300])
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_numbers_that_overflow_are_an_error_or_right_and_never_a_warning(backend, hidden, size):
@@ -108,6 +96,7 @@ def test_a_huge_unit_hides_no_kink_of_another(backend, huge):
             np.testing.assert_allclose(got, exact, rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="MALLOC_PERTURB_ is glibc's")
 @pytest.mark.parametrize("hidden", [35, 51])
 def test_training_does_not_depend_on_what_memory_held(compiled, run_python, hidden):

@@ -79,6 +79,7 @@ def trained(n_threads):
     return {key: param.tobytes() for key, param in net.params.items()}
 
 
+@pytest.mark.unsanitized
 def test_a_child_forked_after_training_trains_too(forked):
     """OpenMP's threads do not survive a fork: a child that waits for them hangs."""
     expected = trained(n_threads=2)
@@ -136,8 +137,9 @@ print("the same")
 """
 
 
+@pytest.mark.unsanitized
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-@pytest.mark.parametrize("forks", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("forks", [20, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_a_fork_beside_live_threads_that_have_used_the_core(run_python, forks):
     """Each thread has OpenMP threads of its own, which a fork must not take from it."""
     done = run_python(BESIDE_A_THREAD, arguments=[str(forks)])
@@ -176,6 +178,68 @@ def test_the_handler_of_a_signal_computes_too():
     assert all(one == short for one in within)
 
 
+AT_EXIT = """
+import sys, threading, time
+import numpy as np, secant
+
+backend, call, n_threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+net = secant.TwoLayerNet(100, 64, 10, rng=0, backend=backend)
+x, t = np.random.RandomState(1).uniform(0.01, 1, (3000, 100)), np.arange(3000) % 10
+calls = {
+    "predict": lambda: net.predict(x),
+    "gradient": lambda: net.numerical_gradient(x, t, n_threads=n_threads),
+    "train": lambda: secant.train(net, x, t, n_iterations=20, batch_size=1000, progress=False, n_threads=n_threads),
+}
+
+
+def forever():
+    while True:
+        calls[call]()
+
+
+calls[call]()
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.02)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["predict", "gradient", "train"])
+def test_an_interpreter_may_end_while_a_thread_computes(call, run_python):
+    for n_threads in ("1", "2"):
+        done = run_python(AT_EXIT, arguments=["cpp", call, n_threads])
+        assert (done.stderr, done.returncode) == ("", 0)
+
+
+FEW_THREADS = """
+import os, resource
+import numpy as np, secant
+
+net, x, t = secant.TwoLayerNet(300, 100, 10, rng=0, backend="cpp"), np.ones((500, 300)), np.arange(500) % 10
+expected = net.numerical_gradient(x, t, n_threads=1)
+if limit is not None:
+    os.setuid(65534)  # the superuser has no such limit
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+try:
+    got = net.numerical_gradient(x, t, n_threads=None if limit is None else 8)
+    assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
+except Exception as error:
+    assert isinstance(error, (secant.SecantError, MemoryError, RuntimeError, OSError)), error
+print("alive")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.unsanitized
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of threads as Linux has them")
+@pytest.mark.parametrize("limit", [None, 0, 3], ids=["100,000 asked for", "no new one", "few new ones"])
+def test_fewer_threads_than_were_asked_for_end_no_process(run_python, limit):
+    if limit is not None and os.geteuid() != 0:
+        pytest.skip("limits of threads need a superuser, who gives up being one")
+    done = run_python(f"limit = {limit}\n{FEW_THREADS}", OMP_NUM_THREADS="100000" if limit is None else "8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
+
+
 LITTLE_MEMORY = """
 import re, resource
 import numpy as np, secant
@@ -195,6 +259,7 @@ print("alive")
 """
 
 
+@pytest.mark.unsanitized
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory as Linux has them")
 @pytest.mark.parametrize("stack", ["", "64M"])
 def test_a_thread_that_cannot_be_created_ends_no_process(run_python, stack):

@@ -99,7 +99,7 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.parametrize("operations", [160, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("operations", [160, pytest.param(10_000, marks=pytest.mark.nightly)])
 def test_eight_threads_compute_what_one_computes(operations):
     expected = [function(*arguments) for function, *arguments in OPERATIONS]
     wrong, done, start = [], [], threading.Barrier(THREADS)
@@ -137,6 +137,7 @@ def test_the_core_leaves_a_python_without_a_gil_as_it_is(run_python):
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
+@pytest.mark.slow
 def test_subnormal_numbers_count_on_every_thread_whatever_one_was_told(compiled):
     """PyTorch turns them off for the thread that asks, and threads that start later."""
     torch = pytest.importorskip("torch")

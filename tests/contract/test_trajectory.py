@@ -1,7 +1,6 @@
 """Training in the core: the trajectory of a loop over the network's own methods, for any threads and blocks."""
 
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -12,11 +11,10 @@ import pytest
 import bounds
 import cases
 import secant
-from secant.backends import BACKENDS, backend_module
+from secant.backends import backend_module
 from secant.networks.batch import checked
 from secant.training import arguments, iterations
 from secant.training import loop as training
-from sweeps import grid
 
 LEARNING_RATE = 0.1
 
@@ -72,7 +70,7 @@ def same(one, other):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
 def test_the_trajectory_of_the_loop(options, gradient, iterations):
     losses, params = run(cases.mnist(500), iterations, **options)
@@ -238,6 +236,7 @@ class Rate:
         return LEARNING_RATE
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     net, x, t = small("cpp")
@@ -302,65 +301,3 @@ def test_a_parameter_that_the_loss_does_not_show_is_looked_at_too(backend):
     with pytest.raises(secant.errors.ValueRangeError, match=r"in iteration 1, params\['W1'\] is not finite$"):
         secant.train(net, x, t, x, t, n_iterations=3, batch_size=1, learning_rate=1e10, gradient="backprop", rng=0)
     assert all(np.isfinite(param).all() for param in net.params.values())
-
-
-ALARMS = """
-import signal, sys, time
-import numpy as np
-import secant
-
-rng = np.random.RandomState(0)
-x, t = rng.uniform(size=(200, 30)) * (rng.uniform(size=(200, 30)) > 0.7), rng.randint(4, size=200)
-
-
-class Own(secant.TwoLayerNet):  # trained by a loop over its methods
-    def gradient(self, x, t, **options):
-        return super().gradient(x, t, **options)
-
-
-def train(kind, n_iterations, alarm=0.0):
-    net, history = kind(30, 20, 4, rng=1, backend=sys.argv[1]), secant.History()
-    try:
-        signal.setitimer(signal.ITIMER_REAL, alarm, 0.001)  # again and again: one is sure to come during an update
-        secant.train(net, x, t, x[:50], t[:50], n_iterations=n_iterations, batch_size=20, gradient="backprop", rng=2,
-                     progress=False, n_threads=1, history=history)
-    except ZeroDivisionError:
-        pass
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    assert len(history.epoch_iterations) == len(history.train_acc_list) == len(history.test_acc_list)
-    return history.train_loss_list, [net.params[key].tobytes() for key in net.params]
-
-
-def ring(_, frame):
-    while frame:
-        if frame.f_globals["__name__"] == "secant.training.loop":  # not where the test itself is
-            1 / 0
-        frame = frame.f_back
-
-
-signal.signal(signal.SIGALRM, ring)
-wrong, iterations = 0, 0
-alarms = int(sys.argv[2])
-for kind in (secant.TwoLayerNet, Own):
-    train(kind, 3)  # compiled now
-    begin = time.perf_counter()
-    train(kind, 20)
-    first = time.perf_counter() - begin
-    for delay in np.random.RandomState(3).uniform(0.2, 1.5, alarms) * first:
-        alarmed = train(kind, 10**9, delay)
-        iterations += len(alarmed[0])
-        wrong += bool(alarmed[0]) and train(kind, len(alarmed[0])) != alarmed
-        assert signal.getsignal(signal.SIGALRM) is ring
-print(wrong, iterations > 0)
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
-@pytest.mark.parametrize(
-    ("backend", "alarms"),
-    grid(lambda name, alarms: name == "cpp" and alarms == "20", BACKENDS, ["20", "100"]),
-    indirect=["backend"],
-)
-def test_an_exception_out_of_any_signals_handler_leaves_the_parameters_of_the_losses(backend, alarms):
-    done = subprocess.run([sys.executable, "-c", ALARMS, backend, alarms], capture_output=True, text=True, timeout=300)
-    assert (done.stdout, done.stderr) == ("0 True\n", "")

@@ -16,7 +16,7 @@ import bounds
 import secant
 from secant.backends.base import GradientInfo
 
-CASES = [500, pytest.param(2500, marks=pytest.mark.slow)]
+CASES = [500, pytest.param(2500, marks=pytest.mark.nightly)]
 SIZES = [(1, 1, 1), (1, 3, 2), (2, 4, 3), (3, 9, 5), (5, 8, 2)]
 
 

@@ -64,6 +64,7 @@ def enabled(options: list[str]) -> set[str]:
     return {line.split()[0] for line in listed.stdout.splitlines() if line.endswith("[enabled]")}
 
 
+@pytest.mark.slow
 def test_every_file_is_compiled_with_exact_arithmetic(build):
     commands = json.loads((build / "compile_commands.json").read_text())
     assert len(commands) > 2
@@ -84,10 +85,12 @@ def command_for(target: str, build: Path) -> str:
     return commands.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_build_looks_for_symbols_that_instruction_sets_would_share(build):
     assert "check_symbols.cmake" in command_for("secant", build)
 
 
+@pytest.mark.slow
 def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     link = shlex.split(command_for("_core", build))
     words = [word for word in link[link.index(COMPILER) : link.index("-o")] if word not in ("&&", ":")]
@@ -96,6 +99,7 @@ def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     assert "crtfastmath" not in would_run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
 @pytest.mark.parametrize(
     ("code", "shared"),

@@ -13,6 +13,10 @@ from sweeps import grid
 
 ROOT = Path(__file__).parents[2]
 COMPILER = shutil.which("g++") or shutil.which("c++")
+pytestmark = [  # .ci/run compiles them by CMake
+    pytest.mark.slow,
+    pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler"),
+]
 
 
 def command_in(source: Path) -> list[str]:
@@ -38,7 +42,6 @@ def build_and_run(source: str, program: Path, options: list[str], root: Path = R
     return subprocess.run([program], capture_output=True, text=True)
 
 
-@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize(
     ("options", "isa"),
     grid(
@@ -57,7 +60,6 @@ def test_simd_functions_stand_alone_and_are_right(tmp_path, options, isa):
     assert len(ran.stdout.splitlines()) == 1
 
 
-@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize(
     ("driver", "options", "isa"),
     grid(
@@ -77,7 +79,6 @@ def test_parts_of_the_core_are_right_without_python(tmp_path, driver, options, i
     assert ran.stdout == f"{driver}: right\n"
 
 
-@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("options", [[], ["-DSECANT_SINGLE"]], ids=str)
 def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_found(tmp_path, options):
     ran = build_and_run("rows.cpp", tmp_path / "rows", options)
@@ -89,7 +90,6 @@ BARRIER = r"(?<=constexpr Phase {name})(\{{[^}}]*, )(?:always|between_parts)\}}"
 WITH_BARRIER = re.findall(r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text())
 
 
-@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize(
     "name",
     grid(lambda name: name == "add_series", WITH_BARRIER),

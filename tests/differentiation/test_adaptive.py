@@ -40,6 +40,7 @@ def hold(family, seed):
         assert (np.abs(gradient - case.gradient) <= bar + 2.0**-53 * np.abs(case.gradient)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:f returned one and the same value")
 @pytest.mark.parametrize("name", ALONE)
 def test_error_bars_hold_however_hard_a_function_is_to_see(name):
@@ -47,6 +48,7 @@ def test_error_bars_hold_however_hard_a_function_is_to_see(name):
         hold(ALONE[name], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_error_bars_hold_in_every_setting(setting):
     for seed, shape in enumerate(SHAPES.values()):
@@ -61,6 +63,7 @@ def test_the_points_of_an_array_are_where_rounding_leaves_them(size):
     assert np.median(found.error) < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decimals", [3, 6, 8])
 @pytest.mark.parametrize("n", [1, 6])
 def test_error_bars_cover_the_slope_of_a_part_that_is_rounded(decimals, n):
@@ -342,6 +345,7 @@ def test_a_gradient_whose_products_overflow_is_not_called_right():
         secant.check_gradient(lambda x: float(np.exp(x).sum()), x, np.exp(x) * [1.001, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("coarse", "slope", "between"),
     [

@@ -65,6 +65,7 @@ def test_values_bars_and_evaluations(f, x, truth, error):
     assert np.array_equal(secant.numerical_hessian(counted, x), found.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [1e-12, 1e-9, 1e-6, 1e-3])
 def test_bars_hold_where_f_is_noisy(noise):
     rng, missed, total = np.random.default_rng(0), 0, 0
@@ -228,6 +229,7 @@ def test_steps_of_central_that_tell_nothing():
             secant.numerical_hessian(lambda x: np.int64(1e3 * x.sum()), [1.0, 2.0], scheme=scheme)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("f", "second"),
     [
@@ -255,6 +257,7 @@ COARSE = {  # of a smooth value and x; and twice the weight of x @ x in it
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:f returns float32")
 @pytest.mark.parametrize(("coarse", "decay"), COARSE.values(), ids=COARSE)
 def test_error_bars_of_functions_with_coarse_parts(coarse, decay):
@@ -310,6 +313,7 @@ def test_what_f_raises_on_one_side_of_x_is_raised():
     assert caught.value.__notes__[0].startswith("f was evaluated at x = [-")
 
 
+@pytest.mark.slow
 def test_points_of_many_coordinates_are_made_in_blocks(monkeypatch):
     sparse = pytest.importorskip("scipy.sparse")
     monkeypatch.setattr(second_differences, "_BLOCK", 2**12)

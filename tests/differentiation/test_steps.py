@@ -221,6 +221,7 @@ COARSE = {  # of exp(x), its sum, and x; and the slope of what is added
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:f returns float32")
 @pytest.mark.parametrize(("coarse", "slope"), COARSE.values(), ids=COARSE)
 def test_error_bars_on_bounds_of_functions_with_coarse_parts(coarse, slope):

@@ -76,6 +76,7 @@ def same_derivative(got, wanted):
     return same(got.value, wanted.value) and same(got.error, wanted.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
 def test_the_bits_are_those_of_one_process(each, scheme):
     x, before = X.copy(), X.tobytes()
@@ -85,6 +86,7 @@ def test_the_bits_are_those_of_one_process(each, scheme):
     assert x.tobytes() == before
 
 
+@pytest.mark.slow
 def test_hessians_descent_stacks_lists_and_relative_steps(each):
     wanted = secant.numerical_gradient(ways.rosenbrock, X)
     assert same(secant.numerical_gradient(ways.rosenbrock_of_stacks, X, vectorized=True, workers=each), wanted)
@@ -103,6 +105,7 @@ def test_jitted_functions_on_threads():
     assert same(found, secant.numerical_gradient(ways.rosenbrock, X))
 
 
+@pytest.mark.slow
 def test_a_local_function_goes_to_joblib():
     scale = 2.0
     np.testing.assert_allclose(secant.numerical_gradient(lambda x: scale * x.sum(), X, workers=2), 2)
@@ -123,6 +126,7 @@ def failing(x):
     return float(x.sum())
 
 
+@pytest.mark.slow
 def test_errors_pass_and_name_the_coordinate(each):
     x = np.arange(40.0)
     with pytest.raises(ZeroDivisionError, match="no") as caught:
@@ -144,6 +148,7 @@ def ignores(_):
 STATE = np.ones(3)
 
 
+@pytest.mark.slow
 def test_workers_have_copies_of_x(each):
     with pytest.warns(RuntimeWarning, match=r"^f returned one and the same value") as caught:
         assert not secant.numerical_gradient(ignores, STATE, workers=each).any()

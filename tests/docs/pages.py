@@ -41,11 +41,11 @@ def links(page: Path) -> list[str]:
     return [str(child.attrs.get("href", child.attrs.get("src"))) for child in found]
 
 
-def anchors(page: Path) -> set[str]:
+def anchors(page: Path) -> list[str]:
     """What a link to a heading ends in, after #: on the site as where repositories are shown."""
     every = tokens(page)
     headings = [every[i + 1].content for i, token in enumerate(every) if token.type == "heading_open"]
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def blocks(page: Path) -> list[Block]:

@@ -1,13 +1,14 @@
 """The Chinese pages say what the English ones do: the same headings, code, figures and links, in the same order."""
 
 import re
+from urllib.parse import unquote, urldefrag
 
 import pytest
-from pages import ROOT, blocks, links, name_of, tokens
+from pages import ROOT, anchors, blocks, links, name_of, tokens
 
-PAIRS = {"README.md": "README.zh-CN.md"} | {
-    f"docs/{name}.md": f"docs/zh-CN/{name}.md" for name in ("quickstart", "chapter")
-}
+TRANSLATED = "quickstart", "chapter", "checks", "installation", "troubleshooting"
+PAIRS = {"README.md": "README.zh-CN.md"} | {f"docs/{name}.md": f"docs/zh-CN/{name}.md" for name in TRANSLATED}
+GLOSSARY = "docs/zh-CN/glossary.md"  # of English words in reports: it has no twin
 NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?%?")
 
 by_pair = pytest.mark.parametrize("pair", PAIRS.items(), ids=PAIRS)
@@ -46,10 +47,18 @@ def figures(page):
 
 
 def places(page):
-    """Where links lead: the Chinese of a page if there is one, named by the English."""
+    """Where links lead, pages by their English names, and the number of the heading."""
     translated = {chinese: english for english, chinese in PAIRS.items()}
-    inside = [(page.parent / link).resolve().relative_to(ROOT).as_posix() for link in links(page) if ":" not in link]
-    return [link for link in links(page) if ":" in link], [translated.get(link, link) for link in inside]
+    inside = []
+    for link in links(page):
+        if ":" not in link:
+            to, anchor = urldefrag(unquote(link))
+            target = (page.parent / to).resolve() if to else page
+            section = anchors(target).index(anchor) if anchor else None
+            path = target.relative_to(ROOT).as_posix()
+            if path != GLOSSARY:
+                inside.append((translated.get(path, path), section))
+    return [link for link in links(page) if ":" in link], inside
 
 
 @by_pair
@@ -61,7 +70,7 @@ def test_both_have_the_same(pair, look):
 
 def test_every_chinese_page_is_compared():
     pages = {name_of(page) for page in (ROOT / "docs" / "zh-CN").glob("*.md")} | {"README.zh-CN.md"}
-    assert pages == {*PAIRS.values(), "docs/zh-CN/index.md"}
+    assert pages == {*PAIRS.values(), "docs/zh-CN/index.md", GLOSSARY}
 
 
 def test_the_readmes_link_to_each_other():

@@ -19,7 +19,7 @@ NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 ENTRIES = gallery.entries(gallery.PAGE.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_without_an_error_or_a_warning(path, monkeypatch, tmp_path):
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))  # it must need no data but the bundled ones
@@ -46,12 +46,12 @@ def test_cells_are_short(path):
         assert len(lines) <= 10, cell.source
 
 
-def test_every_picture_of_the_gallery_has_its_five_lines():
+def test_every_picture_of_the_gallery_has_its_few_lines():
     pictures = re.findall(r"\]\((gallery/[^)]+)\)", gallery.PAGE.read_text())
     assert [picture for picture, _ in ENTRIES] == pictures
     assert {path.name for path in (gallery.PAGE.parent / "gallery").iterdir()} == {Path(name).name for name in pictures}
     for picture, code in ENTRIES:
-        assert len([line for line in code.splitlines() if line]) <= 5, picture
+        assert len([line for line in code.splitlines() if line]) <= 9, picture
 
 
 def test_every_plot_is_in_the_gallery():
@@ -68,7 +68,7 @@ def test_the_last_line_of_a_block_is_what_is_drawn():
         gallery.figure_of("x = 1", {})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_gallery_is_what_its_code_draws(tmp_path):
     gallery.main(tmp_path)
     for picture, _ in ENTRIES:

@@ -1,7 +1,8 @@
 """Every block of code in README and docs/ runs, and prints what the page says.
 
 - python: a doctest, or code; blocks of a page share their names, of which a few are given (`names`)
-- text: what the python block above it prints; in pages that are records, what was printed in the past
+- text: what the python block above it prints; in pages that are records, what was printed in the past. The programs of
+  records/flaws.md are run by tests/bench/test_found.py
 - sh: commands; console: commands after "$ " with what they print. Each runs in a folder with the files of a reader
 - a block whose first line is the name of a file, "# f.py" or "// f.c": a file for the commands of its page
 
@@ -31,7 +32,8 @@ import secant
 from secant.book import common_functions, common_gradient
 
 READER = Path(__file__).parent / "reader"
-RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "benchmarks_details", "found", "reliability")]  # by programs
+RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "reliability")]  # by programs
+RECORDS += [name_of(page) for page in PAGES if page.parent.name == "records"]
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(
@@ -71,7 +73,7 @@ def test_every_block_says_what_it_is_and_is_run(page):
     for block in blocks(page):
         where = f"{name_of(page)}:{block.line + 1}"
         if name_of(page) in RECORDS:
-            assert block.language == "text", where
+            assert block.language in ("text", "python"), where
         elif block.language == "text":
             assert before.language == "python", where
             assert not FILE.match(before.text), where
@@ -107,8 +109,14 @@ def names(monkeypatch):
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+README_FIRST = [
+    pytest.param(page, marks=() if name_of(page) == "README.md" else pytest.mark.slow)
+    for page in PAGES
+    if name_of(page) not in RECORDS
+]
+
+
+@pytest.mark.parametrize("page", README_FIRST, ids=name_of)
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)

@@ -59,6 +59,7 @@ def test_gradient(case):
     agrees(case, derivative(case, secant.numerical_gradient), case.jacobian())
 
 
+@pytest.mark.slow
 @of_each(CASES)
 def test_gradient_of_five_points(case):
     agrees(case, derivative(case, secant.numerical_gradient, scheme="five-point"), case.jacobian())
@@ -99,6 +100,7 @@ def test_hessian(case):
     assert case.is_float32 or case.own_error or known.all()
 
 
+@pytest.mark.slow
 @of_each(CASES)
 def test_descent(case):
     exact, path = case.x.copy(), [case.x.copy()]
@@ -139,6 +141,7 @@ def test_check_of_a_wrong_gradient(case):
     assert wrong in [np.ravel_multi_index(each.index, gradient.shape) for each in report.findings]
 
 
+@pytest.mark.slow
 @of_each(CASES | VECTORS)
 def test_scipy_has_the_same_derivatives(case):
     numdiff = pytest.importorskip("scipy.optimize._numdiff", reason="SciPy is not installed")

@@ -196,6 +196,7 @@ A_MILLION = [0.5] * 1_000_000
 TUPLES = tuple(tuple(tuple(range(10)) for _ in range(100)) for _ in range(100))
 
 
+@pytest.mark.slow
 def test_what_f_refers_to_costs_nothing():
     array = X.copy()
 
@@ -245,7 +246,7 @@ def test_threads_may_share_x(switching_often):
     assert wrong_gradients_of_threads(200) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_threads_may_share_x_10000_times(switching_often):
     assert wrong_gradients_of_threads(10_000) == 0
 

@@ -9,16 +9,11 @@ import secant
 from secant.errors import MissingExtraError
 
 DRAW = """
-x = np.arange(4.0)
-report = secant.check_gradient(lambda x: np.sum(x**2), x, 2.5 * x)
 images, labels, y = np.ones((3, 4)), np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])
 draw = {
     "confusion_matrix": lambda: secant.plots.confusion_matrix(y, images, labels),
     "descent_paths": lambda: secant.plots.descent_paths(lambda x: x @ x, {"a": [[1.0, 2.0], [0.0, 0.0]]}),
-    "difference_error": lambda: secant.plots.difference_error(np.exp, 1.0, np.e),
-    "findings": lambda: secant.plots.findings(report),
     "learning_curves": lambda: secant.plots.learning_curves(secant.History([1.0], [0.5], [0.4])),
-    "mistakes": lambda: secant.plots.mistakes(y, images, labels),
     "weights": lambda: secant.plots.weights(np.ones((4, 2))),
 }
 assert sorted(draw) == sorted(secant.plots.__all__)
@@ -34,6 +29,7 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
             draw()
 
 
+@pytest.mark.slow
 def test_neither_pyplot_nor_settings_are_touched():
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
     program = (
@@ -53,9 +49,10 @@ def test_figures_are_pyplots_where_that_has_been_imported(run_python):
         "for call in draw.values(): assert np.ravel(call())[0].figure is plt.gcf()\n"
         "print(len(plt.get_fignums()))"
     )
-    assert run_python(program, "-W", "error", MPLBACKEND="agg").stdout == "7\n"
+    assert run_python(program, "-W", "error", MPLBACKEND="agg").stdout == "4\n"
 
 
+@pytest.mark.slow
 def test_plots_are_imported_when_they_are_used(run_python):
     program = (
         "import sys, secant; print('secant.plots' in sys.modules); secant.plots.weights;"

@@ -161,6 +161,7 @@ def test_what_is_no_axes_is_refused(ax):
         history().plot(ax=ax)
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_the_curves():
     shown = history()._repr_html_()
     assert base64.b64decode(re.match('<img src="data:image/png;base64,([^"]+)"', shown)[1]).startswith(b"\x89PNG")
@@ -190,6 +191,7 @@ def test_a_notebook_shows_a_returned_figure_once(run_python):
     assert run_python(program, MPLBACKEND="agg").stdout == "[] 2\n[1]\n"
 
 
+@pytest.mark.slow
 def test_neither_pyplot_nor_settings_are_touched(tmp_path):
     program = (
         "import sys, matplotlib, secant; settings = matplotlib.rcParams.copy();"
@@ -200,6 +202,7 @@ def test_neither_pyplot_nor_settings_are_touched(tmp_path):
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "True False\n"
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_on_use():
     program = "import sys, secant.cli; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout == b"False\n"

@@ -1,4 +1,4 @@
-"""Descent on contours, and the error of differences."""
+"""Descent on contours."""
 
 import math
 import warnings
@@ -75,7 +75,7 @@ def test_functions_that_are_flat_or_not_defined_everywhere():
     ("f", "paths", "options", "error", "message"),
     [
         (1, PATH, {}, DTypeError, "f must be callable, got int"),
-        (lambda x: x, PATH, {}, DTypeError, "f must return a number, got array"),
+        (lambda x: x, PATH, {}, ShapeError, "f must return a single number, got an array of shape"),
         (lambda x: math.nan, PATH, {}, ValueRangeError, "f must be finite somewhere in the region"),
         (bowl, PATH[0], {}, ShapeError, r"paths must be points of two numbers, \(points, 2\), got shape \(2,\)"),
         (bowl, {"a": np.ones((3, 3))}, {}, ShapeError, r"paths\['a'\] must be points of two numbers"),
@@ -95,53 +95,6 @@ def test_descents_that_cannot_be_drawn(f, paths, options, error, message):
         plots.descent_paths(f, paths, **options)
 
 
-def test_errors_are_those_of_the_differences():
-    steps = [1e-8, 1e-4, 1e-2]
-    ax = plots.difference_error(np.exp, 1.0, np.e, schemes=["central"], h=steps[::-1])
-    assert ax.lines[0].get_xdata().tolist() == steps
-    wanted = [abs(secant.numerical_diff(np.exp, 1.0, h) - np.e) for h in steps]
-    assert ax.lines[0].get_ydata().tolist() == wanted
-
-
-@pytest.mark.parametrize(("scheme", "order"), [("forward", 1), ("central", 2), ("five-point", 4)])
-def test_the_slopes_are_those_of_truncation_and_rounding(scheme, order):
-    ax = plots.difference_error(np.exp, 1.0, lambda x: np.exp(x), schemes=[scheme])
-    errors, truncation, rounding = ax.lines
-    assert names(ax) == [scheme, f"truncation: {({1: 'h', 2: 'h²', 4: 'h⁴'})[order]}", "rounding: eps |f| / h"]
-    # The true coefficients of exp at 1.
-    coefficient = math.e * {1: 1 / 2, 2: 1 / 6, 4: 1 / 30}[order]
-    steps = truncation.get_xdata()
-    assert truncation.get_ydata() == pytest.approx(coefficient * steps**order, rel=0.1)
-    assert rounding.get_ydata() == pytest.approx(2**-52 * math.e / rounding.get_xdata())
-    assert np.nanmax(errors.get_ydata()) < 10 * max(np.max(truncation.get_ydata()), np.max(rounding.get_ydata()))
-
-
-def test_a_line_has_no_truncation_and_no_logarithm_of_0():
-    ax = plots.difference_error(lambda x: 2 * x, 0.0, 2.0)
-    assert names(ax) == ["forward", "central", "five-point"]  # f(0) is 0, without rounding
-    assert all(not (line.get_ydata() <= 0).any() for line in ax.lines)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options", "error", "message"),
-    [
-        ((1, 1.0, 1.0), {}, DTypeError, "f must be callable, got int"),
-        ((lambda x: [x, x], 1.0, 1.0), {}, DTypeError, "f must return a number"),
-        ((np.exp, "1", 1.0), {}, DTypeError, "x must be a real number, got '1'"),
-        ((np.exp, 1.0, math.nan), {}, ValueRangeError, "derivative must be finite, got nan"),
-        ((np.exp, 1.0, lambda x: "2"), {}, DTypeError, "derivative must be a real number"),
-        ((lambda x: math.inf, 1.0, 1.0), {}, ValueRangeError, r"f\(x\) must be finite"),
-        ((np.exp, 1.0, 1.0), {"schemes": ["auto"]}, ValueRangeError, "schemes must be one of 'central'"),
-        ((np.exp, 1.0, 1.0), {"h": 0.1}, ShapeError, r"h must be a list of steps, got shape \(\)"),
-        ((np.exp, 1.0, 1.0), {"h": [0.1, 0]}, ValueRangeError, "h must be finite and greater than 0, got 0.0"),
-    ],
-)
-def test_differences_that_cannot_be_drawn(arguments, options, error, message):
-    with pytest.raises(error, match=message):
-        plots.difference_error(*arguments, **options)
-
-
 def test_given_axes_are_drawn_on_and_returned():
-    axes = Figure().subplots(1, 2)
-    assert plots.descent_paths(bowl, PATH, ax=axes[0]) is axes[0]
-    assert plots.difference_error(np.exp, 1.0, np.e, ax=axes[1]) is axes[1]
+    ax = Figure().subplots()
+    assert plots.descent_paths(bowl, PATH, ax=ax) is ax

@@ -1,4 +1,4 @@
-"""Weights, mistakes and the confusion matrix: what is drawn is what the network has and says."""
+"""Weights and the confusion matrix: what is drawn is what the network has and says."""
 
 import warnings
 
@@ -92,28 +92,8 @@ def test_weights_that_cannot_be_drawn(arguments, error, message):
 
 @pytest.mark.parametrize("t", [T, np.eye(2)[T]], ids=["labels", "one-hot"])
 @pytest.mark.parametrize("net", [Oracle(Y), np.array(Y)], ids=["network", "predictions"])
-def test_mistakes_are_in_the_order_of_their_loss(net, t):
-    ax = plots.mistakes(net, X, t)
-    assert captions(ax) == [
-        "is 1, taken for 0\np = 0.95", "is 1, taken for 0\np = 0.80", "is 0, taken for 1\np = 0.70"
-    ]  # fmt: skip
-    assert pictures(ax) == [X[i].reshape(2, 2).tolist() for i in (2, 1, 3)]
-    assert ax.get_title(loc="left") == "The worst of 3 mistakes in 4 samples"
-    assert len(plots.mistakes(net, X, t, count=2).images) == 2
-
-
-def test_a_network_without_mistakes():
-    ax = plots.mistakes(np.eye(2)[T], X, T)
-    assert (len(ax.images), ax.get_title(loc="left")) == (0, "The worst of 0 mistakes in 4 samples")
-
-
-def test_samples_may_be_pictures():
-    ax = plots.mistakes(np.array(Y), np.zeros((4, 3, 2)), T)
-    assert ax.images[0].get_array().shape == (3, 2)
-
-
-def test_the_confusion_matrix_counts():
-    ax = plots.confusion_matrix(Oracle(Y), X, T)
+def test_the_confusion_matrix_counts(net, t):
+    ax = plots.confusion_matrix(net, X, t)
     cells = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in ax.texts}
     assert cells == {(0, 0): "1", (0, 1): "1", (1, 0): "2"}
     assert ax.images[0].get_array().data.tolist() == [[0.5, 0.5], [1, 0]]
@@ -137,7 +117,6 @@ def test_numbers_can_be_told_from_their_cells():
         assert abs(np.dot(to_rgb(text.get_color()), [0.2126, 0.7152, 0.0722]) - cell) > 0.4
 
 
-@pytest.mark.parametrize("draw", [plots.mistakes, plots.confusion_matrix])
 @pytest.mark.parametrize(
     ("net", "x", "t", "error", "message"),
     [
@@ -157,22 +136,15 @@ def test_numbers_can_be_told_from_their_cells():
         ),
     ],
 )
-def test_what_cannot_be_judged(draw, net, x, t, error, message):
+def test_what_cannot_be_judged(net, x, t, error, message):
     with pytest.raises(error, match=message):
-        draw(net, x, t)
-
-
-@pytest.mark.parametrize("y", [np.array(Y) * 2, np.array(Y) - [[0.4, -0.4]]], ids=["sum", "negative"])
-def test_scores_are_no_probabilities(y):
-    with pytest.raises(ValueRangeError, match="net must predict probabilities, which sum to 1: give softmax"):
-        plots.mistakes(y, X, T)
+        plots.confusion_matrix(net, x, t)
 
 
 def test_given_axes_are_drawn_on_and_returned():
-    axes = Figure().subplots(1, 3)
+    axes = Figure().subplots(1, 2)
     assert plots.weights(np.ones((4, 2)), ax=axes[0]) is axes[0]
-    assert plots.mistakes(np.array(Y), X, T, ax=axes[1]) is axes[1]
-    assert plots.confusion_matrix(np.array(Y), X, T, ax=axes[2]) is axes[2]
+    assert plots.confusion_matrix(np.array(Y), X, T, ax=axes[1]) is axes[1]
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 2), (7, 4), (10, 5), (12, 4), (16, 4), (50, 10)])

@@ -16,7 +16,7 @@ NOTICED = (
     "are those that then look for kinks, which might excuse them."
 )
 NAMED = (
-    "The one wrong entry of 39,760 is named in at most 1,000 evaluations, in 99 % of the trials; of faults of 12 kinds "
+    "The one wrong entry of 39,760 is named in at most 1,000 evaluations, in 99 % of the trials; of faults of 8 kinds "
     "the diagnosis is right in 90 %, and a wrong one in at most 2 %."
 )
 RATES = {": named": 0.01, ": diagnosis": 0.1, ": none wrong": 0.02}
@@ -95,21 +95,9 @@ def a_factor(g: Gradients, rng: np.random.Generator, net: secant.TwoLayerNet) ->
     return "2 times too large"
 
 
-def reversed_order(g: Gradients, rng: np.random.Generator, net: secant.TwoLayerNet) -> str:
-    key = "b1" if rng.integers(2) else "b2"
-    g[key] = g[key][::-1].copy()
-    return f"{key} is reversed"
-
-
-def a_constant(g: Gradients, rng: np.random.Generator, net: secant.TwoLayerNet) -> str:
-    array = one_array(g, rng)
-    array += 0.001
-    return "0.001 is added"
-
-
 Fault = Callable[[Gradients, np.random.Generator, secant.TwoLayerNet], str]
 SEEDED: list[Fault] = [one_entry, a_sign, a_pair, a_transposition, a_batch_size, a_shift, a_nan, a_decay]
-DIAGNOSED: list[Fault] = [*SEEDED, zeros, a_factor, reversed_order, a_constant]
+DIAGNOSED: list[Fault] = [one_entry, a_sign, a_transposition, a_batch_size, a_nan, a_decay, zeros, a_factor]
 
 
 def networks(rng: np.random.Generator):
@@ -133,9 +121,8 @@ def noticed(trials: int, seed: int) -> Outcome:
             point = Point(lambda _, net=net, x=x, t=t: net.loss(x, t), dict(net.params), inplace=True)
             caught, share = True, 0.0
             if all(np.isfinite(array).all() for array in wrong.values()):
-                overall = probed(point, wrong, outcome.tried)
-                caught = is_noticed(overall.probes)
-                share = (overall.noticed_after or point.evaluations) / MAX_EVALUATIONS
+                caught = is_noticed(probed(point, wrong, outcome.tried))
+                share = point.evaluations / MAX_EVALUATIONS
             outcome.add(fault.__name__, not (caught and share <= 1), share, f"seed {seed}, {outcome.tried}")
             outcome.tried += 1
     return outcome

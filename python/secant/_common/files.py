@@ -1,7 +1,7 @@
 """Writing a file so that a reader sees all of it or what was there before.
 
-Design: only a regular file is ever replaced. A pipe, a terminal or another character device is opened and written to;
-whatever else has the name, such as a folder or a disk, is refused.
+Design: only a regular file is ever replaced. Whatever else has the name, such as a pipe or a device, is opened and
+written to.
 """
 
 import errno
@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from secant.errors import DataError, DTypeError
@@ -41,7 +41,7 @@ def path_text(path: AnyPath) -> str:
 
 
 def write_file(path: AnyPath, content: bytes) -> None:
-    """Write to a new file beside ``path`` and give it its name in one step; into ``path`` if that is a stream.
+    """Write to a new file beside ``path`` and give it its name in one step; into ``path`` if that is no regular file.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ def write_file(path: AnyPath, content: bytes) -> None:
         ``path`` is not a path.
     """
     name = path_text(path)
-    with _named(name):
-        if _is_stream(name):
+    with _named(name, "written", "; give another path"):
+        if _is_replaced(name):
+            _replace(os.path.realpath(name), content)
+        else:
             with open(name, "wb") as stream:
                 stream.write(content)
-        else:
-            _replace(name, content)
 
 
 def require_writable(path: AnyPath) -> None:
@@ -71,20 +71,10 @@ def require_writable(path: AnyPath) -> None:
     import tempfile  # takes a while to import
 
     name = path_text(path)
-    with _named(name):
-        stream = _is_stream(name)
-        _require_permission(name)
-        if not stream:
+    with _named(name, "written", "; give another path"):
+        if _is_replaced(name):
             with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(name))):
                 pass
-
-
-def may_wait(path: AnyPath) -> bool:
-    """Return whether `write_file` would write into a stream, and so may wait for a reader."""
-    try:
-        return _is_stream(path_text(path))
-    except (OSError, ValueError):
-        return False
 
 
 @contextmanager
@@ -99,37 +89,31 @@ def readable(path: AnyPath) -> Iterator[BinaryIO]:
         ``path`` is not a path.
     """
     name = path_text(path)
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(open(name, "rb"))
-        except (OSError, ValueError) as error:
-            raise _failure(name, "read", error) from error
+    with _named(name, "read"):
+        file = open(name, "rb")  # noqa: SIM115 - an error of the block is not one of the name
+    with file:
         try:
             yield file
         except OSError as error:
             raise _failure(name, "read", error) from error
 
 
-def _is_stream(name: str) -> bool:
-    """Return whether something is to be written into, not replaced, and refuse what is neither stream nor file."""
-    if not os.path.basename(name):
-        raise OSError(0, "it names a folder")
+def _is_replaced(name: str) -> bool:
+    """Return whether a regular file has this name, or none; refuse folders and what may not be written to."""
+    if os.path.isdir(name) or not os.path.basename(name):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     try:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
-        return False
-    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
         return True
-    if not stat.S_ISREG(mode):
-        raise OSError(0, "it is not a regular file")
-    return False
+    if not os.access(name, os.W_OK):  # which replacing it does not need
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return stat.S_ISREG(mode)
 
 
-def _replace(name: str, content: bytes) -> None:
+def _replace(target: str, content: bytes) -> None:
     import tempfile
 
-    target = os.path.realpath(name)
-    _require_permission(target)  # which replacing it does not need
     with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".secant-") as scratch:
         part = os.path.join(scratch, os.path.basename(target))
         with open(part, "wb") as stream:
@@ -141,20 +125,14 @@ def _replace(name: str, content: bytes) -> None:
         os.replace(part, target)
 
 
-def _require_permission(name: str) -> None:
-    if os.path.exists(name) and not os.access(name, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _named(name: str, done: str, remedy: str = "") -> Iterator[None]:
     """Turn an error of the system into one that names the path."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        raise _failure(name, "written", error, "; give another path") from error
+    except (OSError, ValueError) as error:  # ValueError: no file name can have one of the characters
+        raise _failure(name, done, error, remedy) from error
 
 
 def _failure(name: str, done: str, error: OSError | ValueError, remedy: str = "") -> DataError:
-    """Return the error for a path. A ValueError means that a file name cannot have one of its characters."""
     return DataError(f"{name} could not be {done}: {getattr(error, 'strerror', None) or error}{remedy}.")

@@ -1,7 +1,5 @@
-"""Streams: one that may be written to even if it is closed, full or no longer read; lines that fit a terminal."""
+"""A stream that may be written to even if it is closed, full or no longer read."""
 
-import os
-import textwrap
 from typing import Any, TextIO
 
 
@@ -41,19 +39,3 @@ class Output:
     def __getattr__(self, name: str) -> Any:
         """Return the other attributes of the stream."""
         return getattr(self._stream, name)
-
-
-def wrapped(text: str, stream: Any) -> str:
-    """Return the text with lines broken between words where the terminal of a stream is too narrow for them."""
-    try:
-        width = os.get_terminal_size(stream.fileno()).columns
-    except (AttributeError, OSError, ValueError):  # no terminal, or no longer one
-        return text
-    return "\n".join(part for line in text.splitlines() for part in _parts(line, width or len(line)))
-
-
-def _parts(line: str, width: int) -> list[str]:
-    if len(line) <= width:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

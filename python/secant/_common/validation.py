@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
 _LONG_OR_SHORT = "eg"  # the types of floats that are neither
 _REAL = float, numbers.Real  # float first, which is faster
-_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 
 
@@ -41,7 +40,7 @@ def positive_int(name: str, value: Any) -> int:
 
 @contextmanager
 def in_memory(**sizes: int) -> Iterator[None]:
-    """Name the largest of the sizes if arrays that are made in a ``with`` block are too large."""
+    """Turn a failed allocation in a ``with`` block into an error that names the largest size."""
     try:
         yield
     except (MemoryError, OverflowError, ValueError) as error:  # ValueError: more bytes than an address can count
@@ -68,14 +67,6 @@ def finite_number(name: str, value: Any, *, above: float = -math.inf, least: flo
         wanted = "finite" + (f" and greater than {above:g}" if above > -math.inf else "")
         wanted += f" and at least {least:g}" if least > -math.inf else ""
         raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
-    return number
-
-
-def step(h: Any) -> float:
-    """The step of a central difference, as a float that can be divided by."""
-    number = finite_number("h", h, above=0)
-    if number < _SMALLEST_STEP:
-        raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {number:g}")
     return number
 
 

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from secant.acceleration.recognition.methods import MethodNames, method_of
 from secant.acceleration.recognition.probes import number, short
 from secant.acceleration.recognition.recognize import recognized
 from secant.checking.gradient import check_gradient
-from secant.checking.options import NetworkOptions, require_known
 from secant.checking.report import ArrayReport, GradientReport
 from secant.checking.structure import refuse_tensor
 from secant.errors import DTypeError, ParamsError, SecantError, ShapeError
@@ -37,7 +36,11 @@ def check_network(
     loss: str = "loss",
     gradient: str = "gradient",
     scale: Any = None,
-    **options: Unpack[NetworkOptions],
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradient of a network's loss in all of its parameters.
 
@@ -52,9 +55,8 @@ def check_network(
         What is checked, if it is not what ``net.gradient(x, t)`` returns.
     loss, gradient : str
         The names of these methods, if they are others.
-    scale, **options
-        ``scale``, ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress`` and ``rng`` of
-        `check_gradient`.
+    scale, max_evaluations, max_findings, entries, progress, rng
+        As for `check_gradient`.
 
     Returns
     -------
@@ -88,7 +90,6 @@ def check_network(
     >>> secant.check_network(net, x, t).passed
     True
     """
-    require_known("check_network", options, NetworkOptions)
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
         raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
     names = MethodNames(loss=loss)
@@ -99,7 +100,18 @@ def check_network(
 
     def check(f: Callable[[Any], Any]) -> GradientReport:
         calls = [again or candidate, candidate]  # which should be the same
-        return check_gradient(f, params, lambda _: calls.pop(), inplace=True, scale=scale, **options)
+        return check_gradient(
+            f,
+            params,
+            lambda _: calls.pop(),
+            scale=scale,
+            max_evaluations=max_evaluations,
+            max_findings=max_findings,
+            inplace=True,
+            entries=entries,
+            progress=progress,
+            rng=rng,
+        )
 
     report = check(lambda _: loss_of(x, t))
     if report.verdict != "wrong":

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import cast
+from typing import Literal, cast, get_args
 
 from secant._common.validation import one_of
 from secant._common.warn import warn
 from secant.backends.base import Backend
 from secant.errors import MissingExtraError
 
-BACKENDS = ("cpp", "numba", "numpy")
+BackendName = Literal["cpp", "numba", "numpy"]
+BACKENDS = get_args(BackendName)
 """Their names, in the order of preference."""
 
 _chosen: str | None = None

@@ -45,6 +45,9 @@ class Gradients(NamedTuple):
     b2: Array
 
 
+PARAM_NAMES = Gradients._fields
+
+
 @dataclass(frozen=True)
 class GradientInfo:
     """How a numerical gradient was computed.

@@ -101,22 +101,29 @@ def tolerance(h: float, is_float32: bool = False) -> float:
 
 @lru_cache(maxsize=64)
 def proven_order(
-    radii: AnalyticityRadii, h: float, largest_input: float, largest_z1: float, mass: float, is_float32: bool = False
+    radii: AnalyticityRadii,
+    h: float,
+    largest_input: float,
+    largest_z1: float,
+    largest_target_sum: float,
+    is_float32: bool = False,
 ) -> tuple[int, float]:
     """The smallest order that suffices, 0 if none is proven; and the bound of its truncation error."""
     for order in orders(radii, h * largest_input, is_float32):
-        worst = float(truncation(radii, h, largest_input, largest_z1, mass, order))
+        worst = float(truncation(radii, h, largest_input, largest_z1, largest_target_sum, order))
         if worst <= tolerance(h, is_float32):
             return order, worst
     return 0, 0.0
 
 
-@np.errstate(all="ignore")  # what overflows is proven nowhere
-def truncation(radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, mass: float, order: int) -> Any:
+@np.errstate(all="ignore")  # overflow counts as unproven
+def truncation(
+    radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, largest_target_sum: float, order: int
+) -> Any:
     """The bound of the truncation error after an odd order K, for each sample.
 
-    It is (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2), with the largest |x| and |z1| of each sample. ``mass`` is the
-    largest sum of a sample's target weights.
+    It is (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2), with the largest |x| and |z1| of each sample.
+    ``largest_target_sum`` is that of a sample's weights.
     """
 
     def cut(change: Floats, largest: Any) -> Any:
@@ -124,7 +131,7 @@ def truncation(radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1
         bound = change * share ** (order + 2) / (1 - share * share)
         return np.where((share < 1) & (change < math.inf), bound, math.inf).min(axis=-1)
 
-    return mass / h * np.maximum(cut(radii.hidden, largest_input), cut(radii.output, largest_z1))
+    return largest_target_sum / h * np.maximum(cut(radii.hidden, largest_input), cut(radii.output, largest_z1))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows needs the full functions

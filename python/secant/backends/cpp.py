@@ -11,7 +11,7 @@ from secant._common.validation import Array
 from secant.backends import faults
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
 from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
-from secant.backends.plan import finite, in_float64, is_float32, rounded
+from secant.backends.plan import fault_if_not_finite, in_float64, is_float32, rounded
 
 name = "cpp"
 sigmoid = _core.sigmoid
@@ -63,7 +63,9 @@ def _in_float64(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Di
     result = gradient(batch._replace(net=in_float64(batch.net)), enough, h, n_threads)
     if isinstance(result, Fault):
         return result
-    return finite(result._replace(gradients=rounded(Gradients(**result.gradients), batch.net)._asdict()), batch)
+    return fault_if_not_finite(
+        result._replace(gradients=rounded(Gradients(**result.gradients), batch.net)._asdict()), batch
+    )
 
 
 def train(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array
-from secant.backends.base import Fault, Parameters
+from secant.backends.base import PARAM_NAMES, Fault, Parameters
 from secant.backends.inputs import Rows
 from secant.errors import ValueRangeError
 
@@ -53,7 +53,7 @@ def first(
     all_finite: Callable[[Array], bool] = validation.all_finite,
 ) -> Fault | None:
     """Find what is wrong with the parameters of a network, or inputs, or targets. `Rows` were checked before."""
-    arrays: dict[str, Any] = dict(zip(net._fields[:4], net[:4], strict=True))
+    arrays: dict[str, Any] = dict(zip(PARAM_NAMES, net, strict=False))
     if isinstance(x, np.ndarray):
         arrays["x"] = x
     for which, array in arrays.items():
@@ -84,9 +84,6 @@ def error(fault: Fault, taken: dict[str, Array], given: ArrayLike | None = None)
     index = tuple(int(i) for i in np.unravel_index(fault.where, shown.shape))
     if shown is not array and np.isfinite(shown[index]):
         must = f"be within the range of {array.dtype}"
-    title = f"params[{fault.which!r}]" if fault.which in _PARAMS else fault.which
+    title = f"params[{fault.which!r}]" if fault.which in ("W", *PARAM_NAMES) else fault.which
     at = f" at {index}" if fault.must == _FINITE else ""
     return ValueRangeError(f"{title} must {must}, got {shown[index]!s}{at}")
-
-
-_PARAMS = ("W", "W1", "b1", "W2", "b2")

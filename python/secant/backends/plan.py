@@ -5,8 +5,10 @@ both types, and the result is as exact as float32 can be. Only the order is that
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+import operator
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,17 @@ from numpy.typing import NDArray
 from secant._common.validation import Array, Floats, all_finite
 from secant.backends import bound, faults
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
+from secant.backends.base import (
+    PARAM_NAMES,
+    AnyMethod,
+    Batch,
+    Differences,
+    Fault,
+    Gradients,
+    Parameters,
+    require_proven,
+)
 
-_NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
 """The largest array of a block of samples: it fits in the cache, and Ctrl-C does not wait long."""
 
@@ -28,7 +38,7 @@ class Sums(NamedTuple):
     b1: Floats
     W2: Floats
     b2: Floats
-    loss: float
+    loss: Any
 
 
 def planned_gradient(
@@ -49,11 +59,11 @@ def planned_gradient(
     if fault := faults.first(net, None if all_finite(largest) else x, t):
         return fault
     float64_net, count = in_float64(net), len(x)
-    proven, order, cut = np.zeros(count, np.bool_), 0, 0.0
+    proven, order, truncation_bound = np.zeros(count, np.bool_), 0, 0.0
     if method == "derivative":
         proven, order, h = ~proven, 1, 0.0
     elif method != "direct":
-        proven, order, cut = plan(float64_net, x, t, h, is_float32(net), largest)
+        proven, order, truncation_bound = plan(float64_net, x, t, h, is_float32(net), largest)
     expanded = int(proven.sum())
     samples = {key: number for key, number in ((0, count - expanded), (order, expanded)) if number}
     if method == "series":
@@ -63,13 +73,13 @@ def planned_gradient(
     elif not expanded:
         means = directly(float64_net, x, t, h)
     else:
-        sums = scaled(expanded, by_series(float64_net, x[proven], t[proven], h, order))
-        sums = total(sums, scaled(count - expanded, directly(float64_net, x[~proven], t[~proven], h)))
-        means = mean(count, sums)
-    return Differences(rounded(Gradients(*means[:4]), net)._asdict(), samples, cut, float(means.loss))
+        by_order = scale_gradients(expanded, by_series(float64_net, x[proven], t[proven], h, order))
+        evaluated = scale_gradients(count - expanded, directly(float64_net, x[~proven], t[~proven], h))
+        means = mean(count, add_gradients([by_order, evaluated]))
+    return Differences(rounded(Gradients(*means[:4]), net)._asdict(), samples, truncation_bound, float(means.loss))
 
 
-def finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
+def fault_if_not_finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
     """The result, or the fault where it, or the loss, has overflowed."""
     if isinstance(result, Fault):
         return result
@@ -84,7 +94,11 @@ def is_float32(net: Parameters) -> bool:
 
 def in_float64(net: Parameters) -> Parameters:
     """The network with its parameters in float64."""
-    return net._replace(**{name: getattr(net, name).astype(np.float64) for name in _NAMES}) if is_float32(net) else net
+    return (
+        net._replace(**{name: getattr(net, name).astype(np.float64) for name in PARAM_NAMES})
+        if is_float32(net)
+        else net
+    )
 
 
 def rounded(grads: Gradients, net: Parameters) -> Gradients:
@@ -93,19 +107,19 @@ def rounded(grads: Gradients, net: Parameters) -> Gradients:
         return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_float32(net) else grads
 
 
-def total(a: Sums, b: Sums) -> Sums:
+def add_gradients(parts: Iterable[Sums]) -> Sums:
     """Their sum."""
-    return Sums(a.W1 + b.W1, a.b1 + b.b1, a.W2 + b.W2, a.b2 + b.b2, a.loss + b.loss)
+    return Sums(*(reduce(operator.add, same) for same in zip(*parts, strict=True)))
 
 
-def scaled(factor: float, a: Sums) -> Sums:
+def scale_gradients(factor: float, a: Sums) -> Sums:
     """All of them times a factor."""
-    return Sums(factor * a.W1, factor * a.b1, factor * a.W2, factor * a.b2, factor * a.loss)
+    return Sums(*(factor * part for part in a))
 
 
 def mean(count: int, sums: Sums) -> Sums:
     """The mean of so many samples, given their sums, which are overwritten."""
-    for part in (sums.W1, sums.b1, sums.W2, sums.b2):
+    for part in sums[:4]:
         part /= count
     return sums._replace(loss=sums.loss / count)
 
@@ -116,26 +130,28 @@ def one_hot(t: Array, classes: int) -> Floats:
     return weights
 
 
-@np.errstate(over="ignore")  # what overflows is proven nowhere
+@np.errstate(over="ignore")  # overflow counts as unproven
 def plan(
     net: Parameters, x: Array, t: Array, h: float, is_float32: bool = False, largest: Floats | None = None
 ) -> tuple[NDArray[np.bool_], int, float]:
     """Which samples have a proven order, (N,); the order that suffices for all of them; and its truncation bound."""
     radii = bound.analyticity_radii(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
-    mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
+    largest_target_sum = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs, z1 = largest_inputs(x) if largest is None else largest, largest_z1(net, x)
-    order, cut = bound.proven_order(radii, h, float(inputs.max()), float(z1.max()), mass, is_float32)
+    order, truncation_bound = bound.proven_order(
+        radii, h, float(inputs.max()), float(z1.max()), largest_target_sum, is_float32
+    )
     if order:
-        return np.ones(len(x), np.bool_), order, cut
+        return np.ones(len(x), np.bool_), order, truncation_bound
     proven = np.zeros(len(x), np.bool_)
     for highest in bound.orders(radii, is_float32=is_float32)[-1:]:
-        proven = bound.truncation(radii, h, inputs, z1, mass, highest) <= bound.tolerance(h, is_float32)
+        proven = bound.truncation(radii, h, inputs, z1, largest_target_sum, highest) <= bound.tolerance(h, is_float32)
         proven &= bound.powers_are_normal(radii.largest_weight, highest, h * inputs, is_float32)
     if proven.any():
-        order, cut = bound.proven_order(
-            radii, h, float(inputs[proven].max()), float(z1[proven].max()), mass, is_float32
+        order, truncation_bound = bound.proven_order(
+            radii, h, float(inputs[proven].max()), float(z1[proven].max()), largest_target_sum, is_float32
         )
-    return proven, order, cut
+    return proven, order, truncation_bound
 
 
 def largest_inputs(x: Array) -> Floats:

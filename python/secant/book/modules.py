@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
@@ -11,7 +10,7 @@ from importlib.util import spec_from_loader
 from types import FrameType, ModuleType
 from typing import Any
 
-from secant.book.dataset_mnist import load_or_subset
+from secant.datasets.mnist import load_or_subset
 
 Say = Callable[[str], None]
 
@@ -34,17 +33,6 @@ def supply(folder: str, say: Say) -> None:
     """Let imports of the book's modules succeed from now on. ``folder``: that of the script."""
     sys.meta_path.insert(0, _ReadersMnist(say))
     sys.meta_path.append(_StandIns([folder, os.path.dirname(folder)], say))
-
-
-@contextmanager
-def supplied(folder: str, say: Say) -> Iterator[None]:
-    """As `supply`, within a ``with`` block."""
-    finders = sys.meta_path[:]
-    supply(folder, say)
-    try:
-        yield
-    finally:
-        sys.meta_path[:] = finders
 
 
 class _StandIns:

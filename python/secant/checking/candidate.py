@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.checking.point import Direction, EntryRange, Point, chunks, flat, norm_of
-from secant.differentiation.noise import norm
+from secant.checking.point import Direction, EntryRange, Point, chunks, flat, largest_of, norm_of
+from secant.differentiation.rounding import norm
 from secant.errors import ValueRangeError
 
 _FACTOR = -2.0  # times the incoming gradient
@@ -29,7 +29,7 @@ class Candidate(ABC):
 
     @abstractmethod
     def along(self, direction: Direction, entries: EntryRange) -> float:
-        """The derivative along a direction of which only a range is shifted, where ``arrays`` do not say it."""
+        """The derivative along a direction of which only a range is shifted."""
 
     @abstractmethod
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
@@ -115,8 +115,12 @@ class CandidateGradient(Candidate):
         return ""
 
     def along(self, direction: Direction, entries: EntryRange) -> float:
-        """Nothing: `Point.sampler` takes it from the arrays, for the shift that the rounding of x leaves."""
-        return 0.0
+        """The product of the entries and the direction."""
+        found = 0.0
+        for leaf, part in self._point.parts(entries):
+            for chunk in chunks(part):
+                found += float(self.arrays[leaf][chunk].astype(np.float64) @ direction[leaf][chunk].astype(np.float64))
+        return found
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
@@ -143,8 +147,7 @@ class CandidateGradient(Candidate):
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
         array = self.arrays[leaf]
-        largest = max(float(np.abs(array[chunk]).max()) for chunk in chunks(EntryRange(0, array.size)))
-        return largest, norm_of(array)
+        return largest_of(array), norm_of(array)
 
     def with_finite_entries(self) -> CandidateGradient:
         """Itself where all entries are finite."""

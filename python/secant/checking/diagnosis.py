@@ -4,15 +4,14 @@ A correction counts only if a fresh probe of all entries finds the corrected gra
 diagnosis.
 """
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.checking.candidate import CandidateGradient
+from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import entry_name
 
@@ -48,29 +47,28 @@ class _Correction(NamedTuple):
 
 def diagnosed(
     probe: DirectionalProbe,
-    kink: float,
     rng: np.random.Generator,
-    given: Sequence[Array],
+    given: Candidate,
     entries: Sequence[Entry],
-    suspect_arrays: set[int],
+    suspect_arrays: Set[int],
 ) -> Diagnosis | None:
     """Return what the error looks like; None if nothing fits.
 
     Parameters
     ----------
     probe : DirectionalProbe
-    kink : float
-        What is allowed for kinks.
     rng : numpy.random.Generator
         Draws the directions along which corrected gradients are probed.
-    given : list of ndarray
-        The gradient, flat, array by array.
-    entries : list of Entry
+    given : Candidate
+        If it is no gradient, there is no diagnosis.
+    entries : sequence of Entry
         Those that were measured.
     suspect_arrays : set of int
         Those in which something is wrong.
     """
-    case = _Case(probe, kink, given, entries, suspect_arrays)
+    if given.arrays is None:
+        return None
+    case = _Case(probe, given.arrays, entries, suspect_arrays)
     if obvious := case.obvious():
         return obvious
     for correction in case.corrections():
@@ -83,12 +81,11 @@ class _Case:
     def __init__(
         self,
         probe: DirectionalProbe,
-        kink: float,
         given: Sequence[Array],
         entries: Sequence[Entry],
-        suspect_arrays: set[int],
+        suspect_arrays: Set[int],
     ) -> None:
-        self.probe, self.point, self.kink = probe, probe.point, kink
+        self.probe, self.point = probe, probe.point
         self.names = self.point.names
         self.standstill = self.point.standstill()
         self.x = [array.reshape(-1).astype(np.float64) for array in self.point.origin]
@@ -164,26 +161,20 @@ class _Case:
     def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
         corrected = CandidateGradient(self.point, [np.asarray(part) for part in correction.gradient])
-        found = (self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected) for _ in range(2))
+        found = (self.probe.measure(self.point.direction(rng), self.point.all, corrected) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 
     def corrections(self) -> Iterator[_Correction]:
         """The likeliest first."""
-        yield from self._few_entries()
+        yield from self._one_entry()
         yield from self._factors()
         yield from self._proportional()
-        yield from self._reordered()
-        yield from self._exchanged()
-        yield from self._constant()
+        yield from self._transposed()
 
     def _replaced(self, changes: dict[int, Floats]) -> list[Floats]:
         return [changes.get(leaf, part) for leaf, part in enumerate(self.given)]
 
-    def _few_entries(self) -> Iterator[_Correction]:
-        if len(self.wrong) == 2:
-            (a, b), gradient = self.wrong, [part.copy() for part in self.given]
-            gradient[a.leaf][a.flat], gradient[b.leaf][b.flat] = b.given, a.given
-            yield _Correction(f"{self._name(a)} and {self._name(b)} are exchanged", gradient)
+    def _one_entry(self) -> Iterator[_Correction]:
         if len(self.wrong) == 1:
             (entry,), gradient = self.wrong, [part.copy() for part in self.given]
             gradient[entry.leaf][entry.flat] = entry.numerical
@@ -224,34 +215,15 @@ class _Case:
         along = step * largest * sum(float(part @ part) for part in pattern)
         if not along or not math.isfinite(along):
             return math.nan
-        found = self.probe.measure([step * part for part in pattern], self.point.all, self.kink)
+        found = self.probe.measure([step * part for part in pattern], self.point.all)
         return found.error / along if math.isfinite(found.error_bar) else math.nan  # f may have no slope there
 
-    def _reordered(self) -> Iterator[_Correction]:
+    def _transposed(self) -> Iterator[_Correction]:
         for leaf in self.suspect_arrays if len(self.suspect_arrays) == 1 else []:
-            shape, part, name = self.shapes[leaf], self.given[leaf], self.names[leaf]
+            shape, part = self.shapes[leaf], self.given[leaf]
             if len(shape) == 2 and min(shape) > 1:
-                yield _Correction(f"{name} is transposed", self._replaced({leaf: part.reshape(shape[::-1]).T.ravel()}))
-            whole = part.reshape(shape)
-            for axis, by in itertools.product(range(len(shape)), (1, -1)):
-                along = f" along axis {axis}" if len(shape) > 1 else ""
-                changes = {leaf: np.roll(whole, -by, axis).ravel()}
-                yield _Correction(f"{name} is shifted by {by}{along}", self._replaced(changes))
-            for axis in range(len(shape)):
-                along = f" along axis {axis}" if len(shape) > 1 else ""
-                yield _Correction(f"{name} is reversed{along}", self._replaced({leaf: np.flip(whole, axis).ravel()}))
-
-    def _exchanged(self) -> Iterator[_Correction]:
-        if len(self.suspect_arrays) == 2:
-            a, b = self.suspect_arrays
-            if self.given[a].size == self.given[b].size:
-                text = f"{self.names[a]} and {self.names[b]} are exchanged"
-                yield _Correction(text, self._replaced({a: self.given[b], b: self.given[a]}))
-
-    def _constant(self) -> Iterator[_Correction]:
-        for constant in _rounded(-self._share([np.ones_like(part) for part in self.given])):
-            changes = {leaf: self.given[leaf] - constant for leaf in self.suspect_arrays}
-            yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
+                changes = {leaf: part.reshape(shape[::-1]).T.ravel()}
+                yield _Correction(f"{self.names[leaf]} is transposed", self._replaced(changes))
 
     def _name(self, entry: Entry) -> str:
         return entry_name(self.names[entry.leaf], entry.place)

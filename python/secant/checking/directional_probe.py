@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from math import inf, isfinite, log, nan
 from typing import NamedTuple
+
+import numpy as np
 
 from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
-from secant.checking.verdict import MeasuredError, judged
-from secant.differentiation.noise import Noise, Sample, Sampler, noise
-from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
+from secant.checking.verdict import MeasuredError
+from secant.differentiation.slopes import (
+    DOUBT,
+    RATIO,
+    RUNG,
+    Levels,
+    Sample,
+    Samples,
+    best_of,
+    climb,
+    extrapolated,
+    one_sided,
+    refined,
+    rungs_of,
+    step_of,
+    walked,
+)
 
-_NEARBY = 2.0**-36
-"""Steps within which a function that rises in steps is constant, if x is not rounded to more."""
-_STEP = 2.0**-20
-"""Of the size of f: more than rounding to float32 explains."""
-_KINK_LEVELS = 2
-"""Larger steps at which kinks are looked for: 8 and 64 times those of the derivative."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The derivative along a direction of which only a range is shifted, minus the candidate's prediction."""
-
-    entries: EntryRange
-    slope: Slope
-    column: RichardsonColumn
-    """The estimate that gave it: which steps, and how often they were extrapolated."""
-    rounding: float
-    """What the rounding of the candidate may change."""
-    hidden_jump: float
-    """How large a jump of the derivative may be that noise hides."""
-    steepest: float
-    """The largest slope from x to where f was evaluated."""
-
-    def judged(self, kink: float = 0.0) -> MeasuredError:
-        """What it says of the candidate, where kinks may change it so much."""
-        return judged(self.entries, self.slope, kink, self.rounding)
+_FARTHER = -RUNG
+"""The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
+_ENOUGH = 1e-8  # a relative error bar that is not worth larger steps
+_STEPS = 5  # those of the largest window, at which derivatives are tried first
+_SHRINKS = 0.75  # a second difference over the step, where f is smooth: half would be left
+_NOISY = 8.0  # times the noise: second differences that are none
+_NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
+_CLEAR = 1000.0  # error bars: what is off by more is so at any steps
+_FINEST = 4.0  # units in the last place of x: the smallest step
+_COARSE = 1e-10  # x is float64 if its relative rounding is less
+_VISIBLE = 16.0  # times the noise: a change of f
+_NO_ROUNDING = 2.0**-6  # of the size of f: a jump that no rounding explains
+_LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
+_STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
+_NO_NOISE = 0.01  # of the changes of f: then more than noise was seen, as beside a pole
 
 
 class Stage(NamedTuple):
@@ -48,11 +53,30 @@ class Stage(NamedTuple):
     total: int
 
 
-class DirectionalProbe:
-    """Measures along directions how far a candidate is off.
+class _Slope(NamedTuple):
+    value: float
+    bar: float
+    doubt: float
+    is_kink: bool
 
-    The noise of f is measured along the first direction. Each derivative is tried first at the steps that suited the
-    one before it.
+
+class DirectionalProbe:
+    """Measures along directions how far a candidate is off, by the slope engine of "auto".
+
+    The first direction climbs from the smallest steps up, which tells the noise of f. Each further derivative is tried
+    first at the steps that suited the last one that climbed.
+
+    Attributes
+    ----------
+    noise : Levels
+        That of f, as far as it is known.
+    is_one_sided : bool
+        Whether the domain of f ends at x, along one of the directions.
+    rises_in_steps : bool
+        Whether f is constant around x and jumps farther away.
+    steepest : float
+        The largest slope from x to where f was evaluated along the last direction that climbed, as far as it is no
+        noise.
     """
 
     stage: Stage | None = None
@@ -64,93 +88,113 @@ class DirectionalProbe:
         value: float,
         progress: Callable[[str, int, int], object] = lambda *_: None,
     ) -> None:
-        self.point = point
-        self.candidate = candidate
-        self.progress = progress
-        self.noise: Noise | None = None
-        self.value = value
-        self.column: RichardsonColumn | None = None  # whose steps are tried first
-        self.domain_ends = False
-
-    def noise_along(self, direction: Direction) -> Noise:
-        """The noise of f: that which is known, else along this direction."""
-        if self.noise is None:
-            self.noise = noise(self._sample(direction, self.point.all, self.candidate), self.point.resolution)
-        return self.noise
-
-    def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
-        """The derivative along a direction minus the prediction; ``again`` at other steps."""
-        line = self._line(direction, entries, self.candidate, FRESH_AGAIN if again else FRESH)
-        slope, column = self._slope(line)
-        rounding = self.candidate.rounding(direction, entries)
-        return Difference(entries, slope, column, rounding, line.hidden(column), line.steepest())
+        self.point, self.candidate, self.progress, self.value = point, candidate, progress, value
+        nothing = np.zeros(1)
+        self.noise = Levels(nothing + point.rounding, nothing, nothing)
+        self.is_one_sided, self.rises_in_steps, self.steepest = False, False, 0.0
+        self._number: int | None = None  # of the largest of the steps that are tried first
+        self._bar = 0.0  # that they gave
+        finest = log(step_of(0) / max(_FINEST * point.resolution, step_of(rungs_of(1.0, 1.0)[0]))) / log(RATIO)
+        self._smallest = RUNG * int(finest / RUNG)
 
     def measure(
-        self, direction: Direction, entries: EntryRange, kink: float, candidate: Candidate | None = None
+        self, direction: Direction, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
     ) -> MeasuredError:
-        """How far the candidate is off along a direction, where kinks may change so much: roughly, if it seems right.
+        """How far the candidate is off along a direction of which only a range is shifted.
 
-        ``candidate``: another one than the probe's own.
+        ``candidate``: another one than the probe's own. ``climbs``: do not try known steps first.
         """
         candidate = candidate or self.candidate
-        line, rounding = self._line(direction, entries, candidate), candidate.rounding(direction, entries)
-        slope, _ = self._slope(line, rough=True)
-        if judged(entries, slope, 0.0, rounding).wrong:
-            slope, _ = self._slope(line)
-        return judged(entries, slope, max(kink, slope.jump), rounding)
+        rounding = candidate.rounding(direction, entries)
+        predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
+        samples = self._samples(direction, entries, candidate)
 
-    def jump(self, direction: Direction, column: RichardsonColumn) -> tuple[float, float]:
-        """How much the derivative along a direction jumps at x, and how clear that is."""
-        levels = sum(column.step * 8.0**level <= 0.25 for level in range(1, _KINK_LEVELS + 1))
-        return self._line(direction, self.point.all, self.candidate).jump(column, levels)
+        def judged(slope: _Slope) -> MeasuredError:
+            return MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
 
-    def is_constant(
-        self, direction: Direction, entries: EntryRange, steps: Sequence[float], within: float = 0.0
-    ) -> bool:
-        """Whether f has its value at x at these steps, too: to the last bit, or within what it may be off by."""
-        sample = self._sample(direction, entries, self.candidate)
-        return all(abs(sample(step).value - self.value) <= within for step in steps)
+        if not climbs and (slope := self._at_known_steps(samples)) is not None:
+            found = judged(slope)
+            if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
+                return found
+        return judged(self._climbed(samples, size))
 
-    def rises_in_steps(self, direction: Direction) -> bool:
-        """Whether f is constant near x, and its noise more than rounding explains: then 0 may be its gradient."""
-        near = max(_NEARBY, 4 * self.point.resolution)
-        is_constant = self.is_constant(direction, self.point.all, (near, -near))
-        return is_constant and self.noise is not None and self.noise.near > _STEP * abs(self.value)
+    def is_constant(self, direction: Direction, entries: EntryRange, steps: Sequence[float]) -> bool:
+        """Whether f has its value at x at these steps, too, to the last bit."""
+        sample = self.point.sampler(direction, None, entries)
+        return all(sample(step)[0] == self.value for step in steps)
 
-    def _line(
-        self,
-        direction: Direction,
-        entries: EntryRange,
-        candidate: Candidate,
-        fresh: tuple[float, float] = FRESH,
-    ) -> Line:
-        sample = self._sample(direction, entries, candidate)
-        resolution = self.point.resolution
-        return Line(
-            sample,
-            self.noise_along(direction),
-            self.value,
-            fresh,
-            one_sided=True,
-            may_end=self.domain_ends,
-            resolution=resolution,
-        )
-
-    def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
-        predicted = candidate.along(direction, entries)
-        shifted = self.point.sampler(direction, candidate.arrays, entries)
+    def _samples(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Samples:
+        is_coarse = self.point.resolution > _COARSE
+        shifted = self.point.sampler(direction, candidate.arrays if is_coarse else None, entries)
 
         def sample(step: float) -> Sample:
             if self.stage is not None:
                 self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
-            value, rest, rounding = shifted(step)
-            return Sample(value, rest - step * predicted, rounding)
+            value, moved = shifted(step)
+            return Sample(np.array([value]), moved)
 
-        return sample
+        return Samples(sample, np.array([self.value]), unit=self.point.blur)
 
-    def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
-        slope, self.column = line.slope(self.column, rough)
-        self.domain_ends |= line.side != 0
-        if self.noise is not None and line.coarse > self.noise.near:
-            self.noise = self.noise._replace(near=line.coarse)
-        return slope, self.column
+    @np.errstate(all="ignore")  # where values are not finite, slopes are not
+    def _at_known_steps(self, samples: Samples) -> _Slope | None:
+        """The slope at steps that suited another direction; None where these do not suit this one, or a kink shows."""
+        if self._number is None:
+            return None
+        there = samples.differences([step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
+        noise = self.noise.of_slopes(there)
+        values, bars = best_of(extrapolated(there.width, there.slope, noise))
+        bends = np.abs(there.bend)
+        is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
+        if not is_smooth.all() or not bars[0] <= _NEAR_BEST * self._bar:
+            return None
+        return _Slope(float(values[0]), float(bars[0]), 0.0, False)
+
+    @np.errstate(all="ignore")
+    def _climbed(self, samples: Samples, size: float) -> _Slope:
+        """The slope from the smallest steps up."""
+        if self.point.resolution > _COARSE:  # values that are corrected do not show how they are rounded
+            samples(step_of(0))
+            self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
+        for largest in (0, _FARTHER):
+            numbers = range(self._smallest, largest - 1, -RUNG)
+            walk = walked(samples, numbers)
+            start = climb(samples, numbers, self.noise, walk)
+            found = refined(samples, start, numbers)
+            is_kink, doubt = bool(start.is_kink[0]), DOUBT * float(start.doubt[0])
+            value, bar = float(found.value[0]), float(found.bar[0]) - doubt
+            if bar <= _ENOUGH * max(abs(value), size) or is_kink:
+                break
+        changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
+        changes = {step: change for step, change in changes.items() if isfinite(change)}
+        least, largest_change = _VISIBLE * float(self.noise.near[0]), max(changes.values(), default=0.0)
+        self.steepest = max([(change - least) / abs(step) for step, change in changes.items()], default=0.0)
+        level, unit = float(start.noise.near[0]), max(self.point.unit * abs(self.value), self.point.rounding)
+        still, jump = _standing_still(changes)
+        is_rounding = jump <= _LAST_PLACES * unit
+        if not isfinite(bar):
+            slopes, bars = one_sided(samples, numbers, self.noise, 0.0)
+            value, bar = float(slopes[0]), float(bars[0])
+            self.is_one_sided |= isfinite(bar)
+        elif walk.is_still[0]:
+            across = 0.0 if jump > _NO_ROUNDING * abs(self.value) else max(doubt, abs(value) + bar)
+            value, bar, doubt = 0.0, unit / still, across
+            self.rises_in_steps |= not is_rounding
+            if is_rounding:
+                self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
+        elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
+            doubt = max(doubt, abs(value) + bar)
+        elif level > max(abs(self.value), _NO_NOISE * largest_change):
+            doubt = inf
+        elif largest_change and not is_kink:
+            self._number = None if start.noise.slope[0] else int(found.number[0])
+            self._bar = bar
+            nothing = np.zeros(1)
+            self.noise = Levels(*map(np.maximum, self.noise, start.noise._replace(slope=nothing)))
+        return _Slope(value if isfinite(bar) else nan, bar if isfinite(bar) else inf, doubt, is_kink)
+
+
+def _standing_still(changes: dict[float, float]) -> tuple[float, float]:
+    """Up to which step f is constant, and by how much it jumps at the next one; 0 where it moves at once, or never."""
+    moved = min((abs(step) for step, change in changes.items() if change), default=0.0)
+    still = max((abs(step) for step in changes if abs(step) < moved), default=0.0)
+    return still, min((change for step, change in changes.items() if change and abs(step) == moved), default=0.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 from secant._common import validation
 from secant.checking.candidate import CandidateGradient
+from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
@@ -25,7 +26,6 @@ def check_gradient(
     *,
     scale: Any = None,
     max_evaluations: int | None = None,
-    confidence: float = 1 - 1e-6,
     max_findings: int = 20,
     names: Sequence[str] | None = None,
     inplace: bool = False,
@@ -50,9 +50,7 @@ def check_gradient(
         of its array.
     max_evaluations : int, optional
         Evaluations of f of a check that passes; by default 100. More of them notice smaller errors. Where x lies on
-        kinks, there are some thousands more: to find the entries that do.
-    confidence : float
-        The probability with which the reported ``spread`` of errors is noticed.
+        kinks, each array takes a hundred more: those on kinks are not verified.
     max_findings : int
         At most so many wrong entries are looked for, in each array.
     names : sequence of str, optional
@@ -102,6 +100,7 @@ def check_gradient(
     >>> report.passed, report.findings[0].name
     (False, 'x[1]')
     """
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
     validation.require_callable("f", f)
     if not isinstance(args, tuple | list):
@@ -113,13 +112,4 @@ def check_gradient(
             return CandidateGradient.repeated(point, lambda: gradient(point.copy(), *args))
         return CandidateGradient.of(point, gradient)
 
-    return run_check(
-        point,
-        candidate,
-        max_evaluations=max_evaluations,
-        confidence=confidence,
-        max_findings=max_findings,
-        entries=entries,
-        progress=progress,
-        rng=rng,
-    )
+    return run_check(point, candidate, options)

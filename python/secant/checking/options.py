@@ -1,56 +1,38 @@
-"""The options of checks, by name and type: a typo fails at the call. And the names of arguments that are checked."""
+"""The options of checks, and the names of arguments that are checked."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
+from secant._common import validation
 from secant._common.randomness import seed
 from secant._common.warn import warn
 
 
-class VectorOptions(TypedDict, total=False):
-    """Options of `secant.check_gradient` that `secant.check_vjp` hands on."""
+@dataclass(frozen=True)
+class Options:
+    """The options that all checks have: see `secant.check_gradient`."""
 
-    max_evaluations: int | None
-    confidence: float
-    max_findings: int
-    entries: bool
-    progress: bool
+    max_evaluations: int | None = None
+    max_findings: int = 20
+    entries: bool = False
+    progress: bool = False
+    names: Sequence[str] | None = None
+    scale: Any = None
+    rng: int = 0
 
-
-class NetworkOptions(VectorOptions, total=False):
-    """Options of `secant.check_gradient` that `secant.check_network` hands on."""
-
-    rng: int
-
-
-class DoorOptions(NetworkOptions, total=False):
-    """Options of `secant.check_gradient` that checks for PyTorch and JAX have."""
-
-    names: Sequence[str] | None
-    scale: Any
-
-
-class GradientOptions(DoorOptions, total=False):
-    """All options of `secant.check_gradient`."""
-
-    inplace: bool
-    args: tuple[Any, ...]
-
-
-def require_known(function: str, options: Mapping[str, Any], known: type) -> None:
-    """Raise a TypeError, as a call does, for an option that is not one of a TypedDict; and check the seed."""
-    names = get_type_hints(known)
-    for name in options:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f". Did you mean {close[0]!r}?" if close else ""
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
-    seed(options.get("rng", 0))
+    def __post_init__(self) -> None:
+        """Raise the errors of single options."""
+        if self.max_evaluations is not None:
+            validation.positive_int("max_evaluations", self.max_evaluations)
+        validation.positive_int("max_findings", self.max_findings)
+        validation.flag("entries", self.entries)
+        validation.flag("progress", self.progress)
+        seed(self.rng)
 
 
 def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:

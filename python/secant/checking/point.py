@@ -16,15 +16,14 @@ from secant._common.validation import Array, Floats, finite_number, overlaps
 from secant.checking.report import ONE_VALUE, entry_name
 from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.evaluators.evaluation import number
-from secant.differentiation.noise import Sample, Sampler, Value, norm
+from secant.differentiation.rounding import Value, norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
-_UNDEFINED = Sample(math.nan, math.nan)
 _BFLOAT16 = 2.0**-8  # its relative rounding
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
-_NEAR = 0.19  # of the scales: the largest step then moves an entry by a tenth of its size
-_LOW_PRECISION = 1e-10  # the rounding of x that asks for larger steps
+_NEAR = 0.19  # of the scales: a step of 1
+_REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
 _FAR = 0.25  # a step that shows whether f depends on x
 _TRIES = 9  # steps at which f may raise, on one side, beside that of its noise
 
@@ -69,6 +68,8 @@ class Point:
         Copies of the arrays of x.
     error : Exception, optional
         The last one that f raised at x shifted.
+    blur : float
+        By how much steps are off, at most, since x shifted is rounded.
     """
 
     def __init__(
@@ -108,14 +109,18 @@ class Point:
         self.evaluations = 0
         self.error: Exception | None = None
         self._inplace, self._values = inplace, set[float]()
+        self.rounding = 0.0  # of f at x
+        self.unit = 0.0  # the relative rounding of values
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = EntryRange(0, ends[-1])
         self.signs_are_random = True
         self.resolution = max(self.eps(leaf, array) for leaf, array in enumerate(arrays))
-        self._reach = 1.0 if scale is not None or self.resolution > _LOW_PRECISION else _NEAR
         self._least, self._given = self._scales(scale)
+        shifts = ((largest_of(array), 0.5 * least) for array, least in zip(arrays, self._least, strict=True))
+        widest = max(size / shift for size, shift in shifts) if scale is not None else 2 / _NEAR
+        self.blur = self.resolution / 2 * widest
 
     def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
@@ -147,14 +152,15 @@ class Point:
         self.evaluations += 1
         found = self._f(self._x if self._inplace else rebuilt(self._x, iter(arrays)))
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
-        if len(self._values) < 2:
+        if len(self._values) < _REMEMBERED:
             self._values.add(value.number)
+            self.unit = unit_rounding(np.array(list(self._values)))
         return value
 
-    def _at_x(self) -> float:
+    def _at_x(self) -> Value:
         try:
             with np.errstate(all="ignore"):
-                return self._value(self._arrays()).number
+                return self._value(self._arrays())
         finally:
             if self._inplace:
                 self.restore()
@@ -182,15 +188,16 @@ class Point:
             other = copy.copy(self)
             other._inplace, other._values = True, set()
             before = self._values.copy()
-            return other if other.sampler(direction, None, self.all)(_FAR).value not in before else None
+            return other if other.sampler(direction, None, self.all)(_FAR)[0] not in before else None
         return None
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        first = self._at_x()
+        first, self.rounding = self._at_x()
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
-        again = self._at_x()
+        self.rounding = max(self.rounding, 2.0**-53 * abs(first))
+        again = self._at_x().number
         if again != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
@@ -198,56 +205,56 @@ class Point:
             )
         return first
 
-    def sampler(self, direction: Direction, gradient: Sequence[Array] | None, span: EntryRange) -> Sampler:
-        """Return a function of a step: f where the entries of ``span`` are shifted, and that minus a linear part.
+    def sampler(
+        self, direction: Direction, gradient: Sequence[Array] | None, span: EntryRange
+    ) -> Callable[[float], tuple[float, float]]:
+        """Return a function of a step: f where the entries of ``span`` are shifted, and the step that rounding left.
 
-        That is what the gradient says of the shift which the rounding of x leaves: in float32 it is another one than
-        was asked for. Where f raises an exception it is not defined, and it is not tried there or farther away again.
+        Where f raises an exception it is NaN, and it is not tried there or farther away again. With a ``gradient``, f
+        is corrected by what that says of shifts beside the direction, which rounding leaves, too.
         """
-        pieces = []
+        pieces, square = [], 0.0
         for leaf, part in self.parts(span):
             own = None if gradient is None else gradient[leaf]
             arrays = flat(self.origin[leaf]), leaf, direction[leaf], own, self._bfloat16[leaf]
             pieces += [(*arrays, chunk) for chunk in chunks(part)]
+            square += sum(float(np.square(direction[leaf][c], dtype=np.float64).sum()) for c in chunks(part))
         ends, tries = {False: math.inf, True: math.inf}, {False: 0, True: 0}
 
-        def shifted(step: float) -> Sample:
+        def shifted(step: float) -> tuple[float, float]:
             side = step < 0
             if abs(step) >= ends[side]:
-                return _UNDEFINED
-            linear, arrays = 0.0, self._arrays()
+                return math.nan, step
+            moved, linear, predicted, arrays = 0.0, 0.0, 0.0, self._arrays()
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
                     for origin, leaf, along, own, low, chunk in pieces:
                         given = origin[chunk]
                         start = given.astype(np.float64, copy=False)
-                        there = (start + step * along[chunk]).astype(given.dtype, copy=False)
+                        unit = along[chunk].astype(np.float64, copy=False)
+                        there = (start + step * unit).astype(given.dtype, copy=False)
                         there = _to_bfloat16(there) if low else there
+                        shift = there - start
+                        moved += float(unit @ shift)
                         if own is not None:
-                            linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
+                            slopes = own[chunk].astype(np.float64, copy=False)
+                            linear, predicted = linear + float(slopes @ shift), predicted + float(slopes @ unit)
                         flat(arrays[leaf])[chunk] = there
                 with np.errstate(all="ignore"):
-                    value = self._value(arrays)
+                    moved = moved / square if square else step
+                    return self._value(arrays).number - (linear - moved * predicted), moved
             except (ShapeError, DTypeError):
                 raise
             except Exception as error:
                 self.error = error
                 tries[side] += 1
                 ends[side] = abs(step) / 4 if tries[side] < _TRIES else 0.0
-                return _UNDEFINED
+                return math.nan, step
             finally:
                 if self._inplace:
                     self.restore()
-            return Sample(value.number, value.number - linear, value.rounding)
 
         return shifted
-
-    def step_farther(self) -> bool:
-        """Take larger steps from now on, as the noise of f asks for them; return whether that is new."""
-        is_new = self._reach < 1
-        self._least = [least / self._reach for least in self._least]
-        self._reach = 1.0
-        return is_new
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""
@@ -269,15 +276,15 @@ class Point:
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
         """The least scale of each array, and those of all entries if they are given."""
         if isinstance(scale, Real):
-            return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
+            return [_NEAR * finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
         if scale is not None:
             given = self.like("scale", scale, 1 + 1j)
             if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
                 raise ValueRangeError("scale must be finite and greater than 0")
-            return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
+            return [_NEAR * float(array.min()) for array in given], [_NEAR * array.reshape(-1) for array in given]
         typical = [_typical_size(array) for array in self.origin]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
-        return [self._reach * (size or others) for size in typical], None
+        return [_NEAR * (size or others) for size in typical], None
 
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
@@ -301,7 +308,7 @@ class Point:
             for chunk in chunks(EntryRange(0, array.size)):
                 magnitudes = rng.uniform(0.5, 1.5, chunk.stop - chunk.start)
                 if self._given is None:
-                    sizes = self._reach * np.abs(flat(array)[chunk].astype(np.float64))
+                    sizes = _NEAR * np.abs(flat(array)[chunk].astype(np.float64))
                     magnitudes *= np.maximum(sizes, self._least[leaf])
                 else:
                     magnitudes *= self._given[leaf][chunk] if self._given[leaf].size else self._least[leaf]
@@ -336,6 +343,11 @@ def _typical_size(array: Array) -> float:
     rank = (sizes.size - 1) // 10
     small = float(np.partition(sizes, rank)[rank])
     return small if overall > _WIDE * small else overall
+
+
+def largest_of(array: Array) -> float:
+    """The largest absolute value."""
+    return max(float(np.abs(flat(array)[chunk]).max()) for chunk in chunks(EntryRange(0, array.size)))
 
 
 def norm_of(array: Array) -> float:

@@ -1,163 +1,137 @@
-"""Probes of all entries at once, of groups of them, and of those on kinks by themselves."""
+"""Probes: of all entries at once; of groups of them; and array by array where x lies on kinks of f."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from secant.checking.directional_probe import Difference, DirectionalProbe
-from secant.checking.kinks import KinkedRange, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
-from secant.checking.point import Direction, EntryRange
-from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
+from secant.checking.directional_probe import DirectionalProbe
+from secant.checking.point import EntryRange
+from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
 _PROBES = 4
-_HALVED = 100  # ranges, in the search for kinks
-_CLEAR = 1000.0
-_NOISY = 1e-10  # the noise of f, as a share of it, that asks for larger steps
-_HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
+_LOOKS = 4  # directions of half of the entries, along which kinks are looked for
 
 
 @dataclass(frozen=True)
-class OverallProbes:
-    """What probes of all entries found.
+class Evidence:
+    """What was measured of a candidate, before entries are looked for.
 
     Attributes
     ----------
-    probes : list of MeasuredError
-    kink : float
-        What is allowed for kinks; 0 unless x lies on some.
-    suspect : list of ndarray, optional
-        The last direction along which something seemed wrong.
-    cost : int
-        Evaluations of f of the last probe.
-    noticed_after : int
-        Evaluations of f before it was clear that something is off; 0 if it is not, but for kinks.
+    overall : tuple of MeasuredError
+        Along directions of all entries; none where arrays were probed one by one.
+    parts : tuple of MeasuredError
+        Of groups of entries, or of arrays, by themselves.
+    on_kinks : frozenset of int
+        The arrays that lie on kinks of f: of these nothing is known.
     steepest : float
         The largest slope from x to where f was evaluated.
+    noise : float
+        That of f, at x.
     """
 
-    probes: list[MeasuredError]
-    kink: float
-    suspect: Direction | None
-    cost: int
-    noticed_after: int
+    overall: tuple[MeasuredError, ...]
+    parts: tuple[MeasuredError, ...]
+    on_kinks: frozenset[int]
     steepest: float
+    noise: float
+
+    def parts_of(self, span: EntryRange) -> list[MeasuredError]:
+        """The parts that have entries of an array."""
+        return [part for part in self.parts if (part.entries & span).size > 0]
+
+    def is_wrong(self, span: EntryRange) -> bool:
+        """Whether something is wrong in an array, as far as that is known."""
+        own = self.parts_of(span)
+        return noticed(own) if not self.overall else any(part.wrong for part in own)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something is wrong, of which the array may not be known."""
+        return noticed(self.overall) or noticed(self.parts)
 
 
-def probe_all(
-    probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator, kink_rng: np.random.Generator
-) -> OverallProbes:
-    """Probe all entries along a few directions, and look for kinks once where something calls for it."""
-    point = probe.point
-    differences: list[Difference] = []
-    suspect: Direction | None = None
-    jumps: list[float] | None = None
-    noticed_after = 0
-    while not noticed_after:
-        before, noise_before = point.evaluations, probe.noise
-        direction = point.direction(rng)
-        if probe.noise_along(direction).share > _NOISY and point.step_farther():
-            direction = point.direction(rng)
-        try:
-            difference = _confirmed(probe, probe.difference(direction, point.all), direction)
-            is_aligned = probe.domain_ends and point.align_zeros()
-        except Exception:
-            if not (is_aligned := point.align_zeros()):
-                raise
-        if is_aligned:  # entries that are 0 may lie where the domain of f ends
-            differences.clear()
-            probe.noise = None
+def probe_all(probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator) -> Evidence:
+    """Probe all entries along a few directions, and what these call for."""
+    overall, cost = probe_together(probe, max_evaluations, rng)
+    parts, on_kinks, is_wrong = list[MeasuredError](), frozenset[int](), noticed(overall)
+    steepest = probe.steepest
+    if any(each.is_kink for each in overall) or (is_wrong and _lies_on_kinks(probe, probe.point.all, rng)):
+        overall = []
+        parts, on_kinks = _array_by_array(probe, rng)
+    elif not is_wrong:
+        parts = _in_groups(probe, (max_evaluations - probe.point.evaluations) // max(cost, 1), rng)
+    return Evidence(tuple(overall), tuple(parts), on_kinks, steepest, float(probe.noise.near[0]))
+
+
+def probe_together(
+    probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator
+) -> tuple[list[MeasuredError], int]:
+    """Probes of all entries, and the evaluations that the last one took."""
+    point, found = probe.point, list[MeasuredError]()
+    while True:
+        before = point.evaluations
+        each = probe.measure(point.direction(rng), point.all)
+        ends = probe.is_one_sided or not math.isfinite(each.error_bar)
+        if ends and point.align_zeros():  # entries that are 0 may lie where the domain of f ends
+            found.clear()
             continue
-        seen = seen_for_sure(difference.judged()) < probe.candidate.contribution(direction, point.all) / 2
-        if not seen and point.step_farther():
-            differences.clear()
-            continue
+        if not math.isfinite(each.error_bar):
+            raise _no_slope(point.error)
+        found.append(each)
         cost = point.evaluations - before
-        if probe.noise != noise_before:  # coarse parts of f were found: what came before may be the slope of others
-            differences.clear()
-        differences.append(difference)
-        probes = [each.judged() for each in differences]
-        if noticed(probes):
-            noticed_after = point.evaluations
-        if jumps is None and may_lie_on_kinks(difference):
-            jumps = measure_kinks(probe, difference.column, kink_rng)
-        if probes[-1].wrong:
-            suspect = direction
-            continue
-        del direction  # before there is another one: it is as large as x
-        more = any(each.wrong for each in probes) or point.evaluations + cost <= max_evaluations
-        if len(probes) >= _PROBES or (len(probes) >= 2 and not more):
-            break
-    kink = allowance([*(jumps or []), *(each.slope.jump for each in differences)])
-    steepest = max(each.steepest for each in differences)
-    return OverallProbes([each.judged(kink) for each in differences], kink, suspect, cost, noticed_after, steepest)
+        if each.is_kink or noticed(found) or len(found) >= _PROBES:
+            return found, cost
+        more = any(each.wrong for each in found) or point.evaluations + cost <= max_evaluations
+        if len(found) >= 2 and not more:
+            return found, cost
 
 
-def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direction) -> Difference:
-    """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
-    slope = difference.slope
-    if not math.isfinite(slope.error_bar):
-        if (error := probe.point.error) is not None:
-            error.add_note("f raised this at x shifted by a check, however small the step: is scale= too large?")
-            raise error
-        raise ValueRangeError(
+def _no_slope(error: Exception | None) -> Exception:
+    if error is None:
+        return ValueRangeError(
             "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
         )
-    if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
-        return difference
-    other = probe.difference(direction, difference.entries, again=True)
-    agree = abs(other.slope.value - slope.value) < abs(slope.value) / 2
-    return replace(difference, column=other.column) if agree else other
+    error.add_note("f raised this at x shifted by a check, however small the step: is scale= too large?")
+    return error
 
 
-def probe_groups(
-    probe: DirectionalProbe, overall: OverallProbes, max_evaluations: int, rng: np.random.Generator
-) -> list[MeasuredError]:
-    """Probe as many groups of entries as there are evaluations left for: of fewer entries, smaller errors show."""
+def _lies_on_kinks(probe: DirectionalProbe, entries: EntryRange, rng: np.random.Generator) -> bool:
+    """Whether a kink shows along directions of half of the entries: along others, several may cancel."""
+    directions = (probe.point.direction(rng, half=entries.size > 2) for _ in range(_LOOKS))
+    return any(probe.measure(direction, entries, climbs=True).is_kink for direction in directions)
+
+
+def _array_by_array(probe: DirectionalProbe, rng: np.random.Generator) -> tuple[list[MeasuredError], frozenset[int]]:
+    """Probes of each array by itself, and the arrays on kinks."""
+    parts, on_kinks = list[MeasuredError](), set[int]()
+    for leaf, span in enumerate(probe.point.spans):
+        own = [probe.measure(probe.point.direction(rng), span, climbs=True) for _ in range(2)]
+        if any(each.wrong for each in own):
+            own.append(probe.measure(probe.point.direction(rng), span, climbs=True))
+        is_kink = any(each.is_kink for each in own)
+        if is_kink or (any(each.wrong for each in own) and _lies_on_kinks(probe, span, rng)):
+            on_kinks.add(leaf)
+        else:
+            parts += own
+    return parts, frozenset(on_kinks)
+
+
+def _in_groups(probe: DirectionalProbe, count: int, rng: np.random.Generator) -> list[MeasuredError]:
+    """Probe so many groups of entries: of fewer entries, smaller errors show."""
     point = probe.point
-    count = min((max_evaluations - point.evaluations) // max(overall.cost, 1), point.all.size)
+    count = min(count, point.all.size)
     if count < 2:
         return []
     ends = np.linspace(0, point.all.size, count + 1).astype(int).tolist()
     direction = point.direction(rng)
-    groups = [probe.measure(direction, EntryRange(a, b), overall.kink) for a, b in itertools.pairwise(ends)]
+    groups = [probe.measure(direction, EntryRange(a, b)) for a, b in itertools.pairwise(ends)]
     if noticed(groups) or not any(group.wrong for group in groups):
         return groups
     direction = point.direction(rng)
-    return [probe.measure(direction, group.entries, overall.kink) if group.wrong else group for group in groups]
-
-
-def set_kinks_apart(
-    probe: DirectionalProbe, overall: OverallProbes, rng: np.random.Generator
-) -> tuple[Kinks, list[MeasuredError]]:
-    """Probe entries on kinks, each by itself, and groups of the others: these need no allowance for jumps.
-
-    Where noise may hide a jump, so much is allowed.
-    """
-    point, kink = probe.point, overall.kink
-    direction = point.direction(rng)
-    groups: list[MeasuredError] = []
-    kinked: list[KinkedRange] = []
-    undecided: list[EntryRange] = []
-    for difference, halved in bisect_kinks(probe, direction, _HALVED):
-        if halved:
-            continue
-        if jump := difference.slope.jump:
-            is_between = not difference.judged().wrong_by_more_than(jump / 2)
-            kinked.append(KinkedRange(difference.entries, jump, is_between))
-        hides = difference.hidden_jump > _HIDDEN * kink and not jump
-        allowed = kink if jump else difference.hidden_jump if hides else 0.0
-        found = difference.judged(allowed)
-        if found.wrong:
-            found = probe.measure(point.direction(rng), found.entries, allowed)
-        if found.wrong and (jump or hides):  # larger jumps may be it, if several kinks cancel along the direction
-            undecided.append(found.entries)
-        else:
-            groups.append(found)
-    crowded = {point.entry(each.entries.begin)[0] for each in kinked if each.entries.size > 1}
-    undecided += [group.entries for group in groups if group.wrong and point.entry(group.entries.begin)[0] in crowded]
-    return Kinks(kink, tuple(sorted(kinked)), tuple(undecided)), groups
+    return [probe.measure(direction, group.entries) if group.wrong else group for group in groups]

@@ -12,6 +12,7 @@ from secant.errors import GradientMismatchError
 ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
 _LOW_PRECISION = 1e-10  # f is noisier than that in float32
 _CLEAR = 100.0  # error bars: what is off by more is so in any precision
+_SMALL = 1e-6  # errors that a constant or a tolerance may explain
 _ROWS = 12  # of arrays and entries that are printed
 
 
@@ -59,8 +60,6 @@ class ArrayReport:
         Whether no error was noticed in it, and one would have been.
     sensitivity : float
         The least error of one entry that would have been noticed.
-    spread : float
-        The least root-mean-square error of all its entries that would have been noticed with the stated confidence.
     largest : float
         The largest entry of the candidate, in absolute value; NaN if what is checked is no gradient.
     norm : float
@@ -70,17 +69,19 @@ class ArrayReport:
     relative_error : float
         If it is wrong, about the norm of its error over the norm of what was measured: a random sample of entries where
         most are wrong, else the wrong entries that were found. NaN if that is not known.
+    norm_sensitivity : float
+        About the least norm of errors of all entries together that would have been noticed, as a share of the norm.
     """
 
     name: str
     shape: tuple[int, ...]
     passed: bool
     sensitivity: float
-    spread: float
     largest: float = math.nan
     norm: float = math.nan
     unverified: str = ""
     relative_error: float = math.nan
+    norm_sensitivity: float = math.nan
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,19 +101,15 @@ class GradientReport:
         What the error looks like; None where nothing fits, or nothing is wrong.
     evidence : str or None
         Evidence for the diagnosis.
-    confidence : float
-        The probability with which an error of ``spread`` is noticed.
     evaluations : int
         How often f was evaluated.
     noise : float
         The noise of f, relative to f(x).
     seconds : float
     kink : bool
-        Whether x lies on a kink of f.
+        Whether arrays lie on kinks of f: these are not verified.
     entries : tuple of Finding
         Every entry, right or wrong, if that was asked for.
-    kinked : tuple of str
-        The entries of x that lie on kinks, for which `sensitivity` does not hold. Empty where that cannot be told.
     compared_with : str
         What the gradient was compared with, if that is not f: see `check_network`. Otherwise it is empty.
     note : str
@@ -135,13 +132,11 @@ class GradientReport:
     arrays: tuple[ArrayReport, ...]
     diagnosis: str | None
     evidence: str | None
-    confidence: float
     evaluations: int
     noise: float
     seconds: float
     kink: bool = False
     entries: tuple[Finding, ...] = ()
-    kinked: tuple[str, ...] = ()
     compared_with: str = ""
     note: str = ""
     examined: int = 0
@@ -216,19 +211,12 @@ class GradientReport:
         if self.note:
             lines.append(f"  {self.note}")
         lines += [f"  {row}" for row in self._rows()]
-        if self.kinked:
-            lines.append(f"  on kinks of f, where errors that a kink may explain pass: {some(self.kinked)}")
-        elif self.kink:
-            lines.append("  x lies on kinks of f: errors that kinks may explain pass")
         lines.append(f"  {self._looked_at()}")
         if self.cotangent is not None and self.verdict == "wrong":
             lines.append(
                 f"  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
             )
-        lines.append(
-            f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
-            f"confidence 1 - {1 - self.confidence:.0e}"
-        )
+        lines.append(f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}")
         if self.diagnosis:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         elif not self.passed:
@@ -278,12 +266,7 @@ class GradientReport:
             return f"not verified: {array.unverified}"
         if not array.passed:
             return _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
-        if array.name in self.kinked or math.prod(array.shape) == sum(
-            k.startswith(f"{array.name}[") for k in self.kinked
-        ):
-            return "right: on kinks of f, between the slopes of both sides"
-        small = f", but no entry is above {array.largest:.1e}" if array.largest < array.sensitivity else ""
-        return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed{small}"
+        return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
 
     def _entry_rows(self, most: int) -> Iterator[str]:
         if not self.findings:
@@ -301,8 +284,18 @@ class GradientReport:
 
     @property
     def _headline(self) -> str:
-        text = "WRONG" if self.verdict == "wrong" else self.verdict
+        text = f"WRONG{self._size}" if self.verdict == "wrong" else self.verdict
         return f"{text} for {self.compared_with}" if self.compared_with and self.passed else text
+
+    @property
+    def _size(self) -> str:
+        """How wrong it is, at a glance: the largest error of an array, as a share of its norm."""
+        errors = [array.relative_error for array in self.arrays if math.isfinite(array.relative_error)]
+        if not errors:
+            return ""
+        if max(errors) < _SMALL:
+            return f": differs by {max(errors):.0e} of its norm (a rounding constant? a solver's tolerance?)"
+        return f" by {percent(max(errors))}"
 
     def _repr_html_(self) -> str:
         color = {"right": "#207227", "not verified": "#8a5a00", "wrong": "#b3261e"}[self.verdict]
@@ -329,10 +322,13 @@ def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
 
 
 def _share(ratio: float) -> str:
-    if ratio > 10:
-        return f"{ratio:.2g} times"
-    percent = 100 * ratio
-    return f"{percent:.0f} % of" if percent >= 10 else f"{percent:.2g} % of"
+    return f"{ratio:.2g} times" if ratio > 10 else f"{percent(ratio)} of"
+
+
+def percent(ratio: float) -> str:
+    """A share, as people write it."""
+    share = 100 * ratio
+    return f"{share:.0f} %" if 10 <= share < 1e4 else f"{share:.2g} %"
 
 
 def _entries(count: int) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
 from secant._common.randomness import seed
 from secant._common.validation import Array, require_callable
 from secant.checking.candidate import CandidateDerivative, CandidateGradient
-from secant.checking.options import VectorOptions, require_known
+from secant.checking.options import Options
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
-from secant.differentiation.noise import Value, norm
+from secant.differentiation.rounding import Value, norm
 from secant.errors import ShapeError
 
 
@@ -27,10 +27,13 @@ def check_vjp(
     vjp: Callable[[Any], Any],
     *,
     scale: Any = None,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
     names: Sequence[str] | None = None,
     inplace: bool = False,
+    entries: bool = False,
+    progress: bool = False,
     rng: int = 0,
-    **options: Unpack[VectorOptions],
 ) -> GradientReport:
     """Check a vector-Jacobian product, such as a backward function written by hand.
 
@@ -44,10 +47,8 @@ def check_vjp(
     vjp : callable
         Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c * f(x)), in the structure of x.
         If f is complex, that is the gradient of sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
-    scale, names, inplace, rng
+    scale, max_evaluations, max_findings, names, inplace, entries, progress, rng
         As for `check_gradient`.
-    **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries`` and ``progress`` of `check_gradient`.
 
     Returns
     -------
@@ -66,7 +67,7 @@ def check_vjp(
     >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
     False
     """
-    require_known("check_vjp", options, VectorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     require_callable("vjp", vjp)
     weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
@@ -74,7 +75,7 @@ def check_vjp(
     def candidate() -> CandidateGradient:
         return CandidateGradient.linear(point, lambda factor: vjp(_times(factor, weighted.cotangent)))
 
-    report = run_check(point, candidate, rng=rng, **options)
+    report = run_check(point, candidate, options)
     return replace(report, mode="reverse mode", cotangent=weighted.cotangent)
 
 
@@ -84,10 +85,13 @@ def check_jvp(
     jvp: Callable[[Any], Any],
     *,
     scale: Any = None,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
     names: Sequence[str] | None = None,
     inplace: bool = False,
+    entries: bool = False,
+    progress: bool = False,
     rng: int = 0,
-    **options: Unpack[VectorOptions],
 ) -> GradientReport:
     """Check a Jacobian-vector product, such as a forward-mode rule written by hand.
 
@@ -100,7 +104,7 @@ def check_jvp(
         Where it is checked.
     jvp : callable
         Takes a tangent, in the structure of x, and returns the derivative of f along it, in the structure of f(x).
-    scale, names, inplace, rng, **options
+    scale, max_evaluations, max_findings, names, inplace, entries, progress, rng
         As for `check_vjp`.
 
     Returns
@@ -119,7 +123,7 @@ def check_jvp(
     >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
     True
     """
-    require_known("check_jvp", options, VectorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     require_callable("jvp", jvp)
     x, weighted = of_arrays(x), _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
@@ -129,8 +133,72 @@ def check_jvp(
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
         return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
-    report = run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
+    report = run_check(point, lambda: CandidateDerivative(point, slope), options)
     return replace(report, mode="forward mode", cotangent=weighted.cotangent)
+
+
+def check_derivative(
+    f: Callable[[Any], Any],
+    x: Any,
+    df: Callable[[Any], Any],
+    *,
+    scale: Any = None,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    names: Sequence[str] | None = None,
+    entries: bool = False,
+    progress: bool = False,
+    rng: int = 0,
+) -> GradientReport:
+    """Check the derivative of an elementwise function, such as an activation or the density of a distribution.
+
+    Parameters
+    ----------
+    f, df : callable
+        Take an array, and return one of its shape: f and its derivative at each element.
+    x : array_like
+        Where it is checked.
+    scale, max_evaluations, max_findings, names, entries, progress, rng
+        As for `check_gradient`.
+
+    Returns
+    -------
+    GradientReport
+        Of the gradient of the sum of f(x) times random numbers, ``report.cotangent``.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ValueRangeError
+        As `check_gradient` does; ShapeError too if f or df returns another shape.
+
+    Examples
+    --------
+    >>> x = np.linspace(-2, 2, 9)
+    >>> secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x) ** 2).passed
+    True
+    """
+    require_callable("df", df)
+    x = of_arrays(x)
+
+    def vjp(cotangent: Array) -> Array:
+        slope = np.asarray(df(np.array(x)))
+        for title, shape in (("f", np.shape(cotangent)), ("df", slope.shape)):
+            if shape != np.shape(x):
+                raise ShapeError(f"{title} must return an array of the shape of x, {np.shape(x)}, got {shape}")
+        return np.asarray(cotangent * slope)
+
+    return check_vjp(
+        f,
+        x,
+        vjp,
+        scale=scale,
+        max_evaluations=max_evaluations,
+        max_findings=max_findings,
+        names=names,
+        entries=entries,
+        progress=progress,
+        rng=rng,
+    )
 
 
 class _Weighted:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from secant.checking.point import EntryRange
-from secant.differentiation.slope import Slope
 
-_VERDICT = 3.0
+_VERDICT = 1.5
 """An error is noticed where it is beyond so many error bars."""
 
 
@@ -18,31 +17,32 @@ class MeasuredError(NamedTuple):
     entries: EntryRange
     error: float
     error_bar: float
-    allowed: float  # larger ones are wrong
+    rounding: float
+    """What the rounding of the candidate may change."""
+    doubt: float = 0.0
+    """By how much the slope may be another one, as that across the steps of f."""
+    is_kink: bool = False
+    """Whether x lies on a kink of f along that direction: then the slope is that between both sides."""
+
+    @property
+    def allowed(self) -> float:
+        """Larger errors are wrong."""
+        return _VERDICT * self.error_bar + self.rounding
 
     @property
     def wrong(self) -> bool:
-        """Whether something is wrong in the range: also where the error is NaN."""
-        return self.wrong_by_more_than(0.0)
+        """Whether something is wrong in the range: also where the error is NaN, but not if nothing was measured."""
+        return self.wrong_beyond(1.0)
 
-    def wrong_by_more_than(self, more: float) -> bool:
-        """Whether something is wrong even if so much more is allowed."""
-        return not abs(self.error) <= self.allowed + more
+    def wrong_beyond(self, factor: float) -> bool:
+        """Whether something is wrong if that many times as much is allowed."""
+        return not abs(self.error) <= factor * self.allowed + self.doubt and self.error_bar < float("inf")
 
-
-def judged(entries: EntryRange, difference: Slope, kink: float, rounding: float) -> MeasuredError:
-    """What a directional derivative minus the prediction says.
-
-    Parameters
-    ----------
-    entries : EntryRange
-        What was shifted.
-    difference : Slope
-    kink, rounding : float
-        What kinks and the rounding of the gradient's entries may change in it.
-    """
-    allowed = _VERDICT * (difference.error_bar + kink) + rounding
-    return MeasuredError(entries, difference.value, difference.error_bar, allowed)
+    @property
+    def threshold(self) -> float:
+        """What one probe alone notices for sure, however far its measurement is off within its error bar."""
+        in_doubt = not abs(self.error) <= 2 * self.allowed
+        return 2 * self.allowed + self.error_bar + (self.doubt if in_doubt else 0.0)
 
 
 def noticed(probes: Sequence[MeasuredError]) -> bool:
@@ -50,29 +50,4 @@ def noticed(probes: Sequence[MeasuredError]) -> bool:
 
     One error bar is now and then too small, two at a time are not.
     """
-    return any(not abs(probe.error) <= 2 * probe.allowed for probe in probes) or sum(p.wrong for p in probes) > 1
-
-
-def is_verified(contribution: float, threshold: float, zero: float, unseen: float) -> bool:
-    """Whether an array was looked at: a gradient without it would not pass.
-
-    An array that is 0 but for its rounding, such as the gradient of a bias before a batch normalization, has no size to
-    compare with.
-
-    Parameters
-    ----------
-    contribution : float
-        What the array, or a part of it, adds to the derivative along a direction.
-    threshold : float
-        What is noticed for sure.
-    zero : float
-        Contributions up to that are 0 but for their rounding.
-    unseen : float
-        Of an array that is 0, errors up to that may pass.
-    """
-    return 2 * threshold <= (unseen if contribution <= zero else contribution)
-
-
-def seen_for_sure(probe: MeasuredError) -> float:
-    """What one probe alone notices, however far its measurement is off within its error bar."""
-    return 2 * probe.allowed + probe.error_bar
+    return any(probe.wrong_beyond(2.0) for probe in probes) or sum(probe.wrong for probe in probes) > 1

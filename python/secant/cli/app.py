@@ -1,10 +1,10 @@
 """The command ``secant``. An error that Secant raises on purpose is one line, not a traceback."""
 
 import sys
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from secant._startup import INTERRUPTED
 from secant.acceleration.recognition.methods import USUAL
@@ -34,26 +34,6 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             note("interrupted")
             raise typer.Exit(INTERRUPTED) from error
-
-
-class _Command(TyperCommand):
-    """A command that suggests its own options for other common names."""
-
-    _OTHERS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "--iters": ("--epoch", "--epochs", "--iter", "--iteration", "--iterations", "--steps"),
-        "--lr": ("--learning-rate", "--learning_rate", "--rate"),
-        "--hidden": ("--hidden-size", "--hidden_size", "--units"),
-    }
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options."""
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:  # click's error, which may be typer's own copy of it
-            name = getattr(error, "option_name", "")
-            if meant := [option for option, others in self._OTHERS.items() if name in others]:
-                error.possibilities = meant  # type: ignore[attr-defined]
-            raise
 
 
 # Without rich: at 60 columns it cuts the names of options.
@@ -122,9 +102,9 @@ def run(
     run_script(script, arguments or [], loss, numerical_gradient)
 
 
-app.command(cls=_Command, short_help="Train the chapter's network on MNIST.")(train)
+app.command(short_help="Train the chapter's network on MNIST.")(train)
 app.command(no_args_is_help=True, short_help="Run your script with Secant's gradients.")(run)
 app.command(short_help="Check a gradient in a file of yours.")(check)
 app.command(no_args_is_help=True, short_help="Draw a network that was saved.")(show)
-app.command(short_help="Measure Secant against its peers.")(bench)
+app.command(short_help="Measure Secant against its peers.", context_settings={"ignore_unknown_options": True})(bench)
 app.command(short_help="Show what runs on this machine.")(config)

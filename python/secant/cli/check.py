@@ -11,19 +11,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from secant._common.output import wrapped
 from secant.acceleration.check_network import check_network
 from secant.book import modules
 from secant.checking.gradient import check_gradient
 from secant.checking.report import GradientReport
 from secant.cli.console import note, say
-from secant.cli.mini_batch import mini_batch
-from secant.cli.readers_network import readers_network
+from secant.cli.readers_network import mini_batch, readers_network
 from secant.errors import DataError, SecantError
 
 _WHERE = "FILE.py:NAME"
-_NOT_THEIRS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), "<frozen runpy>")
-"""How names of files begin whose frames are not of the user's code."""
 
 
 def check(
@@ -63,7 +59,7 @@ def check(
     """
     options: dict[str, Any] = {"max_evaluations": max_evaluations, "max_findings": max_findings, "progress": True}
     np.random.seed(0)  # of this process, so that a command that is repeated says the same
-    with _kept_path(), redirect_stdout(sys.stderr) if json else nullcontext():
+    with redirect_stdout(sys.stderr) if json else nullcontext():
         if gradient is None:
             report = _check_network(f, loss_method, gradient_method, options)
         elif x is None:
@@ -73,19 +69,19 @@ def check(
             function, candidate, where = (_value(place, files) for place in (f, gradient, x))
             with _users_code():
                 report = check_gradient(function, where, candidate, inplace=inplace, **options)
-    say(report.to_json() if json else wrapped(str(report), sys.stdout))
+    say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 
 
 def _check_network(place: str, loss: str, gradient: str, options: dict[str, Any]) -> GradientReport:
     file, name = (place, "") if os.path.exists(place) or ":" not in place else place.rsplit(":", 1)
-    with modules.supplied(os.path.dirname(os.path.realpath(file)), note):
-        names = _run(file, {})
-        with _users_code():
-            net, made = readers_network(file, names, name, loss, gradient)
-            x, t, data = mini_batch(net, made, loss)
-            note(f"checking {made} of {file} on {data}")
-            return check_network(net, x, t, loss=loss, gradient=gradient, **options)
+    modules.supply(os.path.dirname(os.path.realpath(file)), note)
+    names = _run(file, {})
+    with _users_code():
+        net, made = readers_network(file, names, name, loss, gradient)
+        x, t, data = mini_batch(net, made, loss)
+        note(f"checking {made} of {file} on {data}")
+        return check_network(net, x, t, loss=loss, gradient=gradient, **options)
 
 
 def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
@@ -103,29 +99,16 @@ def _run(file: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if not os.path.isfile(file):
         raise DataError(f"{file} is a folder, no file" if os.path.isdir(file) else f"{file} does not exist")
     if file not in files:
-        arguments, sys.argv = sys.argv, [file]
-        sys.path.insert(0, os.path.dirname(os.path.abspath(file)))  # what it imports, also later, may lie beside it
-        try:
-            with _users_code():
-                files[file] = runpy.run_path(file)
-        finally:
-            sys.argv = arguments
+        sys.argv = [file]
+        sys.path.insert(0, os.path.dirname(os.path.abspath(file)))  # what it imports, also later, may be next to it
+        with _users_code():
+            files[file] = runpy.run_path(file)
     return files[file]
 
 
 @contextmanager
-def _kept_path() -> Iterator[None]:
-    """Put back the folders that modules are found in."""
-    path = sys.path[:]
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-
-
-@contextmanager
 def _users_code() -> Iterator[None]:
-    """Run code of the user: show its errors without Secant's frames, and do not let it choose the exit code."""
+    """Run code of the user: show its errors, and do not let it choose the exit code."""
     try:
         yield
     except SystemExit as end:
@@ -134,10 +117,5 @@ def _users_code() -> Iterator[None]:
     except (SecantError, MemoryError):
         raise
     except Exception as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_NOT_THEIRS):
-            trace = trace.tb_next
-        if trace is None and not isinstance(error, SyntaxError):  # not from their code
-            raise
-        traceback.print_exception(error.with_traceback(trace))
+        traceback.print_exc()
         raise typer.Exit(1) from error

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Literal, TextIO, cast
 
-from secant._common.output import Output, wrapped
+from secant._common.output import Output
 
 
 def steady(name: Literal["stdout", "stderr"]) -> Output:
@@ -22,8 +22,8 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line on standard error; in a terminal that is too narrow, it is broken between words."""
-    print(wrapped(text, sys.stderr), file=sys.stderr, flush=True)
+    """Print a line on standard error."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def table(*rows: tuple[str, ...]) -> None:

@@ -2,15 +2,19 @@
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array
+from secant._common.validation import Array, Floats
+from secant.backends.inputs import NormalizedPixels
 from secant.cli.console import note
 from secant.datasets.idx import load_idx
-from secant.datasets.mnist import load_mnist
+from secant.datasets.mnist import load_mnist, load_or_subset
 from secant.datasets.npz_data import Arrays, load_npz
-from secant.errors import DataError, DownloadError
+from secant.errors import DataError, ValueRangeError
+from secant.networks.batch import accuracy
+from secant.networks.two_layer import TwoLayerNet
 
 METAVAR = "auto|full|subset|FOLDER|FILE.npz"
 HELP = (
@@ -24,16 +28,11 @@ def load(name: str) -> Arrays:
     """Load the data that ``--data`` names."""
     if name not in ("auto", "full", "subset"):
         return _own(name)
-    try:
-        return _mnist(subset=name == "subset")
-    except DownloadError:
-        if name != "auto":
-            raise
-    note(
-        "note: MNIST could not be downloaded: using the 12,000 samples that come with Secant. For all 70,000, "
-        "connect to the internet, or give a folder with the four files: --data FOLDER."
+    options: dict[str, Any] = {"normalize": False, "subset": name == "subset", "progress": sys.stderr.isatty()}
+    train_set, test_set = (
+        load_or_subset(lambda text: note(f"note: {text}."), options) if name == "auto" else load_mnist(**options)
     )
-    return _mnist(subset=True)
+    return *train_set, *test_set
 
 
 def is_pixels(x: Array) -> bool:
@@ -41,9 +40,14 @@ def is_pixels(x: Array) -> bool:
     return bool(x.dtype == np.uint8)
 
 
-def _mnist(subset: bool) -> Arrays:
-    train_set, test_set = load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
-    return *train_set, *test_set
+def measured(net: TwoLayerNet, x: Array, t: Array) -> tuple[Floats, str, str]:
+    """Return the predictions of a data set, and their accuracy and mean loss in words."""
+    y = net.predict(NormalizedPixels(x) if is_pixels(x) else x)
+    try:
+        loss = f"{net._loss_of(y, t):.4f}"
+    except ValueRangeError:  # a probability has underflowed to 0, and log_offset is 0
+        loss = "infinite"
+    return y, f"{accuracy(y, t):.4f}", loss
 
 
 def _own(path: str) -> Arrays:

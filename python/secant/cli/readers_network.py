@@ -1,32 +1,23 @@
-"""The network in a file of the user, for ``secant check FILE.py``."""
+"""The network in a file of the user, and a mini-batch that fits it, for ``secant check FILE.py``."""
 
-import inspect
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
+
+from secant._common.validation import Array
+from secant.datasets.mnist import load_mnist
 from secant.errors import DataError
 
-
-class ReadersNetwork(NamedTuple):
-    """A network, and what it is in words."""
-
-    net: Any
-    description: str
+_SAMPLES = 20
 
 
-def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, gradient: str) -> ReadersNetwork:
-    """Take the network that a file defines, an object or a class whose constructor needs nothing.
+def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, gradient: str) -> tuple[Any, str]:
+    """Return the network that a file defines, an object or one of a class that needs no arguments, and its name.
 
-    Parameters
-    ----------
-    file : str
-    names : dict
-        What the file defines.
-    name : str
-        Of the network; empty if it is to be found.
-    loss, gradient : str
-        The names of its methods.
+    ``names`` is what the file defines, ``name`` that of the network; if it is empty, objects come before classes, and
+    the file's own before what it imports. ``loss`` and ``gradient`` are methods.
 
     Raises
     ------
@@ -35,10 +26,15 @@ def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, g
     """
     if name and name not in names:
         raise DataError(f"{file} defines no {name}")
-    found = {name: names[name]} if name else names
-    networks = {key: value for key, value in found.items() if _is_network(value, loss, gradient)}
-    if not name:
-        networks = _likeliest(networks, names["__name__"])
+    found = {
+        id(value): (key, value)  # one that has two names is one network
+        for key, value in ({name: names[name]} if name else names).items()
+        if not isinstance(value, ModuleType) and all(callable(getattr(value, m, None)) for m in (loss, gradient))
+    }
+    networks = dict(found.values())
+    own = {key: value for key, value in networks.items() if _class_of(value).__module__ == names["__name__"]}
+    networks = own or networks
+    networks = {key: value for key, value in networks.items() if not isinstance(value, type)} or networks
     if not networks:
         where = f"{file}:{name} is" if name else f"{file} defines"
         raise DataError(
@@ -49,45 +45,50 @@ def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, g
         places = " or ".join(f"{file}:{each}" for each in networks)
         raise DataError(f"{file} defines {len(networks)} networks: give one of them, {places}")
     ((name, value),) = networks.items()
-    return _made(file, name, value) if isinstance(value, type) else ReadersNetwork(value, name)
-
-
-def _is_network(value: Any, loss: str, gradient: str) -> bool:
-    if isinstance(value, ModuleType):
-        return False
-    return all(callable(getattr(value, method, None)) for method in (loss, gradient))
-
-
-def _likeliest(networks: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """What is of the file's own classes before what it imports, and objects before classes; each once.
-
-    Classes that others inherit from are left out.
-    """
-    own = {
-        name: value
-        for name, value in networks.items()
-        if (value if isinstance(value, type) else type(value)).__module__ == module
-    }
-    best = own or networks
-    objects = {name: value for name, value in best.items() if not isinstance(value, type)}
-    best = objects or {
-        name: cls for name, cls in best.items() if not any(cls in other.__mro__[1:] for other in best.values())
-    }
-    return {name: best[name] for name in {id(value): name for name, value in best.items()}.values()}
-
-
-def _made(file: str, name: str, cls: type) -> ReadersNetwork:
-    """Make a network of a class whose constructor needs nothing."""
-    needed = [
-        parameter.name
-        for parameter in inspect.signature(cls).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    if needed:
-        arguments = ", ".join(needed)
+    if not isinstance(value, type):
+        return value, name
+    try:
+        return value(), f"{name}()"
+    except TypeError as error:
         raise DataError(
-            f"{file}: {name} needs {arguments}: make a small one in the file, such as net = {name}({arguments}) with "
-            f"numbers, and give that, {file}:net"
-        )
-    return ReadersNetwork(cls(), f"{name}()")
+            f"{file}: {name}() raises {error}: make a small network in the file, such as net = {name}(...), and give "
+            f"that, {file}:net"
+        ) from error
+
+
+def _class_of(value: Any) -> type:
+    return value if isinstance(value, type) else type(value)
+
+
+def mini_batch(net: Any, name: str, loss: str) -> tuple[Array, Array, str]:
+    """Return samples, targets, and what they are in words: digits if they fit the parameters, else random numbers.
+
+    Targets are labels if the loss refuses others.
+
+    Raises
+    ------
+    DataError
+        If the parameters do not say what fits them.
+    """
+    params = getattr(net, "params", None)
+    arrays = [a for a in params.values() if isinstance(a, np.ndarray)] if isinstance(params, Mapping) else []
+    matrices = [array for array in arrays if array.ndim == 2]
+    if not matrices:
+        raise DataError(f"{name} must have params, a dict of arrays of which the first is a matrix of weights")
+    inputs, classes = len(matrices[0]), matrices[-1].shape[1]
+    count = _SAMPLES + (classes == _SAMPLES)  # so that targets of the wrong shape are noticed
+    if (inputs, classes) == (784, 10):
+        (digits, values), _ = load_mnist(subset=True)
+        x, labels = digits[:count].astype(np.float64), values[:count].astype(np.int64)
+        data = f"{count} digits of MNIST"
+    else:
+        x, labels = np.random.uniform(size=(count, inputs)), np.random.randint(max(classes, 2), size=count)
+        data = f"{count} random samples"
+    if classes == 1:
+        return x, labels.reshape(count, 1).astype(np.float64), f"{data} with targets of 0 and 1"
+    t = np.eye(classes)[labels]
+    try:
+        getattr(net, loss)(x, t)
+    except Exception:  # of a network that takes labels only, or of any other
+        return x, labels, f"{data} with labels"
+    return x, t, f"{data} with one-hot targets"

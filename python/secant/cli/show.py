@@ -1,27 +1,19 @@
 """The command ``secant show``: what a network in a file has learned, and how good it is on a test set."""
 
-import math
 import os
 import re
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from secant._common.files import require_writable, write_file
-from secant._common.progress import Progress
-from secant._common.validation import Array, Floats
-from secant.backends.inputs import NormalizedPixels
 from secant.cli.console import say, table
-from secant.cli.data import HELP, METAVAR, is_pixels, load
+from secant.cli.data import HELP, METAVAR, load, measured
 from secant.datasets.npz_data import classes
 from secant.errors import DataError
-from secant.networks.batch import accuracy
 from secant.networks.two_layer import TwoLayerNet
 from secant.plots import canvas, networks
-
-_SAMPLES_AT_ONCE = 500
 
 
 def show(
@@ -43,25 +35,21 @@ def show(
         raise typer.BadParameter("--output needs another file than NET.npz and --data.")
     net = TwoLayerNet.load(network)
     inputs, outputs = net.params["W1"].shape[0], len(net.params["b2"])
-    if size is None and math.isqrt(inputs) ** 2 != inputs:
-        raise DataError(f"{network} takes {inputs} inputs, which is not a square picture: give --shape HEIGHTxWIDTH.")
-    if size is not None and math.prod(size) != inputs:
-        raise DataError(f"--shape must have {inputs} pixels, as {network} has inputs, got {size[0]}x{size[1]}.")
+    figure = canvas.new_figure((12.5, 6.4), shown=False)
+    left, right = figure.subplots(1, 2, width_ratios=(1.05, 1))
+    networks.weights(net, units=units, shape=size, ax=left)
     _, t_train, x, t = load(data)
     if x.shape[1] != inputs or classes(t_train, t) > outputs:
         fits = f"{network} takes {inputs} inputs and knows {outputs} classes"
         raise DataError(f"{fits}, but --data {data} has {x.shape[1]} inputs and {classes(t_train, t)} classes.")
-    y, loss = _predicted(net, x, t)
-    figure = canvas.new_figure((12.5, 6.4), shown=False)
-    left, right = figure.subplots(1, 2, width_ratios=(1.05, 1))
-    networks.weights(net, units=units, shape=size, ax=left)
+    y, share, loss = measured(net, x, t)
     networks.confusion_matrix(y, x, t, ax=right)
     write_file(output, canvas.encoded(figure, file_format))
     say(f"wrote {output}")
     table(
         ("network", repr(net).strip("<>").removeprefix("TwoLayerNet ")),
-        ("accuracy", f"{accuracy(y, t):.4f} on {len(t):,} test samples"),
-        ("loss", f"{loss:.4f}"),
+        ("accuracy", f"{share} on {len(t):,} test samples"),
+        ("loss", loss),
     )
 
 
@@ -71,16 +59,3 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if not (found := re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)):
         raise typer.BadParameter(f"--shape must be HEIGHTxWIDTH, such as 28x28, got {text!r}.")
     return int(found[1]), int(found[2])
-
-
-def _predicted(net: TwoLayerNet, x: Array, t: Array) -> tuple[Floats, float]:
-    """Return the predictions of all samples, and their mean loss, some samples at a time."""
-    samples = NormalizedPixels(x) if is_pixels(x) else x
-    predictions, loss = [], 0.0
-    with Progress(True) as shown:
-        for first in range(0, len(t), _SAMPLES_AT_ONCE):
-            shown("samples", first, len(t))
-            part = slice(first, first + _SAMPLES_AT_ONCE)
-            predictions.append(net.predict(samples[part]))
-            loss += net.loss(samples[part], t[part]) * len(t[part])
-    return np.concatenate(predictions), loss / len(t)

@@ -8,46 +8,32 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.ma  # an import during the run could lose a Ctrl-C
 import typer
 
-from secant._common.files import may_wait, require_writable
+from secant._common.files import require_writable
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
-from secant.backends import BACKENDS, backend_module
+from secant.backends import BackendName, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.backends.configuration import max_threads
-from secant.backends.inputs import NormalizedPixels
 from secant.cli.console import note, say, table
-from secant.cli.data import HELP, METAVAR, is_pixels
+from secant.cli.data import HELP, METAVAR, is_pixels, measured
 from secant.cli.data import load as load_data
 from secant.datasets.idx import NAMES
 from secant.datasets.npz_data import Arrays, classes
-from secant.errors import DataError, SecantError, ValueRangeError
+from secant.errors import DataError, SecantError
 from secant.networks.two_layer import TwoLayerNet
 from secant.plots.canvas import figure_format
 from secant.training.arguments import GradientKind
 from secant.training.history import History
 from secant.training.loop import train as train_network
 from secant.training.sampling import Sampling
-
-
-def _choice(choices: tuple[str, ...], text: str) -> Any:
-    """Return an option that takes one of ``choices``; another one is a usage error."""
-
-    def check(value: str | None) -> str | None:
-        if value is not None and value not in choices:
-            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, choices))}.")
-        return value
-
-    return typer.Option(metavar="|".join(choices), callback=check, help=text)
-
 
 _Paths = dict[str, Path]  # the files of the results, by option
 
@@ -61,29 +47,26 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Samples in a mini-batch.")] = 100,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and mini-batches.")] = 0,
-    gradient: Annotated[str, _choice(get_args(GradientKind), "Central differences, or backpropagation.")] = "numerical",
-    method: Annotated[str, _choice(get_args(Method), "How to compute central differences.")] = "auto",
+    gradient: Annotated[GradientKind, typer.Option(help="Central differences, or backpropagation.")] = "numerical",
+    method: Annotated[Method, typer.Option(help="How to compute central differences.")] = "auto",
     h: Annotated[float, typer.Option(help="Step of central differences.")] = USUAL_STEP,
-    sampling: Annotated[str, _choice(get_args(Sampling), _SAMPLING)] = "replacement",
-    hidden_activation: Annotated[
-        str, _choice(get_args(HiddenActivation), "What comes between the two layers.")
-    ] = "sigmoid",
+    sampling: Annotated[Sampling, typer.Option(help=_SAMPLING)] = "replacement",
+    hidden_activation: Annotated[HiddenActivation, typer.Option(help="What comes between the two layers.")] = "sigmoid",
     output_activation: Annotated[
-        str,
-        _choice(
-            get_args(OutputActivation),
-            "What comes before the softmax: sigmoid in the course notes, identity in the book.",
-        ),
+        OutputActivation,
+        typer.Option(help="What comes before the softmax: sigmoid in the course notes, identity in the book."),
     ] = "sigmoid",
     log_offset: Annotated[
         float, typer.Option(min=0, help="Added to a probability before its logarithm is taken.")
     ] = LOG_OFFSET,
     dtype: Annotated[
-        str, _choice(("float64", "float32"), "The type of the parameters, and of what is computed.")
+        Literal["float64", "float32"], typer.Option(help="The type of the parameters, and of what is computed.")
     ] = "float64",
     load: Annotated[Path | None, typer.Option(metavar="FILE", help="Go on with a network that --save wrote.")] = None,
     data: Annotated[str, typer.Option(metavar=METAVAR, help=HELP)] = "auto",
-    backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
+    backend: Annotated[
+        BackendName | None, typer.Option(help="What computes; by default the fastest one installed.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Number of threads. By default it is chosen automatically.")
     ] = None,
@@ -115,8 +98,8 @@ def train(
             x_train.shape[1],
             hidden,
             classes(t_train, t_test),
-            hidden_activation=cast(HiddenActivation, hidden_activation),
-            output_activation=cast(OutputActivation, output_activation),
+            hidden_activation=hidden_activation,
+            output_activation=output_activation,
             log_offset=log_offset,
             rng=rng,
             dtype=dtype,
@@ -181,7 +164,7 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
 
 def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
-    sets = [(NormalizedPixels(x) if is_pixels(x) else x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
+    sets = [measured(net, x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
     settings, iterations = record.settings, len(record.train_loss_list)
     gradient = "backpropagation"
     if settings["gradient"] == "numerical":
@@ -193,20 +176,13 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
     number = f"{iterations:,} iteration{'s' * (iterations != 1)}"
     table(
         ("", "training", "test"),
-        ("accuracy", *(f"{net.accuracy(x, t):.4f}" for x, t in sets)),
-        ("loss", *(_loss(net, x, t) for x, t in sets)),
-        ("samples", *(f"{len(t):,}" for _, t in sets)),
+        ("accuracy", *(right for _, right, _ in sets)),
+        ("loss", *(loss for _, _, loss in sets)),
+        ("samples", *(f"{len(y):,}" for y, _, _ in sets)),
         ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} per second"),
         ("gradient", gradient),
         ("backend", settings["backend"] + threads_used),
     )
-
-
-def _loss(net: TwoLayerNet, x: Array | NormalizedPixels, t: Array) -> str:
-    try:
-        return f"{net.loss(x, t):.4f}"
-    except ValueRangeError:  # a probability has underflowed to 0, and log_offset is 0
-        return "infinite"
 
 
 def _checked(options: dict[str, Path | None], data: str) -> _Paths:
@@ -224,15 +200,12 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
 
 
 def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
-    """Write the requested files, each even if another fails, and hold Ctrl-C back meanwhile.
-
-    Writing to a pipe can be interrupted, since it may wait for a reader.
-    """
+    """Write the requested files, each even if another fails. Ctrl-C is held back meanwhile; a second one is not."""
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
     failures, interrupted = [], False
     for option, path in outputs.items():
         try:
-            with nullcontext() if may_wait(path) else held_interrupts():
+            with held_interrupts():
                 writers[option](path)
                 say(f"wrote {path}")
         except SecantError as error:

@@ -6,12 +6,13 @@ used.
 """
 
 import os
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
 from secant._common.files import cache_folder, path_text
 from secant._common.validation import flag
 from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, rank_of, read, shaped
-from secant.errors import DataError, DownloadError, MissingExtraError
+from secant.errors import DownloadError, MissingExtraError
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -93,7 +94,7 @@ def load_mnist(
     DownloadError
         A file is not there and could not be downloaded.
     DataError
-        A file is damaged and could not be replaced, or cannot be read or written.
+        A file is damaged, or cannot be read or written.
     DTypeError
         An option is not True or False.
     MissingExtraError
@@ -101,8 +102,7 @@ def load_mnist(
 
     Notes
     -----
-    What is missing in the folder is downloaded. A damaged file is replaced in the cache folder; in ``data_home`` and
-    ``SECANT_DATA_HOME`` it is the user's, hence an error.
+    What is missing in the folder is downloaded. A file that is there is never replaced.
 
     Examples
     --------
@@ -112,62 +112,45 @@ def load_mnist(
     """
     flag("subset", subset)
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
-    arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)
+    if subset:
+        arrays = _read(_FILES, os.path.join(os.path.dirname(__file__), "files"), "Install Secant again.", "subset")
+    else:
+        arrays = _complete(os.path.expanduser(path_text(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
 
 
-def _bundled() -> _Arrays:
-    """Read the subset that comes with the package."""
-    folder = os.path.join(os.path.dirname(__file__), "files")
-    arrays: _Arrays = {}
-    for name, file in _FILES.items():
-        origin = Origin(os.path.join(folder, name), "Install Secant again.")
-        array = _read(origin, file.subset)
-        if array is None:
-            raise origin.error("is missing")
-        arrays[name] = array
-    return arrays
+def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple[Split, Split]:
+    """Load MNIST, or say that it could not be downloaded and load the digits that come with Secant."""
+    try:
+        return load_mnist(**options)
+    except (DownloadError, MissingExtraError):
+        say(
+            "MNIST could not be downloaded: using the 12,000 digits that come with Secant, 10,000 to train and 2,000 "
+            "to test. For all 70,000, connect to the internet, or set SECANT_DATA_HOME to a folder with the four files"
+        )
+        return load_mnist(**options | {"subset": True})
 
 
 def _complete(home: str | None, progress: bool) -> _Arrays:
-    """Read the full set from its folder, and download what is missing or, in the cache, damaged."""
+    """Read the full set from its folder, and download what is missing there."""
     folder = home or cache_folder()
-    remedy = "Put the original file in its place, or move it away, and" if home else "Delete it and"
-    arrays, damage = _stored(folder, f"{remedy} load again.")
-    if home and damage:
-        raise damage[0]
-    wanted = [name for name in _FILES if name not in arrays]
-    if not wanted:
-        return arrays
-    try:
-        _download(wanted, folder, progress)
-    except DownloadError as error:
-        if damage:
-            raise DataError(f"{damage[0]} It could not be replaced: {error}") from error
-        raise
-    arrays, damage = _stored(folder, "Delete it and load again.")
-    if damage:
-        raise damage[0]
-    return arrays
+    remedy = ("Put the original file in its place, or move it away, and" if home else "Delete it and") + " load again."
+    missing = [name for name in _FILES if not os.path.exists(os.path.join(folder, name))]
+    arrays = _read(_FILES.keys() - missing, folder, remedy, "full")
+    if missing:
+        _download(missing, folder, progress)
+    return arrays | _read(missing, folder, remedy, "full")
 
 
-def _stored(folder: str, remedy: str) -> tuple[_Arrays, list[DataError]]:
-    """Read the files that are in ``folder``: return the good ones, and what is wrong with the others."""
+def _read(names: Iterable[str], folder: str, remedy: str, which: Literal["full", "subset"]) -> _Arrays:
     arrays: _Arrays = {}
-    damage = []
-    for name, file in _FILES.items():
-        try:
-            array = _read(Origin(os.path.join(folder, name), remedy), file.full)
-            if array is not None:
-                arrays[name] = array
-        except DataError as error:
-            damage.append(error)
-    return arrays, damage
-
-
-def _read(origin: Origin, sha256: str) -> Bytes | None:
-    raw = read(origin.name, origin)
-    return None if raw is None else parse(raw, rank_of(origin.name), origin, sha256)
+    for name in names:
+        origin = Origin(os.path.join(folder, name), remedy)
+        raw = read(origin.name, origin)
+        if raw is None:
+            raise origin.error("is missing")
+        arrays[name] = parse(raw, rank_of(name), origin, getattr(_FILES[name], which))
+    return arrays
 
 
 def _download(wanted: list[str], folder: str, progress: bool) -> None:

@@ -14,9 +14,9 @@ from secant._common.validation import Floats
 from secant._common.warn import warn
 from secant.differentiation.adaptive import Adaptive
 from secant.differentiation.evaluators.evaluation import Evaluator, differentiate, name_of
-from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import put_back
 from secant.differentiation.problem import Problem
+from secant.differentiation.rounding import root_mean_square
 from secant.differentiation.schemes import RelativeStep, Stencils
 from secant.errors import ValueRangeError
 

@@ -133,66 +133,53 @@ def numerical_gradient(
 ) -> Any:
     """Return the numerical derivative of f in every coordinate of x.
 
+    >>> secant.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
+
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes x and returns a number. It gets a new array for each evaluation, and may keep it or write to it. Functions
-        compiled by Numba are called from compiled code, if they always return real numbers. A pointer of ctypes, cffi,
-        ``numba.cfunc`` or `scipy.LowLevelCallable` to ``double f(const double *x, intptr_t n, void *data)`` is called
-        without Python.
+        Takes x and returns a number. It gets a new array each time, and may keep it or write to it. Functions compiled
+        by Numba, and pointers of ctypes, cffi, ``numba.cfunc`` or `scipy.LowLevelCallable` to
+        ``double f(const double *x, intptr_t n, void *data)``, are called without Python.
     x : array_like, of any shape and layout
-        It is not changed. The exception are functions that ignore their argument and look at x instead, as in
-        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``: where the first values of f are all equal, x
-        is shifted once to see if f moves. If it does, x itself is shifted for each evaluation, and restored, also if f
-        raises; it must be a writeable array of float64.
-    h : float, array_like or None
-        The shift of each coordinate. None is SciPy's for the scheme: ``eps**(1/2) * max(1, abs(x))`` of "2-point", away
-        from 0, ``eps**(1/3)`` of "3-point", ``eps**(1/5)`` of "five-point", where eps is that of what f returns; f(x)
-        is one evaluation more.
-    scheme : {"central", "3-point", "forward", "2-point", "five-point", "auto"}
-        Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. "3-point" and
-        "2-point" are SciPy's names of the first two. "auto" chooses step and order for each entry, from the noise of f
-        and the truncation that it sees. Its steps may leave the domain of f: where f raises an exception, smaller ones
-        are tried, at most ten, before it is raised.
+        It is not changed. If f ignores its argument and reads x itself, x is shifted in place and restored; it must
+        then be a writeable array of float64.
+    h : float, array_like or None, default 1e-4
+        Step: f is evaluated at x + h and x - h. None is SciPy's step for the scheme.
+    scheme : {"central", "3-point", "forward", "2-point", "five-point", "auto"}, default "central"
+        "3-point" and "2-point" are SciPy's names of "central" and "forward". "auto" chooses a step for each entry.
     rel_step : float or array_like, optional
-        As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of None where x + h is x.
+        As in SciPy, ``h = rel_step * abs(x)``.
     bounds : tuple (array_like, array_like) or scipy.optimize.Bounds, optional
-        f is never evaluated outside these bounds. Near one, central differences become one-sided ones of the same
-        order, for one to two evaluations more; the step becomes smaller where nothing else helps.
-    args : tuple
+        f is never evaluated outside these bounds: near one, differences are one-sided.
+    args, kwargs : tuple and dict, optional
         Further arguments of f.
-    kwargs : dict, optional
-        Further keyword arguments of f.
-    vectorized : bool
-        f takes a stack of points, (points, and the shape of x), and returns a value for each, which must not depend on
-        the others. It is called in blocks of at most 128 KB, or one point.
+    vectorized : bool, default False
+        f takes a stack of points, (points, and the shape of x), and returns a value for each.
     workers : int or map-like callable, optional
-        The number of processes, by joblib, if f is a function of Python; of threads if it is in C, which says that it
-        is thread-safe, or compiled by Numba. -1 means all. Or a callable like ``map``, such as that of an executor, a
-        pool of MPI or a client of Dask. Workers get copies of f and x.
+        Processes, or threads if f is in C or Numba; -1 means all. Or a callable like ``map``.
     noise : float, optional
-        By how much values of f may be off, such as by the tolerance of a solver: for "auto" and error bars, which
-        measure what scatters, but cannot tell what is smooth and wrong.
+        By how much values of f may be off, such as by the tolerance of a solver, which does not scatter: for "auto" and
+        error bars.
     f0 : float, optional
-        f(x), if it is known: that saves an evaluation where the scheme needs it.
-    full_output : bool
-        Return a `secant.Derivative`: the gradient, how far each entry may be off, and the number of evaluations.
-    inplace : bool
-        Shift x itself from the start, for a function that looks at it.
-    progress : bool
-        Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
+        f(x), which saves an evaluation where the scheme needs it.
+    full_output : bool, default False
+        Return a `secant.Derivative`.
+    inplace : bool, default False
+        Shift x itself from the start.
+    progress : bool, default False
+        Draw a progress bar, if tqdm is installed.
 
     Returns
     -------
     gradient : ndarray of float64, in the shape of x
-        With ``full_output`` a `secant.Derivative`. Its ``error`` is the error bar of "auto"; of another scheme the
-        difference from "auto" is added, whose evaluations it takes.
+        With ``full_output`` a `secant.Derivative`, with an error bar for each entry.
 
     Warns
     -----
     RuntimeWarning
-        If x + h rounds to x; if f returns float32, and h is too small for its rounding; if f returns whole numbers that
-        jump near x, or rounded ones; or if it returned the same value everywhere.
+        If x + h rounds to x, h is too small for the rounding of f, or all values of f are equal.
 
     Raises
     ------
@@ -205,30 +192,28 @@ def numerical_gradient(
     UnsupportedError
         If options do not go together, such as "auto" and h.
     ValueRangeError
-        If x is not within bounds, h is not finite and greater than 0, f is not finite at a shifted point, though it is
-        at x, f or x is not finite for "auto", or f mixes the points of a stack. Exceptions of f are passed on, with a
-        note that names the coordinate and its value.
+        If x is not within bounds, h is not finite and greater than 0, or f is not finite.
+
+    See Also
+    --------
+    numerical_jacobian : of a function with many outputs.
+    numerical_hessian : second derivatives.
+    check_gradient : whether a gradient is right.
 
     Notes
     -----
-    Differences are divided by the distance of the points after rounding, ``(x + h) - (x - h)``. The truncation error is
-    f3 h**2 / 6 of "central", f2 h / 2 of "forward", f5 h**4 / 30 of "five-point", where f3 is the third derivative; the
-    rounding error is about eps abs(f) / h. The result has the same bits however f is evaluated, and for any number of
-    workers.
-
-    "auto" takes 100 to 300 evaluations of f first, then two to three per entry where noise leaves extrapolation little
-    to win, six where f is smooth, and more where they disagree.
+    Differences are divided by ``(x + h) - (x - h)``. The truncation error is f3 h**2 / 6 of "central", f2 h / 2 of
+    "forward" and f5 h**4 / 30 of "five-point", where f3 is the third derivative; the rounding error is about
+    eps abs(f) / h. Results are bitwise the same for any number of workers. Exceptions of f are passed on, with a note
+    that names the coordinate.
 
     Examples
     --------
-    >>> secant.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
-    array([6., 8.])
-    >>> f = lambda x: np.exp(x).sum()
-    >>> found = secant.numerical_gradient(f, [0.0, 1.0], scheme="auto", full_output=True)
-    >>> bool(np.all(np.abs(found.value - np.exp([0, 1])) <= found.error)), bool(np.all(found.error < 1e-10))
-    (True, True)
-    >>> secant.numerical_gradient(lambda x: np.sqrt(x).sum(), [0.0, 4.0], h=None, bounds=(0, np.inf))[1].round(9)
-    np.float64(0.25)
+    With error bars:
+
+    >>> result = secant.numerical_gradient(lambda x: np.exp(x).sum(), [0.0, 1.0], scheme="auto", full_output=True)
+    >>> result.value.round(6), result.error < 1e-10
+    (array([1.      , 2.718282]), array([ True,  True]))
     """
     others = (scheme, vectorized, workers, noise, full_output, inplace, progress)
     if f0 is None and are_defaults(others, rel_step, bounds, args, kwargs):

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.noise import root_mean_square, unit_rounding
+from secant.differentiation.rounding import root_mean_square, unit_rounding
 
 RATIO = 1.9
 """Of a step to the next smaller one. No power of it is a small whole number: so what repeats with a period does not fit
@@ -53,7 +53,7 @@ _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and n
 _CERTAIN = 3.0  # times the noise: the intervals of rungs
 _LARGER = 12  # steps above the rung that was chosen
 _SELECTION = 3.0  # times its error bar: that of the best of many estimates, which may be so by luck
-_DOUBT = 1.05  # times the doubt, whose own error is a part of it
+DOUBT = 1.05  # times the doubt, whose own error is a part of it
 _WORSE = 30.0  # times the least error bar: larger steps will be no better
 
 _ORDINARY = 4.0  # times its rounding: the noise of a value
@@ -378,7 +378,7 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
                 break
         for whole, part in zip(found, best._replace(number=np.array(every)[best.number]), strict=True):
             whole[outputs] = part
-    return found._replace(bar=found.bar + _DOUBT * start.doubt) if order == 1 else found
+    return found._replace(bar=found.bar + DOUBT * start.doubt) if order == 1 else found
 
 
 def _best_window(first: Refined, there: Differences, noise: Levels, is_kink: Any, order: int) -> tuple[Refined, Any]:

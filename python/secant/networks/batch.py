@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Array, Floats
 from secant.backends import faults
-from secant.backends.base import Backend, Batch, Fault, Gradients, HiddenActivation, OutputActivation, Parameters
+from secant.backends.base import PARAM_NAMES, Backend, Batch, Fault, HiddenActivation, OutputActivation, Parameters
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
-PARAM_NAMES = Gradients._fields
-SMALLEST_FLOAT32_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
+_SMALLEST_STEP, _SMALLEST_FLOAT32_STEP = 1e-150, 1e-18
+"""Below these 1 / h, or in float32 a change of the loss, comes close to the end of the range."""
 
 
 def checked(net: Any, x: ArrayLike, t: ArrayLike, backend: Backend) -> Batch:
@@ -190,10 +190,13 @@ def shared_memory(values: Mapping[str, Any]) -> str:
     return ""
 
 
-def require_step(h: float, net: Parameters) -> None:
-    """Raise an error if h is too small for the type of the parameters."""
-    if h < SMALLEST_FLOAT32_STEP and net.W1.dtype == np.float32:
-        raise ValueRangeError(f"h must be at least {SMALLEST_FLOAT32_STEP:g} for float32 parameters, got {h:g}")
+def step(h: Any, params: Any) -> float:
+    """The step of central differences in these parameters, as a float that can be divided by."""
+    number = validation.finite_number("h", h, above=0)
+    least, kind = (_SMALLEST_FLOAT32_STEP, " for float32 parameters") if is_float32(params) else (_SMALLEST_STEP, "")
+    if number < least:
+        raise ValueRangeError(f"h must be at least {least:g}{kind}, got {number:g}")
+    return number
 
 
 _LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in validation.REALS}

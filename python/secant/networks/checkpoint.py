@@ -9,9 +9,9 @@ import numpy as np
 from secant._common.files import AnyPath, write_file
 from secant._common.npz import npz_arrays
 from secant.backends import faults
-from secant.backends.base import LOG_OFFSET, HiddenActivation, OutputActivation, Parameters
+from secant.backends.base import LOG_OFFSET, PARAM_NAMES, HiddenActivation, OutputActivation, Parameters
 from secant.networks import batch
-from secant.networks.batch import PARAM_NAMES, SoftTargets
+from secant.networks.batch import SoftTargets
 
 LARGEST = 4 * 2**30
 """Bytes that a file may unpack to."""

@@ -200,9 +200,10 @@ class SimpleNet:
         >>> np.allclose(net.gradient(x, t)["W"], net.numerical_gradient(x, t)["W"])
         True
         """
-        self.loss(x, t)  # whatever is wrong with x or t
+        y = softmax(self.predict(x))
+        cross_entropy_error(y, t)  # whatever is wrong with t
         rows: Array = np.atleast_2d(validation.as_float64(np.asarray(x)))
-        y = softmax(rows @ self.W)
+        y = np.atleast_2d(y)
         weights = validation.targets(t, *y.shape, is_one_sample=np.ndim(x) == 1)
         if weights.ndim == 1:
             weights = to_one_hot(weights, y.shape[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
@@ -17,6 +16,7 @@ from secant._common.warn import warn
 from secant.backends import backend_module, faults
 from secant.backends.base import (
     LOG_OFFSET,
+    PARAM_NAMES,
     AnyMethod,
     Differences,
     Fault,
@@ -31,9 +31,7 @@ from secant.differentiation.options import require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import batch, checkpoint
-from secant.networks.batch import PARAM_NAMES, SoftTargets
-
-_ONE_AT_A_TIME = threading.Lock()
+from secant.networks.batch import SoftTargets
 
 
 class TwoLayerNet:
@@ -97,6 +95,7 @@ class TwoLayerNet:
     backend: str | None = None
     _largest_input: float = 0.0  # in absolute value, that `secant.train` trained with; 0 if none
     _warned_of_scale: bool = False
+    _warned_of_loop: bool = False
 
     def __init__(
         self,
@@ -220,7 +219,9 @@ class TwoLayerNet:
         >>> round(net.loss([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]), 2)
         0.69
         """
-        y = self.predict(x)
+        return self._loss_of(self.predict(x), t)
+
+    def _loss_of(self, y: Array, t: ArrayLike) -> float:
         if self.soft_targets == "argmax":
             is_one_sample, y = y.ndim == 1, np.atleast_2d(y)
             t = batch.targets(t, *y.shape, is_one_sample=is_one_sample, soft_targets=self.soft_targets)
@@ -337,7 +338,7 @@ class TwoLayerNet:
         >>> info.method
         'series'
         """
-        h = validation.step(h)
+        h = batch.step(h, self.params)
         validation.one_of("method", method, _METHODS)
         threads = validation.thread_count(n_threads)
         if reason := foreign_structure(self):
@@ -438,7 +439,6 @@ class TwoLayerNet:
     def _gradient(self, x: ArrayLike, t: ArrayLike, method: AnyMethod, h: float, n_threads: int) -> Differences:
         backend = backend_module(self.backend)
         samples = batch.checked(self, x, t, backend)
-        batch.require_step(h, samples.net)
         result = backend.gradient(samples, method, h, n_threads)
         if isinstance(result, Fault):
             raise batch.error(result, samples, x)
@@ -449,21 +449,16 @@ class TwoLayerNet:
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
         largest = batch.largest(x[:_LOOKED_AT])
-        if largest > ANOTHER_SCALE * self._largest_input and self._first_time("_warned_of_scale"):
+        if largest > ANOTHER_SCALE * self._largest_input:
+            self._warned_of_scale = True
             warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
                 "x as in the training, such as pixels by x / 255"
             )
 
-    def _first_time(self, flag: str) -> bool:
-        """Whether an attribute was not set; in any number of threads, one finds that."""
-        with _ONE_AT_A_TIME:
-            first = not self.__dict__.get(flag)
-            self.__dict__[flag] = True
-        return first
-
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
-        if not being_tried.get() and self._first_time("_warned"):
+        if not (being_tried.get() or self._warned_of_loop):
+            self._warned_of_loop = True
             warn(f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow")
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
@@ -477,9 +472,9 @@ def foreign_structure(net: TwoLayerNet) -> str:
     """Say what makes this another network than the built-in one; "" if nothing does."""
     attributes, cls = net.__dict__, type(net)
     if cls.predict is not _PREDICT or "predict" in attributes:
-        return f"{cls.__name__}.predict is not the one that Secant defines"
+        return f"{cls.__name__}.predict is overridden"
     if cls.loss is not _LOSS or "loss" in attributes:
-        return f"{cls.__name__}.loss is not the one that Secant defines"
+        return f"{cls.__name__}.loss is overridden"
     params = batch.mapping(net.params)
     if not params.keys() <= _KNOWN_PARAMS:
         return f"params has the extra key {min(map(str, params.keys() - _KNOWN_PARAMS))!r}"

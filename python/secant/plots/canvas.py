@@ -145,11 +145,3 @@ def legend(axes: "Axes", corner: Any = "best", **options: Any) -> None:
     """Name what is drawn."""
     options = {"framealpha": 0.85, "facecolor": PAPER, "edgecolor": "none"} | options
     axes.legend(loc=corner, fontsize=9, labelcolor=INK, **options)
-
-
-def number(value: Any) -> float:
-    """Return what f returned, if it is a number."""
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "biuf":
-        raise DTypeError(f"f must return a number, got {value!r}")
-    return float(array.reshape(()))

@@ -1,7 +1,8 @@
-"""What a network has learned and what it gets wrong: its weights as pictures, its mistakes, its confusion matrix."""
+"""What a network has learned and what it gets wrong: its weights as pictures, its confusion matrix."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,14 @@ from secant._common.validation import Array, Floats
 from secant.backends import faults
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 from secant.plots.canvas import GRID, INK, axes_for, finish
-from secant.plots.mosaic import draw_mosaic, mosaic_size, pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SATURATED = 0.995  # of the weights are within the range of colors
 _MOST_NUMBERED = 20  # classes, whose cells have room for a number
-_SUM_TOLERANCE = 1e-6  # of probabilities, which may be float32
+_TILE = 1.3  # inches of a picture of weights, with its caption
+_GAP, _CAPTION = 0.12, 0.17  # between pictures, and for a caption, of the side of one
 
 
 def weights(
@@ -62,76 +63,24 @@ def weights(
     """
     matrix = _weights_of(net)
     chosen = _chosen_units(units, matrix)
-    images = pictures(matrix.T[chosen], shape)
+    height, width = _picture_shape(shape, len(matrix))
+    images = matrix.T[chosen].reshape(-1, height, width)
     limit = float(np.quantile(np.abs(images), _SATURATED)) or float(np.abs(images).max()) or 1.0
-    ax = axes_for(ax, *mosaic_size(len(images), bar=True))
-    captions = [f"unit {unit}" for unit in chosen]
-    shown = draw_mosaic(ax, images, captions, "RdBu_r", (-limit, limit))
+    columns = _columns(len(images))
+    rows, across, down = math.ceil(len(images) / columns), width * (1 + _GAP), height * (1 + _GAP + _CAPTION)
+    ax = axes_for(ax, max(columns * _TILE + 1, 3.6), rows * _TILE * 1.1 + 0.5)
+    shown: Any = None
+    for i, (unit, image) in enumerate(zip(chosen, images, strict=True)):
+        left, top = i % columns * across, i // columns * down
+        extent = (left, left + width, top + height, top)
+        shown = ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
+        ax.text(left + width / 2, top + height * 1.03, f"unit {unit}", ha="center", va="top", fontsize=8, color=INK)
+    ax.set(xlim=(-width * _GAP / 2, columns * across - width * _GAP / 2), ylim=(rows * down, -height * _GAP / 2))
+    ax.set(aspect="equal", xticks=[], yticks=[])
     bar = ax.figure.colorbar(shown, ax=ax, shrink=0.7, pad=0.02, extend="both")
     bar.ax.tick_params(labelsize=9, colors=INK, length=0)
     bar.outline.set_visible(False)
     finish(ax, "Weights into hidden units", picture=True)
-    return ax
-
-
-def mistakes(
-    net: Any,
-    x: ArrayLike,
-    t: ArrayLike,
-    *,
-    count: int = 12,
-    shape: tuple[int, int] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw the worst mistakes: of the samples that are taken for another class, those with the greatest loss.
-
-    Parameters
-    ----------
-    net : network with a method ``predict``, or ndarray, (N, O)
-        A network whose ``predict(x)`` returns probabilities, or what it returned.
-    x : array_like, (N, ...)
-    t : array_like, (N,) or (N, O)
-        Labels, or one-hot or soft targets, whose largest weight is the label.
-    count : int
-        Not more than so many.
-    shape : (int, int), optional
-        Height and width of a sample. By default it is a square.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    DTypeError
-        ``net`` cannot predict, x or t do not hold real numbers, or ``ax`` is not axes.
-    ShapeError
-        x, t and the predictions do not fit each other, or ``shape`` does not fit x.
-    ValueRangeError
-        The predictions are not probabilities, or ``count`` is not at least 1.
-    MissingExtraError
-        Matplotlib is not installed.
-
-    Examples
-    --------
-    >>> _, (x, t) = secant.load_mnist(subset=True)
-    >>> net = secant.TwoLayerNet(784, 50, 10, rng=0)
-    >>> secant.plots.mistakes(net, x, t, count=4).figure.savefig("mistakes.png")
-    """
-    count = validation.positive_int("count", count)
-    y, labels, samples = _predictions(net, x, t)
-    if y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
-        raise ValueRangeError("net must predict probabilities, which sum to 1: give softmax of the scores instead")
-    predicted = y.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(y[wrong, labels[wrong]], kind="stable")][:count]
-    images = pictures(samples[worst], shape)
-    ax = axes_for(ax, *mosaic_size(len(worst)))
-    captions = [f"is {labels[i]}, taken for {predicted[i]}\np = {y[i, predicted[i]]:.2f}" for i in worst]
-    draw_mosaic(ax, images, captions, "gray_r", (float(samples.min()), float(samples.max())))
-    finish(ax, f"The worst of {len(wrong):,} mistakes in {len(labels):,} samples", picture=True)
     return ax
 
 
@@ -171,7 +120,7 @@ def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = 
     >>> net = secant.TwoLayerNet(784, 50, 10, rng=0)
     >>> secant.plots.confusion_matrix(net, x, t).figure.savefig("confusion.png")
     """
-    y, labels, _ = _predictions(net, x, t)
+    y, labels = _predictions(net, x, t)
     ax = axes_for(ax, 5.6, 5.6)
     from matplotlib.colors import PowerNorm
 
@@ -222,8 +171,29 @@ def _chosen_units(units: Any, matrix: Floats) -> list[int]:
     return [int(unit) for unit in chosen]
 
 
-def _predictions(net: Any, x: ArrayLike, t: ArrayLike) -> tuple[Floats, Array, Array]:
-    """Return predictions (N, O), labels (N,) and samples (N, ...)."""
+def _picture_shape(shape: Any, pixels: int) -> tuple[int, int]:
+    """Return the height and width of a sample."""
+    if shape is None:
+        side = math.isqrt(pixels)
+        if side * side != pixels:
+            raise ShapeError(f"shape must be given, (height, width), since a sample is not square, got {pixels} pixels")
+        return side, side
+    if not (isinstance(shape, tuple | list) and len(shape) == 2):
+        raise ShapeError(f"shape must be (height, width), got {shape!r}")
+    height, width = (validation.positive_int("shape", side) for side in shape)
+    if height * width != pixels:
+        raise ShapeError(f"shape must have {pixels} pixels as a sample has, got {height} x {width}")
+    return height, width
+
+
+def _columns(count: int) -> int:
+    """Return the columns of a nearly square grid: wider than high, and full if possible."""
+    least = math.ceil(math.sqrt(count))
+    return min(range(least, int(1.6 * least) + 1), key=lambda columns: (-count % columns, columns))
+
+
+def _predictions(net: Any, x: ArrayLike, t: ArrayLike) -> tuple[Floats, Array]:
+    """Return predictions (N, O) and labels (N,)."""
     samples = validation.real_array("x", x)
     if samples.ndim < 2 or samples.size == 0:
         raise ShapeError(f"x must hold samples, (N, ...), got shape {samples.shape}")
@@ -238,4 +208,4 @@ def _predictions(net: Any, x: ArrayLike, t: ArrayLike) -> tuple[Floats, Array, A
     targets = validation.targets(t, *y.shape)
     if fault := faults.of_targets(targets, y.shape[1]):
         raise faults.error(fault, {"t": targets})
-    return y, targets.astype(np.int64) if targets.ndim == 1 else targets.argmax(axis=1), samples
+    return y, targets.astype(np.int64) if targets.ndim == 1 else targets.argmax(axis=1)

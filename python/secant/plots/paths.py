@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
+from secant.differentiation.evaluators.evaluation import number
 from secant.errors import ShapeError, ValueRangeError
-from secant.plots.canvas import INK, MARKERS, SEQUENCE, axes_for, finish, legend, number
+from secant.plots.canvas import INK, MARKERS, SEQUENCE, axes_for, finish, legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ array of which nothing can be told is "not verified", which is not right.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Unpack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from secant._common.warn import warn
-from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
+from secant.checking.options import Options, argument_paths, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
 
@@ -28,7 +28,17 @@ from secant.torch._tensors import NothingToCheckError, differentiable, leaves
 
 
 def check(
-    func: Callable[..., Any], inputs: Any, *, mode: Literal["rev", "fwd"] = "rev", **options: Unpack[DoorOptions]
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    mode: Literal["rev", "fwd"] = "rev",
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+    scale: Any = None,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradients that autograd computes of a function, and return the report.
 
@@ -38,8 +48,8 @@ def check(
         As for `gradcheck`.
     mode : {"rev", "fwd"}
         Backward functions, or forward mode.
-    **options
-        As for `gradcheck`.
+    max_evaluations, max_findings, entries, progress, names, scale, rng
+        As for `secant.check_gradient`.
 
     Returns
     -------
@@ -62,7 +72,7 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    require_known("check", options, DoorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = _tuple(inputs)
@@ -88,7 +98,13 @@ def gradcheck(
     check_backward_ad: bool = True,
     fast_mode: bool = False,
     masked: bool | None = None,
-    **options: Unpack[DoorOptions],
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+    scale: Any = None,
+    rng: int = 0,
 ) -> bool:
     """Check the gradients that autograd computes of a function against its values.
 
@@ -113,9 +129,8 @@ def gradcheck(
         Ignored: every check is fast.
     check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
         Not supported: `torch.autograd.gradcheck` checks that.
-    **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
-        ``rng`` of `secant.check_gradient`.
+    max_evaluations, max_findings, entries, progress, names, scale, rng
+        As for `secant.check_gradient`.
 
     Returns
     -------
@@ -152,7 +167,7 @@ def gradcheck(
     True
     """
     __tracebackhide__ = True
-    require_known("gradcheck", options, DoorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         check_grad_dtypes=check_grad_dtypes,
@@ -164,16 +179,8 @@ def gradcheck(
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
     subject = Subject(func, func, given, _checked(func, given), options)
-    try:
-        found = reports(subject, backward=check_backward_ad, forward=check_forward_ad, undefined=check_undefined_grad)
-        found[-1].raise_if_failed()
-    except NothingToCheckError:
-        warn("inputs or outputs have no elements: nothing is checked")
-    except GradientMismatchError:
-        if raise_exception:
-            raise
-        return False
-    return True
+    modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
+    return _is_right(lambda: reports(subject, **modes), raise_exception)
 
 
 def gradgradcheck(
@@ -194,7 +201,13 @@ def gradgradcheck(
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
     masked: bool = False,
-    **options: Unpack[DoorOptions],
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+    scale: Any = None,
+    rng: int = 0,
 ) -> bool:
     """Check second derivatives: the gradients of the gradients that autograd computes of a function.
 
@@ -210,8 +223,8 @@ def gradgradcheck(
         The modes that the first gradient is differentiated in.
     gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
         Not supported: `torch.autograd.gradgradcheck` checks that.
-    **options
-        As for `gradcheck`.
+    max_evaluations, max_findings, entries, progress, names, scale, rng
+        As for `secant.check_gradient`.
 
     Returns
     -------
@@ -230,7 +243,7 @@ def gradgradcheck(
     True
     """
     __tracebackhide__ = True
-    require_known("gradgradcheck", options, DoorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
@@ -242,26 +255,29 @@ def gradgradcheck(
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
     tensors = _checked(func, given)
-    try:
+    modes = {"backward": check_rev_over_rev, "forward": check_fwd_over_rev, "undefined": check_undefined_grad}
+
+    def of_gradient() -> list[GradientReport]:
         with own_buffers(func, (given, grad_outputs)):
-            gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
-        tensors |= differentiable("grad_outputs", cotangents)
-        subject = Subject(func, gradients, (*given, cotangents), tensors, options, of="-over-reverse")
-        found = reports(
-            subject, backward=check_rev_over_rev, forward=check_fwd_over_rev, undefined=check_undefined_grad
-        )
-        found[-1].raise_if_failed()
-    except NothingToCheckError:
-        warn("inputs or outputs have no elements: nothing is checked")
-    except GradientMismatchError:
-        if raise_exception:
-            raise
-        return False
-    return True
+            gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
+        both = tensors | differentiable("grad_outputs", cotangents)
+        return reports(Subject(func, gradients, (*given, cotangents), both, options, of="-over-reverse"), **modes)
+
+    return _is_right(of_gradient, raise_exception)
 
 
 def check_module(
-    module: Any, inputs: Any, loss: Callable[[Any], Any] | None = None, **options: Unpack[DoorOptions]
+    module: Any,
+    inputs: Any,
+    loss: Callable[[Any], Any] | None = None,
+    *,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    names: Sequence[str] | None = None,
+    scale: Any = None,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
 
@@ -275,9 +291,8 @@ def check_module(
     loss : callable, optional
         Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
         of that and random numbers.
-    **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
-        ``rng`` of `secant.check_gradient`.
+    max_evaluations, max_findings, entries, progress, names, scale, rng
+        As for `secant.check_gradient`.
 
     Returns
     -------
@@ -297,7 +312,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    require_known("check_module", options, DoorOptions)
+    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     if callable(inputs):
@@ -315,6 +330,20 @@ def check_module(
 
     (report,) = reports(Subject(module, function, given, tensors, options))
     return report
+
+
+def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:
+    """Whether the last report is right; or an error with it."""
+    __tracebackhide__ = True
+    try:
+        checked()[-1].raise_if_failed()
+    except NothingToCheckError:
+        warn("inputs or outputs have no elements: nothing is checked")
+    except GradientMismatchError:
+        if raise_exception:
+            raise
+        return False
+    return True
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:

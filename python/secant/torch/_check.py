@@ -17,11 +17,11 @@ from torch.autograd import forward_ad
 from secant._common.validation import Array
 from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import DoorOptions
+from secant.checking.options import Options
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport, some
-from secant.differentiation.noise import Value
+from secant.differentiation.rounding import Value
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
 from secant.torch._tensors import (
     CheckedTensor,
@@ -60,13 +60,13 @@ class Check:
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         tensors: dict[str, Any],
-        options: DoorOptions,
+        options: Options,
         before: Callable[[], object] = lambda: None,
         is_used: bool = False,
         of: str = "",
         copied: bool = False,
     ) -> None:
-        names = options.pop("names", None) or list(tensors)
+        names = options.names or list(tensors)
         if len(names) != len(tensors):
             raise ShapeError(f"names must have one name for each of {len(tensors)} tensors, got {len(names)}")
         pairs = [(name, tensor) for name, tensor in zip(names, tensors.values(), strict=True) if tensor.numel()]
@@ -75,10 +75,10 @@ class Check:
             if one.overlaps(other):
                 raise ValueRangeError(f"{one.name} and {other.name} must share no memory to be shifted in place")
         self._of_copies: Callable[[], Check] = lambda: Check(
-            function, arguments, tensors, {**options, "names": names}, before, is_used, of, copied=True
+            function, arguments, tensors, replace(options, names=names), before, is_used, of, copied=True
         )
         self._options = options
-        self._rng = int(options.get("rng", 0))
+        self._rng = options.rng
         self._before = before
         self._is_used, self._of = is_used, of
         self._function = function
@@ -229,16 +229,15 @@ class Check:
             [each.array for each in self.checked],
             inplace=True,
             names=[each.name for each in self.checked],
-            scale=self._options.get("scale"),
+            scale=self._options.scale,
             bfloat16=[each.tensor.dtype == torch.bfloat16 for each in self.checked],
         )
 
     def _run(
         self, point: Point, candidate: Callable[[], Candidate], outputs: Outputs, direction: str
     ) -> GradientReport:
-        options: dict[str, Any] = {name: value for name, value in self._options.items() if name != "scale"}
         try:
-            report = run_check(point, candidate, **options)
+            report = run_check(point, candidate, self._options)
             cotangent = None if outputs.is_number else outputs.cotangents
             return replace(report, mode=f"{direction}{self._of} mode", cotangent=cotangent)
         finally:

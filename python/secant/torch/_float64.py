@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from secant.checking.options import DoorOptions
+from secant.checking.options import Options
 from secant.checking.precision import Sample, in_both
 from secant.checking.report import GradientReport
 from secant.errors import GradientMismatchError
@@ -39,13 +39,13 @@ class Subject(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     tensors: dict[str, Any]
-    options: DoorOptions
+    options: Options
     of: str = ""
 
     def check(self, renew: Callable[[], None]) -> Check:
         """Return the check of it."""
-        options = DoorOptions(**self.options)
-        return Check(self.function, self.arguments, self.tensors, options, renew, is_used=self.of != "", of=self.of)
+        is_used = self.of != ""
+        return Check(self.function, self.arguments, self.tensors, self.options, renew, is_used=is_used, of=self.of)
 
     def reports(self, backward: bool, forward: bool, undefined: bool) -> list[GradientReport]:
         """Check in the precision of the tensors, up to the first report that is not right."""
@@ -99,7 +99,7 @@ def _in_both(subject: Subject, dtype: str, backward: bool, forward: bool, undefi
 
 def _compared(subject: Subject, report: GradientReport, mode: str, dtype: str) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
-    rng = np.random.default_rng([int(subject.options.get("rng", 0)), 3])
+    rng = np.random.default_rng([subject.options.rng, 3])
     with own_buffers(subject.owner, (subject.arguments, subject.tensors)) as renew:
         outputs = subject.check(renew).outputs()
         types = [each.dtype for each in (*subject.tensors.values(), *outputs())]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from secant._common.validation import Array
-from secant.differentiation.noise import Value, norm
+from secant.differentiation.rounding import Value, norm
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-from secant._common.output import Output, wrapped
+from secant._common.output import Output
 from secant._common.progress import bar, can_redraw
 
 _LINE_SECONDS = 0.5
@@ -50,7 +50,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Print something that the user should know."""
-        self._line(wrapped(f"note: {text}", self._output))
+        self._line(f"note: {text}")
 
     def close(self) -> None:
         """Print the last line, if it is not there yet, and leave the bar as it is."""

@@ -1,8 +1,7 @@
 """What a training run records, and the file it is kept in.
 
 Design: the file is JSON that any reader takes, so numbers that JSON lacks, the losses of a run that diverged,
-are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name in one step. What is read back
-is checked before it is used.
+are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name in one step.
 """
 
 import base64
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "secant history 1"
 _FLOATS = ("train_loss_list", "train_acc_list", "test_acc_list")
-_NON_FINITE = ("NaN", "Infinity", "-Infinity")  # as `json.dumps` and `float` name them
 
 
 @dataclass
@@ -57,19 +55,18 @@ class History:
 
     def __repr__(self) -> str:
         """Return the number of iterations, the last loss and the last accuracies."""
-        facts = [f"{name} {value:.4g}" for name, value in self._last().items()]
+        lists = {"last loss": self.train_loss_list, "train acc": self.train_acc_list, "test acc": self.test_acc_list}
+        facts = [f"{name} {values[-1]:.4g}" for name, values in lists.items() if values]
         return f"<{', '.join([f'{type(self).__name__} of {len(self.train_loss_list):,} iterations', *facts])}>"
 
-    def _repr_html_(self) -> str:
-        """Return the curves for a notebook; without Matplotlib, a table of the last values."""
+    def _repr_html_(self) -> str | None:
+        """Return the curves for a notebook; without Matplotlib None, and it shows the line of `__repr__`."""
         from secant.plots import canvas, curves
 
         try:
             axes = curves.draw_curves(self, None, None, shown=False)
         except MissingExtraError:
-            rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
-            cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
-            return f"<table>{cells}</table>"
+            return None
         image = base64.b64encode(canvas.encoded(canvas.figure_of(axes[0]), "png")).decode()
         return f'<img src="data:image/png;base64,{image}" alt="{html.escape(repr(self))}" width="750">'
 
@@ -98,10 +95,6 @@ class History:
             self.epoch_iterations + [before + iteration for iteration in other.epoch_iterations],
             dict(other.settings),
         )
-
-    def _last(self) -> dict[str, float]:
-        lists = {"last loss": self.train_loss_list, "train acc": self.train_acc_list, "test acc": self.test_acc_list}
-        return {name: values[-1] for name, values in lists.items() if values}
 
     def plot(
         self, path: AnyPath | None = None, *, ax: "Axes | Sequence[Axes] | None" = None, label: str | None = None
@@ -157,7 +150,7 @@ class History:
         Raises
         ------
         DataError
-            The file cannot be written, the lists do not belong together, or ``settings`` holds what JSON cannot hold.
+            The file cannot be written, or ``settings`` holds what JSON cannot hold.
 
         Examples
         --------
@@ -166,15 +159,13 @@ class History:
         >>> secant.History.load("history.json") == history
         True
         """
-        name = path_text(path)
+        name, content = path_text(path), {"format": _FORMAT} | asdict(self)
         try:
-            content = {"format": _FORMAT} | asdict(self)
             for key in _FLOATS:
                 content[key] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[key]]
             text = json.dumps(content, allow_nan=False)
-            _checked(json.loads(text))  # as `load` does
         except (TypeError, ValueError, RecursionError) as error:
-            raise DataError(f"{name} was not written: the history could not be loaded again ({error}).") from error
+            raise DataError(f"{name} was not written: JSON cannot hold the history ({error}).") from error
         write_file(path, text.encode())
 
     @classmethod
@@ -195,47 +186,14 @@ class History:
         name = path_text(path)
         try:
             with readable(name) as file:
-                text = file.read().decode()
-            return cls(**_checked(json.loads(text, parse_constant=_refuse)))
-        except (ValueError, OverflowError, RecursionError) as error:
+                content = json.loads(file.read().decode())
+            if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
+                raise ValueError(f"it must be a JSON object with the format {_FORMAT!r}")
+            content |= {key: [float(value) for value in content[key]] for key in _FLOATS}
+            record = cls(**content)
+            lengths = [len(values) for values in (record.epoch_iterations, record.train_acc_list, record.test_acc_list)]
+            if lengths[1] != lengths[0] or lengths[2] not in (0, lengths[0]):
+                raise ValueError(f"it has {lengths[1]} and {lengths[2]} accuracies for {lengths[0]} epoch_iterations")
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DataError(f"{name} does not hold a history that History.save wrote: {error}.") from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"it holds {constant}, which is not JSON")
-
-
-def _checked(content: Any) -> dict[str, Any]:
-    """Return the fields of a history, decoded, if ``content`` is one."""
-    if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
-        raise ValueError(f"it must be a JSON object with the format {_FORMAT!r}")
-    if content.keys() != History.__dataclass_fields__.keys():
-        raise ValueError(f"its keys are {', '.join(sorted(content)) or 'none'}")
-    if not isinstance(content["settings"], dict):
-        raise ValueError("settings must be a JSON object")
-    content |= {name: _numbers(name, content[name]) for name in _FLOATS}
-    _check_iterations(content)
-    return content
-
-
-def _numbers(name: str, values: Any) -> list[float]:
-    """Decode a list of numbers. Anything else is an error, even if it is JSON."""
-    if not isinstance(values, list):
-        raise ValueError(f"{name} must be a list")
-    decoded = [float(value) if value in _NON_FINITE else value for value in values]
-    for value in decoded:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} must hold numbers, got {value!r}")
-    return [float(value) for value in decoded]
-
-
-def _check_iterations(content: dict[str, Any]) -> None:
-    """Check that accuracies belong to iterations: one for each of them, in order, none after the last."""
-    taken, end = content["epoch_iterations"], len(content["train_loss_list"])
-    if not isinstance(taken, list) or any(type(i) is not int for i in taken):
-        raise ValueError("epoch_iterations must be a list of whole numbers")
-    if any(not low < high for low, high in zip([-1, *taken], [*taken, end], strict=True)):
-        raise ValueError(f"epoch_iterations do not rise from 0 to {end - 1}")
-    for name in _FLOATS[1:]:
-        if len(content[name]) != len(taken) and not (name == "test_acc_list" and content[name] == []):
-            raise ValueError(f"{name} has {len(content[name])} entries for {len(taken)} epoch_iterations")
+        return record

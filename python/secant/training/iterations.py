@@ -1,13 +1,14 @@
 """Runs the iterations of a training: many in one call of the backend, or one by one with the network's own methods.
 
-Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone: a snapshot of the
-parameters is taken before a block of iterations and, if the block diverged, rolled back to. Its halves are run again,
-and so on, to find the last good iteration. So the result does not depend on how many iterations run in one call.
+Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone, by a snapshot of the
+parameters. A block in which something went wrong is undone as a whole and run again, one iteration at a time: so the
+result does not depend on how many iterations run in one call.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -19,16 +20,14 @@ from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
 from secant.backends import backend_module, faults
-from secant.backends.base import Backend, Batch
+from secant.backends.base import PARAM_NAMES, Backend, Batch
 from secant.backends.inputs import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.networks.batch import (
-    PARAM_NAMES,
     checked,
     error,
     extremes,
     network,
-    require_step,
     require_updatable,
     require_valid,
 )
@@ -117,15 +116,15 @@ def iterations_of(
         backend = backend_module(net.backend)
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)
-        require_step(options.get("h", 1.0), batch.net)
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
-            one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False, USUAL.loss)
-            return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
+            one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before)
+            kind = options["method"] if method == "auto" else method
+            return _InBackend(net, backend, batch, x, kind, options, learning_rate, before, one_by_one)
     by_own_gradient = accelerated is None and not method
     loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
-    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
+    return _ByMethods(net, x, t, take_gradient, learning_rate, before, loss, by_own_gradient)
 
 
 class _Snapshot:
@@ -148,71 +147,60 @@ class _Snapshot:
                 self._params[key] = array
 
 
+@dataclass
 class _InBackend(Iterations):
     """The iterations of a `TwoLayerNet`: a block of them is one call of the backend."""
 
     ahead = True
 
-    def __init__(
-        self,
-        net: TwoLayerNet,
-        backend: Backend,
-        batch: Batch,
-        given: Any,
-        method: str,
-        options: dict[str, Any],
-        learning_rate: float,
-        before: bool,
-        one_by_one: Iterations,
-    ) -> None:
-        self._one_by_one = one_by_one
-        self._net, self._backend, self._batch, self.x = net, backend, batch, batch.x
-        self._given = given  # x, as messages show it
-        self._learning_rate, self._before = learning_rate, before
-        self._method: Any = options["method"] if method == "auto" else method
-        self._h = options.get("h", 1.0)
-        self._n_threads = options["n_threads"] or 0  # as the backend chooses
+    net: TwoLayerNet
+    backend: Backend
+    batch: Batch
+    given: Any  # x, as messages show it
+    method: Any
+    options: dict[str, Any]
+    rate: float
+    before: bool
+    one_by_one: Iterations
+
+    @property
+    def x(self) -> Any:
+        """The inputs, as the backend has prepared them."""
+        return self.batch.x
 
     def run(self, indices: Array, losses: list[float]) -> None:
-        """Run the mini-batches of these indices."""
-        waiting = [indices]
-        while waiting:
-            block = waiting.pop()
-            diverged = self._run_block(block, losses)
-            if diverged and len(block) == 1:
-                raise _divergence(self._learning_rate, losses, diverged)
-            if diverged:
-                first, second = np.array_split(block, 2)
-                waiting += [second, first]
+        """Run the mini-batches of these indices.
 
-    def _run_block(self, indices: Array, losses: list[float]) -> str:
-        """Run some iterations in one call. If they diverge, undo them and say what is not finite.
-
-        An iteration that is beyond float32 is run by itself, in float64: the others have the same bits in any block.
+        An iteration that is beyond float32 is run in float64: the others have the same bits in any block.
         """
-        batch = self._batch._replace(net=network(self._net))
-        if fault := faults.first(batch.net, all_finite=self._backend.all_finite):  # a callback may have changed them
-            raise error(fault, batch, self._given)
-        arrays = dict(zip(PARAM_NAMES, batch.net, strict=False))
-        snapshot, first, fault = _Snapshot(arrays), len(losses), None
+        batch = self.batch._replace(net=network(self.net))
+        if fault := faults.first(batch.net, all_finite=self.backend.all_finite):  # a callback may have changed them
+            raise error(fault, batch, self.given)
+        params = dict(zip(PARAM_NAMES, batch.net, strict=False))
+        snapshot, first, fault = _Snapshot(params), len(losses), None
         try:
-            fault = self._backend.train(
-                batch, indices, self._method, self._h, self._learning_rate, self._n_threads, losses, self._before
-            )
+            h, threads = self.options.get("h", 1.0), self.options["n_threads"] or 0  # as the backend chooses
+            fault = self.backend.train(batch, indices, self.method, h, self.rate, threads, losses, self.before)
         finally:
             with held_interrupts():
-                diverged = _not_finite(arrays, losses[first:], self._backend.all_finite)
-                if diverged or fault is faults.BEYOND_FLOAT32:
+                infinite = _not_finite(params, losses[first:], self.backend.all_finite)
+                if fault or infinite is not None:
                     snapshot.rollback()
                     del losses[first:]
-        if fault is faults.BEYOND_FLOAT32:
-            if len(indices) > 1:
-                return fault.must
-            self._one_by_one.run(indices, losses)
-            return ""
-        if fault and not diverged:
-            raise error(fault, batch, self._given)
-        return faults.of_infinite_loss(batch.net.log_offset).must if diverged == "the loss is inf" else diverged
+        if fault is None and infinite is None:
+            return
+        if len(indices) > 1:
+            for one in indices:
+                self.run(one[np.newaxis], losses)
+        elif fault is faults.BEYOND_FLOAT32:
+            self.one_by_one.run(indices, losses)
+        elif infinite == math.inf and batch.net.log_offset:
+            raise error(faults.LARGE_TARGETS, batch, self.given)
+        elif infinite is not None:
+            why = faults.UNDERFLOW.must if infinite == math.inf else _said(infinite)
+            raise _divergence(self.rate, losses, why)
+        elif fault:
+            raise error(fault, batch, self.given)
 
 
 class _OfRecognized(Iterations):
@@ -262,34 +250,29 @@ class _OfRecognized(Iterations):
         self._compared, self._losses_compared = _Snapshot(self._known.params), len(losses)
 
 
+@dataclass
 class _ByMethods(Iterations):
     """Iterations by the network's own methods."""
 
-    def __init__(
-        self,
-        net: Any,
-        x: Any,
-        t: Array,
-        take_gradient: partial[Any],
-        rate: float,
-        before: bool,
-        by_own_gradient: bool,
-        loss: str,
-    ) -> None:
-        self.x, self.by_own_gradient, self._name = x, by_own_gradient, loss
-        self._net, self._t, self._take_gradient = net, t, take_gradient
-        self._learning_rate, self._before = rate, before
+    net: Any
+    x: Any
+    t: Array
+    take_gradient: partial[Any]
+    rate: float
+    before: bool
+    loss_method: str = USUAL.loss
+    by_own_gradient: bool = False
 
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices."""
         samples: Any = self.x
         for batch in indices:
-            self._step(samples[batch], self._t[batch], losses)
+            self._step(samples[batch], self.t[batch], losses)
 
     def _step(self, x: Any, t: Array, losses: list[float]) -> None:
-        params = self._net.params
-        before = self._loss(x, t, losses) if self._before else math.nan
-        grads = self._take_gradient(x, t)
+        params = self.net.params
+        before = self._loss(x, t, losses) if self.before else math.nan
+        grads = self.take_gradient(x, t)
         if not isinstance(grads, Mapping) or not grads:
             raise UnsupportedError(f"gradients must be a dict with the keys of net.params, got {grads!r}")
         if other := [key for key in grads if key not in params]:
@@ -299,11 +282,13 @@ class _ByMethods(Iterations):
             try:
                 with np.errstate(over="ignore", invalid="ignore"):  # it is looked at what became of them
                     for key in grads:
-                        params[key] -= self._learning_rate * grads[key]
-                fault = _not_finite({key: params[key] for key in grads}, [])
-                loss = before if self._before or fault else self._loss(x, t, losses)
-                if fault := fault or _not_finite({}, [loss]):
-                    raise _divergence(self._learning_rate, losses, fault)
+                        params[key] -= self.rate * grads[key]
+                infinite = _not_finite({key: params[key] for key in grads}, [])
+                if infinite is None:
+                    loss = before if self.before else self._loss(x, t, losses)
+                    infinite = _not_finite({}, [loss])
+                if infinite is not None:
+                    raise _divergence(self.rate, losses, _said(infinite))
                 losses.append(loss)
             except BaseException:
                 snapshot.rollback()
@@ -311,23 +296,27 @@ class _ByMethods(Iterations):
 
     def _loss(self, x: Any, t: Array, losses: list[float]) -> float:
         try:
-            return float(getattr(self._net, self._name)(x, t))
+            return float(getattr(self.net, self.loss_method)(x, t))
         except ValueRangeError as error:  # the parameters are finite, but too large for a finite loss
-            raise _divergence(self._learning_rate, losses, str(error)) from error
+            raise _divergence(self.rate, losses, str(error)) from error
 
 
-def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite) -> str:
-    """Say what is NaN or infinite, if anything is."""
+def _not_finite(
+    params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite
+) -> str | float | None:
+    """Return what is NaN or infinite, if anything is: the key of a parameter, or the last loss."""
     for key, param in params.items():
         if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):
-            return f"params[{key!r}] is not finite"
-    return f"the loss is {losses[-1]}" if losses and not math.isfinite(losses[-1]) else ""
+            return str(key)
+    return losses[-1] if losses and not math.isfinite(losses[-1]) else None
 
 
-def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
-    if what == faults.LARGE_TARGETS.must:
-        return ValueRangeError(what)
+def _said(infinite: str | float) -> str:
+    return f"params[{infinite!r}] is not finite" if isinstance(infinite, str) else f"the loss is {infinite}"
+
+
+def _divergence(learning_rate: float, losses: list[float], why: str) -> ValueRangeError:
     return ValueRangeError(
         f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
-        f"in iteration {len(losses) + 1}, {what}"
+        f"in iteration {len(losses) + 1}, {why}"
     )

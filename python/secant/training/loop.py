@@ -2,14 +2,13 @@
 
 Design: the iterations themselves are run by `secant.training.iterations`, which takes the indices of some mini-batches
 and appends their losses; the loop around it only keeps the record and the display.
-Ctrl-C is held back until an iteration is complete; other signals only while an update is incomplete. However training
-ends, the parameters are those after the recorded iterations. Accuracies that were not complete are left out.
+Ctrl-C is held back until an iteration is complete: the parameters are then those after the recorded iterations.
+Accuracies that were not complete are left out.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
@@ -18,15 +17,15 @@ from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
-from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
+from secant._common.validation import Array, finite_number, flag, one_of, positive_int, thread_count
 from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.backends import backend_module, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.errors import DTypeError, UnsupportedError
-from secant.networks.batch import checked, require_valid
+from secant.errors import DTypeError
+from secant.networks.batch import checked, require_valid, step
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.display import display
@@ -39,7 +38,7 @@ Accuracy = Callable[[Any, Any], Any]
 
 _BLOCK_SECONDS = 0.05
 _LONG_SECONDS = 1.0  # of one iteration
-_SLOW = "an iteration takes long, by {}'s own numerical_gradient: see secant.accelerate and secant.recognize"
+_SLOW = "training is slow: {} computes its own gradient; try secant.accelerate(net)"
 _SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
 
 
@@ -184,7 +183,7 @@ def train(
     draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
     options = {
         "method": one_of("method", method, get_args(Method)),
-        "h": step(h),
+        "h": step(h, getattr(net, "params", None)),
         "n_threads": thread_count(n_threads) or None,
     }
     take_gradient, accelerated = gradient_of(net, gradient, options)
@@ -205,7 +204,7 @@ def train(
         for block in _blocks(draw, n_iterations, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
             try:
-                with held_interrupts(signal.SIGINT):
+                with held_interrupts():
                     iterations.run(block, record.train_loss_list)
             finally:
                 if record.train_loss_list and isinstance(net, TwoLayerNet):
@@ -221,10 +220,6 @@ def train(
                 shown.epoch(*_evaluate(accuracy, data, record, last))
                 if callback is not None and callback(net, record):
                     break
-                if (now := getattr(net, "backend", None)) != backend:
-                    raise UnsupportedError(
-                        f"net.backend cannot change while net is trained, got {now!r}: set it before"
-                    )
     return record
 
 

@@ -10,8 +10,8 @@ from secant.acceleration.recognition.layouts import Layout, require_apart
 from secant.acceleration.recognition.methods import method_of
 from secant.acceleration.recognition.probes import number, tolerance
 from secant.acceleration.recognition.result import Recognition
+from secant.backends.base import PARAM_NAMES
 from secant.errors import LossDiffersError, UnsupportedError
-from secant.networks.batch import PARAM_NAMES
 from secant.networks.two_layer import TwoLayerNet
 
 _AGREE = 1e-9  # relative to a loss

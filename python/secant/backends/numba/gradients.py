@@ -1,13 +1,13 @@
 """The forward pass and the gradients: blocks of samples, one after the other, through the kernels."""
 
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
-from secant.backends import bound
+from secant.backends import bound, plan
 from secant.backends.activations import ACTIVATIONS, near_kink
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
 from secant.backends.numba import kernels
@@ -15,18 +15,6 @@ from secant.backends.numba.kernels import Layers
 from secant.backends.numba.threads import choose_threads, run
 from secant.backends.numpy.forward import checked_outputs, mean_loss
 from secant.backends.numpy.series import contraction
-from secant.backends.plan import (
-    Sums,
-    blocks,
-    finite,
-    in_float64,
-    largest_inputs,
-    largest_z1,
-    mean,
-    one_hot,
-    planned_gradient,
-    total,
-)
 
 _BLOCK_MULTIPLICATIONS = 2**27
 """Of a block of samples: Ctrl-C waits for its end, some 50 ms."""
@@ -44,19 +32,19 @@ def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
 
 def outputs(net: Parameters, x: Array, n_threads: int) -> Array:
     """The network's output y (N, O), or NaN where a pre-activation overflows."""
-    cost, float64_net = net.W1.size + net.W2.size, in_float64(net)
+    cost, float64_net = net.W1.size + net.W2.size, plan.in_float64(net)
     threads = choose_threads(n_threads, len(x) * cost)
-    y = [layers(float64_net, x[n], threads).y for n in blocks(len(x), cost, _BLOCK_MULTIPLICATIONS)]
+    y = [layers(float64_net, x[n], threads).y for n in plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS)]
     return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
-    return finite(differences(batch, method, h, n_threads), batch)
+    return plan.fault_if_not_finite(differences(batch, method, h, n_threads), batch)
 
 
 def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
     """The gradient, which may have overflowed."""
-    return planned_gradient(batch, method, h, partial(_by_series, n_threads), partial(_directly, n_threads))
+    return plan.planned_gradient(batch, method, h, partial(_by_series, n_threads), partial(_directly, n_threads))
 
 
 def layers(net: Parameters, x: Array, threads: int, h: float = 0.0) -> Layers:
@@ -77,14 +65,14 @@ def layers(net: Parameters, x: Array, threads: int, h: float = 0.0) -> Layers:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
-def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
+def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, order: int) -> plan.Sums:
     """The mean over samples, each by a series of one odd order."""
     (inputs, hidden), classes = net.W1.shape, len(net.b2)
     cost = (2 + order // 2) * (net.W1.size + net.W2.size)
     threads, powers = choose_threads(n_threads, len(x) * cost), _powers_of(net.W2.T, order)
 
-    def summed(block: slice) -> Sums:
-        targets, forward = one_hot(t[block], classes), layers(net, x[block], threads, h)
+    def summed(block: slice) -> plan.Sums:
+        targets, forward = plan.one_hot(t[block], classes), layers(net, x[block], threads, h)
         hidden_phi, output_phi = (np.empty((order + 1, len(targets), units)) for units in (hidden, classes))
         run(kernels.expand, len(targets), threads, powers, targets, forward, hidden_phi, output_phi)
         w1 = np.empty((inputs + 1, hidden))
@@ -95,26 +83,26 @@ def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, or
             kernels.add_near(net.W2, targets, h, forward, w1)
         return _sums(w1, w2, forward, targets)
 
-    return mean(len(x), reduce(total, map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+    return plan.mean(len(x), plan.add_gradients(map(summed, plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> Sums:
+def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> plan.Sums:
     """The mean over samples of what every shift changes."""
     (inputs, hidden), classes = net.W1.shape, len(net.b2)
     slope, largest_weight = ACTIVATIONS[net.hidden_activation].steepest, float(np.abs(net.W2).max())
-    terms = bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope, largest_weight)
+    terms = bound.terms_needed(h, plan.largest_inputs(x), plan.largest_z1(net, x), slope, largest_weight)
     cost = (_BY_TERMS if terms.all() else _EXACT) * classes * (net.W1.size + net.W2.size)
     threads, powers = choose_threads(n_threads, len(x) * cost), _powers_of(np.tile(net.W2.T, 2), max(1, terms.max()))
 
-    def summed(block: slice) -> Sums:
-        targets, forward = one_hot(t[block], classes), layers(net, x[block], threads, h)
+    def summed(block: slice) -> plan.Sums:
+        targets, forward = plan.one_hot(t[block], classes), layers(net, x[block], threads, h)
         parts = min(_PARTS, len(targets))
         w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, classes, hidden + 1))
         run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], forward, w1, w2)
         return _sums(w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T), forward, targets)
 
-    return mean(len(x), reduce(total, map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+    return plan.mean(len(x), plan.add_gradients(map(summed, plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
 def _contraction(x: Floats, phi: Floats, h: float, threads: int) -> Floats:
@@ -129,9 +117,9 @@ def _contraction(x: Floats, phi: Floats, h: float, threads: int) -> Floats:
     return out
 
 
-def _sums(w1: Floats, w2: Floats, forward: Layers, targets: Floats) -> Sums:
+def _sums(w1: Floats, w2: Floats, forward: Layers, targets: Floats) -> plan.Sums:
     loss = mean_loss(forward.y, targets, forward.log_offset) * len(targets)
-    return Sums(w1[:-1], w1[-1], w2[:-1], w2[-1], loss)
+    return plan.Sums(w1[:-1], w1[-1], w2[:-1], w2[-1], loss)
 
 
 def _powers_of(w2: Floats, order: int) -> NDArray[Any]:

@@ -1,8 +1,9 @@
 """On how many threads a kernel runs. Each owns what it writes, so the result does not depend on their number."""
 
 import os
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -25,24 +26,9 @@ def run(kernel: Callable[..., None], count: int, threads: int, *arguments: Any) 
     """Call ``kernel(first, last, *arguments)`` for the parts of ``range(count)``, each in a thread of its own."""
     parts = max(1, min(threads, count))
     ends = [count * part // parts for part in range(parts + 1)]
-    failures: list[BaseException] = []
-
-    def work(part: int) -> None:
-        try:
-            kernel(ends[part], ends[part + 1], *arguments)
-        except BaseException as error:
-            failures.append(error)
-
-    started = []
-    for part in range(1, parts):
-        thread = threading.Thread(target=work, args=(part,), daemon=True)
-        try:
-            thread.start()
-            started.append(thread)
-        except RuntimeError:  # the system has no more, or Python is about to end
-            work(part)
-    kernel(0, ends[1], *arguments)
-    for thread in started:
-        thread.join()
-    if failures:
-        raise failures[0]
+    if parts == 1:
+        kernel(0, count, *arguments)
+        return
+    with ThreadPoolExecutor(parts) as pool:
+        for result in [pool.submit(kernel, first, last, *arguments) for first, last in pairwise(ends)]:
+            result.result()

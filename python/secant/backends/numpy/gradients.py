@@ -1,7 +1,5 @@
 """The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
 
-from functools import reduce
-
 import numpy as np
 
 from secant._common.validation import Array
@@ -9,11 +7,11 @@ from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameter
 from secant.backends.numpy.direct import by_loop
 from secant.backends.numpy.forward import largest_row
 from secant.backends.numpy.series import summed_series
-from secant.backends.plan import Sums, blocks, finite, mean, planned_gradient, total
+from secant.backends.plan import Sums, add_gradients, blocks, fault_if_not_finite, mean, planned_gradient
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -> Differences | Fault:
-    return finite(differences(batch, method, h, n_threads), batch)
+    return fault_if_not_finite(differences(batch, method, h, n_threads), batch)
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflowed is looked for in the result
@@ -24,4 +22,4 @@ def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -
 
 def _by_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
     parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(len(x), largest_row(net)))
-    return mean(len(x), reduce(total, parts))
+    return mean(len(x), add_gradients(parts))

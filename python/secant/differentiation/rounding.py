@@ -1,0 +1,49 @@
+"""The rounding of values, and sizes of arrays whose squares may be too large or too small for floats."""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Floats
+
+_HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
+_TINY = 1e-250  # a sum of squares that may have lost digits
+
+
+class Value(NamedTuple):
+    """A value of f that is a sum of rounded numbers, such as outputs in float32, and the noise that this leaves in it.
+
+    Added in float64, the sum does not show how coarse its terms are.
+    """
+
+    number: float
+    rounding: float
+
+
+@np.errstate(over="ignore")  # only where something is not finite, as then the result is
+def root_mean_square(values: Floats, axis: int | None = None) -> Any:
+    """The root of the mean of squares, also where squares are too large for floats."""
+    if not values.size:
+        return 0.0
+    largest = np.abs(values).max(axis=axis)
+    # Dividing by a power of two rounds nothing.
+    exponent = np.maximum(np.frexp(np.where(np.isfinite(largest), largest, 0))[1], 0)
+    return np.ldexp(np.sqrt(np.mean(np.ldexp(values, -exponent) ** 2, axis=axis)), exponent)
+
+
+def norm(values: Floats) -> float:
+    """The root of the sum of squares, likewise."""
+    with np.errstate(all="ignore"):
+        squares = float(np.vdot(values, values))
+    if _TINY < squares < inf:
+        return sqrt(squares)
+    return float(root_mean_square(values)) * sqrt(values.size)
+
+
+def unit_rounding(values: Floats) -> float:
+    """The relative rounding of values: that of float32, if all of them are float32 numbers."""
+    with np.errstate(over="ignore"):
+        return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP

@@ -1,0 +1,65 @@
+"""The roads from home: a reader meets code soon, and the reference pages list what there is."""
+
+import re
+
+import pytest
+from pages import ROOT, tokens
+
+ROADS = "README.md", "docs/quickstart.md", "docs/checks.md", "docs/functions.md", "docs/estimator.md"
+MOST_WORDS = 150
+
+
+def words_before_code(page):
+    """For each block of code, the words of all text above it."""
+    words, before = 0, []
+    for token in tokens(ROOT / page):
+        if token.type == "fence":
+            before.append(words)
+        elif token.type == "inline":
+            words += len(token.content.split())
+    return before
+
+
+@pytest.mark.parametrize("page", ROADS)
+def test_code_comes_soon(page):
+    assert words_before_code(page)[0] <= MOST_WORDS
+
+
+def test_the_home_page_has_code_for_each_road():
+    assert all(words <= MOST_WORDS for words in words_before_code("docs/index.md")[:8])  # code and output of four cards
+    home = (ROOT / "docs/index.md").read_text("utf-8").split("## Install")[0]
+    assert re.findall(r"^- \[.*?\]\((\w+)\.md\)", home, re.MULTILINE) == [
+        "quickstart",
+        "checks",
+        "functions",
+        "estimator",
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_first_screen_of_the_readme_leads_to_each_road(page):
+    first = (ROOT / page).read_text("utf-8").split("\n## ")[0]
+    for road in "quickstart", "checks", "functions", "estimator":
+        assert f"{road}.md)" in first
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option():
+    pytest.importorskip("typer", reason="typer is not installed")
+    from typer.main import get_command
+
+    from secant.cli.app import app
+
+    page = (ROOT / "docs/command_line.md").read_text("utf-8")
+    for name, command in get_command(app).commands.items():
+        assert f"`secant {name}" in page
+        rows = "".join(re.findall(rf"^\| `{name}`.*\| (.*) \|$", page, re.MULTILINE))
+        listed = re.findall(r"`(--[\w-]+)`", rows)
+        options = [p.opts[0] for p in command.params if p.param_type_name == "option" and p.opts[0] != "--help"]
+        assert sorted(listed) == sorted(options), name
+
+
+def test_the_page_of_the_environment_has_every_variable_of_ours():
+    page = (ROOT / "docs/environment.md").read_text("utf-8")
+    sources = [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]
+    read = {name for path in sources for name in re.findall(r'"(SECANT_[A-Z_]+)"', path.read_text("utf-8"))}
+    assert read <= set(re.findall(r"`(SECANT_\w+)`", page))
