@@ -63,7 +63,7 @@ def test_a_right_gradient_is_0(check, gradient):
 def test_a_wrong_gradient_is_1(check):
     result = check("f", "WRONG", "X")
     assert result.exit_code == 1
-    assert result.output.startswith("gradient in 5 entries: WRONG\n")
+    assert result.output.startswith("gradient in 5 entries: WRONG by 33 %\n")
     assert "b (3,)  wrong in all 3 entries" in result.output
 
 
@@ -209,7 +209,7 @@ def test_the_network_in_a_file(check_file):
 def test_a_wrong_network(check_file):
     result = check_file(WRONG)
     assert result.exit_code == 1
-    assert result.stdout.startswith("gradient in 59 entries: WRONG\n")
+    assert result.stdout.startswith("gradient in 59 entries: WRONG by 100 %\n")
     assert "looks like: b2 is 2 times too large" in result.stdout
 
 

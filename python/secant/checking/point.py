@@ -213,12 +213,14 @@ class Point:
         Where f raises an exception it is NaN, and it is not tried there or farther away again. With a ``gradient``, f
         is corrected by what that says of shifts beside the direction, which rounding leaves, too.
         """
+        parts = [(leaf, chunk) for leaf, part in self.parts(span) for chunk in chunks(part)]
+        largest = max((float(np.abs(direction[leaf][chunk]).max()) for leaf, chunk in parts), default=0.0)
+        inverse = 1 / largest if largest else 0.0  # of units whose squares are no larger than 1
         pieces, square = [], 0.0
-        for leaf, part in self.parts(span):
+        for leaf, chunk in parts:
             own = None if gradient is None else gradient[leaf]
-            arrays = flat(self.origin[leaf]), leaf, direction[leaf], own, self._bfloat16[leaf]
-            pieces += [(*arrays, chunk) for chunk in chunks(part)]
-            square += sum(float(np.square(direction[leaf][c], dtype=np.float64).sum()) for c in chunks(part))
+            pieces.append((flat(self.origin[leaf]), leaf, direction[leaf], own, self._bfloat16[leaf], chunk))
+            square += float(np.square(direction[leaf][chunk] * inverse, dtype=np.float64).sum())
         ends, tries = {False: math.inf, True: math.inf}, {False: 0, True: 0}
 
         def shifted(step: float) -> tuple[float, float]:
@@ -235,7 +237,7 @@ class Point:
                         there = (start + step * unit).astype(given.dtype, copy=False)
                         there = _to_bfloat16(there) if low else there
                         shift = there - start
-                        moved += float(unit @ shift)
+                        moved += float((unit * inverse) @ (shift * inverse))
                         if own is not None:
                             slopes = own[chunk].astype(np.float64, copy=False)
                             linear, predicted = linear + float(slopes @ shift), predicted + float(slopes @ unit)

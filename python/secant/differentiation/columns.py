@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,27 +58,28 @@ def elementwise_derivative(f: Any, x: Any, h: Any, full_output: Any, **options: 
     validation.require_callable("f", f)
     validation.flag("full_output", full_output)
     problem = Problem.of(f, x, h, with_error=full_output, convert=numbers, **options)._replace(kind="Python")
+    shape, size = problem.x.shape, problem.x.size
     if not isinstance(x, np.ndarray) and problem.x.ndim == 0:
         problem = problem._replace(f=_OfNumber(problem.f, np.float64 if isinstance(x, np.generic) else float))
-    shape, size = problem.x.shape, problem.x.size
-    flat = problem.x.reshape(-1)
 
     def compute(problem: Problem) -> Found:
+        flat = problem.x.reshape(-1)
         sizes = np.where(flat != 0, np.abs(flat), 1.0)
         columns, grouped, before = shifted_together(problem, Pattern.diagonal(size), sizes)
         values, errors, evaluations = derivatives(grouped, None)
-        evaluations += before
-        if size > 1 and values.shape[1:] != shape:
+        if values.shape[1:] != shape:
             raise ShapeError(
                 f"f must return an array of the shape of x, {shape}, whose elements are shifted at once, "
                 f"got {values.shape[1:]}; for other functions take numerical_gradient or numerical_jacobian"
             )
-        if size == 1:  # f may return anything
-            return values[0] / columns.scales[0], None if errors is None else errors[0] / columns.scales[0], evaluations
         value, error = (each if each is None else columns.entries(each).reshape(shape) for each in (values, errors))
-        return value, error, evaluations
+        return value, error, evaluations + before
 
-    value, error, evaluations = _with_bars(problem, x, compute)
+    if size == 1:  # f may return anything
+        values, errors, evaluations = derivatives(problem, x)
+        value, error = values[0], None if errors is None else errors[0]
+    else:
+        value, error, evaluations = _with_bars(problem, x, compute)
     value, error = (each if np.ndim(each) else float(each) for each in (value, 0.0 if error is None else error))
     return with_error(value, error, evaluations) if full_output else value
 
@@ -110,7 +112,7 @@ def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple
     Shifts are in units of the steps, or for "auto" of ``sizes``.
     """
     x = np.array(problem.x, order="C").reshape(-1)
-    stencils, scales, away, evaluations = None, sizes, AWAY, 0
+    stencils, scales, evaluations = None, sizes, 0
     step: Any = 1.0
     bounds = None
     if problem.scheme is None:
@@ -126,17 +128,15 @@ def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple
             problem, returned, evaluations = problem._replace(f0=value), evaluator.returned, evaluator.evaluations
         stencils = problem.stencils(returned)
         assert stencils is not None
-        h = np.broadcast_to(stencils.h, x.size)
-        exact = exact_steps(h, x, max(stencils.scheme.shifts))
-        scales, away = np.where(exact == 0, h, exact), _GOLDEN
-        if problem.bounds is None and x.size:
-            away = max(away, float(np.min(AWAY * (1 + np.abs(x)) / np.abs(scales))))
+        scales = exact_steps(stencils.h, x, max(stencils.scheme.shifts))
+        if not scales.all():
+            scales = np.where(scales == 0, stencils.h, scales)
         if stencils.is_one_sided is not None:
             pattern, is_one_sided = pattern.divided(stencils.is_one_sided)
             step = stencils._replace(h=np.ones(len(is_one_sided)), is_one_sided=is_one_sided)
 
     def columns_of(f: Callable[[Any], Any]) -> ColumnGroups:
-        return ColumnGroups(f, problem.x, pattern, scales, away, stencils)
+        return ColumnGroups(f, problem.x, pattern, scales, stencils, problem.bounds is not None)
 
     columns = columns_of(problem.f)
     grouped = problem._replace(
@@ -203,8 +203,6 @@ class ColumnGroups:
     x : ndarray, (coordinates,)
     scales : ndarray, (coordinates,)
         The units of the shifts.
-    away : float
-        A shift to another point than x.
     stencils : Stencils, optional
         The steps of the coordinates; None for "auto".
     """
@@ -215,17 +213,29 @@ class ColumnGroups:
         x: Floats,
         pattern: Pattern,
         scales: Floats,
-        away: float,
         stencils: Stencils | None,
+        is_bounded: bool,
     ) -> None:
         self._f, self._x, self._pattern = f, np.array(x, order="C"), pattern
-        self.x, self.scales, self.away, self.stencils = self._x.reshape(-1), scales, away, stencils
+        self.x, self.scales, self.stencils, self._is_bounded = self._x.reshape(-1), scales, stencils, is_bounded
         self._groups = pattern.groups.reshape(x.shape)
-        self._columns = pattern.column_of_rows()
+
+    @cached_property
+    def _columns(self) -> Any:
+        return self._pattern.column_of_rows()
 
     def __call__(self, shifts: Floats) -> Any:
         """Return f at x, shifted."""
         return self._f(np.asarray(self._x + shifts[..., self._groups] * self.scales.reshape(self._x.shape)))
+
+    @property
+    def away(self) -> float:
+        """A shift to another point than x: with bounds it is no larger than a step."""
+        if self.stencils is None:
+            return AWAY
+        return (
+            _GOLDEN if self._is_bounded else max(_GOLDEN, AWAY * float(np.min((1 + np.abs(self.x)) / abs(self.scales))))
+        )
 
     def moved(self, group: int, shift: float) -> Floats:
         """The shift of a group that rounding leaves, for each output of f: that of the coordinate it depends on."""

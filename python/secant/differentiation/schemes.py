@@ -58,6 +58,7 @@ def _one_sided(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> An
     return column[0]
 
 
+# The core has the same for C functions: differences/pointwise.hpp.
 SCHEMES = {
     scheme.name: scheme
     for scheme in (

@@ -13,6 +13,7 @@ from secant.backends.activations import IN_WORDS, sigmoid
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-8  # relative
+_LEAST = 1e-6  # losses below have too few digits
 _FEWEST = 5  # probes, to see how two losses are related by three numbers
 _KNOWN_LOSSES = (
     "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
@@ -91,7 +92,7 @@ _NETWORKS = [
 
 def cause_of(losses: Sequence[ProbeLoss]) -> str:
     """Say what a loss is that Secant does not know, given probes of batches; "" if no cause explains it."""
-    some = [one for one in losses if math.isfinite(one.loss) and one.loss != 0]
+    some = [one for one in losses if math.isfinite(one.loss) and abs(one.loss) > _LEAST]
     if len(some) < _FEWEST:
         return "its loss is 0 or not finite"
     decays = {
