@@ -143,14 +143,14 @@ class Accelerated(RecognizedNet):
 
     def __call__(self, *args: Any, n_threads: int | None = None, **named: Any) -> Any:
         """Return the numerical gradient for x and t, which have the names that the network's author gave them."""
-        if being_tried.get():  # also in a copy
+        if being_tried.get():  # a copy that is tried has its own `Accelerated`
             return self.readers_own()(*args, **named)
         x, t = args if len(args) == 2 and not named else self._two_arguments(args, named)
         return self.gradient(x, t, n_threads)
 
     def readers_own(self) -> Callable[..., Any]:
         """The network's own numerical gradient."""
-        return bound(reader_gradient_of(type(self.net), self.name) or _nameless, self.net)
+        return bound(reader_gradient_of(type(self.net), self.name) or _without_gradient, self.net)
 
     def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Return x and t, whatever their names are."""
@@ -193,7 +193,10 @@ class Accelerated(RecognizedNet):
         return not self.recognition.summed and self.shares_arrays()
 
     def _or_recognized_again(self, compute: Callable[[], Result]) -> Result:
-        """Compute something. If the network has changed, recognize it again, once: it may be another known one."""
+        """Compute something. If the network has changed, recognize it again, once: it may be another known one.
+
+        ``compute`` reads ``self.recognition`` in each call.
+        """
         try:
             return compute()
         except UnsupportedError as error:
@@ -204,8 +207,8 @@ class Accelerated(RecognizedNet):
         return compute()
 
 
-def _nameless(net: Any, x: Any, t: Any) -> None:
-    """Has the arguments of a numerical gradient that its network did not have."""
+def _without_gradient(net: Any, x: Any, t: Any) -> None:
+    """Stands for the numerical gradient of a class that has none: its arguments are then named x and t."""
 
 
 def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
@@ -217,7 +220,9 @@ def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
 
 
 class AcceleratedClass:
-    """What a function keeps that stands in a class in place of its numerical gradient, and what it does.
+    """An accelerated class: its ``function`` stands there in place of the numerical gradient.
+
+    Each instance holds its own `Accelerated` under ``key``, made at the first use; None if its own method always runs.
 
     Attributes
     ----------
@@ -252,7 +257,8 @@ class AcceleratedClass:
             one: Accelerated | None = held[self.key]
             if one is None or one.net is net:
                 return one
-            one = type(one)(net, one.recognition, one.n_threads)  # of the network that this is a shallow copy of
+            # net is a shallow copy, which holds the one of its original
+            one = type(one)(net, one.recognition, one.n_threads)
         elif being_tried.get() or self.is_overridden(type(net)):
             return None
         else:
@@ -281,7 +287,7 @@ def accelerated_of(net: Any) -> Accelerated | None:
         one = held[name] if name in held else patch_of(inspect.getattr_static(type(net), name, None))
         if isinstance(one, AcceleratedClass):
             one = one.of(net)
-        if isinstance(one, Accelerated) and one.name == name:
+        if isinstance(one, Accelerated) and one.name == name:  # not what stands under the key of an accelerated class
             if one.net is not net:
                 raise UnsupportedError(
                     f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the "

@@ -36,7 +36,7 @@ class _ScriptClass(AcceleratedClass):
 
     def __init__(self, cls: type, names: MethodNames, report: Report) -> None:
         super().__init__(cls, names.or_usual(cls))
-        self.of_script, self.report = names, report
+        self.of_script, self.report = names, report  # ``self.names``: those of this class
 
     def goes_on(self, net: Any, error: Exception) -> bool:
         """Report why the class's own method runs for a call; from then on if the network is another one."""

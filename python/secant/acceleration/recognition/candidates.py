@@ -16,7 +16,7 @@ from secant.backends.numpy.forward import cross_entropy, softmax
 
 Function = Callable[[Floats], Floats]
 FUNCTIONS: dict[str, Function] = {name: activation.function for name, activation in ACTIVATIONS.items()}
-KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
+ACTIVATION_PAIRS: list[tuple[HiddenActivation, OutputActivation]] = list(
     itertools.product(get_args(HiddenActivation), get_args(OutputActivation))
 )
 
@@ -54,11 +54,12 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
     """Return candidates for each pair of activations, given the loss of a probe.
 
     The offset in the logarithm explains the loss of a sample whose class is improbable: it is exp(-loss) - y.
+    One sample has the same mean and sum, so there is a candidate for each.
     """
     probe = offset_probe(sizes, form)
     improbable = loss(probe)
     fitting = []
-    for hidden, output in KINDS:
+    for hidden, output in ACTIVATION_PAIRS:
         y = float(softmax(outputs(probe, FUNCTIONS[hidden], FUNCTIONS[output]))[0, 0])
         offset = math.exp(-improbable) - y if abs(improbable) < 700 else 0.0
         offset = _rounded(offset, 16e-15 * y + 1e-12 * abs(offset))

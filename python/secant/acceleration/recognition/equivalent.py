@@ -38,7 +38,7 @@ class RecognizedNet:
         return all(array.dtype == np.float64 and array.flags.carray for array in self.arrays())
 
     def times(self, x: Array) -> int:
-        """What the mean over the samples x is multiplied by."""
+        """What the mean over the samples x is multiplied by for the loss: their number if it is summed, else 1."""
         return len(x) if self.recognition.summed and x.ndim == 2 else 1
 
     def two_layer_net(self) -> TwoLayerNet:

@@ -99,7 +99,7 @@ def takes_mini_batch(method: Any) -> bool:
     if not inspect.isfunction(method):  # another object may run code of its own when it is asked for its signature
         return False
     try:
-        inspect.signature(method).bind(None, None, None)
+        inspect.signature(method).bind(None, None, None)  # self, x and t
     except Exception:  # it cannot, or it wraps an object that runs such code
         return False
     return True
@@ -116,7 +116,7 @@ def defines(cls: type, *names: str) -> bool:
 
 
 def patch_of(function: Any) -> Any:
-    """What stands behind a function that is not the class's own; None if it is, or has its attributes as copies."""
+    """The `AcceleratedClass` whose function this is; None for any other, also for one with its attributes copied."""
     patch = vars(function).get(PATCH) if inspect.isfunction(function) else None
     return patch if patch is not None and patch.function is function else None
 

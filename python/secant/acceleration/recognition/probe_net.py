@@ -58,7 +58,8 @@ class ProbeNet:
         """Return its loss for the parameters and the mini-batch of a probe. Raises an error if no time is left."""
         if self.clock.left() < 0:
             raise UnsupportedError(f"its loss takes too long, {self.clock.last:.2g} s: recognition takes at most 2 s")
-        return number(self._called(getattr(self._copy, self.names.loss), probe, self.names.loss), self.names.loss)
+        name = self.names.loss
+        return number(self._called(getattr(self._copy, name), probe, name), name)
 
     def gradient(self, reader_gradient: Any, probe: Probe) -> Any:
         """Return what the reader's numerical gradient, as it stands in a class, returns for a probe."""

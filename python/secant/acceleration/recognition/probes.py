@@ -36,7 +36,7 @@ class Probe(NamedTuple):
         return self._replace(params=(w1, b1, w2, b2))
 
 
-class _Kind(NamedTuple):
+class _Scale(NamedTuple):
     samples: int  # 0: more than there are classes
     a1: float  # the size of the inputs of hidden units
     a2: float  # that of output units, if hidden units are of order 1
@@ -45,13 +45,13 @@ class _Kind(NamedTuple):
 
 
 # Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative or mostly zero.
-_KINDS = [
-    _Kind(4, 1, 1, 1),
-    _Kind(7, 30, 1, 30),
-    _Kind(13, 0.3, 10, 255, 0),
-    _Kind(1, 1, 1, 1e-3),
-    _Kind(0, 1, 3, 1, 0),
-    _Kind(5, 3, 2, 1e4),
+_SCALES = [
+    _Scale(4, 1, 1, 1),
+    _Scale(7, 30, 1, 30),
+    _Scale(13, 0.3, 10, 255, 0),
+    _Scale(1, 1, 1, 1e-3),
+    _Scale(0, 1, 3, 1, 0),
+    _Scale(5, 3, 2, 1e4),
 ]
 _OTHER_FORMS: dict[Form, int] = {"soft": 4, "weights": 4, "one sample": 1, "one label": 1}  # samples of each
 
@@ -60,13 +60,14 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
     inputs, _, outputs = sizes
     rng = np.random.default_rng(13)
-    tried: list[tuple[Form, _Kind]] = [("one-hot", kind) for kind in _KINDS] + [("labels", kind) for kind in _KINDS]
-    for form, kind in tried + [(form, _Kind(samples, 1, 3, 1)) for form, samples in _OTHER_FORMS.items()]:
-        samples = kind.samples or outputs + 2
+    batches: tuple[Form, Form] = ("one-hot", "labels")
+    tried = [(form, scale) for form in batches for scale in _SCALES]
+    for form, scale in tried + [(form, _Scale(samples, 1, 3, 1)) for form, samples in _OTHER_FORMS.items()]:
+        samples = scale.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
-        x = np.where(x < kind.least, 0.0, x) * kind.x
+        x = np.where(x < scale.least, 0.0, x) * scale.x
         labels = rng.permutation(max(samples, outputs))[:samples] % outputs
-        params = _params(rng, sizes, kind.a1, kind.a2, kind.x)
+        params = _params(rng, sizes, scale.a1, scale.a2, scale.x)
         yield Probe(params, *_targets(form, x, labels, outputs, rng), form)
 
 

@@ -24,7 +24,7 @@ _USUAL_STEPS = [1e-4, 1e-3, 1e-5, 1e-2, 1e-6, 1e-7, 1e-8, 1e-9, 0.1]
 _STEPS = _USUAL_STEPS + [float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 1, -1)]
 _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
 _TELLING = 1e-4  # below, rounding hides which step it is
-_KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
+_DIFFERENCES = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}  # of the losses at x + h times these
 _MOST = 25  # entries of a parameter that are compared
 _ROUNDING, _TWO_ROUNDINGS = 8 * _EPS, 64 * _EPS  # of differences of one loss, and of two that round differently
 
@@ -63,7 +63,7 @@ def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, for
         raise UnsupportedError(f"its {name} takes a function and an array: it must take (x, t); {meant}")
     inputs, hidden, outputs = probe_net.sizes
     failures: list[str] = []
-    for sizes in ((3, 2, 2), (inputs, 2, outputs), (inputs, hidden, outputs)):  # it may know its sizes
+    for sizes in ((3, 2, 2), (inputs, 2, outputs), (inputs, hidden, outputs)):  # its sizes may stand in its code
         try:
             return _tried(ProbeNet(net, layout, names, sizes, probe_net.clock), own, candidate, form)
         except UnsupportedError:
@@ -80,11 +80,12 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
     """Call a numerical gradient on a copy at two points, and say which difference of the candidate's loss it is."""
     name, sizes = f"its {small.names.numerical_gradient}", small.sizes
     ordinary, large = _Point(candidate, ordinary_probe(sizes, form)), _Point(candidate, large_probe(sizes, form))
-    loss, first = small.loss(ordinary.probe), small.clock.last
+    loss, first_seconds = small.loss(ordinary.probe), small.clock.last
     if not candidate.agrees(ordinary.probe, loss):
         raise ValueError("its loss is another one there")  # then a larger copy is tried
     small.loss(ordinary.probe)  # the first may be slower
-    seconds = 4 * sum(array.size for array in small.arrays) * min(first, small.clock.last)
+    calls = 4 * sum(array.size for array in small.arrays)  # two losses of each entry, at two points
+    seconds = calls * min(first_seconds, small.clock.last)
     if seconds > small.clock.left():
         raise UnsupportedError(f"{name} takes too long to be tried: about {seconds:.2g} s on a copy that it takes")
     returned = small.gradient(own, ordinary.probe)
@@ -130,7 +131,7 @@ class _Point:
 
     def difference(self, kind: str = "central", h: float = USUAL_STEP) -> tuple[Floats, float]:
         """A difference of the candidate's loss in each place, and the largest of these losses."""
-        first, second = _KINDS[kind]
+        first, second = _DIFFERENCES[kind]
         losses = np.array(
             [[self.candidate.loss(self.shifted(place, k * h)) for k in (first, second)] for place in self.places]
         )
@@ -178,9 +179,10 @@ def _fits(small: ProbeNet, point: _Point, gradient: Floats, middle: float) -> li
         shifted = {sign: point.shifted((i, at), sign * h) for sign in (1, 0, -1)}
         losses = {sign: small.loss(probe) if sign else middle for sign, probe in shifted.items()}
         offs = {}
-        for kind, (first, second) in _KINDS.items():
+        for kind, (first, second) in _DIFFERENCES.items():
             taken = shifted[first].params[i].flat[at] - shifted[second].params[i].flat[at]
-            quotients = (losses[first] - losses[second]) / np.array([(first - second) * h, taken])  # of either step
+            steps = np.array([(first - second) * h, taken])  # as meant, or as rounded in x + h: readers divide by one
+            quotients = (losses[first] - losses[second]) / steps
             offs[kind, h] = float(np.abs(value - quotients).min())
         fits |= {fit: off for fit, off in offs.items() if off <= rounding / h}
         if h >= _TELLING and min(offs.values()) <= 4 * _EPS * abs(value):

@@ -69,7 +69,7 @@ def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = Tr
 
 def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
     """Compare the losses of a copy with those of every candidate, for each way in which its arrays may be W1 to b2."""
-    refusals: list[Callable[[], str]] = []
+    refusals: list[Callable[[], str]] = []  # called only if nothing fits: they take further losses
     clock = Clock()
     for layout in layouts(net):
         probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
@@ -114,14 +114,14 @@ def _described(
 ) -> Recognition:
     """Say what a network is, if its numerical gradient is a central difference of its loss."""
     by_argmax = any(candidate.agrees(*one, argmax=True) for one in losses.get("soft", []))
-    right = [other for other, some in losses.items() if all(candidate.agrees(*one, argmax=by_argmax) for one in some)]
+    agreeing = [kind for kind, some in losses.items() if all(candidate.agrees(*one, argmax=by_argmax) for one in some)]
     layout = probe_net.layout
-    rows_mean = "by argmax" if by_argmax else "as weights" if "soft" in right else "one-hot only"
-    taken = "labels only" if form == "labels" else rows_mean if "labels" in right else f"{rows_mean}, no labels"
+    rows_mean = "by argmax" if by_argmax else "as weights" if "soft" in agreeing else "one-hot only"
+    targets = "labels only" if form == "labels" else rows_mean if "labels" in agreeing else f"{rows_mean}, no labels"
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
-    kind = "" if types == ["float64"] else f", {' and '.join(types)}"
+    dtypes = "" if types == ["float64"] else f", {' and '.join(types)}"
     sizes = "-".join(map(str, probe_net.sizes))
-    network = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
+    network = f"{type(net).__name__} of {layout}{dtypes}: {sizes}, {candidate}, targets {targets}"
     gradient, said = recognized_gradient(net, probe_net, candidate, form) if with_gradient else NO_GRADIENT
     return Recognition(
         True,
@@ -129,6 +129,6 @@ def _described(
         **(candidate._asdict() | layout._asdict() | gradient._asdict()),
         soft_targets="argmax" if by_argmax else "weights",
         sizes=probe_net.sizes,
-        targets=tuple(right),
+        targets=tuple(agreeing),
         names=probe_net.names,
     )

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.acceleration.recognition.candidates import FUNCTIONS, KINDS, Candidate, Function, outputs
+from secant.acceleration.recognition.candidates import ACTIVATION_PAIRS, FUNCTIONS, Candidate, Function, outputs
 from secant.acceleration.recognition.probe_net import ProbeLoss
 from secant.acceleration.recognition.probes import Probe, short
 from secant.backends.activations import IN_WORDS, sigmoid
+from secant.backends.base import OutputActivation
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-8  # relative
@@ -76,9 +78,11 @@ _LOSSES: list[tuple[str, _Loss]] = [
     ),
 ]
 
-_ACTIVATIONS = [("", FUNCTIONS[f], FUNCTIONS[g]) for f, g in KINDS]
+_ACTIVATIONS = [("", FUNCTIONS[f], FUNCTIONS[g]) for f, g in ACTIVATION_PAIRS]
 _ACTIVATIONS += [
-    (f"the hidden activation is {name}", f, FUNCTIONS[g]) for name, f in _HIDDEN.items() for _, g in KINDS[:2]
+    (f"the hidden activation is {name}", f, FUNCTIONS[g])
+    for name, f in _HIDDEN.items()
+    for g in get_args(OutputActivation)
 ]
 _ACTIVATIONS += [
     (f"{g} stands before the softmax", f, FUNCTIONS[g]) for f in FUNCTIONS.values() for g in ("relu", "tanh")
