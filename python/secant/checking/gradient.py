@@ -61,7 +61,7 @@ def check_gradient(
         ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
         may use x meanwhile.
     entries : bool
-        Look at every entry by itself as well, in some 15 evaluations each: the report then has their error bars.
+        Look at every entry by itself as well, in some ten evaluations each: the report then has their error bars.
     args : tuple
         Further arguments of f and of a gradient that is callable.
     progress : bool
@@ -89,7 +89,7 @@ def check_gradient(
     Notes
     -----
     Group testing: along a random direction v the errors d of all entries show as their sum d . v, which is compared
-    with the noise of f, measured by the difference table of Moré and Wild (2011).
+    with the error bar of the slope of f in that direction: that of the scheme "auto".
 
     Examples
     --------
