@@ -113,7 +113,7 @@ def in_cpp(text: str) -> Iterator[tuple[int, int, str, str]]:
 
 
 def in_python(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """Of tokens, so that no text and no comment is changed."""
+    """Changes tokens, so that no text and no comment is changed."""
     before = ""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         number, column, after = token.start[0] - 1, token.start[1], TOKENS.get(token.string)

@@ -172,7 +172,7 @@ def test_a_pattern_that_leaves_out_an_entry_is_an_error_that_names_the_row(spars
     for row, column in ((0, 1), (7, 6), (19, 19)):
         wrong = pattern(20)
         wrong[row, column] = False
-        message = f"sparsity must not have 0 where the Jacobian has not: along a direction row {row} of f "
+        message = f"sparsity must not have 0 where the Jacobian has not: along one direction, row {row} of f "
         with pytest.raises(ValueRangeError, match=message):
             secant.numerical_jacobian(tridiagonal, x, scheme=scheme, sparsity=wrong, vectorized=vectorized)
 
@@ -284,3 +284,18 @@ def test_without_scipy_the_error_names_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingExtraError, match=r"pip install 'secant\[sparse\]'"):
         secant.numerical_jacobian(tridiagonal, X.copy(), sparsity=pattern(7))
+
+
+def test_a_value_that_is_known_saves_an_evaluation_with_a_pattern(sparse):
+    x, calls = np.array([0.5, 1.5, 2.0]), []
+
+    def f(x):
+        calls.append(x)
+        return x**2
+
+    counts = []
+    for f0 in (None, x**2):
+        calls.clear()
+        secant.numerical_jacobian(f, x, h=None, scheme="forward", sparsity=np.eye(3), f0=f0)
+        counts.append(len(calls))
+    assert counts[1] == counts[0] - 1

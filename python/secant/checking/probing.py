@@ -26,7 +26,7 @@ class Evidence:
     overall : tuple of MeasuredError
         Along directions of all entries; none where arrays were probed one by one.
     parts : tuple of MeasuredError
-        Of groups of entries, or of arrays, by themselves.
+        The errors of groups of entries, or of arrays, by themselves.
     on_kinks : frozenset of int
         The arrays that lie on kinks of f: of these nothing is known.
     steepest : float

@@ -88,7 +88,7 @@ class Arrays:
 
     @property
     def _unseen(self) -> float:
-        """Of an array that is 0, errors up to that may pass."""
+        """The largest error that may pass in an array that is 0."""
         if self._whole:
             return _BESIDE * self._whole
         is_constant = self.probe.point.is_constant()

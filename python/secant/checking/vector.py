@@ -164,7 +164,7 @@ def check_derivative(
     Returns
     -------
     GradientReport
-        Of the gradient of the sum of f(x) times random numbers, ``report.cotangent``.
+        The report of the gradient of the sum of f(x) times random numbers, ``report.cotangent``.
 
     Raises
     ------

@@ -122,7 +122,7 @@ def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple
             bounds = pattern.bounds_of_groups(lower / scales, upper / scales)
     else:
         returned = np.dtype(np.float64)
-        if isinstance(problem.step, RelativeStep):  # it depends on the type that f returns
+        if problem.f0 is None and isinstance(problem.step, RelativeStep):  # it depends on the type that f returns
             evaluator = problem.evaluator()
             value = evaluator.at(problem.x)
             problem, returned, evaluations = problem._replace(f0=value), evaluator.returned, evaluator.evaluations
@@ -189,7 +189,7 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueRangeError(
-            f"sparsity must not have 0 where the Jacobian has not: along a direction row {row} of f changes by "
+            f"sparsity must not have 0 where the Jacobian has not: along one direction, row {row} of f changes by "
             f"{change[row]:.3g}, of which {expected[row]:.3g} is what the pattern has there; or h is too large for f"
         )
     return evaluator.evaluations
@@ -276,7 +276,7 @@ class Pattern:
     shape : tuple of int
         (outputs, coordinates)
     rows, columns, starts : ndarray of int
-        Of each entry, row by row; and where each row starts.
+        The row and the column of each entry, row by row; and where each row starts.
     groups : ndarray of int, (coordinates,)
         Columns of the same group share no row.
     """

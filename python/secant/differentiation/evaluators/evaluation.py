@@ -56,15 +56,15 @@ class Evaluator(ABC):
     Attributes
     ----------
     size, shape
-        Of x.
+        The number of coordinates of x, and its shape.
     flat : ndarray, (coordinates,)
         The coordinates of x.
     first_block : int
         The initial size of a block of coordinates, before f is timed.
     returned : dtype
-        Of what f returned, if that has one.
+        The type of what f returned, if that has one.
     evaluations : int
-        Of f, until now.
+        How often f was evaluated, until now.
     is_constant : bool
         Whether f was seen to return one value wherever it was evaluated. Functions in C and Numba's are not watched.
     columns : ColumnGroups, optional
