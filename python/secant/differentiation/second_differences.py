@@ -56,11 +56,7 @@ class SecondDifferences:
     diagonal : Derivatives
     size : int
         The number of the other entries.
-    group : int
-        As of `Adaptive`.
     """
-
-    group = 1
 
     def __init__(self, evaluator: Evaluator, problem: Problem, pairs: Any) -> None:
         self._pairs, self.size = pairs, len(pairs)
