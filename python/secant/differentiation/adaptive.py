@@ -18,7 +18,9 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
+    ENOUGH,
     RESOLUTION,
+    SEED,
     Differences,
     Levels,
     Sample,
@@ -36,10 +38,8 @@ from secant.differentiation.slopes import (
 )
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
-_SEED = 0
 _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _CLOSE = 2.0**-30  # of a scale: so far from a bound, steps are one-sided
-_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
 _TOGETHER = 16  # coordinates whose points are evaluated in one call
 
 
@@ -107,7 +107,7 @@ class Adaptive:
             raise ValueRangeError(
                 f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
             )
-        count, steps, rng = len(self._value), Steps(), np.random.default_rng(_SEED)
+        count, steps, rng = len(self._value), Steps(), np.random.default_rng(SEED)
         zeros = np.zeros(count)
         noise = self._noise = Levels(zeros + least, zeros, zeros)
         self._smallest_of_three = zeros + nan
@@ -191,7 +191,7 @@ class Adaptive:
         explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # the same at a kink, else as h
         slopes, bars = (each[-1] for each in extrapolated(width, there.slope, level / width))
         is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
-        explained &= ~is_small[:, np.newaxis] | (bars <= _ENOUGH * np.abs(slopes))
+        explained &= ~is_small[:, np.newaxis] | (bars <= ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)
 
     def _improve(self, entry: Samples, i: int, found: Floats) -> None:
@@ -204,7 +204,7 @@ class Adaptive:
         room = min(self._flat[i] - self._lower[i], self._upper[i] - self._flat[i])
         is_known = np.isfinite(found[1])
         if room <= _CLOSE * self._scales[i]:
-            is_known = found[1] <= _ENOUGH * np.abs(found[0])
+            is_known = found[1] <= ENOUGH * np.abs(found[0])
         if len(outputs := np.flatnonzero(~is_known)):
             slope, bar = one_sided(entry.of(outputs), numbers, self._noise.of(outputs), room if isfinite(room) else 0.0)
             better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
@@ -219,7 +219,7 @@ class Adaptive:
         """
         within = _own(numbers)
         slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
-        if within != numbers and not (bars <= _ENOUGH * np.abs(slopes)).all():
+        if within != numbers and not (bars <= ENOUGH * np.abs(slopes)).all():
             slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
