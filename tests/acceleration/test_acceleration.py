@@ -14,7 +14,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 import secant
 from secant.acceleration.recognition.layouts import Layout
 from secant.acceleration.script_mode import accelerate_lazily
-from secant.errors import LossDiffersError
+from secant.errors import LossDiffersError, UnsupportedError
 from sweeps import grid
 
 KNOWN = [reader for reader in READERS if not reader.reason]
@@ -309,7 +309,7 @@ def test_parameters_that_layers_do_not_see_are_an_error():
     net.numerical_gradient(x, t)  # in place: the layers see it
     net.params["W1"] = net.params["W1"] - 0.1
     for _ in range(2):
-        with pytest.raises(LossDiffersError, match=r"Layers has changed: .* not change with params\['W1'\]"):
+        with pytest.raises(LossDiffersError, match="no gradient is returned"):
             net.numerical_gradient(x, t)
 
 
@@ -345,10 +345,10 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
     for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
     net.params["w1"] = np.zeros((SIZES[0] + 1, SIZES[1]))
-    with pytest.raises(secant.errors.ShapeError, match="x must have 7 columns"):
+    with pytest.raises(UnsupportedError, match=r"w1 must hold floats \(6, 5\), as when it was recognized"):
         net.numerical_gradient(x, t)
     del net.params["w1"]
-    with pytest.raises(LossDiffersError, match=r"must hold the array 'w1' .* not known"):
+    with pytest.raises(UnsupportedError, match=r"must hold the array 'w1' as before"):
         net.numerical_gradient(x, t)
 
 
@@ -398,18 +398,20 @@ def test_what_changes_inside_is_noticed_at_once(turn):
     before = {key: array.copy() for key, array in net.params.items()}
     TURNS[turn](net)
     for _ in range(2):
-        with pytest.raises(LossDiffersError, match=r"no gradient is returned.* Decaying is not known"):
+        with pytest.raises(LossDiffersError, match=r"no gradient is returned.* call accelerate again"):
             net.numerical_gradient(x, t)
     assert all(np.array_equal(net.params[key], array) for key, array in before.items())
 
 
-def test_another_network_that_is_known_is_computed_as_such():
+def test_a_network_that_was_changed_on_purpose_is_accelerated_again():
     x, t = batch()
     net = secant.accelerate(filled(Keyed(*SIZES)))
     net.numerical_gradient(x, t)
     net.hidden = np.tanh
+    with pytest.raises(LossDiffersError):
+        net.numerical_gradient(x, t)
     own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
-    for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
+    for grad, right in zip(secant.accelerate(net).numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
 
 
@@ -616,27 +618,6 @@ def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype
     bare, right = (secant.train(secant.accelerate(net), x, t, x[:9], t[:9], **options) for net in nets)
     assert (bare.train_acc_list, bare.test_acc_list) == (right.train_acc_list, right.test_acc_list)
     assert len(set(bare.train_acc_list)) > 1
-
-
-def test_the_accuracy_is_that_of_what_the_network_becomes():
-    class Bare(Keyed):
-        accuracy, act = property(), "relu"
-
-        def hidden(self, a):
-            return np.maximum(a, 0) if self.act == "relu" else np.tanh(a)
-
-    x, t = batch(200)
-    net, seen = filled(Bare(*SIZES)), []
-    net.params = {key: array.astype(np.float32) for key, array in net.params.items()}
-
-    def callback(net, history):
-        seen.append((history.train_acc_list[-1], Keyed.accuracy(net, x, t)))
-        net.act = "tanh"
-
-    options = {"n_iterations": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
-    secant.train(secant.accelerate(net), x, t, callback=callback, **options)
-    assert len(seen) == 3
-    assert all(said == right for said, right in seen)
 
 
 def test_read_only_parameters_are_not_trained():
