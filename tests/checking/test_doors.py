@@ -128,22 +128,6 @@ def test_every_precision(torch, name):
 
 
 @needs_torch
-def test_bfloat16_beside_float64(torch):
-    x = torch.linspace(0.3, 2.1, 6, dtype=torch.float64, requires_grad=True)
-    assert is_not_wrong(secant.torch.gradgradcheck, lambda x: x.bfloat16(), x)  # whose second gradient has 8 bits
-    shifted = []
-
-    def f(x, low):
-        shifted.append((x.detach().clone(), low.detach().double()))
-        return x.exp().sum() + low.double().sum()
-
-    ones = [torch.ones(3, dtype=dtype, requires_grad=True) for dtype in (torch.float64, torch.bfloat16)]
-    assert is_not_wrong(secant.torch.gradcheck, f, ones)
-    has_8_bits = [[torch.equal(value, value.bfloat16().double()) for value in values] for values in shifted]
-    assert [all(of_array) for of_array in zip(*has_8_bits, strict=True)] == [False, True]
-
-
-@needs_torch
 def test_zeros_of_a_function_that_is_linear_only_near_x(torch):
     x, y = (torch.tensor(values, requires_grad=True) for values in ([0.4, 0.7, 0.5, 0.9], [0.5, 0.6, 0.8, 0.3]))
     assert secant.torch.gradgradcheck(torch.minimum, (x, y))  # other entries are the smaller ones a quarter away
@@ -489,18 +473,6 @@ def test_buffers_are_what_they_were_at_each_evaluation(torch):
 
 
 @needs_torch
-def test_running_statistics_of_a_module_that_is_the_function_are_what_they_were(torch):
-    module = torch.nn.BatchNorm1d(3).double()
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    x = torch.randn(8, 3, dtype=torch.float64, requires_grad=True)
-    for func in (module, module.forward):
-        assert secant.torch.check(func, x).passed
-        assert secant.torch.gradcheck(func, x)
-        assert secant.torch.gradgradcheck(func, x)
-        assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
-
-
-@needs_torch
 def test_outputs_without_elements_are_not_right(torch):
     x = torch.ones(3, dtype=torch.float64, requires_grad=True)
     for func in (lambda x: x[:0], lambda x: (x[:0], torch.ones(3))):
@@ -718,16 +690,9 @@ def test_a_gradient_wrong_by_half_that_jax_passes(jax, n):
     x = jax.numpy.asarray(np.random.default_rng(0).standard_normal(n), np.float32)
     wrong = mean_square_sine(jax, 0.5)
     check_grads(wrong, (x,), order=1, modes=["rev"])  # raises nothing
-    with pytest.raises(GradientMismatchError, match="WRONG"):
+    with pytest.raises(GradientMismatchError, match="looks like: the gradient is 2 times too small"):
         secant.jax.check_grads(wrong, (x,), modes=["rev"])
     secant.jax.check_grads(mean_square_sine(jax, 1.0), (x,), modes=["rev"])
-
-
-@needs_jax
-def test_the_diagnosis_of_a_custom_vjp(jax):
-    x = jax.numpy.linspace(0.1, 1, 50)
-    with pytest.raises(GradientMismatchError, match="looks like: the gradient is 2 times too small"):
-        secant.jax.check_grads(mean_square_sine(jax, 0.5), (x,), modes=["rev"])
 
 
 @needs_jax
@@ -830,20 +795,9 @@ def test_complex_numbers_of_jax(jax):
 
 
 @needs_jax
-def test_bfloat16_of_jax(jax):
-    x = jax.numpy.linspace(0.5, 2, 4).astype(jax.numpy.bfloat16)
-    assert is_not_wrong(secant.jax.check_grads, lambda x: x * x, (x,))
-    wrong = jax.custom_vjp(lambda x: x * x)
-    wrong.defvjp(lambda x: (x * x, x), lambda x, cotangent: (-8 * x * cotangent,))
-    with pytest.raises(GradientMismatchError, match="WRONG"):
-        secant.jax.check_grads(wrong, (x,), modes="rev")
-
-
-@needs_jax
-@pytest.mark.parametrize("depth", [1, 30])  # of so many equations that they are compiled
-def test_functions_of_many_equations_of_jax(jax, depth):
+def test_functions_of_many_equations_of_jax(jax):
     def f(x, factor):
-        for _ in range(depth):
+        for _ in range(30):  # of so many that they are compiled
             x = planted(x, factor) + jax.numpy.sin(x) / 20
         return x
 

@@ -454,39 +454,10 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
             secant.jax.check_grads(f, (x,), modes=mode)
 
 
-@pytest.mark.parametrize(("dtype", "large"), [(np.float32, 3e3), (np.float32, 3e2)])
-@pytest.mark.parametrize("factor", [2.0, 0.0, -2.0])
-def test_an_array_beside_a_much_larger_one_is_not_verified(dtype, large, factor):
-    x = {"large": np.full(3, large, dtype), "small": np.ones(3, dtype)}
-    gradient = {"large": 2 * x["large"], "small": dtype(factor) * x["small"]}
-    report = secant.check_gradient(lambda p: np.sum(p["large"] ** 2) + np.sum(p["small"] ** 2), x, gradient)
-    assert report.verdict != "right"
-
-
 def test_an_array_that_f_does_not_depend_on_is_right_in_float32():
     x = {"used": np.arange(1, 4, dtype=np.float32), "other": np.ones(3, np.float32)}
     gradient = {"used": 2 * x["used"], "other": np.zeros(3, np.float32)}
     assert secant.check_gradient(lambda p: np.sum(p["used"] ** 2) + 0 * p["other"].sum(), x, gradient).passed
-
-
-@needs_torch
-def test_buffers_that_a_module_replaces_are_put_back(torch):
-    class Average(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.ones(3))
-            self.register_buffer("mean", torch.zeros(3))
-            self.register_buffer("mask", torch.ones(1).expand(4))
-
-        def forward(self, x):
-            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
-            return (x * self.weight).square().sum()
-
-    module = Average().double()
-    before = module.mean
-    assert secant.torch.check_module(module, torch.ones(4, 3).double()).passed
-    assert module.mean is before
-    assert not module.mean.any()
 
 
 @needs_torch
