@@ -78,7 +78,7 @@ by_name = pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda f: f.__n
 
 @by_name
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (2, 1, 3, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 4)], ids=str)
 def test_the_layout_of_an_array_does_not_matter(backend, activation, layout, shape):
     x = np.random.RandomState(0).normal(size=shape)
     result = activation(layout(x))

@@ -356,53 +356,6 @@ def test_another_network_that_is_known_is_computed_as_such():
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
 
 
-def test_what_a_loss_leaves_is_that_of_the_mini_batch():
-    class KeepsLoss(Book):
-        def loss(self, x, t):
-            self.last = super().loss(x, t)
-            return self.last
-
-    class KeepsLater(Book):
-        buffer, keeps = np.zeros((600, 6)), False
-
-        def loss(self, x, t):
-            if self.keeps:
-                self.buffer[: len(x), :6] = x
-            return super().loss(x, t)
-
-    nets = [secant.accelerate(filled(cls(*SIZES))) for cls in (KeepsLoss, Layers, KeepsLater)]
-    net, layers, later = nets
-    for i in range(8):
-        x, t = batch(1 if i < 2 else 8, seed=i)
-        for some in nets:
-            some.numerical_gradient(x, t)
-        assert net.last == Book.loss(net, x, t)
-        assert layers.layers["Affine1"].x is x
-        assert np.array_equal(later.buffer[: len(x), :6], x) == later.keeps
-        later.keeps = i > 2
-
-
-def test_images_are_rows_where_the_loss_takes_them_so():
-    class Images(Book):
-        def predict(self, x):
-            return super().predict(x.reshape(len(x), -1))
-
-    x, t = batch()
-    net = secant.accelerate(filled(Images(*SIZES)))
-    right = net.numerical_gradient(x, t)
-    images = x.reshape(8, 1, 3, 2)
-    assert all(np.array_equal(grad, right[key]) for key, grad in net.numerical_gradient(images, t).items())
-    with pytest.raises(ValueError, match="shapes"):  # its own
-        secant.accelerate(filled(Book(*SIZES))).numerical_gradient(images, t)
-    for kind in (float, np.uint8):
-        other = copy.deepcopy(net)
-        for one, inputs in ((net, np.abs(100 * x).astype(kind)), (other, np.abs(100 * images).astype(kind))):
-            secant.train(
-                one, inputs, t, n_iterations=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8
-            )
-        assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
-
-
 def test_targets_for_which_the_loss_is_not_known_are_refused():
     net = secant.accelerate(Keyed(*SIZES))  # multiplies by t: of labels, something else
     with pytest.raises(LossDiffersError, match="no labels"):
@@ -533,27 +486,6 @@ def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype
     assert len(set(bare.train_acc_list)) > 1
 
 
-def test_the_accuracy_is_that_of_what_the_network_becomes():
-    class Bare(Keyed):
-        accuracy, act = property(), "relu"
-
-        def hidden(self, a):
-            return np.maximum(a, 0) if self.act == "relu" else np.tanh(a)
-
-    x, t = batch(200)
-    net, seen = filled(Bare(*SIZES)), []
-    net.params = {key: array.astype(np.float32) for key, array in net.params.items()}
-
-    def callback(net, history):
-        seen.append((history.train_acc_list[-1], Keyed.accuracy(net, x, t)))
-        net.act = "tanh"
-
-    options = {"n_iterations": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
-    secant.train(secant.accelerate(net), x, t, callback=callback, **options)
-    assert len(seen) == 3
-    assert all(said == right for said, right in seen)
-
-
 def test_read_only_parameters_are_not_trained():
     net = secant.accelerate(filled(Keyed(*SIZES)))
     net.params["w2"].flags.writeable = False
@@ -656,13 +588,6 @@ def test_the_number_of_threads_is_checked():
             secant.accelerate(filled(fresh(Keyed)(*SIZES))).numerical_gradient(*batch(), n_threads=bad)
 
 
-def test_entries_that_share_memory_are_not_known():
-    """W1[0, 1] is W1[2, 0], and the whole extent of W1 is larger than its elements."""
-    net = Keyed(3, 3, 2)
-    net.params[net.KEYS[0]] = np.lib.stride_tricks.as_strided(np.ones(40), net.params[net.KEYS[0]].shape, (16, 32))
-    assert "has entries that share memory" in secant.recognize(net).sentence
-
-
 @pytest.mark.parametrize("lacking", ["loss", "numerical_gradient"])
 def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
     called = []
@@ -689,31 +614,3 @@ def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
     assert f'if {other}(x, t) is meant, write {lacking}="{other}"' in sentence
     assert "fit" not in sentence
     assert called == []
-
-
-def test_a_helper_beside_backpropagation_is_not_taken_for_a_numerical_gradient():
-    class Net(readers.Plural):
-        numerical_gradients = None
-
-        def num_gradient(self, f, x):
-            return f(x)
-
-    assert secant.recognize(Net(*SIZES)).sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
-
-
-def test_of_a_loss_that_init_sets_it_is_said_that_instances_can_be_accelerated():
-    class Net(Keyed):
-        loss = None
-
-        def __init__(self, *sizes):
-            super().__init__(*sizes)
-            self.loss = self._cross_entropy
-
-        def _cross_entropy(self, x, t):
-            return Keyed.loss(self, x, t)
-
-    with pytest.raises(
-        secant.errors.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"
-    ):
-        secant.accelerate(Net)
-    assert "w1" in secant.accelerate(Net(*SIZES)).numerical_gradient(*batch())

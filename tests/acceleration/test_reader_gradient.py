@@ -123,28 +123,6 @@ def test_training_uses_the_gradient_of_an_object_that_has_one():
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-9)
 
 
-def test_another_set_of_parameters_may_have_other_sizes():
-    class Net(Keyed):
-        def make(self, *arrays):
-            super().make(*arrays)
-            self.first, self.use = self.params, "first"
-            self.second = dict(zip(self.KEYS, (np.ones((6, 3)), np.ones(3), np.ones((3, 4)), np.ones(4)), strict=True))
-
-        def loss(self, x, t):
-            self.params = getattr(self, self.use)
-            return super().loss(x, t)
-
-        def numerical_gradient(self, x, t):
-            self.params = getattr(self, self.use)
-            return super().numerical_gradient(x, t)
-
-    net = secant.accelerate(Net(*SIZES))
-    assert called(net)["w1"].shape == (6, 5)
-    net.use = "second"
-    net.params = net.second
-    assert called(net)["w1"].shape == (6, 3)
-
-
 def test_gradients_under_other_keys_name_them():
     class Net(Keyed):
         def numerical_gradient(self, x, t):

@@ -365,39 +365,3 @@ def require_no_abort(program):
     environment = os.environ | {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.needs_numba
-def test_threads_may_differentiate_a_jitted_function_with_parallel_loops():
-    """While others compute in the backend that Numba compiles: all parallel loops wait for one another."""
-    pytest.importorskip("numba")
-    require_no_abort("""
-import threading
-import numba, numpy as np, secant
-@numba.njit(parallel=True)
-def f(x):
-    total = 0.0
-    for i in numba.prange(x.size):
-        total += x[i]
-    return total
-net = secant.TwoLayerNet(100, 80, 10, rng=0, backend="numba")
-x, t = np.random.RandomState(0).uniform(size=(400, 100)), np.arange(400) % 10
-def of_a_function():
-    assert (secant.numerical_gradient(f, np.ones(300)).round(6) == 1).all()
-def of_a_network():
-    return net.gradient(x, t, n_threads=2)
-def repeat(work):
-    for _ in range(20):
-        work()
-    done.append(work)
-done = []
-threads = [threading.Thread(target=repeat, args=(work,)) for work in 2 * (of_a_function, of_a_network)]
-for work in (of_a_function, of_a_network):  # compiles
-    work()
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-assert len(done) == 4
-assert numba.threading_layer() == "workqueue"
-""")

@@ -190,7 +190,7 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
     by_hand = Dropout(net.params)
     expected = []
     np.random.seed(5)
-    for i in range(40):
+    for i in range(15):
         if sampling == "replacement":
             batch = np.random.choice(SIZE, 10)
         elif i % 5 == 0:
@@ -203,7 +203,7 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
         expected.append(by_hand.loss(x_train[batch], t_train[batch]))
 
     np.random.seed(5)
-    assert quiet(Dropout(net.params), data, n_iterations=40, sampling=sampling, rng=None).train_loss_list == expected
+    assert quiet(Dropout(net.params), data, n_iterations=15, sampling=sampling, rng=None).train_loss_list == expected
 
 
 def test_pixels_that_are_none_are_noticed(net, data):
