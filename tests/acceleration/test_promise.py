@@ -95,6 +95,33 @@ def test_a_small_decay_is_noticed_too(decay):
         net.numerical_gradient(X, T)
 
 
+@pytest.mark.parametrize(("base", "share"), [(Keyed, 1e-9), (readers.SinglePrecision, 1e-5)])
+def test_losses_are_compared_to_1e_9_of_their_value_and_of_float32_to_1e_5(base, share):
+    class Net(base):
+        factor = 1.0
+
+        def loss(self, x, t):
+            return self.factor * super().loss(x, t)
+
+    net = secant.accelerate(Net(*SIZES))
+    for net.factor in (1 + 0.9 * share, 1 - 0.9 * share):
+        net.numerical_gradient(X, T)
+    for net.factor in (1 + 1.2 * share, 1 - 1.2 * share):
+        with pytest.raises(LossDiffersError):
+            net.numerical_gradient(X, T)
+
+
+@pytest.mark.parametrize("share", [5e-12, 3e-11])
+def test_a_network_is_known_to_1e_11_of_its_loss(share):
+    class Net(Keyed):
+        numerical_gradient = None
+
+        def loss(self, x, t):
+            return (1 + share) * super().loss(x, t)
+
+    assert secant.recognize(Net(*SIZES)).known == (share < 1e-11)
+
+
 def test_rounding_is_no_difference():
     """Losses of trained networks, in float64 and in float32, near 0 too."""
     for base in (Keyed, readers.SinglePrecision):

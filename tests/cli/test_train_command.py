@@ -456,6 +456,14 @@ def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
     assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
 
 
+@pytest.mark.slow
+@posix
+def test_a_closed_stream_costs_nothing(script, tmp_path):
+    done = run_script(script, *TRAIN, "--save", tmp_path / "net.npz", shell=">&-", SECANT_BACKEND=secant.get_backend())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
+
+
 @pytest.mark.parametrize("arguments", [("--method", "direct"), ("--h", "1")], ids=" ".join)
 def test_options_of_central_differences_are_refused_for_backpropagation(arguments):
     result = run_train("--gradient", "backprop", *arguments)

@@ -274,7 +274,6 @@ def writes_its_argument_into_the_array_itself(x):
 
 DATA_X = np.random.default_rng(1).standard_normal((12, 2))
 DATA_Y = np.random.default_rng(2).standard_normal(12)
-LABELS = np.where(DATA_Y > 0, 1.0, -1.0)
 
 
 def mlp(theta):
@@ -440,13 +439,6 @@ def ode_by_solve_ivp(x):
     return f
 
 
-@objective(lambda x: x[0] * (np.exp(x[1]) - 1) / x[1], [1.5, 0.8], needs=("scipy",), rtol=1e-6, own_error=1e-10)
-def integral_by_quad(x):
-    from scipy.integrate import quad
-
-    return lambda x: quad(lambda t: x[0] * np.exp(x[1] * t), 0, 1)[0]
-
-
 def root_of_cubic(x):
     y = 1.0
     for _ in range(60):
@@ -490,47 +482,6 @@ def generator_seeded_inside(x):
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
-
-
-@objective(lambda w: np.mean(softplus(-LABELS * (DATA_X @ w[:2] + w[2]))) + 0.05 * w[:2] @ w[:2], [0.5, -1.0, 0.2])
-def logistic_regression(x):
-    class LogisticLoss:
-        def __init__(self, data, labels, alpha):
-            self.data, self.labels, self.alpha = data, labels, alpha
-
-        def loss(self, w):
-            margins = self.labels * (self.data @ w[:-1] + w[-1])
-            return np.logaddexp(0, -margins).mean() + self.alpha * w[:-1] @ w[:-1]
-
-    return LogisticLoss(DATA_X, LABELS, 0.05).loss
-
-
-def squared_distances():
-    return ((DATA_X[:, None] - DATA_X) ** 2).sum(axis=2)
-
-
-def marginal_likelihood(x):
-    k = np.exp(2 * x[1] - squared_distances() / (2 * np.exp(2 * x[0]))) + np.exp(2 * x[2]) * np.eye(12)
-    return 0.5 * DATA_Y @ np.linalg.solve(k, DATA_Y) + 0.5 * np.log(np.linalg.det(k)) + 6 * np.log(2 * np.pi)
-
-
-@objective(marginal_likelihood, [-0.3, 0.2, -0.8])
-def gaussian_process(x):
-    class Regressor:
-        def __init__(self):
-            self.gram = np.empty((12, 12))
-
-        def negative_log_marginal_likelihood(self, theta):
-            length, amplitude, noise = np.exp(theta)
-            np.multiply(squared_distances(), -0.5 / length**2, out=self.gram)
-            np.exp(self.gram, out=self.gram)
-            self.gram *= amplitude**2
-            self.gram.flat[::13] += noise**2
-            self.factor = np.linalg.cholesky(self.gram)
-            self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
-            return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
-
-    return Regressor().negative_log_marginal_likelihood
 
 
 POINTS = np.array([[0.0, 0.1], [1.1, 0.0], [0.4, 1.2]])
