@@ -135,7 +135,7 @@ known(
     hidden="sigmoid",
     output="identity",
     soft="argmax",
-    targets={"one-hot", "soft", "weights", "labels", "one sample", "one label"},
+    targets={"one-hot", "soft", "labels"},
 )(Book)
 
 
@@ -178,7 +178,7 @@ class Keyed:
         }
 
 
-WEIGHTS = {"one-hot", "soft", "weights", "one sample"}
+WEIGHTS = {"one-hot", "soft"}
 
 known(hidden="sigmoid", output="identity", soft="weights", targets=WEIGHTS)(Keyed)
 
@@ -471,7 +471,7 @@ variant(
     hidden=lambda self, a: (1 - np.exp(-2 * a)) / (1 + np.exp(-2 * a)) if np.all(a > -300) else np.tanh(a),
 )  # fmt: skip
 variant("LabelsOnly", facts={"targets": {"labels"}, "sentence": "labels only"}, loss=labels_only)
-variant("RowsOnly", facts=ARGMAX | {"targets": {"one-hot", "soft", "weights"}}, loss=rows_only)
+variant("RowsOnly", facts=ARGMAX | {"targets": {"one-hot", "soft"}}, loss=rows_only)
 SelectsByOnes = variant("SelectsByOnes", facts={"targets": {"one-hot"}, "sentence": "one-hot only"}, loss=one_hot_only)
 variant("AnotherStep", facts={"h": 1e-3}, numerical_gradient=with_step(1e-3))
 variant(
@@ -494,7 +494,7 @@ SumOverSamples = variant(
 )
 variant(
     "SumOfLabels", Layers,
-    facts=RELU | ARGMAX | {"summed": True, "targets": {"labels", "one-hot", "soft", "weights"}}, loss=sum_of_labels,
+    facts=RELU | ARGMAX | {"summed": True, "targets": {"labels", "one-hot", "soft"}}, loss=sum_of_labels,
 )  # fmt: skip
 
 

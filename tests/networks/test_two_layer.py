@@ -379,26 +379,6 @@ def test_direct_is_direct(backend):
     assert (info.method, info.order, info.samples, info.truncation_bound) == ("direct", 0, {0: len(x)}, 0)
 
 
-def test_each_sample_chooses_for_itself(backend):
-    net, (x, t) = network(), batch()
-    x[2] *= 1e6
-    mixed, info = net.numerical_gradient(x, t, return_info=True)
-    assert info.method == "mixed"
-    assert info.samples[0] == 1
-    direct = net.numerical_gradient(x, t, method="direct")
-    for name in NAMES:
-        np.testing.assert_allclose(mixed[name], direct[name], rtol=0, atol=info.truncation_bound + 1e-14 * x.max())
-
-
-def test_a_series_that_is_not_proven_is_refused(backend):
-    net, (x, t) = network(), batch()
-    x[2] *= 1e6
-    with pytest.raises(
-        UnsupportedError, match=r"^method 'series' has no proven order for 1 of 6 samples at h = 0\.0001"
-    ):
-        net.numerical_gradient(x, t, method="series")
-
-
 # ---- networks that are not ours --------------------------------------------------------------------------------------
 
 
