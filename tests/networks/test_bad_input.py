@@ -243,7 +243,7 @@ BAD_PARAMS = {
         np.asfortranarray,
         "params['W1'] must be C-contiguous, got strides (8, 24): use np.ascontiguousarray",
     ),
-    "unaligned": ("W1", unaligned, "params['W1'] must be aligned, got an array that is not"),
+    "unaligned": ("W1", unaligned, "params['W1'] must be aligned, got an array that is not: use its copy()"),
     "strided": (
         "b1",
         lambda a: np.zeros(10)[::2],
