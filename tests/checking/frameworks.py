@@ -14,7 +14,7 @@ class Torch:
         self.np, self.door = importlib.import_module("torch"), importlib.import_module("secant.torch")
 
     def array(self, values: list, dtype: str = "float64") -> Any:
-        return self.np.tensor(values).to(getattr(self.np, dtype)).requires_grad_()
+        return self.np.tensor(values, dtype=getattr(self.np, dtype)).requires_grad_()
 
     def constant(self, x: Any) -> Any:
         return x.detach()

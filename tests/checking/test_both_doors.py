@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
+from sweeps import grid
 
 TYPES = ["float64", "float32", "bfloat16", "float16"]
 POINTS = np.linspace(0.1, 1, 7).tolist()
@@ -19,16 +20,16 @@ def sine(door, factor, forward=False):
     return door.function(door.np.sin, product, product if forward else None)
 
 
-@pytest.mark.parametrize("mode", ["rev", "fwd"])
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    ("dtype", "mode"), grid(lambda dtype, mode: mode == "rev" or dtype == "float64", TYPES, ["rev", "fwd"])
+)
 def test_a_derivative_of_ones_own(door, dtype, mode):
     x = door.array(POINTS, dtype)
-    assert door.check(sine(door, 1.0, mode == "fwd"), x, mode=mode).verdict == "right"
-    report = door.check(sine(door, 1.5, mode == "fwd"), x, mode=mode)
-    assert report.verdict == "wrong"
+    report = door.check(sine(door, 1.0, mode == "fwd"), x, mode=mode)
+    assert report.verdict == "right"
     assert report.mode == {"rev": "reverse mode", "fwd": "forward mode"}[mode]
     door.require(sine(door, 1.0, mode == "fwd"), x, mode=mode)
-    with pytest.raises(GradientMismatchError, match=r"looks like: the gradient is 1\.5 times too large"):
+    with pytest.raises(GradientMismatchError, match="WRONG by 50 %"):
         door.require(sine(door, 1.5, mode == "fwd"), x, mode=mode)
 
 
@@ -56,7 +57,7 @@ def test_second_derivatives_of_ones_own(door, mode):
 
 
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
-@pytest.mark.parametrize("dtype", ["complex128", "complex64"])
+@pytest.mark.parametrize("dtype", grid(lambda dtype: dtype == "complex128", ["complex128", "complex64"]))
 def test_complex_numbers_are_checked_as_real_and_imaginary_parts(door, dtype):
     z = door.array([1 + 2j, 0.5 - 1j, 3j], dtype)
     for f in (door.np.exp, door.np.abs, lambda z: z.conj() * z[0]):
@@ -87,15 +88,15 @@ def test_errors_that_cancel_in_the_sum_of_outputs(door):
 
 
 def test_what_is_refused(door):
-    x, random = door.array(POINTS), np.random.default_rng(0)
+    x, other, random = door.array(POINTS), door.array(POINTS), np.random.default_rng(0)
     with pytest.raises(UnsupportedError, match=r"mode must be .*, got 'back'"):
         door.check(door.np.sin, x, mode="back")
     with pytest.raises(ValueRangeError, match="and outputs must have elements to be checked, got none"):
-        door.check(door.np.sin, door.constant(door.array([])))
+        door.check(door.np.sin, door.array([]))
     with pytest.raises(ValueRangeError, match="f must be deterministic"):
         door.require(lambda x: x * random.uniform(), x)
     with pytest.raises(ValueRangeError, match=r"must depend on .*: it has one value"):
-        door.require(lambda _: door.np.sin(door.constant(x)), x)
+        door.require(lambda _: door.np.sin(other), x)
     with pytest.warns(RuntimeWarning, match="have no elements: nothing is checked"):
         door.require(lambda x: x[:0], x)
 
