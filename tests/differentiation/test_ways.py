@@ -102,7 +102,13 @@ def writes_in_numba():
     return f
 
 
-@pytest.mark.parametrize("make", [lambda: ways.in_c("writes"), writes_in_numba], ids=["c", "jitted"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: ways.in_c("writes"), id="c"),
+        pytest.param(writes_in_numba, id="jitted", marks=pytest.mark.needs_numba),
+    ],
+)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_compiled_function_may_write_to_its_argument(make, scheme):
     f = make()
