@@ -144,12 +144,12 @@ INPUTS = {  # of 300 samples, which are three blocks, and their hidden units: mo
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_the_bits_do_not_depend_on_the_number_of_threads(fast, inputs, hidden, dtype):
     rng, (units, change) = np.random.RandomState(0), INPUTS[inputs]
-    x, t = change(rng, rng.uniform(0, 1, (300, 60))).astype(dtype), rng.randint(6, size=300)
+    x, t = change(rng, rng.uniform(0, 1, (300, 24))).astype(dtype), rng.randint(6, size=300)
     settings = {"hidden_activation": hidden, "weight_init_std": 0.1, "dtype": dtype}
-    net = secant.TwoLayerNet(60, units, 6, rng=0, **settings)
+    net = secant.TwoLayerNet(24, units, 6, rng=0, **settings)
 
     def results(n_threads):
-        trained = secant.TwoLayerNet(60, units, 6, rng=0, **settings)
+        trained = secant.TwoLayerNet(24, units, 6, rng=0, **settings)
         options = {"n_iterations": 3, "batch_size": 200, "rng": 0, "progress": False, "n_threads": n_threads}
         history = secant.train(trained, x, t, x[:9], t[:9], **options)
         yield bits(trained.params, history.train_loss_list, history.train_acc_list)
@@ -159,7 +159,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(fast, inputs, hidden, d
             yield bits(grads), info
 
     expected = [*results(1)]
-    for n_threads in (1, 2, 3, 1000):
+    for n_threads in (2, 3, 1000):
         assert [*results(n_threads)] == expected, n_threads
 
 
@@ -191,13 +191,14 @@ def test_a_limit_is_kept_and_changes_no_bit(function):
 
 def test_other_threads_of_python_run_meanwhile():
     net, x, t = secant.TwoLayerNet(784, 100, 10, rng=0), np.ones((300, 784)), np.arange(300) % 10
-    thread = threading.Thread(target=net.numerical_gradient, args=(x, t), kwargs={"method": "direct", "h": 0.1})
+    options = {"method": "direct", "h": 0.1, "n_threads": 1}
+    thread = threading.Thread(target=net.numerical_gradient, args=(x, t), kwargs=options)
     thread.start()
     turns = 0
     while thread.is_alive():
         time.sleep(1e-3)
         turns += 1
-    assert turns > 20
+    assert turns > 5  # with the GIL held, there would be the one or two before and after
 
 
 @pytest.mark.skipif(not hasattr(sys, "_is_gil_enabled"), reason="this Python always has a GIL")
