@@ -249,16 +249,15 @@ def test_gradients_of_other_shapes_are_refused():
     assert "its numerical_gradient returns an array (6,) for a parameter (3, 2)" in found.sentence
 
 
-@pytest.mark.parametrize("seconds", [0.15, 0.6])
-def test_a_loss_that_takes_long_is_refused_soon_and_says_so(seconds):
+def test_a_loss_that_takes_long_is_refused_soon_and_says_so():
     class Slow(Keyed):
         def loss(self, x, t):
-            time.sleep(seconds)
+            time.sleep(0.15)
             return super().loss(x, t)
 
     start = time.perf_counter()
     found = secant.recognize(Slow(6, 5, 4))
-    assert time.perf_counter() - start < max(2.0, 10 * seconds) + 1  # of a machine that is busy
+    assert time.perf_counter() - start < 3  # and a second of a machine that is busy
     assert re.search(r"its loss takes too long, 0\.\d+ s: recognition takes at most 2 s", found.sentence)
 
 

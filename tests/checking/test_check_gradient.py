@@ -420,7 +420,7 @@ def test_a_function_whose_rounding_alone_is_seen_has_no_steps():
 
 
 def test_a_gradient_that_is_0_but_for_its_rounding_is_right():
-    for seed in range(5):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         x, rest = rng.standard_normal((3, 5)), 1e-16 * rng.standard_normal((3, 5))
 
