@@ -87,14 +87,6 @@ def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
     called(secant.accelerate(net))
 
 
-def test_a_dict_of_another_kind_is_not_replaced():
-    class Named(dict):
-        __getattr__ = dict.__getitem__
-
-    sentence = secant.recognize(with_gradient(lambda net, grads, *_: Named(grads))(*SIZES)).sentence
-    assert "its numerical_gradient returns a Named, not a dict" in sentence
-
-
 def test_the_arguments_are_x_t_and_n_threads():
     net = secant.accelerate(Keyed(*SIZES))
     right, named = net.numerical_gradient(X, ONE_HOT), net.numerical_gradient(x=X, t=ONE_HOT, n_threads=1)
