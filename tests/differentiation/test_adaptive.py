@@ -9,6 +9,7 @@ from families import FAMILIES, in_float32
 from hard_functions import ALONE, SETTINGS, SHAPES
 
 import secant
+from secant.differentiation.slopes import Differences
 from secant.errors import UnsupportedError, ValueRangeError
 
 
@@ -369,3 +370,9 @@ def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
     found = secant.numerical_hessian(lambda z: float(residuals(z) @ residuals(z)), x, full_output=True)
     jacobian = a / size / np.cosh(a @ x / size)[:, np.newaxis] ** 2
     assert (np.abs(found.value - 2 * jacobian.T @ jacobian) <= found.error).all()
+
+
+def test_where_x_plus_h_and_x_minus_h_are_rounded_differently_the_slope_of_a_quadratic_is_exact():
+    up, down = np.array([[[1.0]]]), np.array([[[-0.75]]])
+    differences = Differences.of(3 * up + 5 * up**2, 3 * down + 5 * down**2, up, down, np.zeros((1, 1, 1)))
+    assert [float(part.item()) for part in differences] == [0.875, 3, 2 * 5 * 0.875, 8]
