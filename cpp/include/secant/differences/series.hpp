@@ -211,16 +211,17 @@ public:
     // where Q_1 S is in N_0m, and l_k01 is the coefficient of output k. put(number, k - first, l) for the other factors of target_sum, for
     // the classes [first, first + count) and the samples of the group, up to an order K of hidden units.
     template <int K, class Put>
-    void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t first,
-                      std::size_t count, const Put& put) const {
-        const Pack all = load(all_targets_(1, 0));
+    void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end,
+                      std::size_t first, std::size_t count, const Put& put) const {
+        const Pack of_all_targets = load(all_targets_(1, 0));
+        const bool all = targets.has_all(n, end);
         for (std::size_t k = first; k < first + count; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
-            const TargetPacks t = targets.of_class(n, k, y);
+            const TargetPacks t = all ? targets.packs(n, k) : targets.of_class(n, k, y);
             const Jet<K> own = growth<K>(sigmoid_output, load(samples.z2(n) + k * lanes), load(samples.zc2(n) + k * lanes));
             const Jet<K> log = log1p(scaled(t.ratio, own));
             for (int m = 1; m < K; ++m) put(target_sum(K, -1, m), k - first, y * own.c[m]);
-            for (int m = 2; m <= K; ++m) put(target_sum(K, 0, m), k - first, fma(all, y * own.c[m], -(t.weight * log.c[m])));
+            for (int m = 2; m <= K; ++m) put(target_sum(K, 0, m), k - first, fma(of_all_targets, y * own.c[m], -(t.weight * log.c[m])));
             Pack weight = t.weight;
             for (int p = 1; p < K; ++p) {
                 weight *= -t.rest;

@@ -183,7 +183,7 @@ private:
     template <int K>
     void find_factors(std::size_t begin, std::size_t end, std::size_t k, std::size_t count, const Scratch& scratch) const {
         for (std::size_t n = begin; n < end; n += lanes)
-            series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, k, count,
+            series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, std::min(n + lanes, end), k, count,
                                       [&](std::size_t number, std::size_t i, Pack factor) {
                 if (narrow_packs && plan_.single().means)
                     store_in_single(scratch.factors<float>(number, n - begin, i), factor);

@@ -134,8 +134,9 @@ public:
     std::size_t longest() const { return longest_; }
     std::size_t count(std::size_t n) const { return counts_[n]; }
     Target target(std::size_t n, std::size_t i) const {
-        const Real* from = fields_ + fields * at(n / lanes * lanes, i) + n % lanes;
-        return {classes_[at(n, i)], from[0], from[lanes], from[2 * lanes]};
+        const std::size_t own = at(n, i);
+        const Real* from = fields_ + fields * (own - n % lanes) + n % lanes;
+        return {classes_[own], from[0], from[lanes], from[2 * lanes]};
     }
 
     // The i-th target of each sample of the group that begins with sample n; and its class.
