@@ -1,5 +1,5 @@
 // NumPy arrays as views. What a view is made of is required here, so that no call can read or write memory that is not ours; the errors
-// that users see are raised in Python. What indexes an array is copied and then looked at: another thread may write to the original.
+// that users see are raised in Python. What indexes an array is copied and then checked: another thread may write to the original.
 #pragma once
 
 #include <algorithm>
@@ -155,14 +155,14 @@ inline void ask_for_huge_pages([[maybe_unused]] void* start, [[maybe_unused]] st
 // system can cost as much as the work that is done in them.
 class Memory {
 public:
-    explicit Memory(std::size_t bytes) : own_(std::exchange(kept, Block{})) {
+    explicit Memory(std::size_t bytes) : own_(std::exchange(kept_block, Block{})) {
         if (bytes <= own_.bytes) return;
         own_.start.reset();
         own_ = {Start(::operator new(bytes, alignment)), bytes};
         ask_for_huge_pages(own_.start.get(), bytes);
     }
     ~Memory() {  // a signal handler may have called, and kept its block
-        if (own_.bytes <= most_kept && own_.bytes > kept.bytes) kept = std::move(own_);
+        if (own_.bytes <= most_kept && own_.bytes > kept_block.bytes) kept_block = std::move(own_);
     }
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;
@@ -183,7 +183,7 @@ private:
         Start start;
         std::size_t bytes;
     };
-    static inline thread_local Block kept;
+    static inline thread_local Block kept_block;
 
     Block own_;
 };

@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 inline thread_local Clock::time_point next_look;
 constexpr std::chrono::milliseconds between_looks{10};
 
-// Of the module threading; set once, when this one is imported.
+// From the module threading; set once, when this one is imported.
 inline py::handle main_thread, get_ident;
 
 // Python runs signal handlers on the main thread only; a fork makes the thread that called it the main one. To ask takes as long

@@ -107,15 +107,15 @@ private:
 };
 
 // The threads that libgomp keeps for the next call of this thread.
-struct Kept {
+struct Pool {
     unsigned generation;
     int threads;
 };
-inline thread_local Kept kept{0, 1};
+inline thread_local Pool pool{0, 1};
 
 inline int kept_threads() {
-    if (kept.generation != generation) kept = {generation, 1};
-    return kept.threads;
+    if (pool.generation != generation) pool = {generation, 1};
+    return pool.threads;
 }
 
 // `threads`, or as many as can be created. libgomp ends the process if it cannot create a thread, so this is tried first.
@@ -134,7 +134,7 @@ inline void require_threads(int threads) {
         if (creatable(threads) < threads) throw std::bad_alloc();
         start_threads(threads);
     }
-    kept.threads = threads;
+    pool.threads = threads;
 }
 
 // About as many multiplications take a millisecond. Less work stays on one thread: a second one, if it has to wait for a core,

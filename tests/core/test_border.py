@@ -48,13 +48,6 @@ def test_a_step_that_is_not_positive(call, method, h, dtype):
     call(network(dtype), method="derivative", h=h)  # takes no step
 
 
-@pytest.mark.parametrize("call", [gradient, train])
-def test_more_classes_than_a_float_can_number(call):
-    net = network(np.float32, 1, 1, 2**24 + 1)
-    with pytest.raises(ValueError, match="more classes than the type can number"):
-        call(net, np.zeros((2, 1)), "derivative")
-
-
 def unaligned(array):
     moved = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
     moved[...] = array

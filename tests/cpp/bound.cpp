@@ -58,7 +58,7 @@ int main() {
                 // -log(2 - e^(w f)) = w f + (w f)^2 + (w f)^3 + ..., of f = s / 4 + s^2 / 20 + s^3 / 48; twice, for two logarithms.
                 const double third = 2 * (w / 48 + w * w / 40 + w * w * w / 64), terms_in_single = h * h * third * x * x * x;
                 const double room = std::ldexp(Limits<double>::truncation, 24) / terms_in_single;  // roundings of such a term
-                const Single single = bound.in_single(x, 1, rows_at_once);
+                const ThirdOrderInFloat single = bound.in_single(x, 1, rows_at_once, 1);
                 const double used = static_cast<double>(single.samples) + 4 + (single.means ? 3 + 2 : 0);
                 require(single.samples == 0 || used <= room, "roundings in float32");
                 require(single.samples == rows_at_once || used + (single.samples > 0 ? 1 : 25) > room, "no more than needed");

@@ -47,8 +47,8 @@ void check(std::size_t units, std::size_t dense, bool clear) {
         const Numbers before = uniform(columns * width, 8);
         Numbers sums = before;
         std::vector<double> totals(columns * width);
-        add_series_of_block(K, *rows, b, N, skip.get(), odd, *tables, kernel_of<K>(panels),
-                            {{{sums.data(), width}, units, clear}, columns, totals.data()});
+        add_series_of_block(K, *rows, b, N, skip.get(), odd, *tables, kernel_of<K>(panels), units,
+                            {nullptr, 0}, {{sums.data(), width}, columns, clear, totals.data()});
         for (std::size_t i = 0; i < columns; ++i)
             for (std::size_t j = 0; j < units; ++j) {
                 Exact sum = clear ? 0 : before[i * width + j], size = std::abs(sum);

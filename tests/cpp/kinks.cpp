@@ -39,7 +39,7 @@ int main() {
         Made<Parameters> parameters(net, 1, Reading::packed, false);
         const Inputs inputs = inputs_of(x, N, I);
         Made<Samples> samples(*parameters, inputs, N, 1, true, static_cast<Real>(find ? h : 0));
-        require(samples->kinks.exist == find, "without a step nothing is looked for");
+        require(samples->kinks.enabled == find, "without a step nothing is looked for");
         parameters->pack(alone);
         const Panels& panels = parameters->panels;
         for (std::size_t panel = 0; panel < panels.count && find; ++panel) samples->kinks.measure(panel);
@@ -78,6 +78,6 @@ int main() {
     Made<Parameters> parameters(smooth, 1, Reading::packed, false);
     const Inputs inputs = inputs_of(x, N, I);
     Made<Samples> samples(*parameters, inputs, N, 1, true, static_cast<Real>(h));
-    require(!samples->kinks.exist, "tanh has no kink");
+    require(!samples->kinks.enabled, "tanh has no kink");
     return verdict("kinks");
 }

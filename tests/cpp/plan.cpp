@@ -21,8 +21,8 @@ struct Planned {
     // The orders that have been instantiated for this plan.
     Orders chosen() const {
         Orders orders{};
-        plan->with_order([&]<int K>() { orders.hidden = K; });
-        plan->with_output_order([&]<int K>() { orders.output = K; });
+        Plan::with_order(plan->orders().hidden, [&]<int K>() { orders.hidden = K; });
+        Plan::with_order(plan->orders().output, [&]<int K>() { orders.output = K; });
         return orders;
     }
 };

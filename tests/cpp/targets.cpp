@@ -20,7 +20,10 @@ void require_target(const TargetLists& targets, std::size_t n, std::size_t i, st
     const Exact sum = Exact{probability(k)} + static_cast<Exact>(offset);
     require(t.k == k && t.weight == weight, "a class or its weight");
     require(close(t.ratio, probability(k) / sum, 1, 2) && close(t.rest, static_cast<Exact>(offset) / sum, 1, 2), "y / (y + offset)");
-    require(lane(packs.k, n % lanes) == static_cast<Real>(k) && lane(packs.weight, n % lanes) == weight &&
+    Numbers classes(O * lanes);
+    for (std::size_t c = 0; c < O * lanes; ++c) classes[c] = static_cast<Real>(c / lanes);
+    require(lane(targets.classes(n / lanes * lanes, i).load(classes.data()), n % lanes) == static_cast<Real>(k), "the class of a lane");
+    require(lane(packs.weight, n % lanes) == weight &&
                 lane(packs.ratio, n % lanes) == t.ratio && lane(packs.rest, n % lanes) == t.rest,
             "a lane of a group");
 }
@@ -36,7 +39,7 @@ int main() {
     const auto fill = [&](TargetLists& targets) {
         for (std::size_t begin = 0; begin < N; begin += lanes) {
             const std::size_t end = std::min(N, begin + lanes);
-            targets.fill(begin, end, [&](std::size_t l) { return N - 1 - begin - l; }, y.data());  // the caller's rows, backwards
+            targets.fill(begin, end, [&](std::size_t l) { return N - 1 - begin - l; }, y.data(), nullptr);  // the caller's rows, backwards
         }
     };
 

@@ -85,7 +85,7 @@ def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_foun
     assert ran.returncode == 0, ran.stdout
 
 
-PHASES = ROOT / "cpp" / "include" / "secant" / "network" / "phases.hpp"
+PHASES = ROOT / "cpp" / "include" / "secant" / "platform" / "phases.hpp"
 BARRIER = r"(?<=constexpr Phase {name})(\{{[^}}]*, )(?:always|between_parts)\}}"
 WITH_BARRIER = re.findall(r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text())
 

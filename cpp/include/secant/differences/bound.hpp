@@ -31,7 +31,7 @@ struct Binary {
 };
 
 // Whether the powers up to `highest` of weights up to `largest`, and small sums of them, are finite, and do not underflow where units
-// change by `change`, more than 1: beside its powers they would count.
+// change by `change`, more than 1: they would count next to its powers.
 inline bool powers_are_normal(double largest, int highest, double change) {
     constexpr int margin = 16;
     const int exponent = Binary(largest).exponent * highest;
@@ -39,15 +39,15 @@ inline bool powers_are_normal(double largest, int highest, double change) {
            (change <= 1 || exponent >= std::numeric_limits<Real>::min_exponent + margin);
 }
 
-// Of the series of hidden and of output units; 0 for none. That of the outputs is the same, or larger where |z1| is: terms of
+// The orders of the series of hidden and of output units; 0 for none. That of outputs is the same, or larger where |z1| is: terms of
 // higher orders cost little there.
 struct Orders {
     int hidden, output;
 };
 
-// Of the third order of hidden units: over how many samples it may be summed in float32, 0 if it may not; and whether the means that
+// The third order of hidden units: over how many samples it may be summed in float32, 0 if it may not; and whether the means that
 // only it needs may be in float32, too.
-struct Single {
+struct ThirdOrderInFloat {
     std::size_t samples = 0;
     bool means = false;
 };
@@ -79,18 +79,22 @@ public:
         return std::max(cut(discs_.hidden, orders.hidden, largest.input, mass), cut(discs_.output, orders.output, largest.hidden, mass));
     }
 
-    // What of the third order of hidden units may be in float32, so that the rounding error is below the limit of the truncation error:
-    // a float has 24 bits. Not more than `most` samples, or classes, are summed over before the sum is added to a double. Nothing, if
-    // these are too few to gain time, or cubes of inputs may be too large for a float.
-    Single in_single(double largest_input, double mass, std::size_t most) const {
-        const double third = std::max(1.0, mass) * h_ * h_ * largest_third();  // the largest term of an input of 1, as that of a bias
-        const double roundings = std::ldexp(Limits<double>::truncation, 24) / third;  // of so many such terms, the errors stay below
-        // Of a sum: each addition, the cube and the coefficient. Of a mean: each addition, a product and both factors.
-        const double cube = largest_input * largest_input * largest_input, samples = roundings / cube - 4;
-        const double of_means = 3 + static_cast<double>(std::min(net_.outputs(), most)), with_means = samples - of_means;
-        constexpr double enough = 25;
+    // What of the third order of hidden units may be in float32, which has 24 bits. With an input x its terms are at most third |x|^3, and
+    // their rounding errors stay below the limit of the truncation error if
+    //
+    //     third |x|^3 (per_sum + samples + per_mean) <= 2^24 limit,
+    //
+    // where a sum of terms is rounded by each addition, the cube and the coefficient, and a mean over classes by each addition, a product
+    // and both factors; terms may have several means as factors. Not more than `most` samples, or classes, are summed over before the
+    // sum is added to a double. Nothing, if these are too few to gain time, or cubes of inputs may be too large for a float.
+    ThirdOrderInFloat in_single(double largest_input, double mass, std::size_t most, int means_in_a_term) const {
+        constexpr double enough = 25, per_sum = 4;
+        const double third = std::max(1.0, mass) * h_ * h_ * largest_third(), cube = largest_input * largest_input * largest_input;
+        const double allowed_roundings = std::ldexp(Limits<double>::truncation, 24) / third;
+        const double per_mean = means_in_a_term * (3 + static_cast<double>(std::min(net_.outputs(), most)));
+        const double samples = allowed_roundings / cube - per_sum, with_means = samples - per_mean;
         if (!(largest_input <= 1e6 && samples >= enough)) return {};
-        const bool means = with_means >= enough && of_means <= roundings;
+        const bool means = with_means >= enough && per_mean <= allowed_roundings;
         return {static_cast<std::size_t>(std::min(means ? with_means : samples, static_cast<double>(most))), means};
     }
 
@@ -111,21 +115,21 @@ private:
 
     // Kept from call to call of a thread: rounded up to 5 bits, the largest weight seldom changes in training.
     Discs discs_for(double largest_weight) const {
-        thread_local Discs kept{0, false, -1.0, {}, {}};  // no weight is negative: there are none yet
+        thread_local Discs cached{0, false, -1.0, {}, {}};  // no weight is negative: there are none yet
         const Binary weight(largest_weight);
         largest_weight = std::ldexp(std::ceil(weight.mantissa * 32.0), weight.exponent - 5);
-        if (kept.hidden_activation == net_.hidden_activation && kept.sigmoid_output == net_.sigmoid_output &&
-            kept.largest_weight == largest_weight)
-            return kept;
-        kept = {net_.hidden_activation, net_.sigmoid_output, largest_weight, {}, {}};
+        if (cached.hidden_activation == net_.hidden_activation && cached.sigmoid_output == net_.sigmoid_output &&
+            cached.largest_weight == largest_weight)
+            return cached;
+        cached = {net_.hidden_activation, net_.sigmoid_output, largest_weight, {}, {}};
         with_activation(net_.hidden_activation, [&]<class A>() {
             double rho = largest_radius;
             for (int i = 0; i < discs; ++i, rho *= radius_ratio) {
-                kept.hidden[i] = {rho, loss_bound(largest_weight * A::largest_change(rho))};
-                kept.output[i] = {rho, loss_bound(rho)};
+                cached.hidden[i] = {rho, loss_bound(largest_weight * A::largest_change(rho))};
+                cached.output[i] = {rho, loss_bound(rho)};
             }
         });
-        return kept;
+        return cached;
     }
 
     // -log(2 - e^v) for v below log 2, else infinite: nothing is proven.

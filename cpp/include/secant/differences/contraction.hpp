@@ -43,34 +43,40 @@ struct PowerTables {
     Tile<float> cubes;  // a row for each sample
 };
 
-// Sums to which rows are added one by one. Those of floats are added in double now and then, and begin again (simd/sums.hpp).
-class ShortSums {
+// Sums in rows of a tile: none yet, while it is empty. Where rows of floats are added one by one, their sums are flushed to doubles now and
+// then (simd/sums.hpp).
+class Accumulator {
 public:
-    // For floats, totals(size,) is memory in double.
-    ShortSums(Real* sums, double* totals, std::size_t size) : sums_(sums), totals_(totals), size_(size) {}
+    // For floats, totals(rows * sums.stride,) is memory in double.
+    Accumulator(Tile<Real> tile, std::size_t rows, bool empty, double* totals)
+        : sums(tile), totals_(totals), size_(rows * tile.stride), empty_(empty) {}
 
-    // Before each row: whether the sums begin again.
-    bool begin_again() {
-        if (!is_single || ++rows_ <= longest_float_sum) return false;
-        add_in_double(sums_, totals_, size_, !any_, false);
-        any_ = true;
+    // For who writes to `sums`: whether to store, since it is empty, or to add. It is not empty then.
+    bool stores() { return std::exchange(empty_, false); }
+    void clear() {
+        if (stores()) std::fill_n(sums.at, size_, Real{0});
+    }
+
+    // Before a row is added by itself.
+    void flush_if_full() {
+        if (!is_single || ++rows_ <= longest_float_sum) return;
+        add_in_double(sums.at, totals_, size_, !flushed_, false);
+        empty_ = flushed_ = true;
         rows_ = 1;
-        return true;
     }
 
-    // The sums of all rows, if any began again. `clear`: whether there are no others; returns whether there are none at all.
-    bool finish(bool clear) {
-        if (!any_) return clear;
-        if (clear) std::fill_n(sums_, size_, Real{0});
-        add_in_double(sums_, totals_, size_, false, true);
-        return false;
+    // When all rows are added.
+    void finish() {
+        clear();
+        if (flushed_) add_in_double(sums.at, totals_, size_, false, true);
     }
+
+    const Tile<Real> sums;
 
 private:
-    Real* sums_;
     double* totals_;
     std::size_t size_, rows_ = 0;
-    bool any_ = false;
+    bool empty_, flushed_ = false;
 };
 
 // cubes = x^3 in float32, for block b of the rows [0, count), where it is full.
@@ -100,66 +106,28 @@ inline void store_odd_power(int m, const Real* x, std::size_t columns, Real h, R
     });
 }
 
-// The powers above 1 of the series for full rows: a product for each, the highest first. Cubes in float32 are in the tables already.
-inline void add_higher_powers(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables, Destination into) {
+// Adds the series of full rows: a product for each power, the highest first. Cubes in float32 are in the tables already. `later`: see
+// Destination.
+inline void add_full_rows(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables, std::size_t width,
+                          Tile<const Real> later, Accumulator& into) {
+    const bool single = narrow_packs && order == 3 && odd.samples_in_single > 0;
     if constexpr (narrow_packs)
-        if (order == 3 && odd.samples_in_single > 0)
-            return add_third_in_single<FloatPack, HalfFloatPack>(full, odd, tables.cubes, into);
-    for (int m = odd_powers(order) - 1; m >= 1; --m) {
+        if (single) add_third_in_single<FloatPack, HalfFloatPack>(full, odd, tables.cubes, {into.sums, width, into.stores()});
+    for (int m = odd_powers(order) - 1; m >= 1 && !single; --m) {
         const Real* powers[rows_at_once];
         for (std::size_t i = 0; i < full.count; ++i) {
             powers[i] = tables.powers.row(i);
             store_odd_power(m, full.x[i], full.columns, odd.h, tables.powers.row(i));
         }
-        add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, into);
-        into.clear = false;
+        add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, {into.sums, width, into.stores()});
     }
+    add_products<Pack, HalfPack, 1, Real>(full.x, full.count, odd.first, full.columns, {into.sums, width, into.stores(), later});
 }
-
-// The sums of a panel for one block of inputs, to which the series of rows are added.
-class BlockSums {
-public:
-    // `totals` as for ShortSums.
-    BlockSums(const Destination& into, std::size_t columns, double* totals)
-        : into_(into), columns_(columns), alone_(into.sums.at, totals, columns * into.sums.stride) {}
-
-    void add_full(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables) {
-        Destination into = into_;
-        if (order > 1) {
-            add_higher_powers(order, full, odd, tables, {into.sums, into.width, into.clear});
-            into.clear = false;
-        }
-        add_products<Pack, HalfPack, 1, Real>(full.x, full.count, odd.first, full.columns, into);
-        into_.clear = false;
-    }
-
-    void add_alone(const RowBlock& row, const Coefficients& odd, std::size_t n, AddSeries add_row) {
-        into_.clear |= alone_.begin_again();
-        if (!row.full) clear_once();
-        add_row(row, odd, n, into_.sums, into_.clear);
-        into_.clear = false;
-    }
-
-    void finish() {
-        into_.clear = alone_.finish(into_.clear);
-        clear_once();
-    }
-
-private:
-    // If there are no sums yet, they become 0.
-    void clear_once() {
-        if (into_.clear) std::fill_n(into_.sums.at, columns_ * into_.sums.stride, Real{0});
-        into_.clear = false;
-    }
-
-    Destination into_;
-    std::size_t columns_;
-    ShortSums alone_;
-};
 
 // Adds the series for block b of the rows [0, count), without those that `skip` names.
 inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std::size_t count, const bool* skip,
-                                const Coefficients& odd, const PowerTables& tables, AddSeries add_row, BlockSums sums) {
+                                const Coefficients& odd, const PowerTables& tables, AddSeries add_row, std::size_t width,
+                                Tile<const Real> later, Accumulator into) {
     const Real* x[rows_at_once];
     for (std::size_t n = 0; n < count;) {
         std::size_t full = 0;  // how many from n on are full
@@ -167,13 +135,16 @@ inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std:
         if (full >= 2) {
             full = even_part(full, rows_at_once);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
-            sums.add_full(order, {x, n, full, rows.columns(b)}, odd.from(n, 0), tables);
+            add_full_rows(order, {x, n, full, rows.columns(b)}, odd.from(n, 0), tables, width, later, into);
         } else if (!skip[n]) {
-            sums.add_alone(rows.block(n, b), odd, n, add_row);
+            const RowBlock row = rows.block(n, b);
+            into.flush_if_full();
+            if (!row.full) into.clear();
+            add_row(row, odd, n, into.sums, into.stores());
         }
         n += std::max<std::size_t>(full, 1);
     }
-    sums.finish();
+    into.finish();
 }
 
 }  // namespace secant::SECANT_ISA

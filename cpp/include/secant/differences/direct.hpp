@@ -96,7 +96,8 @@ public:
                 Real* to = outgoing.row(k) + p * lanes;
                 const Pack before = load(to);
                 Pack sum{};
-                if (!all_linear) sum = fma(broadcast(Real{0.5} / h_), output_difference(method, k, shift), before);
+                if (!all_linear)
+                    sum = fma(broadcast(Real{0.5} / h_), difference_of(method.loss_change_of_output(k, {shift, -shift})), before);
                 if constexpr (finds_slopes) sum = select(absolute(shift) > linear, sum, fma(z1, broadcast(slopes(n)[k]), before));
                 store(to, sum);
             }
@@ -123,7 +124,7 @@ public:
                 if (finds_slopes && h_ <= linear)
                     b2[k] += slopes(n)[k];
                 else
-                    b2[k] += Real{0.5} / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
+                    b2[k] += Real{0.5} / h_ * lane(difference_of(method.loss_change_of_output(k, {broadcast(h_), -broadcast(h_)})), 0);
         });
     }
 
@@ -203,7 +204,7 @@ private:
                 continue;
             }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
-            Pack difference = quotient * hidden_difference(unit, f);
+            Pack difference = quotient * difference_of(unit.loss_change(f));
             if constexpr (finds_slopes) {  // the change of a saturated unit is small, however large the shift
                 const bool small = std::abs(shift) <= linear;
                 difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > (small ? linear : linear_one_sided),
@@ -230,7 +231,7 @@ private:
         map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
             const Pack shift = h_ * v, quotient = select(shift < 0, broadcast(-Real{0.5} / h_), broadcast(Real{0.5} / h_));
             const Pack difference =
-                quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift)));
+                quotient * scale * difference_of(unit.loss_change(Activation::changes_near_kink(broadcast(a), absolute(shift))));
             if constexpr (!finds_slopes) return difference;
             const Sides f = Activation::changes_near_kink(broadcast(a / h_), absolute(v));  // in units of h
             const Pack half = select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5}));

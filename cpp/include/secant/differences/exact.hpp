@@ -14,7 +14,7 @@ public:
         Unit(const Exact& method, Tile<const Real> w2) : method_(method), w2_(w2) {}
 
         Sides loss_change(Sides f) const {
-            return method_.loss_change([&](std::size_t k) { return load(w2_.row(k)) * f; });
+            return method_.loss_change_of_hidden([&](std::size_t k) { return load(w2_.row(k)) * f; });
         }
 
     private:
@@ -30,7 +30,7 @@ public:
 
     // Relative to the most probable class: 1 + S >= 1 / O.
     template <class Shift>
-    Sides loss_change(const Shift& shift) const {
+    Sides loss_change_of_hidden(const Shift& shift) const {
         const Sides top = exponent(top_, shift(top_));
         const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
         LongSides sum;
@@ -41,30 +41,30 @@ public:
             farthest = larger(farthest, q);
         }
         const Sides mean = sum.rounded();
-        const Sides change = loss_change(1 + mean, [&](std::size_t k) {
+        const Sides change = loss_change_from_growths(1 + mean, [&](std::size_t k) {
             const Sides q = relative(k);
             return Growth{q, expm1(q) - mean};
         });
-        return or_anew(change, farthest, [&](std::size_t k) { return exponent(k, shift(k)); });
+        return or_recomputed(change, farthest, [&](std::size_t k) { return exponent(k, shift(k)); });
     }
 
     // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
     // e_k - S = (1 - y_k) (e^q - 1).
-    Sides loss_change(std::size_t k, Sides u) const {
+    Sides loss_change_of_output(std::size_t k, Sides u) const {
         double others = 0;  // 1 - y_k would cancel
         for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0 : out_.y(l);
         const Sides q = exponent(k, u), down = not_above_0(q), up = not_above_0(-q);
         const Sides own = exp(down), other = exp(up);
         const Sides rise = expm1(down) - expm1(up);  // own - other; one of them is 1
         const Pack y = broadcast(out_.y(k)), rest = broadcast(static_cast<Real>(others));
-        const Sides change = loss_change(rest * other + y * own, [&](std::size_t l) {
+        const Sides change = loss_change_from_growths(rest * other + y * own, [&](std::size_t l) {
             return l == k ? Growth{down, rest * rise} : Growth{up, -y * rise};
         });
-        return or_anew(change, larger(Sides{}, q), [&](std::size_t l) { return l == k ? q : Sides{}; });
+        return or_recomputed(change, larger(Sides{}, q), [&](std::size_t l) { return l == k ? q : Sides{}; });
     }
 
 private:
-    // Of a numerator: the logarithm of its factor, and that factor less 1 + S.
+    // How a numerator grows: the logarithm of its factor, and that factor less 1 + S.
     struct Growth {
         Sides exponent, excess;
     };
@@ -81,7 +81,7 @@ private:
 
     // Given 1 + S.
     template <class GrowthOf>
-    Sides loss_change(Sides sum, const GrowthOf& growth_of) const {
+    Sides loss_change_from_growths(Sides sum, const GrowthOf& growth_of) const {
         const Sides scale = reciprocal(sum);
         LongSides change;
         for (std::size_t i = 0; i < out_.target_count; ++i) {
@@ -101,7 +101,7 @@ private:
     // `change` if exponents are so small that growths are finite and no probability that has underflowed counts when it comes back;
     // else the softmax is computed again.
     template <class ExponentOf>
-    Sides or_anew(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
+    Sides or_recomputed(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
         if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > limit_)) return change;
         const auto logit = [&](std::size_t k) {
             return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);

@@ -57,10 +57,10 @@ public:
     // step of a training in several blocks. `recorded`: whether all incoming weights and biases were, as finite or not.
     void finish(const Team& team, Real scale, bool recorded) {
         team.run(phases::finish, net_.panels.count, [&](std::size_t panel) {
-            put_outgoing(panel, scale);
-            if (panel == 0) put_output_biases(scale);
+            Pack finite = put_outgoing(panel, scale);
+            if (panel == 0) finite += put_output_biases(scale);
             if (!training_) {
-                record_outgoing(panel);
+                record(panel, 0, finite);
                 if (!recorded) record_incoming(panel);
                 return;
             }
@@ -82,33 +82,31 @@ public:
     bool in_weights() const { return !is_single && in_place(); }
 
 private:
-    void put_outgoing(std::size_t panel, Real scale) {
+    // Both return 0, or NaN where something is not finite.
+    Pack put_outgoing(std::size_t panel, Real scale) {
+        Pack finite{};
         const std::size_t outputs = net_.outputs(), units = net_.panels.units_in(panel);
         for (std::size_t k = 0; k < outputs; k += lanes)
             for_columns(outgoing(panel).from(k, 0), outputs - k, units, [&](std::size_t j, Pack sums) {
                 Real* to = (training_ ? net_.w2(panel, j) : call_.out.w2.row(net_.panels.first(panel) + j)) + k;
                 const std::size_t count = std::min(lanes, outputs - k);
-                store_part(to, (training_ ? load_part(to, count) : Pack{}) + scale * sums, count);
+                const Pack gradient = (training_ ? load_part(to, count) : Pack{}) + scale * sums;
+                finite += zero_or_nan(gradient);
+                store_part(to, gradient, count);
             });
+        return finite;
     }
 
-    void put_output_biases(Real scale) {
+    Pack put_output_biases(Real scale) {
         Real* to = training_ ? net_.b2() : call_.out.b2;
         for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = static_cast<Real>((training_ ? to[k] : 0) + scale * b2_[k]);
+        return zero_or_nan(to, net_.outputs());
     }
 
     void record_incoming(std::size_t panel) {
         const Incoming<Real> w1 = incoming(panel);
         Pack finite = zero_or_nan(w1.bias, w1.columns);
         for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.weights.row(i), w1.columns);
-        record(panel, 0, finite);
-    }
-
-    void record_outgoing(std::size_t panel) {
-        Pack finite{};
-        for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
-            finite += zero_or_nan(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
-        if (panel == 0) finite += zero_or_nan(call_.out.b2, net_.outputs());
         record(panel, 0, finite);
     }
 

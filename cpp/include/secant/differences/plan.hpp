@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "secant/differences/bound.hpp"
+#include "secant/network/targets.hpp"
 #include "secant/simd/products.hpp"
 #include "secant/platform/workspace.hpp"
 
@@ -41,8 +42,10 @@ public:
             }
             if (direct < count) orders = bound->orders(largest, mass);
         }
+        // Those of few targets are multiplied by sums in double.
+        const int means_in_a_term = call_.batch.t.most(call_.net.outputs()) > few_targets ? 3 : 1;
         const bool third = narrow_packs && orders.hidden == 3;
-        const Single single = third ? bound->in_single(largest.input, mass, rows_at_once) : Single{};
+        const ThirdOrderInFloat single = third ? bound->in_single(largest.input, mass, rows_at_once, means_in_a_term) : ThirdOrderInFloat{};
         *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
@@ -50,18 +53,14 @@ public:
         if (bound && orders.hidden > 0) worst = std::max(worst, bound->at(orders, largest, mass));
     }
 
-    // Calls what.template operator()<K>() for the order K of hidden units, or of output units, if there is a series.
+    // Calls what.template operator()<K>() for an order K, of hidden or of output units, if there is a series.
     template <class What>
-    void with_order(const What& what) const {
-        with(decided_->orders.hidden, what);
-    }
-    template <class What>
-    void with_output_order(const What& what) const {
-        with(decided_->orders.output, what);
+    static void with_order(int order, const What& what) {
+        if (order > 0) with_number<1, Limits<Real>::highest_order, 2>(order, what);
     }
 
-    // What of the third order may be in float32: of the sums over samples, those of full rows. Nothing if the order is not 3.
-    Single single() const { return decided_->single; }
+    // How much of the third order may be float32; empty unless the order is 3.
+    ThirdOrderInFloat single() const { return decided_->single; }
 
     const Orders& orders() const { return decided_->orders; }
     bool has_series() const { return decided_->orders.hidden > 0; }
@@ -70,15 +69,10 @@ public:
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
-    template <class What>
-    static void with(int order, const What& what) {
-        if (order > 0) with_number<1, Limits<Real>::highest_order, 2>(order, what);
-    }
-
     struct Decided {
         Orders orders;
         std::size_t direct;
-        Single single;
+        ThirdOrderInFloat single;
     };
 
     const GradientCall& call_;

@@ -63,18 +63,7 @@ private:
 // With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
 // - sum over k of t_k log1p( y_k / (y_k + log_offset) * (e_k - S) / (1 + S) ).
 
-// phi(s) - phi(-s) of a pack of hidden units, whose outputs change by f.
-template <class Unit>
-Pack hidden_difference(const Unit& unit, Sides f) {
-    const Sides phi = unit.loss_change(f);
-    return phi.plus - phi.minus;
-}
-
-// phi(s) - phi(-s) of output unit k, for a pack of shifts s.
-template <class Method>
-Pack output_difference(const Method& method, std::size_t k, Pack s) {
-    const Sides phi = method.loss_change(k, Sides{s, -s});
-    return phi.plus - phi.minus;
-}
+// phi(s) - phi(-s)
+inline Pack difference_of(Sides phi) { return phi.plus - phi.minus; }
 
 }  // namespace secant::SECANT_ISA

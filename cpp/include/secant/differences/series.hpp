@@ -48,53 +48,48 @@ struct Coefficients {
     }
 };
 
-// Of a panel's outgoing weights: the powers from 2 on, each in a row for each class. Those of 2 and 3 may be in float32.
+// Powers of a panel's outgoing weights, each in a row for each class: from 2 on in Real, or 1 to 3 in float32.
 struct Powers {
     Tile<Real> wide;
     Tile<float> single;
     std::size_t outputs;
 
-    // Up to `order`, of the weights w2, a row for each class; in float32, in Real, or in both.
-    void find(int order, Tile<const Real> w2, std::size_t width, bool in_single, bool in_real) const {
+    // Up to `order`, of the weights w2, a row for each class.
+    void find(int order, Tile<const Real> w2, std::size_t width, bool in_single) const {
         for (std::size_t k = 0; k < outputs; ++k)
             for (std::size_t j = 0; j < width; j += lanes) {
                 const Pack w = load(w2.row(k) + j);
                 Pack power = w;
-                for (int m = 2; m <= order; ++m) {
-                    power *= w;
-                    if (in_single) store_in_single(rows<float>(m).row(k) + j, power);
-                    if (in_real) store(rows<Real>(m).row(k) + j, power);
-                }
+                for (int m = 1; m <= order; ++m, power *= w)
+                    if (in_single)
+                        store_in_single(rows<float>(m).row(k) + j, power);
+                    else if (m > 1)
+                        store(rows<Real>(m).row(k) + j, power);
             }
     }
 
     // The power m.
     template <class Value>
     Tile<Value> rows(int m) const {
-        const std::size_t first = static_cast<std::size_t>(m - 2) * outputs;
         if constexpr (std::is_same_v<Value, Real>)
-            return wide.from(first, 0);
+            return wide.from(static_cast<std::size_t>(m - 2) * outputs, 0);
         else
-            return single.from(first, 0);
+            return single.from(static_cast<std::size_t>(m - 1) * outputs, 0);
     }
 };
-constexpr std::size_t narrow_powers = narrow_packs ? 2 : 0;
 
-// M_1 of some units in a row for each of expanded_at_once samples, then M_2, ...: where M_m of the first sample is.
-template <class T>
-T* mean_row(Tile<T> means, int m) {
-    return means.row(static_cast<std::size_t>(m - 1) * expanded_at_once);
+// Sums over many targets, of the power m >= 1 of weights: N_pm for p >= 0 with p + m <= order; and M_m, with p = -1, for m < order. How
+// many there are, and the number of one.
+constexpr std::size_t sums_over_targets(int order) { return static_cast<std::size_t>(order * (order + 1) / 2 + order - 1); }
+constexpr std::size_t target_sum(int order, int p, int m) {
+    return static_cast<std::size_t>(p < 0 ? order * (order + 1) / 2 + m - 1 : p * order - p * (p - 1) / 2 + m - 1);
 }
 
-// The pairs (p, m) with p >= 0, m >= 1 and p + m <= order: how many there are, and the number of one.
-constexpr std::size_t pairs(int order) { return static_cast<std::size_t>(order * (order + 1) / 2); }
-constexpr std::size_t pair_number(int order, int p, int m) { return static_cast<std::size_t>(p * order - p * (p - 1) / 2 + m - 1); }
-
-// More targets of a sample than these are summed over in products, for many units and samples at once.
-constexpr std::size_t few_targets = 4;
-// Of so many classes at a time: factors and powers of weights then stay near the L1 cache. 112 take 10 % longer (784-50-1000 x 100).
-constexpr std::size_t classes_at_once = 32;
-static_assert(classes_at_once <= longest_float_sum);
+// Sums over classes, of each of expanded_at_once samples: a row of units for each. Where the first row of a sum is.
+template <class T>
+T* sum_row(Tile<T> sums, std::size_t number) {
+    return sums.row(number * expanded_at_once);
+}
 
 // A target of one sample, as its hidden units read it: `ratio_growth[m - 1]` is the ratio times the coefficient m of the growth.
 struct HiddenTarget {
@@ -106,23 +101,22 @@ struct HiddenTarget {
 // than hidden units: the growths of lower powers are the same.
 class Series {
 public:
-    // Numbers that a group needs: for growths of targets, y times growths, the odd coefficients of the output units, and what
-    // all_targets returns.
-    static std::size_t size(std::size_t outputs, std::size_t most_targets, int highest) {
-        return (highest * (most_targets + outputs + 1) + odd_powers(highest) * outputs) * lanes;
+    // Numbers that a group needs: for the growths of a few targets, y times growths, the odd coefficients of the output units, and
+    // what all_targets returns.
+    static std::size_t size(std::size_t outputs, int highest) {
+        return (highest * (few_targets + outputs + 1) + odd_powers(highest) * outputs) * lanes;
     }
-    // And in float32, for y times growths.
-    static std::size_t size_in_single(std::size_t outputs) { return narrow_powers * outputs * lanes; }
+    // And in float32, for y times the growths of two powers.
+    static std::size_t size_in_single(std::size_t outputs) { return narrow_packs ? 2 * outputs * lanes : 0; }
 
     // For orders up to `highest`.
-    Series(std::size_t outputs, std::size_t most_targets, int highest, Real* memory, float* memory_in_single)
+    Series(std::size_t outputs, int highest, Real* memory, float* memory_in_single)
         : outputs_(outputs),
-          most_targets_(most_targets),
-          growth_(memory),
-          mean_(growth_ + highest * most_targets * lanes),
-          odd_(mean_ + highest * outputs * lanes),
-          all_targets_(odd_ + static_cast<std::size_t>(odd_powers(highest)) * outputs * lanes),
-          single_mean_(memory_in_single) {}
+          growth_{memory, few_targets},
+          mean_{growth_(highest + 1, 0), outputs},
+          odd_{mean_(highest + 1, 0), outputs},
+          all_targets_{odd_(odd_powers(highest) + 1, 0), 1},
+          single_mean_{memory_in_single, outputs} {}
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     //
@@ -133,57 +127,52 @@ public:
     // With `single` what is for the powers 2 and 3 of hidden units is kept in float32.
     template <int K>
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end, bool single) {
+        const Real *y = samples.y(n), *z2 = samples.z2(n), *zc2 = samples.zc2(n);
+        const bool all = targets.has_all(n, end);  // then the i-th target is class i
         const Jet<K> others = all_targets<K>(targets, n, end);
-        for (int m = 1; m <= K; ++m) store(all_targets_ + (m - 1) * lanes, others.c[m]);
-        TargetsByClass by_class(targets, n, end);
+        for (int m = 1; m <= K; ++m) store(all_targets_(m, 0), others.c[m]);
         for (std::size_t k = 0; k < outputs_; ++k) {
-            const Pack y = load(samples.y(n) + k * lanes);
-            const Jet<K> growth =
-                sigmoid_output
-                    ? expm1(sigmoid_series<K>(load(samples.z2(n) + k * lanes), load(samples.zc2(n) + k * lanes)))
-                    : expm1_series<K>();
-            const Jet<K> mean = scaled(y, growth);
-            for (int m = 1; m <= K; ++m) {
+            const Pack y_k = load(y + k * lanes);
+            const Jet<K> own = growth<K>(sigmoid_output, load(z2 + k * lanes), load(zc2 + k * lanes)), mean = scaled(y_k, own);
+            for (int m = 1; m <= K && K > 1; ++m) {
                 if (single && (m == 2 || m == 3))
-                    store_in_single(single_mean_ + ((m - 2) * outputs_ + k) * lanes, mean.c[m]);
+                    store_in_single(single_mean_(m - 1, k), mean.c[m]);
                 else
-                    store(at(mean_, m, k), mean.c[m]);
+                    store(mean_(m, k), mean.c[m]);
             }
             Jet<K> change = compose(others, mean);
-            bool any;
-            const TargetPacks own = by_class.take(k, any, [&](std::size_t l, std::size_t i) {
-                for (int m = 1; m <= K; ++m) growth_at(m, i)[l] = lane(growth.c[m], l);
-            });
-            for (int m = 1; m <= K && by_class.all; ++m) store(growth_at(m, k), growth.c[m]);
-            if (any) {
-                const Pack rest = own.rest * y;
-                const Jet<K> with = log1p(scaled(rest + own.ratio, growth)), without = log1p(scaled(rest, growth));
-                for (int m = 1; m <= K; m += 2) change.c[m] = fma(own.weight, without.c[m] - with.c[m], change.c[m]);
-            }
-            for (int m = 1; m <= K; m += 2) store(at(odd_, m / 2 + 1, k), change.c[m]);
+            if (all) correct(targets.packs(n, k), k, y_k, own, change);
+            for (int m = 1; m <= K; m += 2) store(odd_(m / 2 + 1, k), change.c[m]);
+        }
+        for (std::size_t i = 0; !all && i < targets.largest_count(n, end); ++i) {
+            const LaneClasses k = targets.classes(n, i);
+            Jet<K> change{};
+            for (int m = 1; m <= K; m += 2) change.c[m] = k.load(odd_(m / 2 + 1, 0));
+            correct(targets.packs(n, i), i, k.load(y), growth<K>(sigmoid_output, k.load(z2), k.load(zc2)), change);
+            for (int m = 1; m <= K; m += 2) k.store(odd_(m / 2 + 1, 0), change.c[m]);
         }
     }
 
     // The coefficient of the odd power m of output k: a lane for each sample.
-    const Real* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
+    const Real* output(int m, std::size_t k) const { return odd_(m / 2 + 1, k); }
 
     // y times the coefficient m of the growths: of each output, a lane for each sample.
     template <class Value>
     const Value* mean(int m) const {
         if constexpr (std::is_same_v<Value, Real>)
-            return at(mean_, m, 0);
+            return mean_(m, 0);
         else
-            return single_mean_ + static_cast<std::size_t>(m - 2) * outputs_ * lanes;
+            return single_mean_(m - 1, 0);
     }
 
-    // list(count,): the targets of sample n, for hidden units of an order up to `order`. Returns count.
+    // list(count,): the few targets of sample n, for hidden units of an order up to `order`. Returns count.
     std::size_t hidden_targets(const TargetLists& targets, std::size_t n, int order, HiddenTarget* list) const {
         for (std::size_t i = 0; i < targets.count(n); ++i) {
             const Target t = targets.target(n, i);
             list[i].k = t.k;
             list[i].weight = t.weight;
             list[i].rest = t.rest;
-            for (int m = 1; m <= order; ++m) list[i].ratio_growth[m - 1] = t.ratio * growth_at(m, i)[n % lanes];
+            for (int m = 1; m <= order; ++m) list[i].ratio_growth[m - 1] = t.ratio * growth_(m, i)[n % lanes];
         }
         return targets.count(n);
     }
@@ -194,7 +183,7 @@ public:
     SECANT_INLINE static void expand_hidden(const HiddenTarget* targets, std::size_t count, const PanelPack& units,
                                             Tile<const Real> means, Real scale, const Coefficients& odd) {
         Jet<K> mean{};
-        for (int m = 1; m <= K; ++m) mean.c[m] = load(mean_row(means, m));
+        for (int m = 1; m <= K; ++m) mean.c[m] = load(sum_row(means, static_cast<std::size_t>(m - 1)));
         const Jet<K> log_mean = log1p(mean);
         LongSum sums[K + 1];
         for (const HiddenTarget* target = targets; target < targets + count; ++target) {
@@ -211,56 +200,52 @@ public:
         finish_hidden<K, Activation>(loss, units, scale, odd);
     }
 
-    // Of many targets i the sum of t_i log1p(rest_i S + A_i), where A_i is a polynomial in v = w_i f, is that of
+    // With many targets: A_i = ratio_i e_i is a polynomial in w_i f, and
     //
-    //     t_i log1p(A_i) + sum over p >= 1 of (-1)^(p+1) / p rest_i^p S^p (1 + A_i)^-p.
+    //     t_i log1p(rest_i S + A_i) = t_i log1p(A_i) + sum over p >= 1 of (-1)^(p+1) / p t_i rest_i^p S^p (1 + A_i)^-p.
     //
-    // The powers of S alone are those of all_targets. The rest are sums over m of S^p f^m N_pm, with N_pm = sum over i of l_ipm w_i^m.
-    // factors(pairs,classes,lanes): these l of the group's samples, for the classes [first, first + count).
-    template <int K>
-    void find_factors(TargetsByClass& by_class, std::size_t first, std::size_t count, std::size_t classes, Real* factors) const {
-        for (std::size_t k = 0; k < count; ++k) {
-            Real growths[K + 1][lanes] = {};
-            bool any;
-            const TargetPacks t = by_class.take(first + k, any, [&](std::size_t l, std::size_t i) {
-                for (int m = 1; m <= K; ++m) growths[m][l] = growth_at(m, i)[l];
-            });
-            Jet<K> a{}, inverse{};
-            for (int m = 1; m <= K; ++m) a.c[m] = t.ratio * load(by_class.all ? growth_at(m, first + k) : growths[m]);
-            const auto put = [&](int p, int m, Pack l) { store(factors + (pair_number(K, p, m) * classes + k) * lanes, l); };
-            const Jet<K> log = log1p(a);
-            for (int m = 1; m <= K; ++m) {
-                put(0, m, t.weight * log.c[m]);
-                inverse.c[m] = -a.c[m];
-                for (int i = 1; i < m; ++i) inverse.c[m] = fma(-a.c[i], inverse.c[m - i], inverse.c[m]);
-            }
-            Jet<K> power = inverse;  // (1 + A)^-p - 1
+    // Terms of S alone add up to the polynomial of `expand`. So the loss change is that without its first term, and
+    //
+    //     sum over m of N_0m f^m + sum over p, m >= 1 of S^p f^m N_pm,   N_pm = sum over k of l_kpm w_k^m,
+    //
+    // where Q_1 S is in N_0m, and l_k01 is the coefficient of output k. put(number, k - first, l) for the other factors of target_sum, for
+    // the classes [first, first + count) and the samples of the group, up to an order K of hidden units.
+    template <int K, class Put>
+    void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end,
+                      std::size_t first, std::size_t count, const Put& put) const {
+        const Pack of_all_targets = load(all_targets_(1, 0));
+        const bool all = targets.has_all(n, end);
+        for (std::size_t k = first; k < first + count; ++k) {
+            const Pack y = load(samples.y(n) + k * lanes);
+            const TargetPacks t = all ? targets.packs(n, k) : targets.of_class(n, k, y);
+            const Jet<K> own = growth<K>(sigmoid_output, load(samples.z2(n) + k * lanes), load(samples.zc2(n) + k * lanes));
+            const Jet<K> log = log1p(scaled(t.ratio, own));
+            for (int m = 1; m < K; ++m) put(target_sum(K, -1, m), k - first, y * own.c[m]);
+            for (int m = 2; m <= K; ++m) put(target_sum(K, 0, m), k - first, fma(of_all_targets, y * own.c[m], -(t.weight * log.c[m])));
             Pack weight = t.weight;
             for (int p = 1; p < K; ++p) {
-                weight = weight * -t.rest;
-                for (int m = 1; m <= K - p; ++m) put(p, m, (weight * -fraction<Pack>(p)) * power.c[m]);
-                const Jet<K> product = power * inverse;
-                for (int m = 1; m <= K; ++m) power.c[m] += inverse.c[m] + product.c[m];
+                weight *= -t.rest;
+                const Jet<K> power = expm1(scaled(broadcast(static_cast<Real>(-p)), log));  // (1 + A)^-p - 1
+                for (int m = 1; m <= K - p; ++m) put(target_sum(K, p, m), k - first, weight * fraction<Pack>(p) * power.c[m]);
             }
         }
     }
 
-    // The same as expand_hidden, for lane l of the group, given the sums N_pm of these units: a row for each pair and each lane.
+    // The same as expand_hidden, for lane l of the group, given these sums for its units.
     template <int K, class Activation>
-    SECANT_INLINE void expand_hidden_of_many(std::size_t l, Tile<const Real> sums, const PanelPack& units, Tile<const Real> means,
-                                             Real scale, const Coefficients& odd) const {
-        Jet<K> mean{}, all{};
-        for (int m = 1; m <= K; ++m) {
-            mean.c[m] = load(mean_row(means, m));
-            all.c[m] = broadcast(all_targets_[(m - 1) * lanes + l]);
-        }
-        Jet<K> loss = compose(all, mean), power = mean;
+    SECANT_INLINE void expand_hidden_of_many(std::size_t l, Tile<const Real> sums, const PanelPack& units, Real scale,
+                                             const Coefficients& odd) const {
+        Jet<K> mean{}, all{}, loss{};
+        for (int m = 1; m < K; ++m) mean.c[m] = load(sum_row(sums, target_sum(K, -1, m)));
+        for (int m = 2; m <= K; ++m) all.c[m] = broadcast(all_targets_(m, 0)[l]);
+        if constexpr (K > 1) loss = compose(all, mean);
+        Jet<K> power = mean;
         for (int p = 0; p < K; ++p) {
             Jet<K> own{};
-            for (int m = 1; m <= K - p; ++m) own.c[m] = load(sums.row(pair_number(K, p, m) * lanes + l));
+            for (int m = 1; m <= K - p; ++m) own.c[m] = load(sum_row(sums, target_sum(K, p, m)));
             if (p > 0) own = power * own;
             if (p > 0) power = power * mean;
-            for (int m = 1; m <= K; ++m) loss.c[m] -= own.c[m];
+            for (int m = 1; m <= K; ++m) loss.c[m] += own.c[m];
         }
         finish_hidden<K, Activation>(loss, units, scale, odd);
     }
@@ -272,11 +257,14 @@ private:
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 
-    Real* at(Real* array, int m, std::size_t k) const {
-        return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
+    // Adds to the change of a class, for the samples of which it is the i-th target, what sets it apart from the others.
+    template <int K>
+    SECANT_INLINE void correct(const TargetPacks& t, std::size_t i, Pack y, const Jet<K>& own, Jet<K>& change) {
+        for (int m = 1; m <= K && i < few_targets; ++m) store(growth_(m, i), own.c[m]);
+        const Pack rest = t.rest * y;
+        const Jet<K> with = log1p(scaled(rest + t.ratio, own)), without = log1p(scaled(rest, own));
+        for (int m = 1; m <= K; m += 2) change.c[m] = fma(t.weight, without.c[m] - with.c[m], change.c[m]);
     }
-
-    Real* growth_at(int m, std::size_t i) const { return growth_ + (static_cast<std::size_t>(m - 1) * most_targets_ + i) * lanes; }
 
     // As a series in S. 1 - rest^m would cancel.
     template <int K>
@@ -293,15 +281,28 @@ private:
     }
 
     template <int K>
+    static Jet<K> growth(bool sigmoid_output, Pack z2, Pack zc2) {
+        return sigmoid_output ? expm1(sigmoid_series<K>(z2, zc2)) : expm1_series<K>();
+    }
+
+    template <int K>
     static Jet<K> scaled(Pack factor, const Jet<K>& a) {
         Jet<K> out{};
         for (int m = 1; m <= K; ++m) out.c[m] = factor * a.c[m];
         return out;
     }
 
-    std::size_t outputs_, most_targets_;
-    Real *growth_, *mean_, *odd_, *all_targets_;
-    float* single_mean_;
+    // Coefficients of the powers m >= 1, for each of so many columns: a lane for each sample.
+    template <class Value>
+    struct Table {
+        Value* at;
+        std::size_t columns;
+        Value* operator()(int m, std::size_t k) const { return at + (static_cast<std::size_t>(m - 1) * columns + k) * lanes; }
+    };
+
+    std::size_t outputs_;
+    Table<Real> growth_, mean_, odd_, all_targets_;
+    Table<float> single_mean_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -8,26 +8,48 @@
 namespace secant::SECANT_ISA {
 
 // A thread's memory for orders up to `highest`: for one panel, and for powers of one block of inputs.
-struct Scratch {
+class Scratch {
+public:
     Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t most_targets, std::size_t capacity, int highest)
         : sums{work.take<Real>(block_columns * width), width},
-          means{work.take<Real>(highest * expanded_at_once * width), width},
-          totals(work.take<double>(is_single ? std::max({expanded_at_once, block_columns, pairs(highest) * lanes}) * width : 0)),
+          class_sums{work.take<Real>(sums_over_classes(most_targets, highest) * expanded_at_once * width), width},
+          totals(work.take<double>(
+              is_single ? std::max(sums_over_classes(most_targets, highest) * expanded_at_once, block_columns) * width : 0)),
           powers{{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
-                 {work.take<float>(highest >= 3 ? narrow_powers * outputs * width : 0), width},
+                 {work.take<float>(narrow_packs && highest >= 3 ? 3 * outputs * width : 0), width},
                  outputs},
-          targets(work.take<HiddenTarget>(most_targets)),
-          factors(work.take<Real>(most_targets > few_targets ? pairs(highest) * classes_at_once * lanes : 0)),
-          target_sums{work.take<Real>(most_targets > few_targets ? pairs(highest) * lanes * width : 0), width},
-          tables(work, capacity) {}
+          tables(work, capacity),
+          factors_(work.take<Real>(sums_of_many(most_targets, highest) * factors_of_a_sum)),
+          single_factors_(work.take<float>(narrow_packs ? sums_of_many(most_targets, 3) * factors_of_a_sum : 0)) {}
+
+    // With many targets: factors of a sum, for class k of those that are summed over at once and sample n of those that are expanded
+    // at once.
+    template <class Value>
+    Value* factors(std::size_t number, std::size_t n, std::size_t k) const {
+        const std::size_t at = number * factors_of_a_sum + (n / lanes * rows_at_once + k) * lanes + n % lanes;
+        if constexpr (std::is_same_v<Value, Real>)
+            return factors_ + at;
+        else
+            return single_factors_ + at;
+    }
+
     Tile<Real> sums;
-    Tile<Real> means;
-    double* totals;  // of sums, or means, of floats
+    Tile<Real> class_sums;
+    double* totals;  // of sums of floats
     Powers powers;
-    HiddenTarget* targets;  // of one sample
-    Real* factors;          // of many targets of a group
-    Tile<Real> target_sums;
     PowerTables tables;
+
+private:
+    static constexpr std::size_t factors_of_a_sum = expanded_at_once * rows_at_once;
+    static std::size_t sums_of_many(std::size_t most_targets, int highest) {
+        return most_targets > few_targets ? sums_over_targets(highest) : 0;
+    }
+    static std::size_t sums_over_classes(std::size_t most_targets, int highest) {
+        return std::max<std::size_t>(sums_of_many(most_targets, highest), std::max(highest, 1));
+    }
+
+    Real* factors_;
+    float* single_factors_;
 };
 
 class SeriesEngine {
@@ -42,17 +64,18 @@ public:
           sums_(sums),
           capacity_(capacity),
           h_(h),
-          wide_(net.panels.many(threads)),
+          wide_(net.panels.more_than_two_per_thread(threads)),
           highest_(highest),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size())),
           single_groups_(work.take<float>(highest >= 3 ? pad(capacity) / lanes * Series::size_in_single(net.outputs()) : 0)),
           odd_(work.take<Real>(odd_powers(highest) * capacity * net.panels.total_width())),
           single_third_(work.take<float>(narrow_packs && highest >= 3 ? capacity * net.panels.total_width() : 0)),
-          scratch_(one_a_thread<Scratch>(work, highest > 0 ? threads : 0, net.panels.width(), net.outputs(), targets.longest(), capacity, highest)) {}
+          scratch_(one_a_thread<Scratch>(work, highest > 0 ? threads : 0, net.panels.width(), net.outputs(), targets.longest(), capacity,
+                                         highest)) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
-        plan_.with_output_order([&]<int K>() {
+        Plan::with_order(plan_.orders().output, [&]<int K>() {
             series(n).expand<K>(samples_, net_.sigmoid_output(), targets_, n, end, plan_.single().means);
         });
     }
@@ -75,11 +98,10 @@ public:
     }
 
 private:
-    std::size_t group_size() const { return Series::size(net_.outputs(), targets_.longest(), highest_); }
+    std::size_t group_size() const { return Series::size(net_.outputs(), highest_); }
     Series series(std::size_t n) const {
         const std::size_t group = n / lanes;
-        return {net_.outputs(), targets_.longest(), highest_, groups_ + group * group_size(),
-                single_groups_ + group * Series::size_in_single(net_.outputs())};
+        return {net_.outputs(), highest_, groups_ + group * group_size(), single_groups_ + group * Series::size_in_single(net_.outputs())};
     }
 
     Coefficients coefficients(std::size_t panel) const {
@@ -90,13 +112,14 @@ private:
     // The panels [first, last), for a part of the samples.
     void expand_panels(std::size_t first, std::size_t last, std::size_t part, std::size_t count, Real scale, const Scratch& scratch) {
         const Panels& panels = net_.panels;
+        const bool many = plan_.orders().hidden == 1 || targets_.largest_count(0, count) > few_targets;
         const std::size_t groups = pad(count) / lanes;
         const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
         for (std::size_t panel = first; panel < last; ++panel) {
-            scratch.powers.find(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), plan_.single().means,
-                                !plan_.single().means || targets_.longest() > few_targets);
+            if (plan_.orders().hidden > 1)
+                scratch.powers.find(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), plan_.single().means);
             for (std::size_t n = begin; n < end; n += expanded_at_once)
-                expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
+                expand_hidden(panel, n, std::min(end, n + expanded_at_once), many, scale, coefficients(panel), scratch);
         }
     }
 
@@ -111,93 +134,83 @@ private:
         }
     }
 
-    // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
-    // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
-    // samples [begin, end), then M_2, ...
-    void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, std::size_t width, const Scratch& scratch) const {
-        find_mean<Pack, HalfPack>(1, begin, end, w2, width, scratch);
-        for (int m = 2; m <= plan_.orders().hidden; ++m) {
-            if constexpr (narrow_packs)
-                if (plan_.single().means) {
-                    find_mean<FloatPack, HalfFloatPack>(m, begin, end, scratch.powers.rows<float>(m), width, scratch);
-                    continue;
-                }
-            find_mean<Pack, HalfPack>(m, begin, end, scratch.powers.rows<Real>(m), width, scratch);
-        }
-    }
-
-    // M_m, given w^m. Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
-    template <class Full, class Half>
-    void find_mean(int m, std::size_t begin, std::size_t end, Tile<const Element<Full>> power, std::size_t width,
-                   const Scratch& scratch) const {
-        using Value = Element<Full>;
-        const Tile<Real> means{mean_row(scratch.means, m), scratch.means.stride};
-        const std::size_t part = even_part(net_.outputs(), rows_at_once);
-        for (std::size_t k = 0; k < net_.outputs(); k += part) {
-            for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
-                for (std::size_t n = begin; n < end; n += tile_lanes) {
-                    Real* to[tile_lanes];
-                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = means.row(n - begin + r) + j;
-                    const Tile<const Value> factors{series(n).mean<Value>(m) + k * lanes + n % lanes, lanes};
-                    add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
-                        SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, is_single || k == 0);
-                }
-            });
-            if (is_single && part < net_.outputs())
-                add_in_double(means.at, scratch.totals, (end - begin) * means.stride, k == 0, k + part >= net_.outputs());
-        }
-    }
-
-    // The sums over many targets of the group [n, end): Series::find_factors.
+    // The sums over classes that a panel's units need, for the samples [begin, end), a row for each. A growth is a polynomial in w f,
+    // where w is the outgoing weight of a unit and f the change of its output, so S = sum over m of M_m f^m with
+    // M_m = sum over k of y_k g_k,m w_k^m. With `many` targets they are those of Series::find_factors. All but the first are for the
+    // third order only, if that is the highest.
     template <int K>
-    void find_target_sums(std::size_t n, std::size_t end, Tile<const Real> w2, std::size_t width, const Scratch& scratch) const {
-        TargetsByClass by_class(targets_, n, end);
-        const Tile<Real> sums = scratch.target_sums;
-        const std::size_t part = even_part(net_.outputs(), classes_at_once);
+    void sum_over_classes(std::size_t begin, std::size_t end, bool many, Tile<const Real> w2, std::size_t width, const Scratch& scratch) {
+        const std::size_t part = even_part(net_.outputs(), rows_at_once), sums = many ? sums_over_targets(K) : K;
         for (std::size_t k = 0; k < net_.outputs(); k += part) {
             const std::size_t count = std::min(part, net_.outputs() - k);
-            series(n).find_factors<K>(by_class, k, count, part, scratch.factors);
-            for (int p = 0; p < K; ++p)
-                for (int m = 1; m <= K - p; ++m)
-                    for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
-                        const std::size_t pair = pair_number(K, p, m);
-                        const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>(scratch.powers.rows<Real>(m));
-                        for (std::size_t l = 0; l < lanes; l += tile_lanes) {
-                            Real* to[tile_lanes];
-                            for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = sums.row(pair * lanes + l + r) + j;
-                            add_tile<Row, tile_lanes, false>(SideBySide<Real>{{scratch.factors + pair * part * lanes + l, lanes}}, count,
-                                                             power.from(k, j), to, is_single || k == 0);
-                        }
+            const auto add = [&]<class Full, class Half>(std::size_t number, Tile<const Element<Full>> power, const auto& factors) {
+                using Value = Element<Full>;
+                for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
+                    for (std::size_t n = begin; n < end; n += tile_lanes) {
+                        Real* to[tile_lanes];
+                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = sum_row(scratch.class_sums.from(n - begin + r, j), number);
+                        add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(SideBySide<Value>{{factors(n), lanes}}, count,
+                                                                                power.from(k, j), to, is_single || k == 0);
+                    }
+                });
+            };
+            const auto add_in = [&](bool single, std::size_t number, int m, const auto& factors) {
+                if constexpr (narrow_packs)
+                    if (single && plan_.single().means)
+                        return add.template operator()<FloatPack, HalfFloatPack>(
+                            number, scratch.powers.rows<float>(m), [&](std::size_t n) { return factors.template operator()<float>(n); });
+                add.template operator()<Pack, HalfPack>(number, m == 1 ? w2 : Tile<const Real>(scratch.powers.rows<Real>(m)),
+                                                        [&](std::size_t n) { return factors.template operator()<Real>(n); });
+            };
+            if (many && K > 1) find_factors<K>(begin, end, k, count, scratch);
+            for (int m = 1; m <= K; ++m)
+                for (int p = many && m < K ? -1 : 0; p <= (many ? K - m : 0); ++p) {
+                    const std::size_t number = many ? target_sum(K, p, m) : static_cast<std::size_t>(m - 1);
+                    add_in(number > 0, number, m, [&]<class Value>(std::size_t n) -> const Value* {
+                        if (!many) return series(n).template mean<Value>(m) + k * lanes + n % lanes;
+                        if constexpr (std::is_same_v<Value, Real>)
+                            if (number == 0) return series(n).output(1, k) + n % lanes;
+                        return scratch.factors<Value>(number, n - begin, 0);
                     });
+                }
             if (is_single && part < net_.outputs())
-                add_in_double(sums.at, scratch.totals, pairs(K) * lanes * sums.stride, k == 0, k + part >= net_.outputs());
+                add_in_double(scratch.class_sums.at, scratch.totals,
+                              sums * expanded_at_once * scratch.class_sums.stride, k == 0, k + part >= net_.outputs());
         }
+    }
+
+    // The factors of the classes [k, k + count), in float32 if they may be.
+    template <int K>
+    void find_factors(std::size_t begin, std::size_t end, std::size_t k, std::size_t count, const Scratch& scratch) const {
+        for (std::size_t n = begin; n < end; n += lanes)
+            series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, std::min(n + lanes, end), k, count,
+                                      [&](std::size_t number, std::size_t i, Pack factor) {
+                if (narrow_packs && plan_.single().means)
+                    store_in_single(scratch.factors<float>(number, n - begin, i), factor);
+                else
+                    store(scratch.factors<Real>(number, n - begin, i), factor);
+            });
     }
 
     // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.
-    void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, Real scale, const Coefficients& odd,
+    void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool many, Real scale, const Coefficients& odd,
                        const Scratch& scratch) {
         const Tile<const Real> w2 = net_.transposed(panel);
         const std::size_t whole = net_.panels.packs_in(panel) * lanes;  // all lanes: what lies in others may be subnormal, which is slow
-        find_means(begin, end, w2, whole, scratch);
-        plan_.with_order([&]<int K>() {
+        Plan::with_order(plan_.orders().hidden, [&]<int K>() {
+            sum_over_classes<K>(begin, end, many, w2, whole, scratch);
             with_activation(net_.hidden_activation(), [&]<class A>() {
-                bool many = false;
                 for (std::size_t n = begin; n < end; ++n) {
                     const Series own = series(n);
-                    if (n % lanes == 0) {
-                        const std::size_t end_of_group = std::min(n + lanes, end);
-                        many = targets_.largest_count(n, end_of_group) > few_targets;
-                        if (many) find_target_sums<K>(n, end_of_group, w2, whole, scratch);
-                    }
-                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_, n, K, scratch.targets);
+                    HiddenTarget targets[few_targets];
+                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_, n, K, targets);
                     for (std::size_t j = 0; j < whole; j += lanes) {
                         const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
-                        const Tile<const Real> means = scratch.means.from(n - begin, j);
+                        const Tile<const Real> sums = scratch.class_sums.from(n - begin, j);
                         if (many)
-                            own.expand_hidden_of_many<K, A>(n % lanes, scratch.target_sums.from(0, j), units, means, scale, odd.from(n, j));
+                            own.expand_hidden_of_many<K, A>(n % lanes, sums, units, scale, odd.from(n, j));
                         else
-                            Series::expand_hidden<K, A>(scratch.targets, target_count, units, means, scale, odd.from(n, j));
+                            Series::expand_hidden<K, A>(targets, target_count, units, sums, scale, odd.from(n, j));
                     }
                 }
             });
@@ -209,7 +222,7 @@ private:
 
     AddSeries row_kernel(std::size_t panel) const {
         AddSeries kernel = nullptr;
-        plan_.with_order([&]<int K>() {
+        Plan::with_order(plan_.orders().hidden, [&]<int K>() {
             kernel = with_units(net_.panels, panel, []<class Row>() -> AddSeries { return add_series<K, Row>; });
         });
         return kernel;
@@ -224,9 +237,9 @@ private:
         const Tile<Real> sums = scratch.sums;
         const bool in_weights = sums_.in_weights();
         const Tile<const Real> later = wide_ && !in_weights ? to : Tile<Real>{nullptr, 0};
-        const Destination into{{in_weights ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel), !in_weights, later};
         add_series_of_block(plan_.orders().hidden, samples_.rows, b, count, plan_.directly(), odd, scratch.tables, row_kernel(panel),
-                            {into, columns, scratch.totals});
+                            net_.panels.units_in(panel), later,
+                            {{in_weights ? to.at : sums.at, sums.stride}, columns, !in_weights, scratch.totals});
         Pack finite{};
         for (std::size_t i = 0; i < columns && !in_weights; ++i)
             finite += write(sums.row(i), again || sums_.in_place(), to.row(i), incoming.columns);
@@ -239,18 +252,15 @@ private:
         const Real one = 1;
         const Incoming<Real> to = sums_.incoming(panel);
         const bool in_weights = sums_.in_weights();
-        const Tile<Real> sums{in_weights ? to.bias : scratch.sums.at, 0};
-        ShortSums alone(sums.at, scratch.totals, scratch.sums.stride);
+        Accumulator into({in_weights ? to.bias : scratch.sums.at, scratch.sums.stride}, 1, !in_weights, scratch.totals);
         const AddSeries add_row = row_kernel(panel);
-        bool clear = !in_weights;
         for (std::size_t n = 0; n < count; ++n) {
             if (plan_.directly()[n]) continue;
-            clear |= alone.begin_again();
-            add_row({&entry, &entry + 1, &one, false}, odd, n, sums, clear);
-            clear = false;
+            into.flush_if_full();
+            add_row({&entry, &entry + 1, &one, false}, odd, n, into.sums, into.stores());
         }
-        if (alone.finish(clear)) std::fill_n(sums.at, scratch.sums.stride, Real{0});
-        if (!in_weights) sums_.record(panel, 0, write(sums.at, again || sums_.in_place(), to.bias, to.columns));
+        into.finish();
+        if (!in_weights) sums_.record(panel, 0, write(into.sums.at, again || sums_.in_place(), to.bias, to.columns));
     }
 
     // to(columns,) = sums; or += that. Returns 0, or NaN where it is not finite.

@@ -29,7 +29,7 @@ public:
         }
 
         Sides loss_change(Sides f) const {
-            return method_.loss_change(polynomial(mean_, f), [&](std::size_t k) {
+            return method_.loss_change_from_growths(polynomial(mean_, f), [&](std::size_t k) {
                 return method_.growth(k, load(w2_.row(k)) * f);
             });
         }
@@ -50,9 +50,9 @@ public:
 
     Taylor(const OutputState& out, const Real* coefficients) : out_(out), coefficients_(coefficients) {}
 
-    Sides loss_change(std::size_t k, Sides u) const {
+    Sides loss_change_of_output(std::size_t k, Sides u) const {
         const Sides own = growth(k, u);
-        return loss_change(broadcast(out_.y(k)) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
+        return loss_change_from_growths(broadcast(out_.y(k)) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
     }
 
 private:
@@ -66,7 +66,7 @@ private:
     }
 
     template <class Growth>
-    Sides loss_change(Sides mean, const Growth& growth_of) const {
+    Sides loss_change_from_growths(Sides mean, const Growth& growth_of) const {
         const Sides scale = reciprocal(1 + mean);
         LongSides change;
         for (std::size_t i = 0; i < out_.target_count; ++i) {

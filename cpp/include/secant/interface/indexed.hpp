@@ -14,7 +14,7 @@ namespace secant {
 
 class IndexedInputs {
 public:
-    // Of x(rows,cols), or of table[x] if there is a table of 256 values, whose first must be 0. Nothing if more than half of
+    // From x(rows,cols), or from table[x] if there is a table of 256 values, whose first must be 0. Nothing if more than half of
     // them are not zero, if they have more than 256 different values, or if one is not finite.
     template <class X>
     static std::optional<IndexedInputs> make(const X* x, std::size_t rows, std::size_t cols, const double* table) {

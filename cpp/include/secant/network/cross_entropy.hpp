@@ -45,32 +45,6 @@ inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::s
     return lane_sum(sum);
 }
 
-#endif
-
-// sums(count,) = sum over k of t log(y + log_offset), for a group of samples: sample l has class k at y[k * lanes + l], and the
-// targets number(l).
-template <class NumberOf>
-void log_sums(const Real* y, const Targets& t, const Network& net, const NumberOf& number, std::size_t count, double* sums) {
-    LongSum sum;
-    for (std::size_t i = 0; i < t.most(net.outputs()); ++i) {
-        Real weights[lanes] = {}, outputs_named[lanes] = {};
-        bool any = false;
-        for (std::size_t l = 0; l < count; ++l) {
-            const auto [k, weight] = t.target(number(l), i, net.outputs());
-            weights[l] = static_cast<Real>(weight);
-            outputs_named[l] = y[k * lanes + l];
-            any |= weight != 0;
-        }
-        // A class that no sample has, as most are where targets are one-hot, is not worth a logarithm.
-        sum.add(any ? log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset)) : zero_or_nan(load(outputs_named)));
-    }
-    double totals[lanes];
-    sum.store_to(totals);
-    std::copy_n(totals, std::min(count, lanes), sums);
-}
-
-#ifndef SECANT_SINGLE
-
 // -sum over n and k of t log(y + log_offset) / N, for y(N,O). NaN if a t or y is negative or NaN.
 inline double cross_entropy(ConstMatrix y, const Targets& t, double log_offset, int threads) noexcept {
     constexpr std::size_t samples_a_task = 1024, tasks_a_round = 64;

@@ -20,7 +20,7 @@ public:
     // Shared by so many threads. With `keep_pre_activations` there is memory for a1 and a2. Units that a shift by h x_n might take
     // across a kink are found.
     Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, int threads, bool keep_pre_activations, Real h)
-        : rows(work, x, capacity, net.panels.many(threads)),
+        : rows(work, x, capacity, net.panels.more_than_two_per_thread(threads)),
           kinks(work, net, rows, capacity, h),
           net_(net),
           capacity_(capacity),
@@ -40,8 +40,8 @@ public:
     Pack activate_hidden(std::size_t first, std::size_t last, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
         Pack finite{};
         // A few panels at a time: their sums stay in the L2 cache, and the inputs, which may not, are read once for all of them.
-        for (; first < last && begin < end; first += net_.panels.few()) {
-            const std::size_t end_of_few = std::min(first + net_.panels.few(), last);
+        for (; first < last && begin < end; first += net_.panels.panels_per_pass()) {
+            const std::size_t end_of_few = std::min(first + net_.panels.panels_per_pass(), last);
             for (std::size_t panel = first; panel < end_of_few; ++panel) begin_with_bias(panel, begin, end);
             for (std::size_t b = 0; b < rows.blocks(); ++b)
                 for (std::size_t panel = first; panel < end_of_few; ++panel) finite += add_inputs(panel, b, begin, end, rank);
@@ -79,15 +79,21 @@ public:
     void activate_output(std::size_t begin, bool keep) {
         Real* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
-        Pack farthest{}, finite{};
+        Pack farthest{}, finite{}, top = broadcast(-std::numeric_limits<Real>::infinity());
         for (std::size_t k = 0; k < net_.outputs(); ++k) {
             const Pack a = load(a2 + k * lanes);
             farthest = maximum(farthest, absolute(a));
             finite += zero_or_nan(a);
+            SigmoidPair unit{a, a};
+            if (net_.sigmoid_output()) {
+                unit = sigmoid(a);
+                store(a2 + k * lanes, unit.z);
+                store(zc2_ + in_group(begin) + k * lanes, unit.zc);
+            }
+            top = maximum(top, unit.z);
         }
         notice(farthest, finite);
-        if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
-        softmax_lanes(a2, y_ + y_group(begin), net_.outputs());
+        softmax_lanes(a2, y_ + y_group(begin), net_.outputs(), top);
     }
 
     const Real* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
@@ -101,7 +107,7 @@ public:
         return largest;
     }
 
-    // Of sample n: class k is at [k * lanes].
+    // The output layer of sample n: class k is at [k * lanes].
     const Real* a2(std::size_t n) const { return a2_ + in_group(n); }
     const Real* z2(std::size_t n) const { return z2_ + in_group(n); }
     const Real* zc2(std::size_t n) const { return zc2_ + in_group(n); }

@@ -12,16 +12,16 @@ class Kinks {
 public:
     // For shifts up to `h` times an input. Without h nothing is found.
     Kinks(Workspace& work, const Parameters& net, const Rows& rows, std::size_t capacity, Real h)
-        : exist(h > 0 && with_activation(net.hidden_activation(), []<class A>() { return A::kink; })),
+        : enabled(h > 0 && with_activation(net.hidden_activation(), []<class A>() { return A::kink; })),
           net_(net),
           rows_(rows),
           capacity_(capacity),
           h_(h),
-          found_(work.take<bool>(exist ? capacity * net.panels.count : 0)),
-          near_(work.take<bool>(exist ? capacity * net.panels.total_width() : 0)),
-          units_(work.take<Real>(exist ? 2 * net.panels.total_width() : 0)),
-          terms_(work.take<Real>(exist ? capacity : 0)),
-          inputs_(work.take<Real>(exist ? capacity : 0)) {}
+          found_(work.take<bool>(enabled ? capacity * net.panels.count : 0)),
+          near_(work.take<bool>(enabled ? capacity * net.panels.total_width() : 0)),
+          units_(work.take<Real>(enabled ? 2 * net.panels.total_width() : 0)),
+          terms_(work.take<Real>(enabled ? capacity : 0)),
+          inputs_(work.take<Real>(enabled ? capacity : 0)) {}
 
     // Rounding moves a1 of a unit by at most eps (m + 2) (|x_n|_2 |w_j|_2 + |b_j|), for m inputs that are not zero. That does not
     // depend on the panel, so neither does what is found. First what it needs of the units of a panel, then of a row.
@@ -79,7 +79,7 @@ public:
         }
     }
 
-    // Of each unit of sample n in a panel, if one was found: whether it is close to the kink.
+    // Whether each unit of a panel is close to its kink for sample n, if one was found.
     const bool* near(std::size_t panel, std::size_t n) const { return near_ + at(panel, n); }
 
     bool found(std::size_t panel, std::size_t n) const { return found_[panel * capacity_ + n]; }
@@ -89,7 +89,7 @@ public:
         return any;
     }
 
-    const bool exist;  // whether anything is looked for
+    const bool enabled;  // whether anything is looked for
 
 private:
     std::size_t at(std::size_t panel, std::size_t n) const { return (panel * capacity_ + n) * net_.panels.width(); }

@@ -8,7 +8,6 @@
 
 #include "secant/interface/kernels.hpp"
 #include "secant/network/activations.hpp"
-#include "secant/network/phases.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/platform/workspace.hpp"
 #include "secant/simd/elementary.hpp"
@@ -24,11 +23,12 @@ struct Panels {
     // With `apart` each thread has its own panels, whose weights stay in the cache of its core. Otherwise threads may share a
     // panel: in the caller's arrays panels lie side by side, and threads that write to neighbors slow each other down.
     Panels(std::size_t hidden_units, int threads, bool apart) : hidden(hidden_units) {
-        constexpr std::size_t step = lanes_of<HalfPack>;  // the size of a panel is a multiple of this
-        const std::size_t steps = ceil_of(hidden, step);
-        const auto useful = apart ? std::min(static_cast<std::size_t>(threads), steps) : 1;
-        const std::size_t wanted = std::max(ceil_of(steps, most_packs * lanes / step), useful);
-        size = ceil_of(steps, wanted) * step;
+        const auto wanted_by_threads = apart ? static_cast<std::size_t>(threads) : 1;
+        // Units come in half packs. As many panels as registers, or threads, want,
+        const std::size_t halves = ceil_of(hidden, lanes_of<HalfPack>), most_halves = most_packs * lanes / lanes_of<HalfPack>;
+        // of the same size, in whole half packs,
+        size = ceil_of(halves, std::max(ceil_of(halves, most_halves), std::min(wanted_by_threads, halves))) * lanes_of<HalfPack>;
+        // which may need fewer panels than that. Threads that have none share those of others.
         count = ceil_of(hidden, size);
         parts = ceil_of(static_cast<std::size_t>(threads), count);
     }
@@ -42,9 +42,9 @@ struct Panels {
     std::size_t units_in(std::size_t panel) const { return std::min(size, hidden - first(panel)); }
     std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
     // Whether each of so many threads has several: then it reads the same inputs again for each.
-    bool many(int threads) const { return count > 2 * static_cast<std::size_t>(threads); }
+    bool more_than_two_per_thread(int threads) const { return count > 2 * static_cast<std::size_t>(threads); }
     // How many panels are taken together: their sums, for a block of samples, stay in the L2 cache.
-    std::size_t few() const { return std::max<std::size_t>(256 / size, 1); }
+    std::size_t panels_per_pass() const { return std::max<std::size_t>(256 / size, 1); }
     // Whether half of the last pack is enough.
     bool ends_in_half(std::size_t panel) const { return units_in_half<Pack, HalfPack>(units_in(panel)) > 0; }
 
@@ -111,7 +111,7 @@ private:
 // copy of one block of inputs, made where it is needed, which is then in the L1 cache; or where the caller has them.
 enum class Reading { packed, by_block, in_place };
 
-// Of samples that are taken in blocks: a few copies, one for each block, cost less than one of all weights.
+// Samples are taken in blocks: a few copies, one for each block, cost less than one of all weights.
 constexpr Reading reading_for(std::size_t samples, std::size_t block) {
     constexpr std::size_t enough_to_copy = 8, few_blocks = 4;
     if (samples > few_blocks * block) return Reading::packed;
@@ -152,7 +152,7 @@ public:
         return finite;
     }
 
-    // What the blocks that a thread has copied return. When all are known, finite() tells of them too.
+    // Records whether the copied blocks were finite; call before finite().
     void record(std::size_t rank, Pack finite) { finite_[panels.count + row_tasks() + rank] &= lane_sum(finite) == 0; }
 
     // Back to the caller's arrays.

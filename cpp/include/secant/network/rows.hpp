@@ -65,7 +65,7 @@ public:
         all(x_.indexed.entries + start[0], (start[1] - start[0]) * sizeof(Entry));
     }
 
-    // For rows that are read one after the other, when all of them are gathered.
+    // Sequential access: also prefetches row n + 2. Gather all rows first.
     RowBlock block(std::size_t n, std::size_t b) const {
         prefetch(spans_[b * capacity_ + n + 2].begin);
         return block_alone(n, b);

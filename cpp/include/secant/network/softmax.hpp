@@ -9,9 +9,9 @@
 namespace secant::SECANT_ISA {
 
 // sum + lost, as a divisor.
-class Total {
+class CompensatedDivisor {
 public:
-    Total(Pack sum, Pack lost) : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1 / sum_) {}
+    CompensatedDivisor(Pack sum, Pack lost) : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1 / sum_) {}
 
     // x divided by it, rounded as if only once.
     Pack divide(Pack x) const {
@@ -38,16 +38,16 @@ public:
         sum_ = sum;
         lost_ += lost;
     }
-    // Of each lane; of all lanes.
-    Total lane_totals() const { return Total(sum_, lost_); }
-    Total total() const {
+    // The sum of each lane; the sum of all lanes.
+    CompensatedDivisor lane_totals() const { return CompensatedDivisor(sum_, lost_); }
+    CompensatedDivisor total() const {
         Real sum = 0, lost = 0;
         for (std::size_t i = 0; i < lanes; ++i) {
             const auto next = two_sum(sum, lane(sum_, i));
             sum = next.sum;
             lost += next.lost + lane(lost_, i);
         }
-        return Total(broadcast(sum), broadcast(lost));
+        return CompensatedDivisor(broadcast(sum), broadcast(lost));
     }
 
 private:
@@ -69,21 +69,19 @@ inline void softmax_row(const Real* x, Real* out, std::size_t size) {
         store_part(out + k, exp_difference(load_part(x + k, count, top), broadcast(top)), count);
         sum.add(load_part(out + k, count));
     }
-    const Total total = sum.total();
+    const CompensatedDivisor total = sum.total();
     map(out, out, size, [&](Pack e) { return total.divide(e); });
 }
 
-// The same for as many rows as a pack has lanes, one lane each: x_k of all rows is at x + k * lanes.
-inline void softmax_lanes(const Real* x, Real* out, std::size_t size) {
-    Pack top = load(x);
-    for (std::size_t k = 1; k < size; ++k) top = maximum(top, load(x + k * lanes));
+// The same for as many rows as a pack has lanes, one lane each: x_k of all rows is at x + k * lanes. top: max x.
+inline void softmax_lanes(const Real* x, Real* out, std::size_t size, Pack top) {
     CompensatedSum sum;
     for (std::size_t k = 0; k < size; ++k) {
         const Pack e = exp_difference(load(x + k * lanes), top);
         sum.add(e);
         store(out + k * lanes, e);
     }
-    const Total total = sum.lane_totals();
+    const CompensatedDivisor total = sum.lane_totals();
     for (std::size_t k = 0; k < size; ++k) store(out + k * lanes, total.divide(load(out + k * lanes)));
 }
 
@@ -95,7 +93,9 @@ inline void softmax(ConstMatrix x, Matrix out) {
         Real turned[few * lanes];  // element by element: packs of the last row would end past it
         for (std::size_t k = 0; k < x.cols; ++k)
             for (std::size_t l = 0; l < lanes; ++l) turned[k * lanes + l] = x.row(n + l)[k];
-        softmax_lanes(turned, turned, x.cols);
+        Pack top = load(turned);
+        for (std::size_t k = 1; k < x.cols; ++k) top = maximum(top, load(turned + k * lanes));
+        softmax_lanes(turned, turned, x.cols, top);
         for (std::size_t k = 0; k < x.cols; ++k)
             for (std::size_t l = 0; l < lanes; ++l) out.row(n + l)[k] = turned[k * lanes + l];
     }

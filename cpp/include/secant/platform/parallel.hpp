@@ -199,7 +199,7 @@ void parallel(int threads, const Body& run) noexcept {
 #endif
 }
 
-// body(task) for every task. With more threads than tasks, some have none: libgomp would end those that a smaller team leaves out.
+// body(task) for every task. The team is not shrunk to the tasks: libgomp destroys threads that a smaller team leaves out.
 template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
     parallel(tasks > 1 ? threads : 1, [&](const Team& team) { team.share(tasks, body); });

@@ -65,7 +65,7 @@ constexpr bool fused = true;
 constexpr bool fused = false;
 #endif
 
-// Whether there are half packs, and packs of float beside those of double.
+// Whether there are half packs, and packs of float in addition to those of double.
 #if SECANT_VECTORS && defined(__AVX__)
 constexpr bool half_packs = true, narrow_packs = !is_single;
 #else

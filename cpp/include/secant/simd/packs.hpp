@@ -41,7 +41,8 @@ void store(Element<P>* to, P p) {
     std::memcpy(to, &p, sizeof p);
 }
 
-// A pack of float in double, in two halves: compilers keep a vector of twice the size in memory. Of one number the second is not used.
+// A pack of float in double, in two halves: compilers keep a vector of twice the size in memory. The second is not used if a pack is one
+// number.
 struct WidePack {
     HalfWidePack low, high;
 };

@@ -10,7 +10,7 @@
 
 namespace secant::SECANT_ISA {
 
-// As many sums as there are registers for, beside a row of units and a factor.
+// As many sums as there are registers for, in addition to a row of units and a factor.
 constexpr std::size_t tile_rows = registers == 32 ? 8 : 4, tile_packs = registers == 32 || fused ? 3 : 2;
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
@@ -70,7 +70,7 @@ template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
     for (std::size_t r = 0; r < R; ++r) sum[r].put(to[r], Apart && !clear);
 }
 
-// Of a row of `width` units, those of its last pack if they fit in half of it, else 0.
+// How many of `width` units are in the last pack, if they fit in half of it, else 0.
 template <class Full, class Half>
 constexpr std::size_t units_in_half(std::size_t width) {
     const std::size_t last = width % lanes_of<Full>;
@@ -128,11 +128,38 @@ struct Destination {
     Tile<const Real> later = {nullptr, 0};
 };
 
-// The same as add_products, for a few units, from `first` on, and whole packs of columns: lanes run over the columns. Each sum is of
-// `part` rows. What pads a row of units may be read, up to `at_once` units, and is left out.
+// How many of `width` units are left over by whole tiles: few, for which lanes that run over columns waste less.
+template <class Full, class Half>
+std::size_t leftover_units(std::size_t width) {
+    return width <= tile_rows ? width : units_in_half<Full, Half>(width);
+}
+
+// add_products for the units before `end` of the columns [begin, column_end). Each sum is of `part` rows.
+template <class Full, class Half, std::size_t step, class Value>
+void add_whole_tiles(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t begin, std::size_t column_end,
+                     const Destination& into, std::size_t end, std::size_t part) {
+    for_tiles<Full, Half>(end, [&]<class Row>(std::size_t j) {
+        const auto add_columns = [&]<std::size_t R>(std::size_t column) {
+            Real* to[R];
+            for (std::size_t r = 0; r < R; ++r) {
+                to[r] = into.sums.row(column + r) + j;
+                if (into.later.at) prefetch_later(into.later.row(column + r) + j, Row::packs * lanes_of<Full>);
+            }
+            for (std::size_t n = 0; n < count; n += part)
+                add_tile<Row, R, std::is_same_v<Value, float>>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n),
+                                                               units.from(n, j), to, into.clear && n == 0);
+        };
+        std::size_t column = begin;
+        for (; column + tile_rows <= column_end; column += tile_rows) add_columns.template operator()<tile_rows>(column);
+        for (; column < column_end; ++column) add_columns.template operator()<1>(column);
+    });
+}
+
+// The same for a few units, from `first` on, and whole packs of columns: lanes run over the columns. What pads a row of units may be
+// read, up to `at_once` units, and is left out.
 template <class Full, std::size_t at_once, class Value>
-void add_few_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, const Destination& into,
-                      std::size_t first, std::size_t part) {
+void add_leftover_units(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, const Destination& into,
+                        std::size_t first, std::size_t part) {
     for_tiles<Full, Full>(columns, [&]<class Row>(std::size_t column) {
         constexpr std::size_t size = Row::packs * lanes_of<Full>;
         for (std::size_t u = first; u < into.width; u += at_once) {
@@ -157,41 +184,19 @@ void add_few_products(const Value* const* x, std::size_t count, Tile<const Value
 template <class Full, class Half, std::size_t step, class Value>
 void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, const Destination& into,
                   std::size_t most_floats = 50) {
-    const Tile<Real> sums = into.sums;
-    const Tile<const Real> later = into.later;
-    const bool clear = into.clear;
-    constexpr bool apart = std::is_same_v<Value, float>;
-    const std::size_t part = apart ? even_part(count, most_floats) : count;
-    const auto add = [&](std::size_t begin, std::size_t end, std::size_t first_units) {
-        for_tiles<Full, Half>(first_units, [&]<class Row>(std::size_t j) {
-            const auto add_columns = [&]<std::size_t R>(std::size_t column) {
-                Real* to[R];
-                for (std::size_t r = 0; r < R; ++r) {
-                    to[r] = sums.row(column + r) + j;
-                    if (later.at) prefetch_later(later.row(column + r) + j, Row::packs * lanes_of<Full>);
-                }
-                for (std::size_t n = 0; n < count; n += part)
-                    add_tile<Row, R, apart>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n), units.from(n, j), to,
-                                            clear && n == 0);
-            };
-            std::size_t column = begin;
-            for (; column + tile_rows <= end; column += tile_rows) add_columns.template operator()<tile_rows>(column);
-            for (; column < end; ++column) add_columns.template operator()<1>(column);
-        });
-    };
-    std::size_t whole = 0;
-    if constexpr (step == 1 && lanes_of<Half> > 2)  // for few units, lanes that run over columns waste less
-        if (const std::size_t few = into.width <= tile_rows ? into.width : units_in_half<Full, Half>(into.width)) {
+    const std::size_t part = std::is_same_v<Value, float> ? even_part(count, most_floats) : count;
+    std::size_t whole = 0;  // columns whose leftover units are done
+    if constexpr (step == 1 && lanes_of<Half> > 2)
+        if (const std::size_t few = leftover_units<Full, Half>(into.width)) {
             static_assert(lanes_of<Half> == lanes_of<Full> || lanes_of<Full> % tile_rows == 0, "packs of columns end with a tile");
-            const std::size_t first = into.width - few;
             whole = columns / lanes_of<Full> * lanes_of<Full>;
-            add(0, whole, first);
-            const auto add_few = few > 4   ? add_few_products<Full, tile_rows, Value>
-                                 : few > 2 ? add_few_products<Full, 4, Value>
-                                           : add_few_products<Full, 2, Value>;
-            add_few(x, count, units, whole, into, first, part);
+            add_whole_tiles<Full, Half, step>(x, count, units, 0, whole, into, into.width - few, part);
+            const auto add_few = few > 4   ? add_leftover_units<Full, tile_rows, Value>
+                                 : few > 2 ? add_leftover_units<Full, 4, Value>
+                                           : add_leftover_units<Full, 2, Value>;
+            add_few(x, count, units, whole, into, into.width - few, part);
         }
-    add(whole, columns, into.width);
+    add_whole_tiles<Full, Half, step>(x, count, units, whole, columns, into, into.width, part);
 }
 
 }  // namespace secant::SECANT_ISA

@@ -1,5 +1,6 @@
-// Where float32 is summed: at most `longest_float_sum` terms are added in float, and such sums are added in double. So an error does
-// not grow with the number of classes, or of samples of a block. Doubles are added as they come.
+// The rule for sums of float32: at most `longest_float_sum` terms are added in float, and such sums are added in double. So an error does
+// not grow with the number of classes, or of samples of a block. LongSum keeps it for packs, Accumulator (contraction.hpp) for rows, and
+// who sums products calls add_in_double after so many terms. Doubles are added as they come.
 #pragma once
 
 #include "secant/simd/sides.hpp"

@@ -18,7 +18,7 @@ void exchange(Pack& upper, Pack& lower, std::index_sequence<L...>) {
 
 // Rows become columns: squares of half the size change places, then those within them (Eklundh, 1972).
 template <std::size_t distance = lanes / 2>
-void transpose(Pack (&square)[lanes]) {
+SECANT_INLINE void transpose(Pack (&square)[lanes]) {
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < lanes && distance > 0; ++r)
         if (!(r & distance)) exchange<distance>(square[r], square[r + distance], std::make_index_sequence<lanes>());

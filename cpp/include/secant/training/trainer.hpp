@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "secant/training/gradients.hpp"
+#include "secant/differences/gradient_engine.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -2,7 +2,7 @@
 //
 // Samples are taken in blocks. Threads share the hidden layer of a block by panels of units, so that the weights of a panel stay
 // in the cache of one core, and its output layer by groups of samples. Sums have a fixed order, so a result does not depend on
-// the number of threads. The phases are those of network/phases.hpp.
+// the number of threads. The phases are those of platform/phases.hpp.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,6 @@
 
 #include "secant/differences/direct.hpp"
 #include "secant/differences/series_engine.hpp"
-#include "secant/network/cross_entropy.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -25,7 +24,7 @@ public:
           samples_(work, net_, call.batch.x, capacity, call.threads, !differentiates(), h()),
           targets_(work, call.batch.t, net_, capacity),
           plan_(work, call, capacity),
-          sums_(work, call, net_, plan_, capacity, training, may_evaluate(), samples_.kinks.exist),
+          sums_(work, call, net_, plan_, capacity, training, may_evaluate(), samples_.kinks.enabled),
           series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h(), highest_order_of(call.method)),
           direct_(work, net_, samples_, targets_, may_evaluate() ? capacity : 0, call.threads, h()),
           masses_(work.take<double>(capacity)),
@@ -54,7 +53,7 @@ public:
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             team.run_once(phases::begin_block, [&] { *stopped_ = call_.interrupted() || !valid(); });
-            gather(team, batch, first, count, samples_.kinks.exist);
+            gather(team, batch, first, count, samples_.kinks.enabled);
             team.read(phases::look_whether_stopped);
             if (*stopped_) return false;
             const bool bounded = net_.bounded();
@@ -89,7 +88,7 @@ public:
             affine_output(team, count);
             run_groups(team, phases::find_losses, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
-                find_losses(batch, first, n, end);
+                find_targets(batch, first, n, end, true);
             });
             add_losses(team, count, total);
         }
@@ -104,9 +103,9 @@ private:
         return method == GradientMethod::derivative ? 1 : method == GradientMethod::direct ? 0 : Limits<Real>::highest_order;
     }
     bool may_evaluate() const {
-        return call_.method == GradientMethod::direct || call_.method == GradientMethod::automatic || samples_.kinks.exist;
+        return call_.method == GradientMethod::direct || call_.method == GradientMethod::automatic || samples_.kinks.enabled;
     }
-    bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
+    bool evaluates() const { return plan_.has_direct() || samples_.kinks.enabled; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
 
     // With `measure` what is needed to find kinks, too.
@@ -155,20 +154,18 @@ private:
         affine_output(team, count);
         run_groups(team, phases::activate_output, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
-            if (losses) find_losses(batch, first, n, end);
-            targets_.fill(n, end, [&](std::size_t l) { return batch.sample(first + n + l); }, samples_.y(n));
+            find_targets(batch, first, n, end, losses);
         });
         run_groups(team, phases::expand_output, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
             for (std::size_t i = n; i < end; ++i)
-                if (directly(i) || (samples_.kinks.exist && samples_.kinks.found(i))) direct_.prepare(i, team.rank);
+                if (directly(i) || (samples_.kinks.enabled && samples_.kinks.found(i))) direct_.prepare(i, team.rank);
         });
     }
 
-    // The losses of a group of samples [n, end), with the sign of a logarithm.
-    void find_losses(const Batch& batch, std::size_t first, std::size_t n, std::size_t end) {
-        log_sums(samples_.y(n), call_.batch.t, call_.net, [&](std::size_t l) { return batch.sample(first + n + l); }, end - n,
-                 losses_ + n);
+    // The targets of a group of samples [n, end); and their losses, with the sign of a logarithm.
+    void find_targets(const Batch& batch, std::size_t first, std::size_t n, std::size_t end, bool losses) {
+        targets_.fill(n, end, [&](std::size_t l) { return batch.sample(first + n + l); }, samples_.y(n), losses ? losses_ + n : nullptr);
     }
 
     void add_losses(const Team& team, std::size_t count, double& total) const {
@@ -186,7 +183,7 @@ private:
         team.run(phases::add_directly, net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
-                const bool kinks = samples_.kinks.exist && samples_.kinks.found(panel, n);
+                const bool kinks = samples_.kinks.enabled && samples_.kinks.found(panel, n);
                 if (!(directly(n) || kinks) || given_up(team)) continue;
                 const Incoming<Real> to = sums_.incoming(panel);
                 if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
