@@ -8,7 +8,7 @@ import pytest
 
 import oracles
 from secant.backends.activations import ACTIVATIONS, HiddenActivation, OutputActivation
-from secant.backends.numpy.series import activated
+from secant.backends.numpy.forward import activated
 
 A = np.concatenate([np.linspace(-40, 40, 2001), np.random.RandomState(0).normal(0, 2, 500)])
 

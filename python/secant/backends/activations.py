@@ -8,6 +8,7 @@ A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two 
 pass, determine F.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -151,19 +152,21 @@ def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArra
 
 
 def rounded_once(x: Floats, w: Floats, b: float) -> float:
-    """The sum b + x w, as if in twice the precision (Ogita, Rump, Oishi: Accurate sum and dot product, 2005)."""
-    high, low = b, 0.0
-    for i in range(len(x)):
-        x_high, w_high = _SPLIT * x[i], _SPLIT * w[i]
-        x_high, w_high = x_high - (x_high - x[i]), w_high - (w_high - w[i])
-        x_low, w_low = x[i] - x_high, w[i] - w_high
-        product = x[i] * w[i]
-        low += x_low * w_low - (((product - x_high * w_high) - x_low * w_high) - x_high * w_low)
-        total = high + product
-        part = total - high
-        low += (high - (total - part)) + (product - part)
-        high = total
-    return high + low if np.isfinite(low) else high  # the halves of a number above 1e300 overflow
+    """The sum b + x w, rounded only once: of products and their errors (Dekker 1971), by an exact sum."""
+    (x_high, x_low), (w_high, w_low), product = _halves(x), _halves(w), x * w
+    error = x_low * w_low - (((product - x_high * w_high) - x_low * w_high) - x_high * w_low)
+    try:
+        total = math.fsum([b, *product.tolist(), *error.tolist()])
+    except (OverflowError, ValueError):
+        total = math.nan
+    return total if math.isfinite(total) else float(x @ w + b)  # the halves of a number above 1e300 overflow
+
+
+def _halves(x: Floats) -> tuple[Floats, Floats]:
+    """The upper and the lower half of the digits."""
+    high = _SPLIT * x
+    high = high - (high - x)
+    return high, x - high
 
 
 def kinked_change(a: float, u: Any) -> Any:
