@@ -1,8 +1,8 @@
 """The activations after an affine layer: all that Python knows of them stands here.
 
 To add a hidden activation, write its entry in `ACTIVATIONS` and its name in `HiddenActivation`; and for the compiled
-core its policy in ``network/activations.hpp``. If neither family fits, write one, here and in ``numba/kernels.py``.
-Tests go over all entries.
+core its policy in ``network/activations.hpp``. If neither family fits, write one here, and for the method "direct" in
+Numba also in ``numba/kernels.py``. Tests go over all entries.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
 pass, determine F.

@@ -69,7 +69,7 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int, ste
     targets, layers = one_by_one(t), forward_pass(net, x, h)
     growth = jets.expm1(layers.outer.series(order))  # of the softmax numerators, in the shift of a2
     powers = np.cumprod([np.ones(net.W2.T.shape), *order * [net.W2.T]], axis=0)
-    own = np.broadcast_to(np.eye(len(net.b2)), (order + 1, *2 * net.b2.shape))  # a2_k is an exponent of its own only
+    own = np.tile(np.eye(len(net.b2)), (order + 1, 1, 1))  # a2_k is an exponent of its own class only
 
     of_z1 = steps.response(net, layers.y, targets, growth, powers)
     hidden_phi = steps.compose(of_z1, layers.inner.series(order))
@@ -93,8 +93,8 @@ def one_by_one(t: Array) -> list[Targets]:
     """Targets (N,) or (N, O) as pairs of classes and weights, both (N,): one target of every sample in each pair."""
     if t.ndim == 1:
         return [(t, np.ones(len(t)))]
-    targets_first = np.argsort(t == 0, axis=1, kind="stable").T[: np.count_nonzero(t, axis=1).max()]
-    return [(k, t[np.arange(len(t)), k]) for k in targets_first]
+    targets_first = np.argsort(t == 0, axis=1, kind="stable")[:, : np.count_nonzero(t, axis=1).max()]
+    return [(k, t[np.arange(len(t)), k]) for k in np.ascontiguousarray(targets_first.T)]
 
 
 def across_kink(net: Parameters, layers: Pass, targets: list[Targets], h: float, n: int, j: int) -> Floats:
