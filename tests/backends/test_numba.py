@@ -18,7 +18,7 @@ from sweeps import parts
 numba = pytest.importorskip("numba")
 
 from secant.backends import numba as backend  # noqa: E402
-from secant.backends.numba import kernels, threads  # noqa: E402
+from secant.backends.numba import gradients, kernels, threads  # noqa: E402
 
 USE = """
 import secant
@@ -292,6 +292,13 @@ def test_a_thread_that_fails_fails_the_call():
 
     with pytest.raises(MemoryError):
         threads.run(kernel, 4, 2)
+
+
+def test_an_activation_that_is_not_in_the_kernels_is_differenced_by_a_loop(monkeypatch):
+    monkeypatch.setattr(gradients, "_COMPILED", set())
+    nets = [secant.TwoLayerNet(4, 3, 2, rng=0, backend=name) for name in ("numba", "numpy")]
+    got, loop = (net.numerical_gradient([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1], method="direct") for net in nets)
+    assert all(np.array_equal(got[key], loop[key]) for key in loop)
 
 
 # ---- the functions that are compiled ---------------------------------------------------------------------------------

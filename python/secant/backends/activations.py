@@ -1,8 +1,8 @@
 """The activations after an affine layer: all that Python knows of them stands here.
 
 To add a hidden activation, write its entry in `ACTIVATIONS` and its name in `HiddenActivation`; and for the compiled
-core its policy in ``network/activations.hpp``. If neither family fits, write one here, and for the method "direct" in
-Numba also in ``numba/kernels.py``. Tests go over all entries.
+core its policy in ``network/activations.hpp``. If neither family fits, write one here. Tests go over all entries. Until
+``numba/kernels.py`` has the family too, the method "direct" is a loop there.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
 pass, determine F.
@@ -98,7 +98,7 @@ def _largest_logistic_change(rate: float) -> Callable[[float], float]:
     return largest_change
 
 
-_LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change)
+LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change)
 
 
 # ---- linear, as far as relu's kink is not reached:  F = p u ----------------------------------------------------------
@@ -128,16 +128,16 @@ def _linear_change(rate: float, p: Any, q: Any, u: Any, _: Any) -> Any:
     return p * u
 
 
-_LINEAR = Family(_linear_state, _linear_series, _linear_change)
+LINEAR = Family(_linear_state, _linear_series, _linear_change)
 
 
 ACTIVATIONS: dict[HiddenActivation, Activation] = {
     "sigmoid": Activation(
-        "1 / (1 + exp(-a))", "sigmoid", sigmoid, _LOGISTIC, 1.0, 1 / 4, _largest_logistic_change(1.0), bounded=True
+        "1 / (1 + exp(-a))", "sigmoid", sigmoid, LOGISTIC, 1.0, 1 / 4, _largest_logistic_change(1.0), bounded=True
     ),
-    "relu": Activation("max(a, 0)", "ReLU", relu, _LINEAR, 0.0, 1.0, _itself, kinked=True),
-    "tanh": Activation("tanh(a)", "tanh", np.tanh, _LOGISTIC, 2.0, 1.0, _largest_logistic_change(2.0), bounded=True),
-    "identity": Activation("a", "nothing", _itself, _LINEAR, 0.0, 1.0, _itself),
+    "relu": Activation("max(a, 0)", "ReLU", relu, LINEAR, 0.0, 1.0, _itself, kinked=True),
+    "tanh": Activation("tanh(a)", "tanh", np.tanh, LOGISTIC, 2.0, 1.0, _largest_logistic_change(2.0), bounded=True),
+    "identity": Activation("a", "nothing", _itself, LINEAR, 0.0, 1.0, _itself),
 }
 IN_WORDS = " or ".join(", ".join(entry.in_words for entry in ACTIVATIONS.values()).rsplit(", ", 1))
 

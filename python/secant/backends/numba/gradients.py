@@ -6,11 +6,12 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends import bound, plan
-from secant.backends.activations import ACTIVATIONS
+from secant.backends.activations import ACTIVATIONS, LINEAR, LOGISTIC
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
 from secant.backends.numba import kernels
 from secant.backends.numba.threads import choose_threads, run
 from secant.backends.numpy import gradients, jets, series
+from secant.backends.numpy.direct import by_loop
 from secant.backends.numpy.forward import forward_pass, mean_loss
 
 _BLOCK_MULTIPLICATIONS = 2**27
@@ -21,6 +22,9 @@ _PARTS = 8
 
 _BY_TERMS, _EXACT = 3, 400
 """What the change of the loss is worth in multiplications, for each class."""
+
+_COMPILED = {LOGISTIC, LINEAR}
+"""The families of activations that are in the kernels."""
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
@@ -67,6 +71,8 @@ def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> 
     """The mean over samples of what every shift changes."""
     (inputs, hidden), classes = net.W1.shape, len(net.b2)
     f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
+    if not {f.family, g.family} <= _COMPILED:
+        return by_loop(net, x, t, h)
     largest_weight = float(np.abs(net.W2).max())
     terms = bound.terms_needed(h, plan.largest_inputs(x), plan.largest_z1(net, x), f.steepest, largest_weight)
     cost = (_BY_TERMS if terms.all() else _EXACT) * classes * (net.W1.size + net.W2.size)
