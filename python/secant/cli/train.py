@@ -200,15 +200,19 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
 
 
 def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
-    """Write the requested files, each even if another fails. Ctrl-C is held back until then; a second one is not."""
+    """Write the requested files, each even if another fails. Ctrl-C is held back meanwhile; a second one is not."""
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
-    failures = []
-    with held_interrupts():
-        for option, path in outputs.items():
-            try:
+    failures, interrupted = [], False
+    for option, path in outputs.items():
+        try:
+            with held_interrupts():
                 writers[option](path)
                 say(f"wrote {path}")
-            except SecantError as error:
-                failures.append(str(error))
+        except SecantError as error:
+            failures.append(str(error))
+        except KeyboardInterrupt:
+            interrupted = True
     if failures:
         raise DataError(" ".join(failures))
+    if interrupted:
+        raise KeyboardInterrupt

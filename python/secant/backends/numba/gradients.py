@@ -53,16 +53,13 @@ def _compose(c: Floats, f: Floats) -> Floats:
 
 
 def _contraction(n_threads: int, x: Floats, phi: Floats, h: float) -> Floats:
-    """`series.contraction`, which is faster where most of x is zero."""
-    sample = x[::8]
-    if 2 * np.count_nonzero(sample) > sample.size:
+    """`series.contraction`, which is faster for the usual orders where most of x is zero."""
+    sample, order = x[::8], len(phi) - 1
+    if order > 3 or 2 * np.count_nonzero(sample) > sample.size:
         return series.contraction(x, phi, h)
-    out, factors, order = np.zeros((x.shape[1], phi.shape[2])), x, len(phi) - 1
+    out = np.zeros((x.shape[1], phi.shape[2]))
     threads = choose_threads(n_threads, x.size * phi.shape[2])
-    for m in range(1, order + 1, 4):  # two odd orders at a time; phi[0] is 0
-        if m > 1:
-            factors = factors * np.square(np.square(h * x))
-        run(kernels.contract, len(out), threads, x, factors, h, phi[m], phi[m + 2 if m < order else 0], out)
+    run(kernels.contract, len(out), threads, x, h, phi[1], phi[3 if order == 3 else 0], out)  # phi[0] is 0
     return out
 
 
@@ -88,7 +85,8 @@ def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> 
         growth, parts = jets.expm1(forward.outer.series(most)), min(_PARTS, len(targets))
         w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, classes, hidden + 1))
         run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], growth, layers, w1, w2)
-        loss, w1_sum, w2_sum = mean_loss(forward.y, targets, net.log_offset), w1.sum(axis=0), w2.sum(axis=0).T
-        return plan.Sums(w1_sum[:-1], w1_sum[-1], w2_sum[:-1], w2_sum[-1], loss * len(targets))
+        w1_sum, w2_sum = w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T)
+        loss = mean_loss(forward.y, targets, net.log_offset) * len(targets)
+        return plan.Sums(w1_sum[:-1], w1_sum[-1], w2_sum[:-1], w2_sum[-1], loss)
 
     return plan.mean(len(x), plan.add_gradients(map(summed, plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
