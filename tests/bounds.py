@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.numpy.series import activated
+from secant.backends.numpy.forward import activated
 
 EPS, EPS32 = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
 SMALLEST_32 = float(np.finfo(np.float32).smallest_subnormal)

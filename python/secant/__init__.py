@@ -43,7 +43,6 @@ if _TYPE_CHECKING:
     from secant.acceleration.accelerate import accelerate as accelerate
     from secant.acceleration.check_network import check_network as check_network
     from secant.acceleration.recognition.recognize import recognize as recognize
-    from secant.acceleration.recognition.result import Recognition as Recognition
     from secant.checking.gradient import check_gradient as check_gradient
     from secant.checking.report import GradientReport as GradientReport
     from secant.checking.vector import check_derivative as check_derivative
@@ -60,7 +59,6 @@ __all__ = (
     "GradientInfo",
     "GradientReport",
     "History",
-    "Recognition",
     "SecantError",
     "SimpleNet",
     "TwoLayerNet",
@@ -99,7 +97,6 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "Derivative": "differentiation.result",
     "GradientReport": "checking.report",
     "History": "training.history",
-    "Recognition": "acceleration.recognition.result",
     "accelerate": "acceleration.accelerate",
     "book": "",
     "check_gradient": "checking.gradient",

@@ -17,7 +17,7 @@ numba = pytest.importorskip("numba")
 pytestmark = pytest.mark.needs_numba
 
 from secant.backends import numba as backend  # noqa: E402
-from secant.backends.numba import kernels, threads  # noqa: E402
+from secant.backends.numba import gradients, kernels, threads  # noqa: E402
 
 USE = """
 import secant
@@ -26,7 +26,8 @@ secant.set_backend("numba")
 from numba.core import event
 
 with event.install_recorder("numba:compile") as compiled:
-    print(secant.TwoLayerNet(1, 1, 2, rng=0, output_activation="identity", weight_init_std=0.0).predict([1.0]))
+    net = secant.TwoLayerNet(1, 1, 2, rng=0, output_activation="identity", weight_init_std=0.0)
+    print(net.gradient([1.0], 1)["b2"].round(3))
 print(len(compiled.buffer) > 0)
 """
 
@@ -46,16 +47,16 @@ def test_importing_the_backend_compiles_nothing(run_python):
 @pytest.mark.slow
 def test_code_is_compiled_once_and_kept_in_the_folder_that_numba_is_told(run_python, tmp_path):
     first, second = (run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
-    assert (first.stdout, first.stderr) == ("[0.5 0.5]\nTrue\n", "")
-    assert (second.stdout, second.stderr) == ("[0.5 0.5]\nFalse\n", "")
-    assert list(tmp_path.glob("**/kernels.activate*.nbc"))
+    assert (first.stdout, first.stderr) == ("[ 0.5 -0.5]\nTrue\n", "")
+    assert (second.stdout, second.stderr) == ("[ 0.5 -0.5]\nFalse\n", "")
+    assert list(tmp_path.glob("**/kernels.add_targets*.nbc"))
 
 
 @pytest.mark.slow
 def test_where_nothing_can_be_kept_it_is_compiled_anew(run_python, tmp_path):
     code = "from numba.core import caching; caching.CacheImpl._locator_classes = []"
     done = run_python(code + USE, "-W", "error")
-    assert (done.stdout, done.stderr) == ("[0.5 0.5]\nTrue\n", "")
+    assert (done.stdout, done.stderr) == ("[ 0.5 -0.5]\nTrue\n", "")
 
 
 def test_numba_without_its_compiler_is_refused(run_python):
@@ -209,6 +210,13 @@ def test_python_goes_on_while_a_kernel_runs():
     state[0] = 1
     thread.join()
     assert state[1] < enough
+
+
+def test_an_activation_that_is_not_in_the_kernels_is_differenced_by_a_loop(monkeypatch):
+    monkeypatch.setattr(gradients, "_COMPILED", set())
+    nets = [secant.TwoLayerNet(4, 3, 2, rng=0, backend=name) for name in ("numba", "numpy")]
+    got, loop = (net.numerical_gradient([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1], method="direct") for net in nets)
+    assert all(np.array_equal(got[key], loop[key]) for key in loop)
 
 
 # ---- the functions that are compiled ---------------------------------------------------------------------------------

@@ -1,14 +1,15 @@
 """Each activation that is registered: what is said of it is true, and the core has the same."""
 
 import re
+from fractions import Fraction
 from typing import get_args
 
 import numpy as np
 import pytest
 
 import oracles
-from secant.backends.activations import ACTIVATIONS, HiddenActivation, OutputActivation
-from secant.backends.numpy.series import activated
+from secant.backends.activations import ACTIVATIONS, HiddenActivation, OutputActivation, rounded_once
+from secant.backends.numpy.forward import activated
 
 A = np.concatenate([np.linspace(-40, 40, 2001), np.random.RandomState(0).normal(0, 2, 500)])
 
@@ -66,3 +67,18 @@ def test_no_change_on_a_disc_is_larger_than_the_bound(name, rho):
     f = eval(f"lambda a: {activation.formula}", {"exp": np.exp, "tanh": np.tanh, "log1p": np.log1p})
     edge = rho * np.exp(1j * np.linspace(0, 2 * np.pi, 257))[:, np.newaxis]
     assert np.abs(f(A + edge) - f(A)).max() <= bound * (1 + 1e-9) + 1e-13
+
+
+def test_a_sum_beside_a_kink_is_rounded_once():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        x, w = rng.random(50), rng.standard_normal(50)
+        b = 1e-12 * rng.standard_normal() - float(x @ w)
+        exact = sum((Fraction(one) * Fraction(other) for one, other in zip(x, w, strict=True)), Fraction(b))
+        assert rounded_once(x, w, b) == float(exact)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def test_a_sum_whose_digits_cannot_be_halved_is_the_plain_one():
+    assert rounded_once(np.array([1e305, 1.0]), np.array([1.0, 1.0]), -1e305) in (0.0, 1.0)
+    assert rounded_once(np.array([1e200]), np.array([1e200]), 0.0) == np.inf

@@ -9,7 +9,7 @@ from pages import ROOT
 
 import secant
 from secant.backends.activations import ACTIVATIONS, IN_WORDS
-from secant.backends.numpy.series import activated
+from secant.backends.numpy.forward import activated
 
 A = np.concatenate([np.linspace(-10, 10, 20_001), [-50, 50]])
 

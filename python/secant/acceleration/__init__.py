@@ -5,3 +5,5 @@ its gradient into the object, in place of ``numerical_gradient``. In each call t
 Secant's before a gradient is returned. `script_mode` does the same for ``secant run``, where a script goes on with its
 own gradient if Secant does not know the network.
 """
+
+from secant.acceleration.recognition.result import Recognition as Recognition

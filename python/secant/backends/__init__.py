@@ -52,7 +52,7 @@ def set_backend(backend: str | None) -> None:
     >>> secant.set_backend(None)
     """
     global _chosen
-    _chosen = None if backend is None else backend_module(one_of("backend", backend, BACKENDS)).name
+    _chosen = None if backend is None else backend_module(backend).name
 
 
 @contextmanager
@@ -77,9 +77,7 @@ def use_backend(backend: str | None) -> Iterator[None]:
     ...     secant.get_backend()
     'numpy'
     """
-    token = _in_context.set(
-        _default() if backend is None else backend_module(one_of("backend", backend, BACKENDS)).name
-    )
+    token = _in_context.set(_default() if backend is None else backend_module(backend).name)
     try:
         yield
     finally:

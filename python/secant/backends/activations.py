@@ -1,13 +1,14 @@
 """The activations after an affine layer: all that Python knows of them stands here.
 
 To add a hidden activation, write its entry in `ACTIVATIONS` and its name in `HiddenActivation`; and for the compiled
-core its policy in ``network/activations.hpp``. If neither family fits, write one, here and in ``numba/kernels.py``.
-Tests go over all entries.
+core its policy in ``network/activations.hpp``. If neither family fits, write one here. Tests go over all entries. Until
+``numba/kernels.py`` has the family too, the method "direct" is a loop there.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
 pass, determine F.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -97,7 +98,7 @@ def _largest_logistic_change(rate: float) -> Callable[[float], float]:
     return largest_change
 
 
-_LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change)
+LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change)
 
 
 # ---- linear, as far as relu's kink is not reached:  F = p u ----------------------------------------------------------
@@ -127,16 +128,16 @@ def _linear_change(rate: float, p: Any, q: Any, u: Any, _: Any) -> Any:
     return p * u
 
 
-_LINEAR = Family(_linear_state, _linear_series, _linear_change)
+LINEAR = Family(_linear_state, _linear_series, _linear_change)
 
 
 ACTIVATIONS: dict[HiddenActivation, Activation] = {
     "sigmoid": Activation(
-        "1 / (1 + exp(-a))", "sigmoid", sigmoid, _LOGISTIC, 1.0, 1 / 4, _largest_logistic_change(1.0), bounded=True
+        "1 / (1 + exp(-a))", "sigmoid", sigmoid, LOGISTIC, 1.0, 1 / 4, _largest_logistic_change(1.0), bounded=True
     ),
-    "relu": Activation("max(a, 0)", "ReLU", relu, _LINEAR, 0.0, 1.0, _itself, kinked=True),
-    "tanh": Activation("tanh(a)", "tanh", np.tanh, _LOGISTIC, 2.0, 1.0, _largest_logistic_change(2.0), bounded=True),
-    "identity": Activation("a", "nothing", _itself, _LINEAR, 0.0, 1.0, _itself),
+    "relu": Activation("max(a, 0)", "ReLU", relu, LINEAR, 0.0, 1.0, _itself, kinked=True),
+    "tanh": Activation("tanh(a)", "tanh", np.tanh, LOGISTIC, 2.0, 1.0, _largest_logistic_change(2.0), bounded=True),
+    "identity": Activation("a", "nothing", _itself, LINEAR, 0.0, 1.0, _itself),
 }
 IN_WORDS = " or ".join(", ".join(entry.in_words for entry in ACTIVATIONS.values()).rsplit(", ", 1))
 
@@ -151,19 +152,21 @@ def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArra
 
 
 def rounded_once(x: Floats, w: Floats, b: float) -> float:
-    """The sum b + x w, as if in twice the precision (Ogita, Rump, Oishi: Accurate sum and dot product, 2005)."""
-    high, low = b, 0.0
-    for i in range(len(x)):
-        x_high, w_high = _SPLIT * x[i], _SPLIT * w[i]
-        x_high, w_high = x_high - (x_high - x[i]), w_high - (w_high - w[i])
-        x_low, w_low = x[i] - x_high, w[i] - w_high
-        product = x[i] * w[i]
-        low += x_low * w_low - (((product - x_high * w_high) - x_low * w_high) - x_high * w_low)
-        total = high + product
-        part = total - high
-        low += (high - (total - part)) + (product - part)
-        high = total
-    return high + low if np.isfinite(low) else high  # the halves of a number above 1e300 overflow
+    """The sum b + x w, rounded only once: of products and their errors (Dekker 1971), by an exact sum."""
+    (x_high, x_low), (w_high, w_low), product = _halves(x), _halves(w), x * w
+    error = x_low * w_low - (((product - x_high * w_high) - x_low * w_high) - x_high * w_low)
+    try:
+        total = math.fsum([b, *product.tolist(), *error.tolist()])
+    except (OverflowError, ValueError):
+        total = math.nan
+    return total if math.isfinite(total) else float(x @ w + b)  # the halves of a number above 1e300 overflow
+
+
+def _halves(x: Floats) -> tuple[Floats, Floats]:
+    """The upper and the lower half of the digits."""
+    high = _SPLIT * x
+    high = high - (high - x)
+    return high, x - high
 
 
 def kinked_change(a: float, u: Any) -> Any:

@@ -1,12 +1,12 @@
-"""The backend for where no compiler and no wheel is at hand: the steps of the NumPy backend, as loops for Numba."""
+"""The backend for where no compiler and no wheel is at hand: the NumPy backend, with loops that Numba compiles."""
 
 from functools import partial
 
 from secant._common.validation import all_finite
 from secant.backends.activations import sigmoid
-from secant.backends.numba.gradients import differences, gradient, outputs, predict
-from secant.backends.numpy.forward import cross_entropy, prepare, softmax
+from secant.backends.numba.gradients import differences, gradient
+from secant.backends.numpy.forward import cross_entropy, predict, prepare, softmax
 from secant.backends.numpy.training import iterate
 
 name = "numba"
-train = partial(iterate, differences, outputs)
+train = partial(iterate, differences)

@@ -1,20 +1,18 @@
-"""The forward pass and the gradients: blocks of samples, one after the other, through the kernels."""
+"""The gradients: the NumPy backend's, with the steps that take most of the time compiled, and "direct" in loops."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
 from secant.backends import bound, plan
-from secant.backends.activations import ACTIVATIONS, near_kink
+from secant.backends.activations import ACTIVATIONS, LINEAR, LOGISTIC
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
 from secant.backends.numba import kernels
-from secant.backends.numba.kernels import Layers
 from secant.backends.numba.threads import choose_threads, run
-from secant.backends.numpy.forward import checked_outputs, mean_loss
-from secant.backends.numpy.series import contraction
+from secant.backends.numpy import gradients, jets, series
+from secant.backends.numpy.direct import by_loop
+from secant.backends.numpy.forward import forward_pass, mean_loss
 
 _BLOCK_MULTIPLICATIONS = 2**27
 """Of a block of samples: Ctrl-C waits for its end, some 50 ms."""
@@ -25,17 +23,8 @@ _PARTS = 8
 _BY_TERMS, _EXACT = 3, 400
 """What the change of the loss is worth in multiplications, for each class."""
 
-
-def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
-    return checked_outputs(partial(outputs, n_threads=n_threads), net, x)
-
-
-def outputs(net: Parameters, x: Array, n_threads: int) -> Array:
-    """The network's output y (N, O), or NaN where a pre-activation overflows."""
-    cost, float64_net = net.W1.size + net.W2.size, plan.in_float64(net)
-    threads = choose_threads(n_threads, len(x) * cost)
-    y = [layers(float64_net, x[n], threads).y for n in plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS)]
-    return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
+_COMPILED = {LOGISTIC, LINEAR}
+"""The families of activations that are in the kernels."""
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
@@ -44,84 +33,60 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Diffe
 
 def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
     """The gradient, which may have overflowed."""
-    return plan.planned_gradient(batch, method, h, partial(_by_series, n_threads), partial(_directly, n_threads))
+    steps = series.Steps(_response, _compose, partial(_contraction, n_threads))
+    by_series = partial(gradients.by_series, steps=steps)
+    return plan.planned_gradient(batch, method, h, by_series, partial(_directly, n_threads))
 
 
-def layers(net: Parameters, x: Array, threads: int, h: float = 0.0) -> Layers:
-    """The forward pass of all samples, for shifts of parameters by ``h``."""
-    samples, hidden, outputs = len(x), *net.W2.shape
-    f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
-    x = x.astype(np.float64, copy=not x.flags.writeable)  # Numba would compile anew for what is read-only
-    arrays = (np.empty((samples, n)) for n in (hidden, hidden + 1, hidden, hidden, *5 * [outputs]))
-    near = np.zeros((samples, hidden), np.bool_)
-    out = Layers(f.rate, f.kinked, g.rate, net.log_offset, near, x, *arrays)
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
-        out.a1[:] = x @ net.W1 + net.b1
-    run(kernels.activate, samples, threads, net.W2, net.b2, out)
-    if f.kinked and h:
-        out.near[:] = near_kink(net.W1, net.b1, x, out.a1, h)
-        kernels.refine(net.W1, net.b1, out)
+def _response(net: Parameters, y: Floats, targets: list[series.Targets], growth: Floats, powers: Floats) -> Floats:
+    mean = (y * growth) @ powers
+    phi = np.zeros(mean.shape)
+    for k, weight in targets:
+        kernels.add_targets(mean, growth, powers, y, k, weight, net.log_offset, phi)
+    return phi
+
+
+def _compose(c: Floats, f: Floats) -> Floats:
+    out, power = np.empty(f.shape), np.empty((len(f), f[0].size))
+    kernels.compose(c.reshape(power.shape), f.reshape(power.shape), power, out.reshape(power.shape))
+    return out
+
+
+def _contraction(n_threads: int, x: Floats, phi: Floats, h: float) -> Floats:
+    """`series.contraction`, which is faster for the usual orders where most of x is zero."""
+    sample, order = x[::8], len(phi) - 1
+    if order > 3 or 2 * np.count_nonzero(sample) > sample.size:
+        return series.contraction(x, phi, h)
+    out = np.zeros((x.shape[1], phi.shape[2]))
+    threads = choose_threads(n_threads, x.size * phi.shape[2])
+    run(kernels.contract, len(out), threads, x, h, phi[1], phi[3 if order == 3 else 0], out)  # phi[0] is 0
     return out
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
-def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, order: int) -> plan.Sums:
-    """The mean over samples, each by a series of one odd order."""
-    (inputs, hidden), classes = net.W1.shape, len(net.b2)
-    cost = (2 + order // 2) * (net.W1.size + net.W2.size)
-    threads, powers = choose_threads(n_threads, len(x) * cost), _powers_of(net.W2.T, order)
-
-    def summed(block: slice) -> plan.Sums:
-        targets, forward = plan.one_hot(t[block], classes), layers(net, x[block], threads, h)
-        hidden_phi, output_phi = (np.empty((order + 1, len(targets), units)) for units in (hidden, classes))
-        run(kernels.expand, len(targets), threads, powers, targets, forward, hidden_phi, output_phi)
-        w1 = np.empty((inputs + 1, hidden))
-        w1[:-1] = _contraction(forward.x, hidden_phi, h, threads)
-        w1[-1:] = contraction(np.ones((len(targets), 1)), hidden_phi, h)
-        w2 = contraction(forward.z1, output_phi, h)
-        if forward.near.any():
-            kernels.add_near(net.W2, targets, h, forward, w1)
-        return _sums(w1, w2, forward, targets)
-
-    return plan.mean(len(x), plan.add_gradients(map(summed, plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
-
-
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> plan.Sums:
     """The mean over samples of what every shift changes."""
     (inputs, hidden), classes = net.W1.shape, len(net.b2)
-    slope, largest_weight = ACTIVATIONS[net.hidden_activation].steepest, float(np.abs(net.W2).max())
-    terms = bound.terms_needed(h, plan.largest_inputs(x), plan.largest_z1(net, x), slope, largest_weight)
+    f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
+    if not {f.family, g.family} <= _COMPILED:
+        return by_loop(net, x, t, h)
+    largest_weight = float(np.abs(net.W2).max())
+    terms = bound.terms_needed(h, plan.largest_inputs(x), plan.largest_z1(net, x), f.steepest, largest_weight)
     cost = (_BY_TERMS if terms.all() else _EXACT) * classes * (net.W1.size + net.W2.size)
-    threads, powers = choose_threads(n_threads, len(x) * cost), _powers_of(np.tile(net.W2.T, 2), max(1, terms.max()))
+    threads, most = choose_threads(n_threads, len(x) * cost), max(1, terms.max())
+    powers = np.cumprod([np.ones((classes, 2 * hidden)), *most * [np.tile(net.W2.T, 2)]], axis=0)
 
     def summed(block: slice) -> plan.Sums:
-        targets, forward = plan.one_hot(t[block], classes), layers(net, x[block], threads, h)
-        parts = min(_PARTS, len(targets))
+        targets, forward = plan.one_hot(t[block], classes), forward_pass(net, x[block], h)
+        layers = kernels.Layers(
+            *(f.rate, f.kinked, g.rate, net.log_offset, forward.x, forward.a1),
+            *(*forward.inner[1:], forward.a2, *forward.outer[1:], forward.y),
+        )
+        growth, parts = jets.expm1(forward.outer.series(most)), min(_PARTS, len(targets))
         w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, classes, hidden + 1))
-        run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], forward, w1, w2)
-        return _sums(w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T), forward, targets)
+        run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], growth, layers, w1, w2)
+        w1_sum, w2_sum = w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T)
+        loss = mean_loss(forward.y, targets, net.log_offset) * len(targets)
+        return plan.Sums(w1_sum[:-1], w1_sum[-1], w2_sum[:-1], w2_sum[-1], loss)
 
     return plan.mean(len(x), plan.add_gradients(map(summed, plan.blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
-
-
-def _contraction(x: Floats, phi: Floats, h: float, threads: int) -> Floats:
-    """`contraction`, which is faster where most of x is zero."""
-    if 2 * np.count_nonzero(x) > x.size:
-        return contraction(x, phi, h)
-    out, factors, order = np.zeros((x.shape[1], phi.shape[2])), x, len(phi) - 1
-    for m in range(1, order + 1, 4):  # two odd orders at a time; phi[0] is 0
-        if m > 1:
-            factors = factors * np.square(np.square(h * x))
-        run(kernels.contract, len(out), threads, x, factors, h, phi[m], phi[m + 2 if m < order else 0], out)
-    return out
-
-
-def _sums(w1: Floats, w2: Floats, forward: Layers, targets: Floats) -> plan.Sums:
-    loss = mean_loss(forward.y, targets, forward.log_offset) * len(targets)
-    return plan.Sums(w1[:-1], w1[-1], w2[:-1], w2[-1], loss)
-
-
-def _powers_of(w2: Floats, order: int) -> NDArray[Any]:
-    """The powers 0 to K of w2 (O, units), (K+1, O, units)."""
-    return np.cumprod(np.stack([np.ones(w2.shape)] + order * [w2]), axis=0)

@@ -1,13 +1,13 @@
 """The forward pass: affine, activation, affine, activation, softmax; and the loss."""
 
-from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats, all_finite
 from secant.backends import faults
-from secant.backends.activations import ACTIVATIONS
+from secant.backends.activations import ACTIVATIONS, Activation, near_kink, rounded_once
 from secant.backends.base import Fault, Parameters
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.backends.plan import blocks, in_float64
@@ -42,11 +42,6 @@ def prepare(x: Array | Rows) -> Array:
 
 
 def predict(net: Parameters, x: Array, n_threads: int = 0) -> Array | Fault:
-    return checked_outputs(outputs, net, x)
-
-
-def checked_outputs(outputs: Callable[[Parameters, Array], Array], net: Parameters, x: Array) -> Array | Fault:
-    """What ``outputs(net, x)`` returns, if all of it is finite."""
     if fault := faults.first(net, x):
         return fault
     y = outputs(net, x)
@@ -66,6 +61,65 @@ def outputs(net: Parameters, x: Array) -> Array:
         a1, a2 = pre_activations(net, x[block])
         y[block] = nan_where_infinite(softmax(ACTIVATIONS[net.output_activation].function(a2)), a1, a2)
     return y
+
+
+class Layer(NamedTuple):
+    """Units (N, units) after the forward pass: their outputs, and what their changes are computed from."""
+
+    activation: Activation
+    z: Floats
+    p: Floats
+    q: Floats
+
+    def series(self, order: int) -> Floats:
+        """The series of the changes of z, (K+1, N, units)."""
+        out = np.empty((order + 1, *self.p.shape))
+        self.activation.family.series(self.activation.rate, self.p, self.q, out)
+        return out
+
+    def change(self, n: int, u: Floats) -> Floats:
+        """The changes of z of sample n for shifts u (..., units), between which there is no kink."""
+        rate, change = self.activation.rate, self.activation.family.change
+        changed: Floats = change(rate, self.p[n], self.q[n], u, np.expm1(rate * np.abs(u)))
+        return changed
+
+
+def activated(activation: Activation, a: Floats) -> Layer:
+    """The units of pre-activations a (N, units)."""
+    return Layer(activation, *activation.family.state(activation.rate, activation.kinked, a))
+
+
+class Pass(NamedTuple):
+    """What a forward pass leaves behind, of inputs x (N, I).
+
+    Where a shift may take a1 across a kink, as ``near`` (N, H) says, a1 is rounded only once, and the slope p is 0. The
+    y of a sample is NaN where a pre-activation overflows.
+    """
+
+    x: Floats
+    near: NDArray[np.bool_]
+    a1: Floats
+    inner: Layer
+    a2: Floats
+    outer: Layer
+    y: Floats
+
+
+@np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
+def forward_pass(net: Parameters, x: Array, h: float) -> Pass:
+    """The forward pass of samples x (N, I), for shifts of parameters by ``h``."""
+    x, hidden = x.astype(np.float64), ACTIVATIONS[net.hidden_activation]
+    a1 = x @ net.W1 + net.b1
+    inner, near = activated(hidden, a1), np.zeros(a1.shape, np.bool_)
+    a2 = inner.z @ net.W2 + net.b2
+    outer = activated(ACTIVATIONS[net.output_activation], a2)
+    y = nan_where_infinite(softmax(outer.z), a1, a2)
+    if hidden.kinked and h:
+        near = near_kink(net.W1, net.b1, x, a1, h)
+        inner.p[near] = 0
+        for n, j in np.argwhere(near).tolist():
+            a1[n, j] = rounded_once(x[n], net.W1[:, j], net.b1[j])
+    return Pass(x, near, a1, inner, a2, outer, y)
 
 
 def nan_where_infinite(y: Floats, a1: Floats, a2: Floats) -> Floats:

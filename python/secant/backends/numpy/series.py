@@ -12,118 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
-from secant.backends.activations import ACTIVATIONS, Activation, kinked_change, near_kink, rounded_once
+from secant.backends.activations import kinked_change
 from secant.backends.base import Parameters
 from secant.backends.numpy import jets
-from secant.backends.numpy.forward import mean_loss, nan_where_infinite, softmax
-from secant.backends.plan import Sums, one_hot
-
-
-class Layer(NamedTuple):
-    """Units (N, units) after the forward pass: their outputs, and what their changes are computed from."""
-
-    activation: Activation
-    z: Floats
-    p: Floats
-    q: Floats
-
-    def series(self, order: int) -> Floats:
-        """The changes of z (K+1, N, units)."""
-        out = np.empty((order + 1, *self.p.shape))
-        self.activation.family.series(self.activation.rate, self.p, self.q, out)
-        return out
-
-
-def activated(activation: Activation, a: Floats) -> Layer:
-    """The units of pre-activations a (N, units)."""
-    return Layer(activation, *activation.family.state(activation.rate, activation.kinked, a))
-
-
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
-def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
-    """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order.
-
-    An ``h`` of 0 is for the derivative: there is no shift that could cross a kink.
-    """
-    x = x.astype(np.float64)
-    t = one_hot(t, net.W2.shape[1])
-    hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
-    a1 = x @ net.W1 + net.b1
-    inner = activated(hidden, a1)
-    a2 = inner.z @ net.W2 + net.b2
-    outer = activated(output, a2)
-    y = nan_where_infinite(softmax(outer.z), a1, a2)
-    near = np.zeros(a1.shape, np.bool_)
-    if hidden.kinked and h:
-        near = near_kink(net.W1, net.b1, x, a1, h)
-        inner.p[near] = 0
-    softmax_growth = jets.expm1(outer.series(order))  # of the softmax numerators, in the shift of a2
-
-    hidden_phi = hidden_series(net, y, t, softmax_growth, inner.series(order))
-    output_phi = output_series(net, y, t, softmax_growth)
-    one = np.ones((len(x), 1))
-    sums = Sums(
-        contraction(x, hidden_phi, h),
-        contraction(one, hidden_phi, h)[0],
-        contraction(inner.z, output_phi, h),
-        contraction(one, output_phi, h)[0],
-        len(x) * mean_loss(y, t, net.log_offset),
-    )
-    for n, j in np.argwhere(near).tolist():
-        difference = across_kink(net, x[n], t[n], h, j, outer, n, y[n])
-        sums.W1[:, j] += difference[:-1]
-        sums.b1[j] += difference[-1]
-    return sums
-
-
-def across_kink(net: Parameters, x: Floats, t: Floats, h: float, j: int, outer: Layer, n: int, y: Floats) -> Floats:
-    """The central differences (I+1,) of sample n in the weights into unit j and its bias, evaluated."""
-    inputs, counts = np.append(x, 1.0), t > 0
-    a1 = rounded_once(x, net.W1[:, j], net.b1[j])
-    a2_change = kinked_change(a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
-    rate, family = outer.activation.rate, outer.activation.family
-    m = np.expm1(rate * np.abs(a2_change))
-    softmax_growth = np.expm1(family.change(rate, outer.p[n], outer.q[n], a2_change, m))
-    mean = (softmax_growth @ y)[..., np.newaxis]
-    r = y[counts] / (y[counts] + net.log_offset)
-    phi = np.log1p(r * (softmax_growth[..., counts] - mean) / (1 + mean)) @ -t[counts]
-    difference: Floats = (phi[0] - phi[1]) / (2 * h)
-    return difference
-
-
-def hidden_series(net: Parameters, y: Floats, t: Floats, softmax_growth: Floats, changes: Floats) -> Floats:
-    """The series phi (K+1, N, H) in the shift of a1, given the growths (K+1, N, O) and the changes f of z1 (K+1, N, H).
-
-    A growth is a polynomial in w f, so their mean S is the sum over m of M_m f^m, M_m = sum over k of y_k g_k,m w_k^m.
-    """
-    powers = net.W2.T ** np.arange(len(softmax_growth))[:, np.newaxis, np.newaxis]  # (K+1, O, H)
-
-    def target_growth(k: int, rows: NDArray[np.intp]) -> Floats:
-        return jets.compose(softmax_growth[:, rows, k, np.newaxis] * powers[:, [k]], changes[:, rows])
-
-    return loss_change(net, y, t, jets.compose((y * softmax_growth) @ powers, changes), target_growth)
-
-
-def output_series(net: Parameters, y: Floats, t: Floats, softmax_growth: Floats) -> Floats:
-    """The series phi (K+1, N, O) in the shift of a2: only the shifted unit's numerator grows, so S = y_k e_k."""
-    return loss_change(net, y, t, y * softmax_growth, lambda k, rows: softmax_growth[:, rows] * np.eye(y.shape[1])[k])
-
-
-def loss_change(
-    net: Parameters, y: Floats, t: Floats, mean: Floats, target_growth: Callable[[int, NDArray[np.intp]], Floats]
-) -> Floats:
-    """The sum over targets of t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset).
-
-    ``mean`` is S, (K+1, N, units); ``target_growth(k, rows)`` gives e_k for some of the samples.
-    """
-    log_mean = jets.log1p(mean)
-    phi = np.zeros_like(mean)
-    for k in np.flatnonzero(t.any(axis=0)).tolist():
-        rows = np.flatnonzero(t[:, k])
-        y_k = y[rows, k, np.newaxis]
-        target: Floats = (net.log_offset * mean[:, rows] + y_k * target_growth(k, rows)) / (y_k + net.log_offset)
-        phi[:, rows] += t[rows, k, np.newaxis] * (log_mean[:, rows] - jets.log1p(target))
-    return phi
+from secant.backends.numpy.forward import Pass, forward_pass, mean_loss
+from secant.backends.plan import Sums
 
 
 def contraction(x: Floats, c: Floats, h: float) -> Floats:
@@ -135,3 +28,83 @@ def contraction(x: Floats, c: Floats, h: float) -> Floats:
         x = x * square
         total += x.T @ c_m
     return total
+
+
+Targets = tuple[NDArray[np.int64], Floats]
+
+
+def response(net: Parameters, y: Floats, targets: list[Targets], growth: Floats, powers: Floats) -> Floats:
+    """The series (K+1, N, units) of the loss in the change f of a unit's output.
+
+    The numerator of class k grows by e_k, the sum over m of g_k,m (w_k f)^m, with growths g (K+1, N, O) and powers of w
+    (K+1, O, units). So their mean S is the sum of M_m f^m, M_m = sum over k of y_k g_k,m w_k^m, and the loss changes by
+    the sum over targets of t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset).
+    """
+    mean, samples = (y * growth) @ powers, np.arange(len(y))
+    log_mean, phi = jets.log1p(mean), np.zeros_like(mean)
+    for k, weight in targets:
+        y_k = np.where(weight, y[samples, k], 1.0)[:, np.newaxis]  # nothing is added where a sample has fewer targets
+        target = net.log_offset * mean + y_k * (growth[:, samples, k, np.newaxis] * powers[:, k])
+        phi += weight[:, np.newaxis] * (log_mean - jets.log1p(target / (y_k + net.log_offset)))
+    return phi
+
+
+class Steps(NamedTuple):
+    """The steps that take most of the time: Numba's backend has its own."""
+
+    response: Callable[[Parameters, Floats, list[Targets], Floats, Floats], Floats] = response
+    compose: Callable[[Floats, Floats], Floats] = jets.compose
+    contraction: Callable[[Floats, Floats, float], Floats] = contraction
+
+
+PLAIN = Steps()
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
+def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int, steps: Steps = PLAIN) -> Sums:
+    """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order.
+
+    An ``h`` of 0 is for the derivative: there is no shift that could cross a kink.
+    """
+    targets, layers = one_by_one(t), forward_pass(net, x, h)
+    growth = jets.expm1(layers.outer.series(order))  # of the softmax numerators, in the shift of a2
+    powers = np.cumprod([np.ones(net.W2.T.shape), *order * [net.W2.T]], axis=0)
+    own = np.tile(np.eye(len(net.b2)), (order + 1, 1, 1))  # a2_k is an exponent of its own class only
+
+    of_z1 = steps.response(net, layers.y, targets, growth, powers)
+    hidden_phi = steps.compose(of_z1, layers.inner.series(order))
+    output_phi = steps.response(net, layers.y, targets, growth, own)
+    one = np.ones((len(x), 1))
+    sums = Sums(
+        steps.contraction(layers.x, hidden_phi, h),
+        contraction(one, hidden_phi, h)[0],
+        contraction(layers.inner.z, output_phi, h),
+        contraction(one, output_phi, h)[0],
+        len(x) * mean_loss(layers.y, t, net.log_offset),
+    )
+    for n, j in np.argwhere(layers.near).tolist():
+        difference = across_kink(net, layers, targets, h, n, j)
+        sums.W1[:, j] += difference[:-1]
+        sums.b1[j] += difference[-1]
+    return sums
+
+
+def one_by_one(t: Array) -> list[Targets]:
+    """Targets (N,) or (N, O) as pairs of classes and weights, both (N,): one target of every sample in each pair."""
+    if t.ndim == 1:
+        return [(t, np.ones(len(t)))]
+    targets_first = np.argsort(t == 0, axis=1, kind="stable")[:, : np.count_nonzero(t, axis=1).max()]
+    return [(k, t[np.arange(len(t)), k]) for k in np.ascontiguousarray(targets_first.T)]
+
+
+def across_kink(net: Parameters, layers: Pass, targets: list[Targets], h: float, n: int, j: int) -> Floats:
+    """The central differences (I+1,) of sample n in the weights into unit j and its bias, evaluated."""
+    inputs, y = np.append(layers.x[n], 1.0), layers.y[n]
+    a2_change = kinked_change(layers.a1[n, j], h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]
+    growth = np.expm1(layers.outer.change(n, a2_change))  # (2, I+1, O)
+    mean = growth @ y
+    phi = np.zeros(mean.shape)
+    for k, weight in ((k[n], weight[n]) for k, weight in targets if weight[n]):
+        phi -= weight * np.log1p(y[k] / (y[k] + net.log_offset) * (growth[..., k] - mean) / (1 + mean))
+    difference: Floats = (phi[0] - phi[1]) / (2 * h)
+    return difference

@@ -9,16 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Array
 from secant.backends import faults
-from secant.backends.base import Batch, Differences, Fault, Parameters
+from secant.backends.base import Batch, Differences, Fault
 from secant.backends.numpy.forward import cross_entropy, outputs
 from secant.backends.numpy.gradients import differences
 
 
 def iterate(
     differences: Callable[..., Differences | Fault],
-    outputs: Callable[[Parameters, Array, int], Array],
     batch: Batch,
     indices: NDArray[np.int64],
     method: Literal["derivative", "auto", "direct"],
@@ -28,7 +26,7 @@ def iterate(
     losses: list[float],
     before: bool = False,
 ) -> Fault | None:
-    """`Backend.train`, by two functions of the backend."""
+    """`Backend.train`, by the gradients of a backend."""
     net = batch.net
     for chosen in indices:
         part = Batch(net, batch.x[chosen], batch.t[chosen])
@@ -44,11 +42,11 @@ def iterate(
             for param, grad in zip(net[:4], result.gradients.values(), strict=True):
                 grad *= learning_rate
                 param -= grad
-            after = math.nan if before else cross_entropy(outputs(net, part.x, n_threads), part.t, net.log_offset)
+            after = math.nan if before else cross_entropy(outputs(net, part.x), part.t, net.log_offset)
             losses.append(result.loss if before else after)
         if not math.isfinite(losses[-1]):
             break
     return None
 
 
-train = partial(iterate, differences, lambda net, x, _: outputs(net, x))
+train = partial(iterate, differences)
