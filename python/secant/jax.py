@@ -7,14 +7,14 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from secant._common.validation import Array, positive_int
 from secant._common.warn import warn
-from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import Options, argument_paths, warn_of_ignored
+from secant.checking.candidate import Candidate, CandidateGradient
+from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
 from secant.checking.point import Direction, Point
 from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
@@ -37,18 +37,13 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
 
+@with_options
 def check(
     f: Callable[..., Any],
     args: Sequence[Any],
     *,
     mode: Literal["rev", "fwd"] = "rev",
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the derivatives that JAX computes of a function, and return the report.
 
@@ -77,14 +72,15 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     _require_mode("mode", mode)
-    function = _of_arrays(f, args, names)
+    function = _of_arrays(f, args, chosen.names)
     if not any(output.size for output in function.outputs):
         raise ValueRangeError("args and outputs must have elements to be checked, got none")
-    return _reports(function, 1, (mode,), options)[-1]
+    return _reports(function, 1, (mode,), chosen)[-1]
 
 
+@with_options
 def check_grads(
     f: Callable[..., Any],
     args: Sequence[Any],
@@ -93,14 +89,7 @@ def check_grads(
     atol: float | None = None,
     rtol: float | None = None,
     eps: float | None = None,
-    *,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> None:
     """Check the derivatives that JAX computes of a function against its values.
 
@@ -141,18 +130,18 @@ def check_grads(
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
     __tracebackhide__ = True
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
     if not modes:
         raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
     for mode in modes:
         _require_mode("modes", mode)
-    function = _of_arrays(f, args, names)
+    function = _of_arrays(f, args, chosen.names)
     if not any(output.size for output in function.outputs):
         warn("args or outputs have no elements: nothing is checked")
         return
-    _reports(function, order, modes, options)[-1].raise_if_failed()
+    _reports(function, order, modes, chosen)[-1].raise_if_failed()
 
 
 def _require_mode(argument: str, mode: str) -> None:
@@ -429,7 +418,7 @@ def _forward(function: _Function, options: Options) -> GradientReport:
 
     try:
         function.require_same(function.pushed_forward(function.arrays, function.random(function.arrays, 0))[0])
-        return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+        return function.check(weights, lambda point: Candidate(point, along), options)
     except TypeError as error:
         if "custom_vjp" in str(error):
             raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error

@@ -961,7 +961,7 @@ def test_tensors_that_overlap_are_refused(torch):
 
 @pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
-    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'"):
+    with pytest.raises(TypeError, match=r"got an unexpected .* 'max_findigs'"):
         check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
 
 
@@ -972,7 +972,7 @@ def test_assert_gradient():
         secant.testing.assert_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
     with pytest.raises(ShapeError):
         secant.testing.assert_gradient(np.sum, x, np.ones(3))
-    with pytest.raises(TypeError, match=r"assert_gradient\(\) .* 'entry'"):
+    with pytest.raises(TypeError, match=r"got an unexpected .* 'entry'"):
         secant.testing.assert_gradient(np.sum, x, np.ones(2), entry=True)
 
 

@@ -14,21 +14,10 @@ from secant._common.validation import Array, Floats
 from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import entry_name
+from secant.checking.search import Entry
 
 _CLOSE = 1e-5
 """What a gradient may be off by, as a share of the largest wrong entry, and still be called close."""
-
-
-class Entry(NamedTuple):
-    """An entry of a gradient that was measured by itself."""
-
-    leaf: int
-    flat: int
-    place: tuple[int, ...]
-    given: float
-    numerical: float
-    error_bar: float
-    wrong: bool
 
 
 class Diagnosis(NamedTuple):
@@ -66,9 +55,9 @@ def diagnosed(
     suspect_arrays : set of int
         Those in which something is wrong.
     """
-    if given.arrays is None:
+    if not isinstance(given, CandidateGradient):
         return None
-    case = _Case(probe, given.arrays, entries, suspect_arrays)
+    case = _Case(probe, given.given, entries, suspect_arrays)
     if obvious := case.obvious():
         return obvious
     for correction in case.corrections():

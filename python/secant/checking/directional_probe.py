@@ -51,14 +51,6 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 _NO_NOISE = 0.01  # of the changes of f: then more than noise was seen, as beside a pole
 
 
-class Stage(NamedTuple):
-    """A part of the work, of which evaluations of f are steps: for the progress bar."""
-
-    name: str
-    begin: int
-    total: int
-
-
 class _Slope(NamedTuple):
     value: float
     bar: float
@@ -99,8 +91,6 @@ class DirectionalProbe:
         noise.
     """
 
-    stage: Stage | None = None
-
     def __init__(
         self,
         point: Point,
@@ -108,7 +98,9 @@ class DirectionalProbe:
         value: float,
         progress: Callable[[str, int, int], object] = lambda *_: None,
     ) -> None:
-        self.point, self.candidate, self.progress, self.value = point, candidate, progress, value
+        self.point, self.candidate, self.value = point, candidate, value
+        self._progress = progress
+        self.begin("probing", 0)
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
         self.is_one_sided, self.rises_in_steps, self.steepest = False, False, 0.0
@@ -116,6 +108,10 @@ class DirectionalProbe:
         self._bar = 0.0  # that they gave
         finest = log(step_of(0) / max(_FINEST * point.resolution, step_of(rungs_of(1.0, 1.0)[0]))) / log(RATIO)
         self._smallest = RUNG * int(finest / RUNG)
+
+    def begin(self, stage: str, total: int) -> None:
+        """Begin a part of the work, of about so many evaluations: for the progress bar."""
+        self._stage = stage, self.point.evaluations, total
 
     def measure(
         self, direction: Direction, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
@@ -148,8 +144,8 @@ class DirectionalProbe:
         shifted = self.point.sampler(direction, candidate.arrays if is_coarse else None, entries)
 
         def sample(step: float) -> Sample:
-            if self.stage is not None:
-                self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
+            stage, begin, total = self._stage
+            self._progress(stage, self.point.evaluations - begin, total)
             value, moved = shifted(step)
             return Sample(np.array([value]), moved)
 

@@ -5,24 +5,38 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict, TypeVar
 
 from secant._common import validation
 from secant._common.randomness import seed
 from secant._common.warn import warn
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CheckOptions(TypedDict, total=False):
+    """The options that all checks have, for type checkers: see `secant.check_gradient`."""
+
+    scale: Any
+    max_evaluations: int | None
+    max_findings: int
+    names: Sequence[str] | None
+    entries: bool
+    progress: bool
+    rng: int
+
 
 @dataclass(frozen=True)
 class Options:
-    """The options that all checks have: see `secant.check_gradient`."""
+    """The same with their defaults."""
 
+    scale: Any = None
     max_evaluations: int | None = None
     max_findings: int = 20
+    names: Sequence[str] | None = None
     entries: bool = False
     progress: bool = False
-    names: Sequence[str] | None = None
-    scale: Any = None
     rng: int = 0
 
     def __post_init__(self) -> None:
@@ -33,6 +47,18 @@ class Options:
         validation.flag("entries", self.entries)
         validation.flag("progress", self.progress)
         seed(self.rng)
+
+
+def with_options(function: F) -> F:
+    """Let the signature of a check show the options that it takes as ``**options``."""
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    for each in fields(Options):
+        own.append(
+            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+        )
+    vars(function)["__signature__"] = signature.replace(parameters=own)
+    return function
 
 
 def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:

@@ -58,6 +58,7 @@ class Evidence:
 
 def probe_all(probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator) -> Evidence:
     """Probe all entries along a few directions, and what these call for."""
+    probe.begin("probing", max_evaluations)
     overall, cost = probe_together(probe, max_evaluations, rng)
     parts, on_kinks, is_wrong = list[MeasuredError](), frozenset[int](), noticed(overall)
     steepest = probe.steepest

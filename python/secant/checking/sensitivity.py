@@ -11,8 +11,10 @@ from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Direction
 from secant.checking.probing import Evidence
 from secant.checking.report import ArrayReport, percent
+from secant.checking.search import Suspects
 from secant.differentiation.rounding import norm
 
+_UNSEEN = "the search for wrong entries found enough before it came to this array"
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
 _FAR = (1.0, -0.6), (0.1, -0.05), (0.016, -0.007), (2e-3, -9e-4)
 """Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
@@ -28,12 +30,13 @@ class Arrays:
 
     probe: DirectionalProbe
     evidence: Evidence
+    suspects: Suspects
     direction: Direction
     doubt: str
 
-    def report(self, leaf: int, is_wrong: bool) -> ArrayReport:
+    def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
-        point, candidate = self.probe.point, self.probe.candidate
+        point, is_wrong = self.probe.point, leaf in self.suspects.arrays
         span, size = point.spans[leaf], self._contribution(leaf)
         thresholds = [each.threshold for each in self.evidence.overall]
         own = [part.threshold for part in self.evidence.parts_of(span)]
@@ -43,15 +46,31 @@ class Arrays:
             point.origin[leaf].shape,
             not is_wrong,
             2 * least / point.least_scale(leaf),
-            *candidate.size(leaf),
+            *self.probe.candidate.size(leaf),
             norm_sensitivity=least / size if size else math.nan,
         )
         why = "" if is_wrong else self.doubt or self._why_unverified(leaf, report, least)
-        return replace(report, passed=False, unverified=why) if why else report
+        off = self._relative_error(leaf, report.norm)
+        return replace(report, passed=not (is_wrong or why), unverified=why, relative_error=off)
+
+    def _relative_error(self, leaf: int, norm: float) -> float:
+        """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
+        entries = [entry for entry in self.suspects.entries if entry.leaf == leaf]
+        if not entries:
+            return math.nan
+        error = math.hypot(*(entry.numerical - entry.given for entry in entries))
+        whole = math.hypot(*(entry.numerical for entry in entries))
+        if leaf not in self.suspects.sampled:  # the other entries are right
+            others = norm**2 - math.fsum(entry.given**2 for entry in entries)
+            whole = math.hypot(whole, math.sqrt(max(others, 0.0)))
+        noise = math.hypot(*(entry.error_bar for entry in entries))
+        return error / whole if whole > noise else math.nan
 
     def _why_unverified(self, leaf: int, report: ArrayReport, least: float) -> str:
-        if leaf in self.evidence.on_kinks:
+        if leaf in self.suspects.on_kinks:
             return "x lies on a kink of f: move x"
+        if leaf in self.suspects.unseen:
+            return _UNSEEN
         if small := self._small_entries(leaf, least):
             return small
         size = self._contribution(leaf)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from secant._common.warn import warn
-from secant.checking.options import Options, argument_paths, warn_of_ignored
+from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
 
@@ -27,18 +27,13 @@ from secant.torch._float64 import Subject, reports
 from secant.torch._tensors import NothingToCheckError, differentiable, leaves
 
 
+@with_options
 def check(
     func: Callable[..., Any],
     inputs: Any,
     *,
     mode: Literal["rev", "fwd"] = "rev",
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the gradients that autograd computes of a function, and return the report.
 
@@ -72,15 +67,16 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), options)
+    subject = Subject(func, func, given, _checked(func, given), chosen)
     (report,) = reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
+@with_options
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -98,13 +94,7 @@ def gradcheck(
     check_backward_ad: bool = True,
     fast_mode: bool = False,
     masked: bool | None = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> bool:
     """Check the gradients that autograd computes of a function against its values.
 
@@ -167,7 +157,7 @@ def gradcheck(
     True
     """
     __tracebackhide__ = True
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         check_grad_dtypes=check_grad_dtypes,
@@ -178,11 +168,12 @@ def gradcheck(
     if not check_backward_ad and not check_forward_ad:
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), options)
+    subject = Subject(func, func, given, _checked(func, given), chosen)
     modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
     return _is_right(lambda: reports(subject, **modes), raise_exception)
 
 
+@with_options
 def gradgradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -201,13 +192,7 @@ def gradgradcheck(
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
     masked: bool = False,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> bool:
     """Check second derivatives: the gradients of the gradients that autograd computes of a function.
 
@@ -243,7 +228,7 @@ def gradgradcheck(
     True
     """
     __tracebackhide__ = True
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
@@ -259,25 +244,19 @@ def gradgradcheck(
 
     def of_gradient() -> list[GradientReport]:
         with own_buffers(func, (given, grad_outputs)):
-            gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
+            gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
         both = tensors | differentiable("grad_outputs", cotangents)
-        return reports(Subject(func, gradients, (*given, cotangents), both, options, of="-over-reverse"), **modes)
+        return reports(Subject(func, gradients, (*given, cotangents), both, chosen, of="-over-reverse"), **modes)
 
     return _is_right(of_gradient, raise_exception)
 
 
+@with_options
 def check_module(
     module: Any,
     inputs: Any,
     loss: Callable[[Any], Any] | None = None,
-    *,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
 
@@ -312,7 +291,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     if callable(inputs):
@@ -328,7 +307,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    (report,) = reports(Subject(module, function, given, tensors, options))
+    (report,) = reports(Subject(module, function, given, tensors, chosen))
     return report
 
 

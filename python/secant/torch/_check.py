@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 from secant._common.validation import Array
 from secant._common.warn import warn
-from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
+from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
@@ -177,7 +177,7 @@ class Check:
             point.is_used = self._is_used or is_used
             return outputs.weighted(pushed).number
 
-        return self._run(point, lambda: CandidateDerivative(point, along), outputs, "forward")
+        return self._run(point, lambda: Candidate(point, along), outputs, "forward")
 
     def pushed_forward(self, tangents: list[Any]) -> tuple[list[Any], bool]:
         """The tangents of the outputs, and whether there are any: else they are 0."""
