@@ -80,7 +80,6 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         note=note,
         kink=bool(suspects.on_kinks),
         entries=tuple(_finding(point, entry) for entry in sorted(suspects.entries)) if options.entries else (),
-        examined=len(suspects.entries),
         seed=options.rng,
         resolution=point.resolution,
     )

@@ -16,12 +16,11 @@ from secant.differentiation.rounding import norm
 
 _UNSEEN = "the search for wrong entries found enough before it came to this array"
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = (1.0, -0.6), (0.1, -0.05), (0.016, -0.007), (2e-3, -9e-4)
+_FAR = (1.0, -0.6), (0.1, -0.05)
 """Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
-_ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
+_VISIBLE = 0.05  # of the largest entry, times the step: f has one value, and that not by its rounding
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
-_VISIBLE = 0.05  # of the largest entry, times the step: f has one value, and that not by its rounding
 
 
 @dataclass(frozen=True)
@@ -74,14 +73,12 @@ class Arrays:
         if small := self._small_entries(leaf, least):
             return small
         size = self._contribution(leaf)
-        if size <= self._zero(leaf):
+        if self._is_zero(leaf):
             is_known = 2 * least <= self._unseen or self._stands_still(leaf)
         elif is_known := 2 * least <= size:
             if report.sensitivity > report.largest:
                 single = percent(report.sensitivity / report.largest)
                 return f"norm verified to {percent(least / size)}, but a single entry could be off by {single}"
-        else:
-            is_known = self._is_flat(leaf)
         if is_known:
             return ""
         norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
@@ -93,17 +90,19 @@ class Arrays:
 
     @property
     def _whole(self) -> float:
-        return self.probe.candidate.contribution(self.direction, self.probe.point.all)
+        """What all entries add; 0 where that is less than the noise of an f which has little."""
+        whole = self.probe.candidate.contribution(self.direction, self.probe.point.all)
+        return 0.0 if whole <= self.evidence.noise <= _FLAT * abs(self.probe.value) else whole
 
     @property
     def _largest(self) -> float:
         return max(self.probe.candidate.size(leaf)[0] for leaf in range(len(self.probe.point.spans)))
 
-    def _zero(self, leaf: int) -> float:
-        """What is 0 but for its rounding. An array may be small beside others by its steps alone: then it is not 0."""
+    def _is_zero(self, leaf: int) -> bool:
+        """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""
         rounding = self.probe.point.resolution**0.9
         has_size = self.probe.candidate.size(leaf)[0] > rounding * self._largest
-        return 0.0 if has_size else rounding * self._whole
+        return self._contribution(leaf) <= (0.0 if has_size else rounding * self._whole) or not self._whole
 
     @property
     def _unseen(self) -> float:
@@ -125,20 +124,10 @@ class Arrays:
 
     def _stands_still(self, leaf: int) -> bool:
         """Whether f has one value around x when an array is shifted by itself, whose gradient is 0."""
-        if self._is_flat(leaf):
-            return True
-        noise, steepest = self.evidence.noise, self._largest
+        steepest = self._largest
         if self._whole and math.isfinite(steepest):
             shown = steepest * self.probe.point.least_scale(leaf)
         else:
             shown = max(self._whole, abs(self.probe.value))
-        far = [steps for steps in _FAR if noise <= _VISIBLE * min(map(abs, steps)) ** 2 * shown]
+        far = [steps for steps in _FAR if self.evidence.noise <= _VISIBLE * min(map(abs, steps)) ** 2 * shown]
         return any(self.probe.is_constant(self.direction, self.probe.point.spans[leaf], steps) for steps in far)
-
-    def _is_flat(self, leaf: int) -> bool:
-        """Whether f changes by no more than its noise, and the whole gradient says so."""
-        noise = self.evidence.noise
-        if not self._whole <= noise <= _FLAT * abs(self.probe.value):
-            return False
-        sample = self.probe.point.sampler(self.direction, None, self.probe.point.spans[leaf])
-        return all(abs(sample(step)[0] - self.probe.value) <= _ROUNDED * noise for step in _FAR[0])
