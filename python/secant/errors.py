@@ -61,7 +61,7 @@ class DivergenceError(SecantError, ArithmeticError):
         self.path = path
 
 
-class GradientMismatchError(SecantError, AssertionError):
+class GradientMismatchError(SecantError, AssertionError, RuntimeError):
     """A gradient is not that of the function. The message is the report of the check.
 
     Attributes

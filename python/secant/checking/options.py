@@ -6,11 +6,17 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, TypedDict, TypeVar
+
+import numpy as np
 
 from secant._common import validation
 from secant._common.randomness import seed
+from secant._common.validation import Array
 from secant._common.warn import warn
+from secant.checking.structure import walk
+from secant.errors import ShapeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,3 +87,19 @@ def argument_paths(function: Callable[..., Any], prefix: str, paths: Sequence[st
         return names[index] if index < len(names) else found[0]
 
     return [re.sub(rf"^{prefix}\[(\d+)\]", named, path) for path in paths]
+
+
+def scales(scale: Any, arrays: Sequence[Array], hidden: int = 0) -> Any:
+    """Scales as `Point` takes them of arrays, of which the last are not the user's: their scales are their sizes.
+
+    Arrays of complex numbers have their real and imaginary parts in a last axis, of which a scale need not know.
+    """
+    if scale is None or isinstance(scale, Real):
+        return scale
+    given = [np.asarray(each, np.float64) for _, each in walk("", scale)]
+    own, others = arrays[: len(arrays) - hidden], arrays[len(arrays) - hidden :]
+    if len(given) != len(own):
+        raise ShapeError(f"scale must have one array for each of {len(own)} arrays, got {len(given)}")
+    pairs = zip(given, own, strict=True)
+    parts = [np.stack([each] * 2, -1) if (*each.shape, 2) == array.shape else each for each, array in pairs]
+    return [*parts, *(np.abs(other) + np.abs(other).mean() for other in others)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.report import ArrayReport, Finding, GradientReport
+from secant.errors import GradientMismatchError
 
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
@@ -115,7 +116,7 @@ class Comparison:
         least = min(allowed_norm, allowed_along)
         seen = is_zero or norm > least or least <= 32 * eps * total
         errors = np.where(finite, np.abs(mean) / allowed, np.inf)
-        return Agreement(errors, allowed, of_norm, least / norm if norm else 0.0, bool(seen))
+        return Agreement(errors, allowed, of_norm, 0.0 if is_zero else least / norm, bool(seen))
 
 
 def _finite(array: Floats) -> Floats:
@@ -146,6 +147,35 @@ def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]
     if any(each.worst > 1 for each in of_values):
         raise TypeError("its values are others there")
     return derivatives, found
+
+
+def up_to_the_first(reports: Iterable[GradientReport]) -> list[GradientReport]:
+    """Reports up to the first that is not right."""
+    found = []
+    for report in reports:
+        found.append(report)
+        if not report.passed:
+            break
+    return found
+
+
+def float64_first(
+    dtype: str, in_float64: Callable[[], Iterator[GradientReport]], in_own: Callable[[], Iterator[GradientReport]]
+) -> list[GradientReport]:
+    """Check in float64 what was written for ``dtype``, if that is lower; and up to the first report that is not right.
+
+    Where f does not run in float64, or is another function there, it is checked as it is, and the report says why.
+    """
+    if not dtype:
+        return up_to_the_first(in_own())
+    try:
+        return up_to_the_first(in_float64())
+    except (GradientMismatchError, MemoryError):
+        raise
+    except Exception as error:
+        why = str(error).partition("\n")[0][:100] or type(error).__name__
+    note = f"checked in {dtype}, as in float64 f does not run: {why}"
+    return [replace(report, note=report.note or note) for report in up_to_the_first(in_own())]
 
 
 def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> GradientReport:

@@ -15,6 +15,7 @@ from secant.checking.search import Suspects
 from secant.differentiation.rounding import norm
 
 _UNSEEN = "the search for wrong entries found enough before it came to this array"
+_SLIGHT = 0.01  # of the slopes to points around x: that all are 0 at x is verified if so much would be noticed
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
 _FAR = (1.0, -0.6), (0.1, -0.05)
 """Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
@@ -73,17 +74,18 @@ class Arrays:
         if small := self._small_entries(leaf, least):
             return small
         size = self._contribution(leaf)
-        if self._is_zero(leaf):
-            is_known = 2 * least <= self._unseen or self._stands_still(leaf)
-        elif is_known := 2 * least <= size:
-            if report.sensitivity > report.largest:
-                single = percent(report.sensitivity / report.largest)
-                return f"norm verified to {percent(least / size)}, but a single entry could be off by {single}"
-        if is_known:
+        is_zero = self._is_zero(leaf)
+        if is_zero and (2 * least <= self._unseen or self._stands_still(leaf)):
             return ""
-        norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
-        hidden = "its steps hide" if self.probe.rises_in_steps else "noise hides"
-        return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
+        vanishes = self._whole <= 2 * least <= _SLIGHT * self.evidence.steepest  # as at an optimum
+        if is_zero or not (2 * least <= size or vanishes):
+            norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
+            hidden = "its steps hide" if self.probe.rises_in_steps else "noise hides"
+            return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
+        if report.sensitivity > report.largest and not vanishes:
+            single = percent(report.sensitivity / report.largest)
+            return f"norm verified to {percent(least / size)}, but a single entry could be off by {single}"
+        return ""
 
     def _contribution(self, leaf: int) -> float:
         return self.probe.candidate.contribution(self.direction, self.probe.point.spans[leaf])
@@ -110,7 +112,7 @@ class Arrays:
         if self._whole:
             return _BESIDE * self._whole
         is_constant = self.probe.point.is_constant()
-        return math.inf if is_constant else max(0.01 * self.evidence.steepest, _FLAT * abs(self.probe.value))
+        return math.inf if is_constant else max(_SLIGHT * self.evidence.steepest, _FLAT * abs(self.probe.value))
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""

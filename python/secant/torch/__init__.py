@@ -9,7 +9,8 @@ array of which nothing can be told is "not verified", which is not right.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 from secant._common.warn import warn
@@ -22,8 +23,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import gradient_of, own_buffers
-from secant.torch._float64 import Subject, reports
+from secant.torch._check import Subject, gradient_of, own_buffers
+from secant.torch._float64 import reports
 from secant.torch._tensors import NothingToCheckError, differentiable, leaves
 
 
@@ -31,7 +32,7 @@ from secant.torch._tensors import NothingToCheckError, differentiable, leaves
 def check(
     func: Callable[..., Any],
     inputs: Any,
-    *,
+    *more: Any,
     mode: Literal["rev", "fwd"] = "rev",
     **options: Unpack[CheckOptions],
 ) -> GradientReport:
@@ -41,6 +42,8 @@ def check(
     ----------
     func, inputs
         As for `gradcheck`.
+    *more
+        Further arguments of ``func``: ``check(f, x, y)`` is ``check(f, (x, y))``.
     mode : {"rev", "fwd"}
         Backward functions, or forward mode.
     max_evaluations, max_findings, entries, progress, names, scale, rng
@@ -70,7 +73,7 @@ def check(
     chosen = Options(**options)
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
-    given = _tuple(inputs)
+    given = (inputs, *more) if more else _tuple(inputs)
     subject = Subject(func, func, given, _checked(func, given), chosen)
     (report,) = reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
@@ -245,8 +248,10 @@ def gradgradcheck(
     def of_gradient() -> list[GradientReport]:
         with own_buffers(func, (given, grad_outputs)):
             gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
-        both = tensors | differentiable("grad_outputs", cotangents)
-        return reports(Subject(func, gradients, (*given, cotangents), both, chosen, of="-over-reverse"), **modes)
+        hidden = differentiable("grad_outputs", cotangents)
+        arguments = (*given, cotangents)
+        subject = Subject(func, gradients, arguments, tensors | hidden, chosen, len(hidden), of="-over-reverse")
+        return reports(subject, **modes)
 
     return _is_right(of_gradient, raise_exception)
 
@@ -308,7 +313,18 @@ def check_module(
         return outputs if loss is None else loss(outputs)
 
     (report,) = reports(Subject(module, function, given, tensors, chosen))
-    return report
+    return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
+
+
+def _causes(module: Any, report: GradientReport) -> Iterator[str]:
+    """What in a module may make its gradient another one than that of its values."""
+    wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
+    for name, each in module.named_modules():
+        if isinstance(each, torch.nn.Embedding) and each.padding_idx is not None:
+            if (weight := f"{name}.weight".removeprefix(".")) in wrong:
+                yield f"{weight} has no gradient at padding_idx={each.padding_idx}, though the output depends on that row."
+    if wrong and module.training:
+        yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 
 def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +9,9 @@ import numpy as np
 import torch
 
 from secant._common.validation import Array
-from secant.differentiation.rounding import Value, norm
+from secant.checking.structure import mapped, walk
+from secant.checking.vector import random_weights, weighted
+from secant.differentiation.rounding import Value
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
@@ -23,39 +22,12 @@ _TYPES = "float64, float32, float16, bfloat16 or complex"
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """What is in nested dicts, lists, tuples and dataclasses, and where."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from leaves(f"{path}[{key!r}]", inner)
-    elif isinstance(value, list | tuple):
-        fields = getattr(value, "_fields", None)
-        for i, inner in enumerate(value):
-            yield from leaves(f"{path}.{fields[i]}" if fields else f"{path}[{i}]", inner)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from leaves(f"{path}.{field.name}", getattr(value, field.name))
-    else:
-        yield path, value
+    return walk(path, value, lambda key: f"[{key!r}]")
 
 
 def replaced(value: Any, replacements: Mapping[int, Any]) -> Any:
     """The same structure, in which tensors with these ids are replaced."""
-    if not replacements:
-        return value
-    if isinstance(value, Mapping):
-        parts = {key: replaced(inner, replacements) for key, inner in value.items()}
-        make: Any = type(value)
-        if not isinstance(value, dict):
-            return make(parts)
-        made = copy.copy(value)  # a defaultdict is not made of its items
-        made.update(parts)
-        return made
-    if isinstance(value, list | tuple):
-        items = [replaced(inner, replacements) for inner in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.init]
-        return dataclasses.replace(value, **{n: replaced(getattr(value, n), replacements) for n in names})
-    return replacements.get(id(value), value)
+    return mapped(value, lambda leaf: replacements.get(id(leaf), leaf)) if replacements else value
 
 
 def differentiable(path: str, value: Any) -> dict[str, Any]:
@@ -183,7 +155,7 @@ class Outputs:
             if not any(output.numel() for output in outputs):
                 raise NothingToCheckError
             self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
-            self.cotangents = [torch.ones_like(o) if self.is_number else _random(o, self._rng) for o in outputs]
+            self.cotangents = [torch.ones_like(o) if self.is_number else random_like(o, self._rng) for o in outputs]
             self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
             self._shapes = {path: found[path].shape for path in kept}
         for path, shape in self._shapes.items():
@@ -208,29 +180,21 @@ class Outputs:
 
     def weighted(self, tensors: Sequence[Any]) -> Value:
         """The sum of products of cotangents and tensors like the outputs."""
-        total, roundings = 0.0, []
-        for weights, tensor in zip(self._weights, tensors, strict=True):
-            terms = weights * as_array(tensor).astype(np.float64, copy=False)
-            total += float(terms.sum())
-            roundings.append(torch.finfo(tensor.dtype).eps / 2 * norm(terms))
-        return Value(total, math.hypot(*roundings))
+        return weighted(self._weights, [*map(as_array, tensors)], [torch.finfo(each.dtype).eps for each in tensors])
 
-    def pulled_back(self, tensors: Sequence[Any], factor: float) -> list[Any]:
-        """The gradients of that sum times a factor, as autograd computes them; None where there is none."""
-        outputs = self()
-        if self.constant:
-            return [None] * len(tensors)
-        pairs = [(o, factor * c) for o, c in zip(outputs, self.cotangents, strict=True) if o.requires_grad]
-        return list(torch.autograd.grad([o for o, _ in pairs], tensors, [c for _, c in pairs], allow_unused=True))
 
-    def on_one_graph(self, tensors: Sequence[Any]) -> tuple[Callable[[], Any], Callable[[], bool]]:
-        """Functions that pull back again and again, and that say if what comes in is left as it was."""
-        pairs = [(o, c) for o, c in zip(self(), self.cotangents, strict=True) if o.requires_grad]
-        outputs, incoming = [o for o, _ in pairs], [c.clone() for _, c in pairs]
-        return (
-            lambda: torch.autograd.grad(outputs, tensors, incoming, allow_unused=True, retain_graph=True),
-            lambda: all(torch.equal(c, own) for (_, c), own in zip(pairs, incoming, strict=True)),
-        )
+def pulled_back(outputs: Sequence[Any], tensors: Sequence[Any], cotangents: Sequence[Any], keep: bool = False) -> Any:
+    """The gradients that autograd computes of the sum of products of outputs and cotangents; None where it has none.
+
+    ``keep`` the graph, so that backward functions can run again.
+    """
+    pairs = [
+        (output, c.to(output.dtype)) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad
+    ]
+    if not pairs:
+        return [None] * len(tensors)
+    own, incoming = zip(*pairs, strict=True)
+    return torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep)
 
 
 def _require_known_type(wanted: str, tensor: Any, where: str = "") -> None:
@@ -243,9 +207,8 @@ def _types(value: Any) -> str:
     return ", ".join(got) or "nothing"
 
 
-def _random(output: Any, rng: np.random.Generator) -> Any:
-    like = real(output)
-    signs = rng.choice([-1.0, 1.0], tuple(like.shape))
-    values = torch.from_numpy(np.asarray(rng.uniform(0.5, 1.5, tuple(like.shape)) * signs))
-    values = torch.complex(*values.unbind(-1)) if output.is_complex() else values
-    return values.to(device=output.device, dtype=output.dtype)
+def random_like(tensor: Any, rng: np.random.Generator) -> Any:
+    """A tensor of random numbers, of which none is small."""
+    values = torch.from_numpy(random_weights(tuple(real(tensor).shape), rng))
+    values = torch.complex(*values.unbind(-1)) if tensor.is_complex() else values
+    return values.to(device=tensor.device, dtype=tensor.dtype)
