@@ -404,7 +404,7 @@ def _pushed(function: _Function, rng: int) -> _Function:
     count, tangents = len(function.arrays), random_like(function.arrays, rng)
     names = [*function.names, *(f"tangent of {name}" for name in function.names)]
     return _Function(
-        lambda *both: _jvp(function, both[:count], both[count:]),
+        lambda *both: list(jax.jvp(function.value, both[:count], both[count:])[1]),
         names,
         [*function.arrays, *tangents],
         function.hidden + len(tangents),
@@ -421,10 +421,6 @@ def _pulled(function: _Function, rng: int) -> _Function:
         [*function.arrays, *cotangents],
         function.hidden + len(cotangents),
     )
-
-
-def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
-    return list(jax.jvp(function.value, primals, tangents)[1])
 
 
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:

@@ -467,8 +467,7 @@ def test_a_report_has_at_most_12_rows_of_arrays_and_entries():
     assert rows[7] == "  ... and 14 more arrays, 14 of them wrong or not verified"
     assert sum("[" in row for row in rows) == 6
     assert rows[15] == "  ... and 54 more"
-    assert rows[16] == "  looked at: all entries together, at this x, then 60 one by one"
-    assert report.examined == len(report.findings) == 60
+    assert len(report.findings) == 60
 
 
 def test_arrays_whose_gradient_noise_hides_are_not_verified():
@@ -521,6 +520,16 @@ def test_a_model_in_bfloat16_beside_a_decay_in_float32_is_not_called_wrong():
 
         gradient = 2 * c * (c * x - target) + 2 * decay * x
         assert secant.check_gradient(f, x, gradient, rng=number).verdict != "wrong"
+
+
+def test_at_a_least_squares_optimum_the_rounding_of_a_gradient_is_right():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        a, b = rng.normal(size=(20, 5)), rng.normal(size=20)
+        x = np.linalg.lstsq(a, b, rcond=None)[0]
+        f, gradient = lambda x, a=a, b=b: np.sum((a @ x - b) ** 2), 2 * a.T @ (a @ x - b)
+        assert secant.check_gradient(f, x, gradient).verdict == "right"
+        assert secant.check_gradient(f, x, gradient + 1e-6).verdict == "wrong"
 
 
 def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
@@ -720,20 +729,10 @@ def test_a_numerical_gradient_is_all_but_right():
 
     report = secant.check_gradient(f, x, secant.numerical_gradient(f, x))
     assert not report
-    assert re.match(r"the gradient is off by \de-(09|1\d) of its size", report.diagnosis)
-    assert "as a numerical gradient is" in report.evidence
+    assert re.match(r"gradient in 3 entries: WRONG: differs by \de-(09|1\d) of its norm", str(report))
+    assert report.diagnosis is None
     assert secant.check_gradient(f, x, 3 * x**2)
     assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
-
-
-def test_a_row_or_a_column_that_is_wrong_is_named():
-    x = {"W": np.random.default_rng(0).normal(size=(6, 8)), "b": np.arange(1.0, 6)}
-    f = lambda x: np.sum(x["W"] ** 3) + np.sum(x["b"] ** 2)  # noqa: E731
-    for place, said in ((np.s_[2], "W[2, :]"), (np.s_[:, 3], "W[:, 3]"), (np.s_[:], ""), (np.s_[1, 3], "")):
-        gradient = {"W": 3 * x["W"] ** 2, "b": 2 * x["b"]}
-        gradient["W"][place] *= 1.5
-        line = str(secant.check_gradient(f, x, gradient)).splitlines()[1]
-        assert line.endswith(f" % of its norm; those that were found lie in {said}" if said else " % of its norm")
 
 
 @pytest.mark.parametrize("x", [3.0, 3, np.float32(3), np.float64(3), np.int8(3), np.array(3.0)])

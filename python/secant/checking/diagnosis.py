@@ -19,13 +19,6 @@ from secant.checking.search import Entry
 _NOTHING = 1e-9  # of the gradient: if less of it is right, no factor says what is wrong
 
 
-class Diagnosis(NamedTuple):
-    """What an error looks like, and the evidence."""
-
-    text: str
-    evidence: str
-
-
 class _Correction(NamedTuple):
     """What may be wrong, and the arrays of the gradient without it, by their numbers."""
 
@@ -39,8 +32,8 @@ def diagnosed(
     given: Candidate,
     entries: Sequence[Entry],
     suspect_arrays: Set[int],
-) -> Diagnosis | None:
-    """Return what the error looks like; None if nothing fits.
+) -> str:
+    """Return what the error looks like; nothing if nothing fits.
 
     Parameters
     ----------
@@ -55,13 +48,13 @@ def diagnosed(
         Those in which something is wrong.
     """
     if not isinstance(given, CandidateGradient):
-        return None
+        return ""
     case = _Case(probe, given.given, entries, sorted(suspect_arrays))
     if found := case.without_evaluations():
         return found
     for correction in case.corrections():
         if case.fits(correction) and case.confirms(correction, rng):
-            return Diagnosis(correction.text, "with that corrected, a fresh probe of all entries finds no error")
+            return correction.text
     return case.zeros()
 
 
@@ -78,25 +71,23 @@ class _Case:
         self.who = "the gradient" if is_all else " and ".join(names[leaf] for leaf in suspect_arrays)
         self.who_is = f"{self.who} {'is' if is_all or len(suspect_arrays) == 1 else 'are'}"
 
-    def without_evaluations(self) -> Diagnosis | None:
+    def without_evaluations(self) -> str:
         """What is obvious."""
         if self.wrong and (standstill := self.point.standstill()):
-            return Diagnosis(standstill, "all evaluations of f")
+            return standstill
         for name, part in zip(self.point.names, self.given, strict=True):
             if count := int((~np.isfinite(part)).sum()):
                 kind = "NaN" if np.isnan(part).any() else "infinite"
-                return Diagnosis(f"{count:,} of {part.size:,} entries of {name} are {kind}", "the gradient as given")
+                return f"{count:,} of {part.size:,} entries of {name} are {kind}"
         if all(not self.given[leaf].any() and self.given[leaf].size > 1 for leaf in self.suspect_arrays):
-            return Diagnosis(f"{self.who_is} 0 everywhere", "all entries as given; those that were measured are not 0")
-        return None
+            return f"{self.who_is} 0 everywhere"
+        return ""
 
-    def zeros(self) -> Diagnosis | None:
+    def zeros(self) -> str:
         """Entries that are left out."""
         if len(self.wrong) > 1 and all(entry.given == 0 for entry in self.wrong):
-            return Diagnosis(
-                f"some entries of {self.who} are 0 that should not be", "all wrong entries that were found are 0"
-            )
-        return None
+            return f"some entries of {self.who} are 0 that should not be"
+        return ""
 
     def fits(self, correction: _Correction) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""

@@ -61,7 +61,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         suspects, doubt = all_at_once(probe, suspects, direction, rng)
     if given.remark:
         suspects = replace(suspects, arrays=frozenset(range(len(point.spans))))
-    diagnosis = diagnosed(probe, rng, given, suspects.entries, suspects.arrays) if suspects.arrays else None
+    diagnosis = diagnosed(probe, rng, given, suspects.entries, suspects.arrays) if suspects.arrays else ""
 
     is_zero = not given.remark and not given.contribution(direction, point.all)
     note = (point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else "")
@@ -72,8 +72,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         passed=all(array.passed for array in reports),
         findings=tuple(findings[: options.max_findings * len(reports)]),
         arrays=reports,
-        diagnosis=given.remark or (diagnosis and diagnosis.text) or None,
-        evidence=None if given.remark else diagnosis and diagnosis.evidence,
+        diagnosis=given.remark or diagnosis or None,
         evaluations=point.evaluations,
         noise=evidence.noise / (abs(value) or 1.0),
         seconds=time.perf_counter() - start,

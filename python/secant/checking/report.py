@@ -10,8 +10,7 @@ from typing import Any, Literal
 from secant.errors import GradientMismatchError
 
 ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
-_LOW_PRECISION = 1e-10  # f is noisier than that in float32
-_CLEAR = 100.0  # error bars: what is off by more is so in any precision
+_LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-6  # errors that a constant or a tolerance may explain
 _MANY = 1000  # evaluations: more were allowed already
 _ROWS = 12  # of arrays and entries that are printed
@@ -100,8 +99,6 @@ class GradientReport:
     arrays : tuple of ArrayReport
     diagnosis : str or None
         What the error looks like; None where nothing fits, or nothing is wrong.
-    evidence : str or None
-        Evidence for the diagnosis.
     evaluations : int
         How often f was evaluated.
     noise : float
@@ -130,7 +127,6 @@ class GradientReport:
     findings: tuple[Finding, ...]
     arrays: tuple[ArrayReport, ...]
     diagnosis: str | None
-    evidence: str | None
     evaluations: int
     noise: float
     seconds: float
@@ -215,7 +211,7 @@ class GradientReport:
             )
         lines.append(f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}")
         if self.diagnosis:
-            lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
+            lines.append(f"  looks like: {self.diagnosis}")
         elif not self.passed:
             lines.append(f"  next: {self._next_step()}")
         return "\n".join(lines)
@@ -223,18 +219,14 @@ class GradientReport:
     def _next_step(self) -> str:
         if self.kink:
             return "move x off the kinks, as to random values, and check again"
-        if any(array.unverified == ONE_VALUE for array in self.arrays):
-            return "see that f depends on x, by more than it is rounded to"
-        is_noisy = self.noise > _LOW_PRECISION
-        finer = "in float64" if self.resolution > _LOW_PRECISION else "with less noise in f"
-        more = " or with max_evaluations=1000" if self.evaluations < _MANY else ""
+        finer = "in float64, " if self.resolution > _LOW_PRECISION else ""
         if self.verdict == "not verified":
-            return f"check {f'{finer}, ' if is_noisy else ''}at another x, with another scale={more}"
-        if is_noisy and all(abs(e.candidate - e.numerical) < _CLEAR * e.error_bar for e in self.findings):
-            return f"check {finer}, which tells a mistake from rounding"
-        if not self.findings:
-            return f"check at another x{more}"
-        return f"work out {self.findings[0].name} by hand" + (" for this c" if self.cotangent is not None else "")
+            more = " or with max_evaluations=1000" if self.evaluations < _MANY else ""
+            return f"check {finer}at another x, with another scale={more}"
+        if finer:
+            return "check in float64, which tells a mistake from rounding"
+        where = f"{self.findings[0].name}" if self.findings else "some entries"
+        return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
 
     def _rows(self) -> Iterator[str]:
         """Arrays, those that are wrong or not verified first if there are many; and the worst entries."""

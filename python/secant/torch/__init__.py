@@ -320,10 +320,10 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
     """What in a module may make its gradient another one than that of its values."""
     wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
     for name, each in module.named_modules():
-        if isinstance(each, torch.nn.Embedding) and each.padding_idx is not None:
-            if (weight := f"{name}.weight".removeprefix(".")) in wrong:
-                yield f"{weight} has no gradient at padding_idx={each.padding_idx}, though the output depends on that row."
-    if wrong and module.training:
+        weight = f"{name}.weight".removeprefix(".")
+        if isinstance(each, torch.nn.Embedding) and each.padding_idx is not None and weight in wrong:
+            yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends."
+    if wrong and module.training and any(True for _ in module.buffers()):
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 

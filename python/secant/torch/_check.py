@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -59,17 +58,13 @@ class Check:
 
     def __init__(self, subject: Subject, before: Callable[[], object], copied: bool = False) -> None:
         self.subject, self._before = subject, before
-        own, names = list(subject.tensors), subject.options.names
-        if names is not None and len(names) != len(own) - subject.hidden:
-            raise ShapeError(
-                f"names must have one name for each of {len(own) - subject.hidden} tensors, got {len(names)}"
-            )
-        given = [*(own[: len(own) - subject.hidden] if names is None else names), *own[len(own) - subject.hidden :]]
-        pairs = [(name, each) for name, each in zip(given, subject.tensors.values(), strict=True) if each.numel()]
+        count, names = len(subject.tensors) - subject.hidden, list(subject.tensors)
+        if (given := subject.options.names) is not None:
+            if len(given) != count:
+                raise ShapeError(f"names must have one name for each of {count} tensors, got {len(given)}")
+            names[:count] = given
+        pairs = [(name, each) for name, each in zip(names, subject.tensors.values(), strict=True) if each.numel()]
         self.checked = [CheckedTensor(name, tensor, copied) for name, tensor in pairs]
-        for one, other in itertools.combinations(self.checked, 2):
-            if one.overlaps(other):
-                raise ValueRangeError(f"{one.name} and {other.name} must share no memory to be shifted in place")
         copies = zip(pairs, self.checked, strict=True)
         replacements = {id(tensor): each.tensor for (_, tensor), each in copies if each.copied}
         self._arguments = replaced(subject.arguments, replacements)
@@ -153,7 +148,7 @@ class Check:
         undefined = torch._C._functions.UndefinedGrad()
         try:
             if every:
-                found = [undefined(output) for output in outputs()]
+                found: list[Any] = [undefined(output) for output in outputs()]
                 grads = pulled_back(found, self.tensors, [torch.zeros_like(output) for output in found])
                 if any(array.any() for array in self.arrays(grads)):
                     return _UNDEFINED.format("returns other gradients than 0")

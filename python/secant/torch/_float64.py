@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,7 +15,7 @@ from secant.checking.precision import Sample, float64_first, in_both, up_to_the_
 from secant.checking.report import GradientReport
 from secant.checking.structure import mapped
 from secant.torch._check import Check, Subject, own_buffers
-from secant.torch._tensors import as_array, leaves, pulled_back, random_like, replaced
+from secant.torch._tensors import as_array, pulled_back, random_like
 
 _HIGHER = {
     torch.float32: torch.float64,
@@ -27,7 +25,6 @@ _HIGHER = {
     torch.complex32: torch.complex128,
 }
 _CASTS = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
-_DEPTH = 6  # of what a function refers to, where modules are looked for
 
 
 def reports(
@@ -114,7 +111,7 @@ class _Float64(TorchFunctionMode):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.twins: dict[int, tuple[Any, Any]] = {}  # the tensor itself too, so that its id stays its own
+        self._twins: dict[int, tuple[Any, Any]] = {}  # the tensor itself too, so that its id stays its own
 
     def higher(self, value: Any) -> Any:
         """The twin of a tensor; of a type that of higher precision."""
@@ -123,16 +120,15 @@ class _Float64(TorchFunctionMode):  # type: ignore[misc]
                 return _HIGHER.get(value, value)
             if not isinstance(value, torch.Tensor) or value.dtype not in _HIGHER:
                 return value
-            if id(value) not in self.twins:
+            if id(value) not in self._twins:
                 twin = value.to(_HIGHER[value.dtype])
                 if not value.is_leaf or torch._C._functorch.peek_interpreter_stack() is not None:
                     return twin
-                self.keep(value, twin.detach().requires_grad_(value.requires_grad))
-            return self.twins[id(value)][1]
-
-    def keep(self, value: Any, twin: Any) -> None:
-        """Use this twin of a tensor from now on."""
-        self.twins[id(value)] = value, twin
+                twin = twin.detach().requires_grad_(value.requires_grad)
+                if isinstance(value, torch.nn.Parameter):
+                    twin = torch.nn.Parameter(twin, value.requires_grad)
+                self._twins[id(value)] = value, twin
+            return self._twins[id(value)][1]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = torch.Tensor.double if func in _CASTS else func
@@ -141,68 +137,24 @@ class _Float64(TorchFunctionMode):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _in_float64(subject: Subject) -> Iterator[Subject]:
-    """Modules that the function refers to in float64, and all other tensors as they are met: the subject there."""
+    """The module that owns the function in float64, and all other tensors as they are met: the subject there."""
     mode, default = _Float64(), torch.get_default_dtype()
-    found = _modules((subject.owner, subject.function, subject.arguments), set())
-    owners = {id(owner): owner for module in found for owner in module.modules()}
-    own = [
-        (owner, dict(owner._parameters), dict(owner._buffers.items()), dict(vars(owner))) for owner in owners.values()
-    ]
+    module = getattr(subject.owner, "__self__", subject.owner)
+    owners = list(module.modules()) if isinstance(module, torch.nn.Module) else []
+    originals = [dict(vars(owner)) for owner in owners]
     try:
-        for owner, parameters, buffers, _ in own:
+        for owner in owners:
             if isinstance(owner, torch.jit.ScriptModule):
                 raise TypeError("TorchScript keeps its types")
-            for name, parameter in parameters.items():
-                if parameter is not None and parameter.dtype in _HIGHER:
-                    if id(parameter) not in mode.twins:
-                        twin = parameter.detach().to(_HIGHER[parameter.dtype])
-                        mode.keep(parameter, torch.nn.Parameter(twin, parameter.requires_grad))
-                    owner._parameters[name] = mode.higher(parameter)
-            for name, buffer in buffers.items():
-                owner._buffers[name] = mode.higher(buffer)
+            parameters, buffers = (mapped(part, mode.higher) for part in (owner._parameters, owner._buffers))
+            vars(owner).update(_parameters=parameters, _buffers=buffers)
         tensors = {name: mode.higher(tensor) for name, tensor in subject.tensors.items()}
-        given = [leaf for _, leaf in leaves("", subject.arguments) if isinstance(leaf, torch.Tensor)]
-        arguments = replaced(subject.arguments, {id(leaf): mode.higher(leaf) for leaf in given})
+        arguments = mapped(subject.arguments, mode.higher)
         torch.set_default_dtype(torch.float64)
         with mode:  # even the type that a tensor says it has is that of its twin now
             yield subject._replace(arguments=arguments, tensors=tensors)
     finally:
         torch.set_default_dtype(default)
-        for owner, parameters, buffers, attributes in own:
-            for name in set(vars(owner)) - set(attributes):  # such as what it caches, in float64
-                delattr(owner, name)
+        for owner, attributes in zip(owners, originals, strict=True):
+            vars(owner).clear()  # also of what it has cached, in float64
             vars(owner).update(attributes)
-            owner._parameters.update(parameters)
-            owner._buffers.update(buffers)
-
-
-def _modules(value: Any, seen: set[int], depth: int = 0) -> Iterator[Any]:
-    """Modules that a function refers to: its owner, and what is in closures, defaults, partials and named globals."""
-    if id(value) in seen or depth > _DEPTH:
-        return
-    seen.add(id(value))
-    if isinstance(value, torch.nn.Module):
-        yield value
-        return
-    parts: list[Any] = []
-    if isinstance(value, types.MethodType):
-        parts = [value.__self__, value.__func__]
-    elif isinstance(value, functools.partial):
-        parts = [value.func, *value.args, *value.keywords.values()]
-    elif isinstance(value, types.FunctionType):
-        for cell in value.__closure__ or ():
-            with contextlib.suppress(ValueError):  # an empty one
-                parts.append(cell.cell_contents)
-        known = (value.__globals__.get(name) for name in _names(value.__code__))
-        parts += [*(value.__defaults__ or ()), *(each for each in known if not isinstance(each, type(torch) | type))]
-    elif isinstance(value, list | tuple | dict):
-        parts = list(value.values() if isinstance(value, dict) else value)[:100]
-    elif hasattr(value, "__dict__") and not isinstance(value, type | types.ModuleType | torch.Tensor):
-        parts = list(vars(value).values())[:100]
-    for part in parts:
-        yield from _modules(part, seen, depth + 1)
-
-
-def _names(code: types.CodeType) -> set[str]:
-    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
-    return set(code.co_names).union(*map(_names, inner))

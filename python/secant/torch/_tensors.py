@@ -64,13 +64,6 @@ class CheckedTensor:
         self.name = f"view_as_real({name})" if tensor.is_complex() else name
         self.tensor, self.array = tensor, as_array(tensor)
 
-    def overlaps(self, other: CheckedTensor) -> bool:
-        """Whether two tensors that NumPy cannot share lie in the same memory; of others it tells that itself."""
-        if self._shares or other._shares:
-            return False
-        (begin, end), (start, stop) = _memory(self.tensor), _memory(other.tensor)
-        return self.tensor.device == other.tensor.device and begin < stop and start < end
-
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
         if not self._shares:
@@ -81,12 +74,6 @@ class CheckedTensor:
         found = torch.from_numpy(values.reshape(self.array.shape))
         found = torch.complex(*found.unbind(-1)) if self.tensor.is_complex() else found
         return found.to(device=self.tensor.device, dtype=self.tensor.dtype)
-
-
-def _memory(tensor: Any) -> tuple[int, int]:
-    """Where the elements begin and end."""
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
 
 def as_array(tensor: Any) -> Array:
@@ -133,7 +120,7 @@ class Outputs:
 
     def __init__(self, function: Callable[[], Any], rng: np.random.Generator, keeps_all: bool = False) -> None:
         self._function, self._rng, self._keeps_all = function, rng, keeps_all
-        self._shapes: dict[str, Any] | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.skipped: list[str] = []
         self.constant = self.is_number = False
         self.cotangents: list[Any] = []
@@ -144,25 +131,27 @@ class Outputs:
         with torch.enable_grad():  # also where only values are needed: f may use autograd itself
             value = self._function()
         found = dict(self._tensors(value))
-        if self._shapes is None:
-            if not found:
-                raise DTypeError(f"func must return a tensor of floating-point numbers, got {_types(value)}")
-            with_gradient = [path for path, output in found.items() if output.requires_grad]
-            self.constant = not with_gradient
-            kept = list(found) if self._keeps_all else with_gradient or list(found)
-            self.skipped = [path for path in found if path not in kept]
-            outputs = [found[path] for path in kept]
-            if not any(output.numel() for output in outputs):
-                raise NothingToCheckError
-            self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
-            self.cotangents = [torch.ones_like(o) if self.is_number else random_like(o, self._rng) for o in outputs]
-            self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
-            self._shapes = {path: found[path].shape for path in kept}
-        for path, shape in self._shapes.items():
-            if path not in found or found[path].shape != shape:
-                got = tuple(found[path].shape) if path in found else "none"
-                raise ShapeError(f"func must always return the same shapes, {tuple(shape)} as {path}, got {got}")
+        if not self._shapes:
+            self._begin(found, value)
+        shapes = {path: tuple(found[path].shape) for path in self._shapes if path in found}
+        if shapes != self._shapes:
+            raise ShapeError(f"func must always return the same shapes, {self._shapes}, got {shapes}")
         return [found[path] for path in self._shapes]
+
+    def _begin(self, found: dict[str, Any], value: Any) -> None:
+        if not found:
+            raise DTypeError(f"func must return a tensor of floating-point numbers, got {_types(value)}")
+        with_gradient = [path for path, output in found.items() if output.requires_grad]
+        self.constant = not with_gradient
+        kept = list(found) if self._keeps_all else with_gradient or list(found)
+        self.skipped = [path for path in found if path not in kept]
+        outputs = [found[path] for path in kept]
+        if not any(output.numel() for output in outputs):
+            raise NothingToCheckError
+        self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
+        self.cotangents = [torch.ones_like(o) if self.is_number else random_like(o, self._rng) for o in outputs]
+        self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
+        self._shapes = {path: tuple(found[path].shape) for path in kept}
 
     def _tensors(self, value: Any) -> Iterator[tuple[str, Any]]:
         for path, output in leaves("output", value):
