@@ -246,10 +246,6 @@ class _Function:
             self.outputs = list(jax.eval_shape(value, *self.arrays)) if arrays else []
         except Exception:  # it branches on values, say
             self.outputs = value(*self.arrays)
-        if any(isinstance(array, jax.Array) and array.is_deleted() for array in self.arrays):
-            raise UnsupportedError(
-                "f must leave its arguments in memory: compile it without donate_argnums to check it"
-            )
 
     def at(self, arrays: Sequence[Any]) -> _Function:
         """The same function, checked at other arrays."""
@@ -306,7 +302,6 @@ class _Function:
             arrays,
             names=self.names,
             scale=scales(options.scale, arrays, self.hidden),
-            bfloat16=[array.dtype == jnp.bfloat16 for array in self.arrays],
         )
 
         def used() -> Candidate:

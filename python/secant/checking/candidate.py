@@ -119,7 +119,7 @@ class CandidateGradient(Candidate):
             other = flat(others[leaf])[:].astype(np.float64) / factor
             same = (one == other) | (np.isnan(one) & np.isnan(other))
             off = float(np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf).max())
-            eps = max(self._point.eps(leaf, one), self._point.resolution)
+            eps = max(float(np.finfo(one.dtype).eps), self._point.resolution)
             least = max(_ULPS * eps * math.hypot(*norms), float(np.finfo(one.dtype).tiny))
             if off > max(math.sqrt(eps) * norms[leaf], least):  # an array may be rightly 0, but for rounding
                 return f"{off:.1e} in {name}"
@@ -132,7 +132,7 @@ class CandidateGradient(Candidate):
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
         parts = self._products(direction, entries)
-        size = math.hypot(*(_ULPS * self._point.eps(leaf, self.arrays[leaf]) * norm(own) for leaf, own in parts))
+        size = math.hypot(*(_ULPS * float(np.finfo(self.arrays[leaf].dtype).eps) * norm(own) for leaf, own in parts))
         if not math.isfinite(size):  # all errors would be within that
             raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
         return size

@@ -19,7 +19,6 @@ from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import Value, norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
-_BFLOAT16 = 2.0**-8  # its relative rounding
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the scales: a step of 1
 _REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
@@ -62,8 +61,7 @@ class Point:
 
     f gets new arrays whenever it is called, which it may keep and write to; or, ``inplace``, x itself, whose arrays are
     shifted and put back. f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its
-    rounding is the root of the sum of squares of half units in their last place. ``bfloat16`` says which arrays, of
-    float32, hold numbers of that type: NumPy has none.
+    rounding is the root of the sum of squares of half units in their last place.
 
     Attributes
     ----------
@@ -83,7 +81,6 @@ class Point:
         inplace: bool = False,
         names: Sequence[str] | None = None,
         scale: Any = None,
-        bfloat16: Sequence[bool] | None = None,
     ) -> None:
         x = of_arrays(x)
         found = leaves("x", x)
@@ -96,7 +93,6 @@ class Point:
         if inplace:
             _require_shiftable(self.names, self._own)
         self.origin = [array.copy(order="K") for array in self._own]
-        self._bfloat16 = list(bfloat16 or [False] * len(found))
         self.evaluations = 0
         self.error: Exception | None = None
         self._values = set[float]()
@@ -107,7 +103,7 @@ class Point:
         self.spans = [EntryRange(begin, end) for begin, end in itertools.pairwise(ends)]
         self.all = EntryRange(0, ends[-1])
         self.signs_are_random = True
-        self.resolution = max(self.eps(leaf, array) for leaf, array in enumerate(self.origin))
+        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.origin)
         self._least, self._given = self._scales(scale)
         shifts = [(largest_of(array), 0.5 * least) for array, least in zip(self.origin, self._least, strict=True)]
         widest = max(size / shift for size, shift in shifts) if scale is not None else 2 / _NEAR
@@ -123,10 +119,6 @@ class Point:
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
         return found
-
-    def eps(self, leaf: int, numbers: Array) -> float:
-        """The relative rounding of numbers of an array of x, or of its gradient."""
-        return _BFLOAT16 if self._bfloat16[leaf] else float(np.finfo(numbers.dtype).eps)
 
     def copy(self) -> Any:
         """Return x with arrays of its own."""
@@ -222,7 +214,6 @@ class Point:
             try:
                 for leaf, where, start, unit, slope in pieces:
                     there = (start + step * unit).astype(self.origin[leaf].dtype)
-                    there = _to_bfloat16(there) if self._bfloat16[leaf] else there
                     shift = there - start
                     moved += float((unit / largest) @ (shift / largest))
                     linear += float(slope @ shift)
@@ -307,13 +298,6 @@ def _renamed(found: list[Leaf], names: Sequence[str] | None) -> list[str]:
         raise ShapeError(f"names must have one name for each of {len(own)} arrays, got {len(names)}")
     given = dict(zip(own, own if names is None else names, strict=True))
     return [f"{given[leaf.name]}{leaf.part}" for leaf in found]
-
-
-def _to_bfloat16(array: Array) -> Array:
-    """Numbers of float32 rounded to the upper half of their bits, ties to even."""
-    bits = array.view(np.uint32)
-    rounded: Array = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
-    return rounded
 
 
 def flat(array: Array) -> Any:

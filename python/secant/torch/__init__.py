@@ -16,7 +16,7 @@ from typing import Any, Literal, Unpack
 from secant._common.warn import warn
 from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError
 
 try:
     import torch
@@ -168,8 +168,6 @@ def gradcheck(
         check_batched_forward_grad=check_batched_forward_grad,
         masked=masked,
     )
-    if not check_backward_ad and not check_forward_ad:
-        raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
     subject = Subject(func, func, given, _checked(func, given), chosen)
     modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
@@ -239,8 +237,6 @@ def gradgradcheck(
         check_batched_grad=check_batched_grad,
         masked=masked,
     )
-    if not check_rev_over_rev and not check_fwd_over_rev:
-        raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
     tensors = _checked(func, given)
     modes = {"backward": check_rev_over_rev, "forward": check_fwd_over_rev, "undefined": check_undefined_grad}

@@ -210,7 +210,6 @@ class Check:
             inplace=True,
             names=[each.name for each in self.checked],
             scale=scales(self.subject.options.scale, arrays, self.subject.hidden),
-            bfloat16=[each.tensor.dtype == torch.bfloat16 for each in self.checked],
         )
 
     def _run(

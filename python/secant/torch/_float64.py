@@ -14,6 +14,7 @@ from secant._common.validation import Array, Floats
 from secant.checking.precision import Sample, float64_first, in_both, up_to_the_first
 from secant.checking.report import GradientReport
 from secant.checking.structure import mapped
+from secant.errors import ValueRangeError
 from secant.torch._check import Check, Subject, own_buffers
 from secant.torch._tensors import as_array, pulled_back, random_like
 
@@ -34,6 +35,8 @@ def reports(
 
     The last report is the first one that is not right.
     """
+    if not backward and not forward:
+        raise ValueRangeError("one of both modes must be checked, got neither")
     low = {tensor.dtype for tensor in subject.tensors.values()} & set(_HIGHER)
     dtype = str(max(low, key=lambda each: torch.finfo(each).eps)).removeprefix("torch.") if low else ""
 
