@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from secant._common.validation import Array, positive_int
 from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateGradient
-from secant.checking.options import CheckOptions, Options, argument_paths, scales, warn_of_ignored, with_options
+from secant.checking.options import CheckOptions, Options, argument_paths, named, scales, warn_of_ignored, with_options
 from secant.checking.point import Direction, Point
 from secant.checking.precision import Sample, float64_first, in_both
 from secant.checking.procedure import run_check
@@ -25,7 +26,6 @@ from secant.errors import (
     DTypeError,
     GradientMismatchError,
     MissingExtraError,
-    ShapeError,
     UnsupportedError,
     ValueRangeError,
 )
@@ -162,7 +162,11 @@ def _reports(function: _Function, order: int, modes: Sequence[str], options: Opt
             raise TypeError(f"an output stays {kept[0]}")
         yield from _checked(function, exact, order, modes, options, dtype)
 
-    return float64_first(dtype, in_float64, lambda: _checked(function, None, order, modes, options))
+    def in_own() -> Iterator[GradientReport]:
+        fresh = _Function(function.value, function.names, function.arrays)  # of which nothing is compiled
+        yield from _checked(fresh, None, order, modes, options)
+
+    return float64_first(dtype, in_float64, in_own)
 
 
 def _checked(
@@ -192,7 +196,7 @@ def _checked(
             inner, inner_exact = derivative(own, options.rng), None
             if exact is not None:
                 with _enable_x64(True):
-                    inner_exact = derivative(exact, options.rng).at(list(map(_higher, inner.arrays)))
+                    inner_exact = inner.at(list(map(_higher, inner.arrays)))
             yield from _checked(inner, inner_exact, order - 1, modes, options, dtype, f"-over-{name}")
 
 
@@ -242,14 +246,20 @@ class _Function:
         self.value, self.names, self.arrays, self.hidden = value, list(names), list(arrays), hidden
         self._call, self._pull = _Compiled(value), _Compiled(self._pulled_back)
         self._push = _Compiled(lambda arrays, tangents: jax.jvp(value, tuple(arrays), tuple(tangents)))
+        self.outputs = self._outputs()
+
+    def _outputs(self) -> list[Any]:
         try:
-            self.outputs = list(jax.eval_shape(value, *self.arrays)) if arrays else []
+            return list(jax.eval_shape(self.value, *self.arrays)) if self.arrays else []
         except Exception:  # it branches on values, say
-            self.outputs = value(*self.arrays)
+            return self.value(*self.arrays)
 
     def at(self, arrays: Sequence[Any]) -> _Function:
-        """The same function, checked at other arrays."""
-        return _Function(self.value, self.names, arrays, self.hidden)
+        """The same function, with what is compiled of it, checked at other arrays."""
+        other = copy.copy(self)
+        other.arrays = list(arrays)
+        other.outputs = other._outputs()
+        return other
 
     def _pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         values, pull = jax.vjp(self.value, *arrays)
@@ -385,9 +395,12 @@ def _forward(function: _Function, options: Options) -> GradientReport:
     def along(direction: Direction) -> float:
         return function.weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))[1]).number
 
-    try:
+    def candidate(point: Point) -> Candidate:
         function.require_same(function.pushed_forward(function.arrays, random_like(function.arrays, 0))[0])
-        return function.check(weights, lambda point: Candidate(point, along), options)
+        return Candidate(point, along)
+
+    try:
+        return function.check(weights, candidate, options)
     except TypeError as error:
         if "custom_vjp" in str(error):
             raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
@@ -430,9 +443,7 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
     paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
-    own = argument_paths(f, "args", paths) if names is None else list(names)
-    if len(own) != len(checked):
-        raise ShapeError(f"names must have one name for each of {len(checked)} arrays, got {len(own)}")
+    own = named(names, argument_paths(f, "args", paths))
 
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)

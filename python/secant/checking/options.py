@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, TypedDict, TypeVar
@@ -16,7 +16,7 @@ from secant._common.randomness import seed
 from secant._common.validation import Array
 from secant._common.warn import warn
 from secant.checking.structure import walk
-from secant.errors import ShapeError
+from secant.errors import DTypeError, ShapeError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,6 +89,18 @@ def argument_paths(function: Callable[..., Any], prefix: str, paths: Sequence[st
     return [re.sub(rf"^{prefix}\[(\d+)\]", named, path) for path in paths]
 
 
+def named(given: Sequence[str] | None, own: Sequence[str], hidden: int = 0) -> list[str]:
+    """The names that are given for arrays, of which the last are not the user's; or else their own."""
+    count = len(own) - hidden
+    if given is None:
+        return list(own)
+    if not isinstance(given, Collection):
+        raise DTypeError(f"names must be a list of str, got {type(given).__name__}")
+    if len(given) != count:
+        raise ShapeError(f"names must have one name for each of {count} arrays, got {len(given)}")
+    return [*given, *own[count:]]
+
+
 def scales(scale: Any, arrays: Sequence[Array], hidden: int = 0) -> Any:
     """Scales as `Point` takes them of arrays, of which the last are not the user's: their scales are their sizes.
 
@@ -97,9 +109,9 @@ def scales(scale: Any, arrays: Sequence[Array], hidden: int = 0) -> Any:
     if scale is None or isinstance(scale, Real):
         return scale
     given = [np.asarray(each, np.float64) for _, each in walk("", scale)]
-    own, others = arrays[: len(arrays) - hidden], arrays[len(arrays) - hidden :]
-    if len(given) != len(own):
-        raise ShapeError(f"scale must have one array for each of {len(own)} arrays, got {len(given)}")
-    pairs = zip(given, own, strict=True)
+    count = len(arrays) - hidden
+    if len(given) != count:
+        raise ShapeError(f"scale must have one array for each of {count} arrays, got {len(given)}")
+    pairs = zip(given, arrays[:count], strict=True)
     parts = [np.stack([each] * 2, -1) if (*each.shape, 2) == array.shape else each for each, array in pairs]
-    return [*parts, *(np.abs(other) + np.abs(other).mean() for other in others)]
+    return [*parts, *(np.abs(other) + np.abs(other).mean() for other in arrays[count:])]

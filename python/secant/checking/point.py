@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from numbers import Real
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
+from secant.checking.options import named
 from secant.checking.report import ONE_VALUE
-from secant.checking.structure import Leaf, leaves, listed, of_arrays, ordered, rebuilt
+from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import Value, norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
@@ -84,7 +85,9 @@ class Point:
     ) -> None:
         x = of_arrays(x)
         found = leaves("x", x)
-        self.names = _renamed(found, names)
+        own = list(dict.fromkeys(leaf.name for leaf in found))  # a complex array is two
+        given = dict(zip(own, named(names, own), strict=True))
+        self.names = [f"{given[leaf.name]}{leaf.part}" for leaf in found]
         self._f, self._x, self._inplace = f, x, inplace
         self._own = [leaf.array for leaf in found]
         for name, array in zip(self.names, self._own, strict=True):
@@ -287,17 +290,6 @@ class Point:
                 is_negative &= x != 0
             parts.append(np.where(is_negative, -magnitudes, magnitudes).astype(array.dtype, copy=False))
         return parts
-
-
-def _renamed(found: list[Leaf], names: Sequence[str] | None) -> list[str]:
-    """The names of arrays, of which those that are given stand for both parts of a complex one."""
-    own = list(dict.fromkeys(leaf.name for leaf in found))
-    if not isinstance(names, Collection | None):
-        raise DTypeError(f"names must be a list of str, got {type(names).__name__}")
-    if names is not None and len(names) != len(own):
-        raise ShapeError(f"names must have one name for each of {len(own)} arrays, got {len(names)}")
-    given = dict(zip(own, own if names is None else names, strict=True))
-    return [f"{given[leaf.name]}{leaf.part}" for leaf in found]
 
 
 def flat(array: Array) -> Any:

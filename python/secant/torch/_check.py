@@ -16,12 +16,12 @@ from torch.autograd import forward_ad
 from secant._common.validation import Array
 from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateGradient
-from secant.checking.options import Options, scales
+from secant.checking.options import Options, named, scales
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport, some
 from secant.differentiation.rounding import Value
-from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.errors import DTypeError, ValueRangeError
 from secant.torch._tensors import (
     CheckedTensor,
     NothingToCheckError,
@@ -58,11 +58,7 @@ class Check:
 
     def __init__(self, subject: Subject, before: Callable[[], object], copied: bool = False) -> None:
         self.subject, self._before = subject, before
-        count, names = len(subject.tensors) - subject.hidden, list(subject.tensors)
-        if (given := subject.options.names) is not None:
-            if len(given) != count:
-                raise ShapeError(f"names must have one name for each of {count} tensors, got {len(given)}")
-            names[:count] = given
+        names = named(subject.options.names, list(subject.tensors), subject.hidden)
         pairs = [(name, each) for name, each in zip(names, subject.tensors.values(), strict=True) if each.numel()]
         self.checked = [CheckedTensor(name, tensor, copied) for name, tensor in pairs]
         copies = zip(pairs, self.checked, strict=True)
