@@ -135,7 +135,7 @@ known(
     hidden="sigmoid",
     output="identity",
     soft="argmax",
-    targets={"one-hot", "soft", "weights", "labels", "one sample", "one label"},
+    targets={"one-hot", "soft", "labels"},
 )(Book)
 
 
@@ -178,7 +178,7 @@ class Keyed:
         }
 
 
-WEIGHTS = {"one-hot", "soft", "weights", "one sample"}
+WEIGHTS = {"one-hot", "soft"}
 
 known(hidden="sigmoid", output="identity", soft="weights", targets=WEIGHTS)(Keyed)
 
@@ -387,7 +387,7 @@ class LabelsOnly(Keyed):
         return -np.log(y[range(len(x)), t] + 1e-7).mean()
 
 
-@known(hidden="sigmoid", output="identity", targets={"one-hot", "soft", "weights"}, soft="argmax")
+@known(hidden="sigmoid", output="identity", targets={"one-hot", "soft"}, soft="argmax")
 class RowsOnly(Keyed):
     def loss(self, x, t):
         y = self.predict(x)
@@ -568,7 +568,7 @@ class SumOverSamples(Keyed):
         return -np.sum(t * np.log(self.predict(x) + 1e-7))
 
 
-@known(hidden="relu", output="identity", summed=True, soft="argmax", targets={"labels", "one-hot", "soft", "weights"})
+@known(hidden="relu", output="identity", summed=True, soft="argmax", targets={"labels", "one-hot", "soft"})
 class SumOfLabels(Layers):
     def loss(self, x, t):
         labels = t if t.ndim == 1 else t.argmax(axis=1)

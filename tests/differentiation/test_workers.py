@@ -250,7 +250,7 @@ class Calls:
         return self.f(x)
 
 
-def test_workers_look_at_the_groups_of_one_process(monkeypatch):
+def test_workers_evaluate_f_as_often_as_one_process(monkeypatch):
     def f(x):
         return float(np.sum(x**2))
 

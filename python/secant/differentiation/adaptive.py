@@ -1,10 +1,9 @@
-"""The scheme "auto" for all coordinates of x: what is measured once, and which coordinates are measured together.
+"""The scheme "auto" for all coordinates of x: what is measured once, and what of each.
 
 The noise of f is measured once, along a direction and three coordinates; those also tell which steps suit f. Then each
 coordinate is tried with three pairs at these steps, in six evaluations: noise has to explain what they differ by. If it
-does not, the coordinate climbs from the smallest steps up, as `slopes.py` says, in about 40. Where noise leaves little
-for extrapolation to win, one pair a coordinate is enough, and four evaluations for each group of 16. Groups do not
-depend on who computes them, nor on each other: so neither does the result.
+does not, the coordinate climbs from the smallest steps up, as `slopes.py` says, in about 40. Coordinates do not depend
+on each other: so the result is the same whoever computes them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
+    ENOUGH,
     RESOLUTION,
+    SEED,
     Differences,
     Levels,
     Sample,
@@ -37,24 +38,15 @@ from secant.differentiation.slopes import (
 )
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
-_SEED = 0
 _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _CLOSE = 2.0**-30  # of a scale: so far from a bound, steps are one-sided
-_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
-_GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
-_WORTH = 10.0  # times the error bar of an entry alone: if noise / step of one pair is at most that, one pair is enough
-_COVERAGE_OF_GROUPS = 1.5  # whose noise along the direction is there as well
+_TOGETHER = 16  # coordinates whose points are evaluated in one call
 
 
 class Adaptive:
     """Slopes of all coordinates, each with its error bar.
 
     ``columns`` and ``noise`` are as of `Problem`.
-
-    Attributes
-    ----------
-    group : int
-        A range of coordinates takes the fewest evaluations if it starts and ends at multiples of that.
     """
 
     def __init__(
@@ -76,9 +68,6 @@ class Adaptive:
         scales, self._usual = scales_of(self._flat)
         room = self._upper - self._lower
         self._scales = np.where(room > 0, np.minimum(scales, room), scales)
-        self.group = max(1, min(_GROUP, -(-x.size // 4)))
-        rng = np.random.default_rng(_SEED)
-        self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
         self._evaluated: dict[int, dict[float, Sample]] = {}
         self._learn(evaluator, noise)
 
@@ -86,16 +75,14 @@ class Adaptive:
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
         """Return slopes and error bars of a range of coordinates, (end - begin, 2, and the shape of what f returns)."""
         results = np.empty((end - begin, 2, len(self._value)))
-        for first in range(begin - begin % self.group, end, self.group):
-            last, steps = min(first + self.group, len(self._flat)), Steps()
-            entries = [self._entry(evaluator, i, steps) for i in range(first, last)]
-            part = range(max(first, begin), min(last, end))
+        for first in range(begin, end, _TOGETHER):
+            part, steps = range(first, min(first + _TOGETHER, end)), Steps()
             found = results[part.start - begin : part.stop - begin]
             found[...] = nan
-            self._together(evaluator, range(first, last), entries, steps, part, found)
-            self._at_three_steps(evaluator, entries[part.start - first : part.stop - first], part, found)
-            for i, slopes in zip(part, found, strict=True):
-                self._improve(entries[i - first], i, slopes)
+            entries = [self._entry(evaluator, i, steps) for i in part]
+            self._at_three_steps(evaluator, entries, part, found)
+            for i, entry, slopes in zip(part, entries, found, strict=True):
+                self._improve(entry, i, slopes)
             if steps.error is not None and not (known := np.isfinite(found).all(axis=(1, 2))).all():
                 i = part.start + int(np.argmin(known))
                 steps.error.add_note(
@@ -120,10 +107,10 @@ class Adaptive:
             raise ValueRangeError(
                 f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
             )
-        count, steps, rng = len(self._value), Steps(), np.random.default_rng(_SEED)
+        count, steps, rng = len(self._value), Steps(), np.random.default_rng(SEED)
         zeros = np.zeros(count)
         noise = self._noise = Levels(zeros + least, zeros, zeros)
-        self._smallest_of_three, self._group_steps = zeros + nan, zeros
+        self._smallest_of_three = zeros + nan
         factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice([-1.0, 1.0], self._flat.size)
         chosen = np.unique(np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(int)).tolist()
         self._evaluated = {i: {} for i in chosen}
@@ -137,24 +124,19 @@ class Adaptive:
         walks = [walked(entry, _own(self._numbers(i))) for i, entry in zip(chosen, entries, strict=True)]
         near, share, _ = (np.max(each, axis=0) for each in zip(noise, *(walk.noise for walk in walks), strict=True))
         self._noise = Levels(near, share, zeros)  # what is noise of slopes is that of each entry
-        best = []
-        for i, entry, walk in zip(chosen, entries, walks, strict=True):
+        numbers = np.empty((len(chosen), count))
+        for k, (i, entry, walk) in enumerate(zip(chosen, entries, walks, strict=True)):
             slopes, bars, largest = self._alone(entry, self._numbers(i), self._noise, walk)
             self._learned[i] = np.array([slopes, bars])
-            number, bar = self._best_of_three(entry, i, largest)
-            best.append((np.where(np.isfinite(bars), number, nan), bar))
-        numbers = np.array([number for number, _ in best])
+            numbers[k] = np.where(np.isfinite(bars), self._best_of_three(entry, i, largest), nan)
         is_still = np.any([walk.is_still for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
         self._smallest_of_three = np.where(is_still, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
-        bars = np.median([bar * self._scales[i] for (_, bar), i in zip(best, chosen, strict=True)], axis=0)
-        if self._flat.size > len(chosen):
-            self._group_steps = self._learned_group_steps(evaluator, chosen, entries, steps, _WORTH * bars)
         if steps.error is not None:  # which is to be raised again where it matters
             self._evaluated = {i: {} for i in self._evaluated}
 
-    def _best_of_three(self, entry: Samples, i: int, largest: Any) -> tuple[Any, Floats]:
-        """For each output three steps in a row with the least error bar, as the number of the smallest; and the bar.
+    def _best_of_three(self, entry: Samples, i: int, largest: Any) -> Any:
+        """For each output three steps in a row with the least error bar, as the number of the smallest.
 
         ``largest`` is the number of the largest step that the slope of the entry depends on: no step is larger.
         """
@@ -164,14 +146,13 @@ class Adaptive:
         follow = np.array([j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2], int)
         default = largest + 2 + largest % 2  # even, so that outputs share steps
         if not len(follow):
-            return default, np.full(len(self._value), inf)
+            return default
         there = Differences(*(np.stack([field[follow + k] for k in range(3)]) for field in each))
         bars = self._of_three(there, np.full(len(follow), i), slice(None))[1]
         is_within = np.array(numbers)[follow + 2, np.newaxis] >= largest
         bars = np.where(np.isfinite(bars) & is_within, bars, inf)
         even = -2 * (-np.array(numbers)[follow] // 2)  # rounded up
-        least = np.min(bars, axis=0)
-        return np.where(np.isfinite(least), even[np.argmin(bars, axis=0)], default), least
+        return np.where(np.isfinite(np.min(bars, axis=0)), even[np.argmin(bars, axis=0)], default)
 
     def _numbers(self, i: int) -> range:
         return rungs_of(abs(float(self._flat[i])), float(self._scales[i]))
@@ -210,7 +191,7 @@ class Adaptive:
         explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # the same at a kink, else as h
         slopes, bars = (each[-1] for each in extrapolated(width, there.slope, level / width))
         is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
-        explained &= ~is_small[:, np.newaxis] | (bars <= _ENOUGH * np.abs(slopes))
+        explained &= ~is_small[:, np.newaxis] | (bars <= ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)
 
     def _improve(self, entry: Samples, i: int, found: Floats) -> None:
@@ -223,7 +204,7 @@ class Adaptive:
         room = min(self._flat[i] - self._lower[i], self._upper[i] - self._flat[i])
         is_known = np.isfinite(found[1])
         if room <= _CLOSE * self._scales[i]:
-            is_known = found[1] <= _ENOUGH * np.abs(found[0])
+            is_known = found[1] <= ENOUGH * np.abs(found[0])
         if len(outputs := np.flatnonzero(~is_known)):
             slope, bar = one_sided(entry.of(outputs), numbers, self._noise.of(outputs), room if isfinite(room) else 0.0)
             better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
@@ -238,82 +219,10 @@ class Adaptive:
         """
         within = _own(numbers)
         slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
-        if within != numbers and not (bars <= _ENOUGH * np.abs(slopes)).all():
+        if within != numbers and not (bars <= ENOUGH * np.abs(slopes)).all():
             slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
-
-    def _together(
-        self, evaluator: Evaluator, group: range, entries: list[Samples], steps: Steps, part: range, found: Floats
-    ) -> None:
-        """Slopes of the entries of a group, from one pair each, where neither truncation nor a kink shows."""
-        for step in np.unique(self._group_steps[self._group_steps > 0]).tolist():
-            outputs = np.flatnonzero(self._group_steps == step)
-            along = self._along(evaluator, list(group), steps)
-            slopes, widths, off, noise, spread, sensitivity = self._measured(
-                evaluator, list(group), entries, along, step, outputs
-            )
-            unseen = 3 * spread * noise
-            bars = _COVERAGE_OF_GROUPS * (noise + (off + unseen) / sensitivity[:, None]) / widths
-            known = (off <= unseen) & np.isfinite(bars)
-            for i, slope, bar, is_known in zip(group, slopes, bars, known, strict=True):
-                if i in part and i not in self._evaluated:
-                    if self._scales[i] < self._usual:
-                        is_known = is_known & (bar <= _ENOUGH * np.abs(slope))
-                    found[i - part.start][:, outputs] = np.where(is_known, (slope, bar), nan)
-
-    def _learned_group_steps(
-        self, evaluator: Evaluator, chosen: list[int], entries: list[Samples], steps: Steps, most: Floats
-    ) -> Floats:
-        """For each output a step at which truncation does not show, by far; 0 if noise / step would exceed ``most``.
-
-        It is a quarter of the largest one, of powers of two: truncation is a sixty-fourth there.
-        """
-        along, found = self._along(evaluator, chosen, steps), np.zeros(len(self._value))
-        learned = np.array([step_of(number) for number in self._smallest_of_three.tolist()])
-        tried = np.where(np.isfinite(most), 2.0 ** np.floor(np.log2(4 * learned)), 0.0)  # from the largest of three
-        while True:
-            tried[~((tried > 0) & (self._noise.near > 0) & (self._noise.near <= most * tried / 4))] = 0.0
-            if not tried.any():
-                return found
-            for step in np.unique(tried[tried > 0]).tolist():
-                k = np.flatnonzero(tried == step)
-                _, _, off, noise, spread, _ = self._measured(evaluator, chosen, entries, along, step, k)
-                excess = off / (spread * noise)
-                halved = (step > learned[k]) | ~np.isfinite(off)  # larger steps may cross kinks
-                smaller = np.where(halved, step / 2, 2.0 ** np.floor(np.log2(step / np.cbrt(excess))))
-                found[k] = np.where(excess <= 1, step / 4, 0.0)
-                tried[k] = np.where(excess <= 1, 0.0, smaller)
-
-    def _measured(
-        self, evaluator: Evaluator, group: list[int], entries: list[Samples], along: Samples, step: float, outputs: Any
-    ) -> tuple[Floats, Floats, Floats, Floats, float, Floats]:
-        """Slopes of a group, half the distances of their points, ``off``, the noise of f, and two factors.
-
-        The first factor times the noise is that of ``off``. The second one, of each entry, times h and the truncation
-        error of its slope, is what the entry adds to ``off``.
-
-        Truncation of order 3, or a kink, makes the difference along a direction another one than those of the entries
-        foretell. With the noise e of f, steps h, and factors u of them along the direction, it is off by
-
-            sum of 2 (u^3 - u) h times the truncation error of an entry, +- e sqrt(2 + 2 sum of u^2)
-
-        and by terms of several coordinates, which only add false alarms. A kink at x itself is even and does not show
-        in that, but second differences along the direction shrink less there when steps are halved.
-        """
-        self._evaluate_together(evaluator, list(zip(group, entries, strict=True)), [step])
-        factors, value = self._factors[: len(group)], self._value[outputs]
-        spread = float(np.sqrt(2 + 2 * np.sum(factors**2)))
-        far, opposite = along(step), along(-step)
-        high, low = far.values[outputs], opposite.values[outputs]
-        halfway = along(step / 2).values[outputs] + along(-step / 2).values[outputs]
-        widths, slopes, _, sizes = (each[0] for each in differences_of(entries, [step], outputs))
-        foretold = slopes * (far.moved - opposite.moved)[:, np.newaxis]
-        odd = np.subtract.reduce(np.concatenate([(high - low)[None], foretold]), axis=0)
-        even = 4 * halfway - (high + low) - 6 * value  # 4 second differences at step / 2 less that at step
-        off = np.where(np.isfinite(odd + even), np.maximum(np.abs(odd), np.abs(even)), nan)
-        largest = np.max([np.abs(value), np.abs(high), np.abs(low), *sizes], axis=0)
-        return slopes, widths, off, self._noise.of(outputs).at(largest), spread, np.abs(2 * (factors**3 - factors))
 
     def _evaluate_together(self, evaluator: Evaluator, entries: list[tuple[int, Samples]], steps: list[float]) -> None:
         """Evaluate f at steps of entries that follow each other, in one call; not where it may leave its domain."""
@@ -364,17 +273,6 @@ class Adaptive:
             unit = np.spacing(np.abs(self._flat) + np.abs(shifts))
             shifts = np.copysign(1.0, step) * np.rint(shifts / unit) * unit
             return Sample(self._at(evaluator, steps, self._flat + shifts), step)
-
-        return Samples(at, self._value)
-
-    def _along(self, evaluator: Evaluator, group: list[int], steps: Steps) -> Samples:
-        """Samples of f where the entries of a group are shifted at once; the shifts are those of each entry."""
-        unit = self._factors[: len(group)] * self._scales[group]
-
-        def at(step: float) -> Sample:
-            point = self._flat.copy()
-            point[group] += step * unit
-            return Sample(self._at(evaluator, steps, point), point[group] - self._flat[group])
 
         return Samples(at, self._value)
 

@@ -21,15 +21,14 @@ from secant.differentiation.options import put_back
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import Bounds, RelativeStep, Stencils, exact_steps
-from secant.differentiation.slopes import sizes_of
+from secant.differentiation.slopes import GOLDEN, sizes_of
 from secant.errors import MissingExtraError, ShapeError, ValueRangeError
 
-_GOLDEN = 0.6180339887498949
 _STEP_OF_AUTO = 1e-5  # times the size of x
 _NEARER = 0.1, 0.01  # times the step
-_LARGE = 0.01  # of the terms of a row
+LARGE = 0.01  # of the terms of a row
 _EPS = float(np.finfo(np.float64).eps)
-_ROUNDING = 64.0  # units of rounding, that values along a direction may differ by where the pattern is right
+ROUNDING = 64.0  # units of rounding, that values along a direction may differ by where the pattern is right
 
 Found = tuple[Any, Any, int]
 """Derivatives, their error bars if wanted, and the evaluations of f."""
@@ -158,7 +157,7 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
     the step, unlike noise, jumps, and what the Jacobian itself is off by for its steps.
     """
     x = np.array(problem.x, order="C").reshape(-1)
-    direction = (1 + np.arange(x.size) * _GOLDEN % 1) * scales  # columns that are shifted together are apart in it
+    direction = (1 + np.arange(x.size) * GOLDEN % 1) * scales  # columns that are shifted together are apart in it
     if problem.scheme is None:
         direction *= _STEP_OF_AUTO
     is_forward = problem.scheme is not None and problem.scheme.name == "forward"
@@ -173,7 +172,7 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
         above, below = (evaluator.at(point.reshape(problem.x.shape)).reshape(-1) for point in points)
         moved = points[0] - points[1]
         change, expected = above - below, jacobian @ moved
-        known = _LARGE * (abs(jacobian) @ np.abs(moved)) + _ROUNDING * _EPS * np.abs(above)
+        known = LARGE * (abs(jacobian) @ np.abs(moved)) + ROUNDING * _EPS * np.abs(above)
         if errors is not None:
             known += errors @ np.abs(moved)
         return change, expected, np.abs(change - expected) > known
@@ -234,7 +233,7 @@ class ColumnGroups:
         if self.stencils is None:
             return AWAY
         return (
-            _GOLDEN if self._is_bounded else max(_GOLDEN, AWAY * float(np.min((1 + np.abs(self.x)) / abs(self.scales))))
+            GOLDEN if self._is_bounded else max(GOLDEN, AWAY * float(np.min((1 + np.abs(self.x)) / abs(self.scales))))
         )
 
     def moved(self, group: int, shift: float) -> Floats:

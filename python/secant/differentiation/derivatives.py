@@ -79,7 +79,7 @@ def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tup
             from secant.differentiation import workers
 
             if callable(problem.workers) or workers.pays(problem, size * method.seconds_per_coordinate(evaluator)):
-                result = workers.computed(workers.Task(problem, method), problem, size, method.group, tell)
+                result = workers.computed(workers.Task(problem, method), problem, size, tell)
                 evaluator.is_constant &= not result.values.any()
                 return result._replace(evaluations=result.evaluations + evaluator.evaluations), method, evaluator
         return method(evaluator, 0, size, tell), method, evaluator
@@ -144,13 +144,10 @@ class Method:
 
     Attributes
     ----------
-    group : int
-        As of `Adaptive`.
     size : int
         The number of coordinates.
     """
 
-    group = 1
     _adaptive: Adaptive | None = None
 
     def __init__(self, evaluator: Evaluator, problem: Problem) -> None:
@@ -163,7 +160,6 @@ class Method:
             self._base = evaluator.at(problem.x)
         if self.stencils is None or problem.with_error:
             self._adaptive = Adaptive(evaluator, problem.x, problem.columns, problem.bounds, problem.noise)
-            self.group = self._adaptive.group
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
         """Measure how long a coordinate takes, on few of them: each call takes some time for all of x, too."""

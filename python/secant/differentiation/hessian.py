@@ -179,16 +179,13 @@ def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     warn_of_values(evaluator, None, problem.x, values)
-    before = evaluator.evaluations
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
     if pattern is None:
         matrices = np.empty((2, size, size))
         matrices[0][where], matrices[1][where] = values, errors
-        if not has_error:
-            return matrices[0], None, found.evaluations
-        left = method.unexplained(evaluator, *matrices)
-        return matrices[0], matrices[1] + left, found.evaluations + evaluator.evaluations - before
+        return matrices[0], matrices[1] if has_error else None, found.evaluations
+    before = evaluator.evaluations
     from scipy.sparse import csr_array
 
     hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))

@@ -15,12 +15,15 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant._common.warn import warn
+from secant.differentiation.columns import LARGE, ROUNDING
 from secant.differentiation.derivatives import Derivatives, not_finite, warn_of_rounding
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import RelativeStep, exact_steps
 from secant.differentiation.slopes import (
+    ENOUGH,
     RESOLUTION,
+    SEED,
     Levels,
     Sample,
     Samples,
@@ -38,14 +41,8 @@ from secant.errors import ValueRangeError
 _EPS = float(np.finfo(np.float64).eps)
 _BELOW = 1  # steps below the largest that the diagonal depends on: where those off the diagonal begin
 _LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal: steps from the largest of the diagonal down; and more where needed
-_SHARES = 1e-4, 1e-6, 1e-8  # of a value that noise has at smaller steps, where it must hold as well
-_SURELY = 3.0  # times the usual noise: what is more is no noise
-_SMALLER, _LEAST = 0.37, 2.0**-40  # those steps are at most so many times the unit, and at least
-_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
-_COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
-_NOISE_OF_SECOND, _NOISE_OF_MIXED = 4.0, 8.0  # of f, that a second difference has at most, usually
+_NOISE_OF_MIXED = 8.0  # of f, that a mixed second difference has at most, usually
 _BLOCK = 2**18  # elements of points, 2 MB
-_SEED = 0
 
 
 class SecondDifferences:
@@ -56,11 +53,7 @@ class SecondDifferences:
     diagonal : Derivatives
     size : int
         The number of the other entries.
-    group : int
-        As of `Adaptive`.
     """
-
-    group = 1
 
     def __init__(self, evaluator: Evaluator, problem: Problem, pairs: Any) -> None:
         self._pairs, self.size = pairs, len(pairs)
@@ -75,8 +68,9 @@ class SecondDifferences:
         every = np.arange(len(self._x))
         room = self._room = _room(problem, self._x, self._shape)
         self._known: dict[tuple[int, int], float] = {}
+        self._along: dict[float, Sample] = {}
+        self._scales = np.minimum(scales_of(self._x)[0], room)
         if self._guarded:
-            self._scales = np.minimum(scales_of(self._x)[0], room)
             self._learn(evaluator, problem.noise)
         else:
             self._noise = Levels(*np.array([[1e-300], [_EPS], [0.0]]))
@@ -115,8 +109,8 @@ class SecondDifferences:
         value, noise = np.array([self._value]), Levels(*np.array([[least], [0.0], [0.0]]))
         with np.errstate(all="ignore"):
             if size > 1:
-                along = Samples(self._along_all(evaluator), value)
-                seen = walked(along, rungs_of(1.0, 1.0), RESOLUTION, every_jump=True).noise
+                line, numbers = self._line(evaluator), rungs_of(1.0, 1.0)
+                seen = walked(line, numbers, RESOLUTION, every_jump=True).noise
                 noise = Levels(*map(np.maximum, noise, seen))
             for i in range(size):
                 samples = Samples(self._along_one(evaluator, i), value, unit=float(np.spacing(abs(self._x[i]))) / 2)
@@ -135,10 +129,14 @@ class SecondDifferences:
             raise self._outside.error
         self._units = self._steps(np.arange(size), _LEVELS - 1)
 
-    def _along_all(self, evaluator: Evaluator) -> Callable[[float], Sample]:
-        """F along a random direction, in which its noise is measured."""
-        rng = np.random.default_rng(_SEED)
-        direction = self._scales * rng.uniform(0.5, 1, len(self._x)) * rng.choice([-1.0, 1.0], len(self._x))
+    def _direction(self) -> Floats:
+        """A random direction, in which the noise of f is measured."""
+        rng, size = np.random.default_rng(SEED), len(self._x)
+        return np.asarray(self._scales * rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size))
+
+    def _line(self, evaluator: Evaluator) -> Samples:
+        """Samples of f along that direction."""
+        direction = self._direction()
 
         def evaluate(step: float) -> Sample:
             shifts = step * direction
@@ -146,7 +144,7 @@ class SecondDifferences:
                 return Sample(np.full(1, np.nan), step)
             return Sample(self._values(evaluator, (self._x + shifts)[np.newaxis]), step)
 
-        return evaluate
+        return Samples(evaluate, np.array([self._value]), self._along)
 
     def _along_one(self, evaluator: Evaluator, i: int) -> Callable[[float], Sample]:
         """F where one coordinate is shifted, by steps that x + h and x - h do not round."""
@@ -204,7 +202,7 @@ class SecondDifferences:
                     continue
                 values, errors = best_of(extrapolated(*np.stack(rows, axis=1)))
                 size = np.fmax(np.abs(values), np.sqrt(np.abs(self.diagonal.values[i] * self.diagonal.values[j])))
-                active = np.flatnonzero(~(errors <= _ENOUGH * size) & ~(errors <= 16 * rows[0][2]))
+                active = np.flatnonzero(~(errors <= ENOUGH * size) & ~(errors <= 16 * rows[0][2]))
             if not len(active):
                 break
         return values, errors
@@ -256,54 +254,25 @@ class SecondDifferences:
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
 
-    def unexplained(self, evaluator: Evaluator, hessian: Floats, errors: Floats) -> Floats:
-        """What smaller steps said of an entry off the diagonal, for its error bar.
-
-        They were taken along coordinates: what they deny there may be of two of them. And they are taken along random
-        directions, for what is of two only.
-        """
-        rng, size, units = np.random.default_rng(_SEED), len(self._x), np.abs(self._units)
-        worst, noise = 0.0, float(self._noise.at(np.abs(self._value))[0])
-        for _ in range(2 if size > 1 else 0):
-            along = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size) * units
-            value, allowed = float(along @ hessian @ along), float(np.abs(along) @ errors @ np.abs(along))
-            truncation = 4 * abs(self._second_along(evaluator, along, 1.0) - value)
-            for share in _SHARES:
-                size_of_f = max(abs(value), abs(self._value)) or 1.0
-                h = min(max((_NOISE_OF_SECOND * noise / (share * size_of_f)) ** 0.5, _LEAST), _SMALLER)
-                hidden = _SURELY * _NOISE_OF_SECOND * noise / h**2 + truncation * h**2 + allowed
-                away = abs(self._second_along(evaluator, along, h) - value) - hidden
-                worst = max(worst, away)
-        left = _COVERAGE * worst / np.outer(units, units)
-        np.fill_diagonal(left, 0.0)
-        return np.asarray(left)
-
-    def _second_along(self, evaluator: Evaluator, direction: Floats, h: float) -> float:
-        above, below = self._values(evaluator, self._x + np.array([[h], [-h]]) * direction) - self._value
-        return float(above + below) / h**2
-
     def require_pattern(self, evaluator: Evaluator, hessian: Any, errors: Any) -> None:
-        """Raise an error if second differences along random directions are not those of the Hessian."""
-        rng = np.random.default_rng(_SEED)
-        size = len(self._x)
-        units, noise = np.abs(self._units), float(self._noise.at(np.abs(self._value))[0])
-        for _ in range(2):
-            signs = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size)
-            along = signs * units
-            steps = np.ldexp(0.25, np.arange(_LEVELS))
-            seconds = np.array([self._second_along(evaluator, along, step) for step in steps.tolist()])
-            noises = _NOISE_OF_SECOND * noise / steps**2
-            table = extrapolated(steps[:, np.newaxis], seconds[:, np.newaxis], noises[:, np.newaxis])
-            (value,), (error,) = best_of(table)
-            truncation = 0.0 if self._guarded else 10 * float(abs(seconds[2] - value))
-            allowed = error + truncation
-            allowed += np.abs(along) @ (errors @ np.abs(along))
-            away = abs(float(along @ (hessian @ along)) - value)
-            if not away <= allowed:
-                raise ValueRangeError(
-                    "sparsity must not have 0 where the Hessian has not: along a random direction the second "
-                    f"derivative of f differs by {away:.3g} from what the pattern allows"
-                )
+        """Raise an error if second differences along a direction are not those of the Hessian.
+
+        What the pattern leaves out is seen where it is more than a hundredth of the terms. It does not depend on the
+        step, unlike truncation, which is a quarter at half of it, and rounding, which is four times as large.
+        """
+        along = self._direction() / self._scales * np.abs(self._units)
+        value, terms = float(along @ (hessian @ along)), float(np.abs(along) @ (abs(hessian) @ np.abs(along)))
+        noise = max(float(self._noise.at(np.abs(self._value))[0]), _EPS * abs(self._value))
+        away = []
+        for step in (1.0, 0.5):
+            above, below = self._values(evaluator, self._x + np.array([[step], [-step]]) * along) - self._value
+            away.append(float(above + below) / step**2 - value)
+        known = LARGE * terms + float(np.abs(along) @ (errors @ np.abs(along))) + ROUNDING * noise
+        if min(map(abs, away)) > known and abs(away[1] - away[0]) < 0.5 * abs(away[0]):
+            raise ValueRangeError(
+                "sparsity must not have 0 where the Hessian has not: along a random direction the second "
+                f"derivative of f differs by {abs(away[1]):.3g} from what the pattern allows"
+            )
 
 
 def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:

@@ -40,9 +40,13 @@ several steps at once."""
 RUNG = 4
 """Every so many steps are a rung."""
 _LARGEST = 0.16  # in units of the scale: step number 0
-_ASKEW = 0.6180339887498949
+GOLDEN = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
+ENOUGH = 1e-8
+"""A relative error bar that is not worth more evaluations."""
+SEED = 0
+"""Of random directions: results are the same each time."""
 _LEAST = 1e-12  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
 _SMALLEST = 2.0**-49  # step, in units of x
@@ -71,7 +75,7 @@ def sizes_of(x: Floats) -> tuple[Floats, float]:
 def scales_of(x: Floats) -> tuple[Floats, float]:
     """The unit of the steps of each entry, and the usual one."""
     sizes, usual = sizes_of(x)
-    return _ASKEW * sizes, _ASKEW * usual
+    return GOLDEN * sizes, GOLDEN * usual
 
 
 def rungs_of(size: float, scale: float) -> range:
@@ -79,7 +83,7 @@ def rungs_of(size: float, scale: float) -> range:
 
     The steps are from some ten units in the last place of x to about x, or 1.
     """
-    scale = scale / _ASKEW
+    scale = scale / GOLDEN
     # How far the range extends beyond the usual one at its lower and its upper end, as logarithms of steps.
     below, above = log(scale / max(size, _SMALLEST * scale)) if size else 0.0, log(max(size, 1.0) / scale)
     rung = RUNG * log(RATIO)

@@ -39,10 +39,10 @@ def pays(problem: Problem, seconds: float) -> bool:
     return callable(problem.workers) or seconds > _ENOUGH_FOR_PROCESSES
 
 
-def computed(task: Task, problem: Problem, size: int, group: int, tell: Callable[[int], object]) -> Any:
-    """Return the derivatives of all coordinates. A task is a multiple of ``group`` coordinates."""
+def computed(task: Task, problem: Problem, size: int, tell: Callable[[int], object]) -> Any:
+    """Return the derivatives of all coordinates."""
     tasks = _TASKS if callable(problem.workers) else _TASKS_PER_PROCESS * (threads(problem.workers) or 1)
-    count = -(-size // tasks // group) * group
+    count = -(-size // tasks)
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     result: Any = None
     for (begin, end), part in zip(spans, _mapped(problem.workers, task, spans), strict=True):

@@ -31,16 +31,16 @@ class Candidate(NamedTuple):
 
     def loss(self, probe: Probe, *, argmax: bool = False) -> float:
         """Return the loss of this network; ``argmax``: targets stand for the class of the largest one."""
-        x, t = probe.rows
+        x, t = probe.x, probe.t
         y = softmax(outputs(probe, FUNCTIONS[self.hidden_activation], FUNCTIONS[self.output_activation]))
         mean = cross_entropy(y, t.argmax(axis=1) if argmax and t.ndim == 2 else t, self.log_offset)
         return mean * len(x) if self.summed else mean
 
     def agrees(self, probe: Probe, loss: float, *, argmax: bool = False) -> bool:
         """Whether a loss is that of this network."""
-        expected, x = self.loss(probe, argmax=argmax), probe.rows[0]
-        samples = len(x) if self.summed else 1
-        may_differ = samples * tolerance(probe.params, x, expected / samples)
+        expected = self.loss(probe, argmax=argmax)
+        samples = len(probe.x) if self.summed else 1
+        may_differ = samples * tolerance(probe.params, probe.x, expected / samples)
         return math.isfinite(expected) and abs(expected - loss) <= may_differ
 
     def __str__(self) -> str:
@@ -71,9 +71,8 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
 def outputs(probe: Probe, hidden: Function, output: Function) -> Floats:
     """Return what goes into the softmax, (N, O)."""
     w1, b1, w2, b2 = probe.params
-    x, _ = probe.rows
     with np.errstate(all="ignore"):
-        return output(hidden(x @ w1 + b1) @ w2 + b2)
+        return output(hidden(probe.x @ w1 + b1) @ w2 + b2)
 
 
 def _rounded(value: float, slack: float) -> float:

@@ -12,7 +12,7 @@ from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.layouts import Sizes
 from secant.errors import UnsupportedError
 
-Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
+Form = Literal["one-hot", "soft", "labels"]
 Params = tuple[Floats, Floats, Floats, Floats]
 AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
 
@@ -24,11 +24,6 @@ class Probe(NamedTuple):
     x: Floats
     t: Array
     form: Form
-
-    @property
-    def rows(self) -> tuple[Floats, Array]:
-        """Return x (N, I) and weights or labels (N, ...), also of one sample."""
-        return (self.x, self.t) if self.x.ndim == 2 else (self.x[np.newaxis], self.t[np.newaxis])
 
     def with_param(self, i: int, param: Floats) -> Probe:
         """Return the same with another parameter i."""
@@ -53,22 +48,21 @@ _SCALES = [
     _Scale(0, 1, 3, 1, 0),
     _Scale(5, 3, 2, 1e4),
 ]
-_OTHER_FORMS: dict[Form, int] = {"soft": 4, "weights": 4, "one sample": 1, "one label": 1}  # samples of each
 
 
 def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
     inputs, _, outputs = sizes
     rng = np.random.default_rng(13)
-    batches: tuple[Form, Form] = ("one-hot", "labels")
-    tried = [(form, scale) for form in batches for scale in _SCALES]
-    for form, scale in tried + [(form, _Scale(samples, 1, 3, 1)) for form, samples in _OTHER_FORMS.items()]:
+    tried: list[tuple[Form, _Scale]] = [("one-hot", scale) for scale in _SCALES]
+    tried += [("labels", scale) for scale in _SCALES]
+    for form, scale in [*tried, ("soft", _Scale(4, 1, 3, 1))]:
         samples = scale.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
         x = np.where(x < scale.least, 0.0, x) * scale.x
         labels = rng.permutation(max(samples, outputs))[:samples] % outputs
         params = _params(rng, sizes, scale.a1, scale.a2, scale.x)
-        yield Probe(params, *_targets(form, x, labels, outputs, rng), form)
+        yield Probe(params, x, _targets(form, labels, outputs, rng), form)
 
 
 def offset_probe(sizes: Sizes, form: Form) -> Probe:
@@ -77,7 +71,7 @@ def offset_probe(sizes: Sizes, form: Form) -> Probe:
     rng = np.random.default_rng(7)
     params = _params(rng, sizes, 1, 1, 1)
     params[3][:] = np.where(np.arange(outputs) == 0, -150.0, 0.0)
-    return Probe(params, *_targets(form, rng.standard_normal((1, inputs)), np.zeros(1, int), outputs, rng), form)
+    return Probe(params, rng.standard_normal((1, inputs)), _targets(form, np.zeros(1, int), outputs, rng), form)
 
 
 def _params(rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: float) -> Params:
@@ -107,7 +101,7 @@ def ordinary_probe(sizes: Sizes, form: Form) -> Probe:
     for param, value in zip(params, (0.0, -0.5, 2.5, 0.0), strict=True):
         param.flat[-1] = value
     x = rng.uniform(-4, 4, (4, inputs))
-    return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
+    return Probe(params, x, _targets(form, np.arange(4) % outputs, outputs, rng), form)
 
 
 def large_probe(sizes: Sizes, form: Form) -> Probe:
@@ -122,20 +116,13 @@ def large_probe(sizes: Sizes, form: Form) -> Probe:
     b2 = np.where(np.arange(outputs) == 0, -9.0, 0.0)
     params = np.zeros((inputs, hidden)), np.ones(hidden), signs + rng.uniform(0.1, 0.3, signs.shape), b2
     x = 1e4 * rng.standard_normal((3, inputs))
-    return Probe(params, *_targets(form, x, np.zeros(3, int), outputs, rng), form)
+    return Probe(params, x, _targets(form, np.zeros(3, int), outputs, rng), form)
 
 
-def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.Generator) -> tuple[Floats, Array]:
+def _targets(form: Form, labels: Array, outputs: int, rng: np.random.Generator) -> Array:
     if form == "labels":
-        return x, labels
-    if form == "one label":
-        return x[0], labels[0]
-    weights = np.eye(outputs)[labels]
-    if form in ("soft", "weights"):
-        weights = rng.dirichlet(np.ones(outputs), len(x))
-    if form == "weights":  # rows do not sum to 1, and some are 0
-        weights *= np.resize([0.3, 2.0, 0.0, 7.0], (len(x), 1))
-    return (x[0], weights[0]) if form == "one sample" else (x, weights)
+        return labels
+    return rng.dirichlet(np.ones(outputs), len(labels)) if form == "soft" else np.eye(outputs)[labels]
 
 
 def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.floating[Any]] = np.float64) -> float:

@@ -35,8 +35,7 @@ class Recognition:
     holder : str
         The attribute that is the dict with these keys; "" if they are attributes themselves.
     targets : tuple of str
-        The forms of targets whose losses agreed: "one-hot", "soft" and "labels" of samples (N, I), "one sample"
-        (weights) and "one label" of a sample (I,).
+        The forms of targets whose losses agreed: "one-hot", "soft" and "labels".
     h : float
         The step of the central difference.
     gradient_keys : tuple
