@@ -71,8 +71,7 @@ class DirectionalProbe:
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
     steepest : float
-        The largest slope from x to where f was evaluated along the last direction that climbed, as far as it is no
-        noise.
+        The slope from x to the farthest point along the last direction that climbed, as far as it is no noise.
     """
 
     def __init__(
@@ -180,7 +179,9 @@ class DirectionalProbe:
         changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
         changes = {step: change for step, change in changes.items() if isfinite(change)}
         least, largest_change = _VISIBLE * float(self.noise.near[0]), max(changes.values(), default=0.0)
-        self.steepest = max([(change - least) / abs(step) for step, change in changes.items()], default=0.0)
+        farthest = max(map(abs, changes), default=0.0)
+        far = [(change - least) / farthest for step, change in changes.items() if abs(step) == farthest]
+        self.steepest = max(far, default=0.0)
         level, unit = float(start.noise.near[0]), max(self.point.unit * abs(self.value), self.point.rounding)
         still, jump = _standing_still(changes)
         is_rounding = jump <= _LAST_PLACES * unit

@@ -30,7 +30,7 @@ class Evidence:
     on_kinks : frozenset of int
         The arrays that lie on kinks of f: of these nothing is known.
     steepest : float
-        The largest slope from x to where f was evaluated.
+        The slope from x to the farthest point where f was evaluated.
     noise : float
         That of f, at x.
     """

@@ -105,9 +105,9 @@ def locate(
             suspects.add(leaf)
             if point.evaluations < limit:
                 measure(point.spans[leaf].begin + i, point.spans[leaf].begin + i + 1)
-    entries = [_entry(point, direction, given, single) for single in singles.values()]
+    worst_first = sorted(singles.values(), key=lambda single: -abs(single.error))
+    entries = [_entry(point, direction, given, single) for single in worst_first]
     entries = [entry._replace(wrong=entry.wrong and entry.leaf not in evidence.on_kinks) for entry in entries]
-    entries.sort(key=lambda entry: (not entry.wrong, -abs(entry.numerical - entry.given)))
     wrong = {entry.leaf for entry in entries if entry.wrong}
     arrays, on_kinks = (suspects | wrong) - (kinked - wrong), kinked - wrong
     return Suspects(tuple(entries), *map(frozenset, (arrays, sampled, unseen - suspects, on_kinks)))

@@ -15,7 +15,7 @@ from secant.checking.search import Suspects
 from secant.differentiation.rounding import norm
 
 _UNSEEN = "the search for wrong entries found enough before it came to this array"
-_SLIGHT = 0.01  # of the slopes to points around x: that all are 0 at x is verified if so much would be noticed
+_SLIGHT = 0.01  # of the slope to a point far from x: that all are 0 at x is verified if so much would be noticed
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
 _FAR = (1.0, -0.6), (0.1, -0.05)
 """Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
