@@ -12,7 +12,7 @@ from secant.errors import GradientMismatchError
 ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
 _LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-6  # errors that a constant or a tolerance may explain
-_MANY = 1000  # evaluations: more were allowed already
+_MANY = 500  # evaluations: more than usual were allowed already
 _ROWS = 12  # of arrays and entries that are printed
 
 
