@@ -414,3 +414,28 @@ def test_the_noise_that_the_user_knows_is_in_the_bars(call):
     assert error.max() < (1.0 if call == "hessian" else 0.02)
     with pytest.raises(UnsupportedError, match=r"^noise is for scheme='auto' and error bars"):
         secant.numerical_gradient(lambda x: x @ x, x, noise=noise)
+
+
+@pytest.mark.parametrize("n", [1, 8])
+@pytest.mark.parametrize("room", [1e-8, 1e-6, 1e-4, 1e-2])
+def test_error_bars_cover_what_f_loses_beside_a_pole(room, n):
+    """1 - x**2 is rounded as x is, which the smallest steps do not show."""
+    x = 1 - room * np.linspace(1, 2, n)
+    gradient, bar = gradient_and_bars(lambda x: float(np.sqrt(1 - x**2).sum()), x, scheme="auto")
+    assert (np.abs(gradient + x / np.sqrt((1 - x) * (1 + x))) <= bar).all()
+
+
+@pytest.mark.parametrize("seed", [1, 18, 39, 58])
+def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 7)
+    a = rng.normal(size=(n + rng.integers(0, 5), n))
+    x = rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1)
+    size = np.abs(x).max()
+
+    def residuals(z):
+        return np.tanh(a @ z / size) - np.tanh(a @ x / size)
+
+    found = secant.numerical_hessian(lambda z: float(residuals(z) @ residuals(z)), x, full_output=True)
+    jacobian = a / size / np.cosh(a @ x / size)[:, np.newaxis] ** 2
+    assert (np.abs(found.value - 2 * jacobian.T @ jacobian) <= found.error).all()

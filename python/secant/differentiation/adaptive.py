@@ -179,7 +179,8 @@ class Adaptive:
 
         Where slopes agree by chance, since there is more noise than was seen, second derivatives hardly do.
         """
-        value, noise = self._value[outputs], self._noise.of(outputs)
+        value, units = self._value[outputs], np.spacing(np.abs(self._flat[entries])) / 2
+        noise = self._noise.of(outputs).with_x_rounded(units[:, np.newaxis], there.slope[-1])
         level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
         width, bend = there.width, there.bend
         pairs = extrapolated(width, there.slope, level / width, columns=2).value

@@ -195,6 +195,7 @@ class SecondDifferences:
             with np.errstate(all="ignore"):
                 above, below = self._changes(evaluator, a, b, h, k)
                 noise = self._noise.at(abs(self._value) + np.maximum(np.abs(above), np.abs(below)))
+                noise += self._noise.slope * np.maximum(h / self._scales[a], k / self._scales[b])
                 mixed = (above + below - own[0] - own[1]) / (2 * h * k)
                 row[:, active] = np.sqrt(h * k), mixed, _NOISE_OF_MIXED * noise / (2 * h * k)
                 rows.insert(0, row)

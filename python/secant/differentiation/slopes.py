@@ -202,6 +202,10 @@ class Levels(NamedTuple):
         """The noise of values of that size."""
         return np.maximum(self.near, self.share * size)
 
+    def with_x_rounded(self, unit: Any, slope: Floats) -> Levels:
+        """The same if f rounds what it computes of x as x is rounded: that need not show at small steps."""
+        return self._replace(near=np.maximum(self.near, unit * np.abs(slope)))
+
     def of(self, outputs: Any) -> Levels:
         """Those of some outputs."""
         return Levels(self.near[outputs], self.share[outputs], self.slope[outputs])
@@ -356,12 +360,13 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
         found.value[:], found.bar[:] = np.nan, inf
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
         outputs = np.flatnonzero((start.number == number) & np.isfinite(start.bar))
+        noise = start.noise.of(outputs).with_x_rounded(samples.unit, start.slope[outputs])
         first = Refined(*(each[outputs] for each in found))
         smallest = min(number + 2, numbers[0]) if order == 1 else number - 1  # smaller steps are all noise
         every = list(range(smallest, max(number - _LARGER, numbers[-1]) - 1, -1))
         for count in (5, 8, 11, 15):
             there = samples.differences([step_of(k) for k in every[:count]], outputs)
-            best, goes_on = _best_window(first, there, start.noise.of(outputs), start.is_kink[outputs], order)
+            best, goes_on = _best_window(first, there, noise, start.is_kink[outputs], order)
             if not goes_on.any():
                 break
         for whole, part in zip(found, best._replace(number=np.array(every)[best.number]), strict=True):

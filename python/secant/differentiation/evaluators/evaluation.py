@@ -249,7 +249,7 @@ class PythonEvaluator(Evaluator):
                         else:
                             point.flat[i] = at + shift
                         there = f(point)
-                    values.append(there if type(there) is float else convert(there))
+                    values.append(float(there) if isinstance(there, float) else convert(there))
                 found.append(values)
         except Exception as error:
             error.add_note(f"f was evaluated at {self.place(i, shift)}")
