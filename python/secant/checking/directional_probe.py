@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError
@@ -140,7 +139,7 @@ class DirectionalProbe:
         if self._number is None:
             return None
         there = samples.differences([slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
-        noise = self._with_blur(self.noise, there.slope[-1]).of_slopes(there)
+        noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(there)
         values, bars = slopes.best_of(slopes.extrapolated(there.width, there.slope, noise))
         bends = np.abs(there.bend)
         is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
@@ -148,16 +147,12 @@ class DirectionalProbe:
             return None
         return _Slope(float(values[0]), float(bars[0]), 0.0, False)
 
-    def _with_blur(self, noise: Levels, slope: Floats) -> Levels:
-        """Noise, and what f computes of x: that may be rounded as if x were, which need not show at small steps."""
-        return noise._replace(near=np.maximum(noise.near, self.point.blur * np.abs(slope)))
-
     def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Climbed:
         """The slope from the rungs between two numbers of steps."""
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
         start = slopes.climb(samples, numbers, self.noise, walk)
-        found = slopes.refined(samples, start._replace(noise=self._with_blur(start.noise, start.slope)), numbers)
+        found = slopes.refined(samples, start, numbers)
         doubt = slopes.DOUBT * float(start.doubt[0])
         slope = _Slope(float(found.value[0]), float(found.bar[0]) - doubt, doubt, bool(start.is_kink[0]))
         return _Climbed(numbers, walk, start, slope, int(found.number[0]))
