@@ -64,6 +64,8 @@ class DivergenceError(SecantError, ArithmeticError):
 class GradientMismatchError(SecantError, AssertionError, RuntimeError):
     """A gradient is not that of the function. The message is the report of the check.
 
+    It is an AssertionError, and a RuntimeError, as tests of PyTorch expect.
+
     Attributes
     ----------
     report : GradientReport or None
