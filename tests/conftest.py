@@ -40,19 +40,19 @@ if tested := os.environ.get("SECANT_TESTED"):  # by .ci/run: where what is impor
     assert not elsewhere, f"{elsewhere} would be tested in place of {tested}"
 
 
-def by_numba(nodeid):
-    return "numba" in nodeid or "jitted" in nodeid
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Where there is the core, the other backends are not what is used. CI tests most of them where there is none."""
+    """Where there is the core, the other backends are not what is used. CI tests most of them where there is none.
+
+    What compiles by Numba is marked by hand, or has a parameter that says so.
+    """
     if not importlib.util.find_spec("secant._core"):
         return
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        by_numpy = any(value == "numpy" for value in values if isinstance(value, str))
-        if by_numba(item.nodeid) or (by_numpy and "tests/backends/" not in item.nodeid):
+        values = {value.partition(",")[0] for value in values if isinstance(value, str)}
+        by_numba = item.get_closest_marker("needs_numba") or values & {"numba", "jitted"}
+        if by_numba or ("numpy" in values and "tests/backends/" not in item.nodeid):
             item.add_marker(pytest.mark.other_backend)
 
 
@@ -60,7 +60,7 @@ class Scheduling(LoadScopeScheduling):
     """A file on one process, but all that Numba compiles on one: it would be compiled on each."""
 
     def _split_scope(self, nodeid):
-        return "numba" if by_numba(nodeid) else nodeid.partition("::")[0]
+        return "numba" if "numba" in nodeid or "jitted" in nodeid else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

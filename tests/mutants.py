@@ -31,12 +31,12 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"cpp": ("cpp/include/secant", "cpp/src"), "python": ("python/secant",)}
 OF_THE_CORE = [
-    ["tests/contract", "tests/cpp"],  # notice most
+    ["tests/contract", "tests/core", "tests/cpp"],  # notice most
     ["tests/test_functions.py", "tests/networks", "tests/training", "tests/backends", "tests/acceleration"],
 ]
 ROOMS = {  # the tests that should notice what is changed in a module
     "acceleration": ["tests/acceleration"],
-    "backends": ["tests/backends", "tests/contract"],
+    "backends": ["tests/backends", "tests/contract", "tests/core"],
     "book": ["tests/book"],
     "checking": ["tests/checking"],
     "cli": ["tests/cli"],
@@ -49,7 +49,7 @@ ROOMS = {  # the tests that should notice what is changed in a module
     "sklearn": ["tests/test_sklearn.py"],
     "testing": ["tests/checking"],
     "torch": ["tests/checking"],
-    "training": ["tests/training", "tests/contract/test_trajectory.py"],
+    "training": ["tests/training"],
 }
 OF_ALL = ["tests/networks", "tests/training", "tests/differentiation", "tests/backends"]  # what all modules share
 LEFT_OUT = "tests/backends/test_configuration.py"  # asks for a core of several instruction sets

@@ -1,6 +1,7 @@
 """What the code base promises of itself: where things may be known, and that what is written down agrees."""
 
 import ast
+import functools
 import re
 import tomllib
 from graphlib import TopologicalSorter
@@ -47,6 +48,7 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in PYTHON}
 
 
+@functools.cache
 def imports_of(path: Path, types: bool = False) -> set[str]:
     """What a file of the package imports of it, in functions too; ``types``: also what only a type checker imports."""
     found, nodes = set(), [ast.parse(path.read_text())]

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import secant
-from secant._common import validation
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 Y = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0]
@@ -73,34 +72,18 @@ LAYOUTS = {
     "subclass": lambda a: a.view(Subclass),
     "unaligned": unaligned,
 }
-DTYPES = [*"?bBhHiIlLqQefdg", ">i2", ">u4", ">f4"]
 ACTIVATIONS = [secant.sigmoid, secant.softmax, secant.step_function]
 by_name = pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda f: f.__name__)
 
 
 @by_name
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (2, 1, 3, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 4)], ids=str)
 def test_the_layout_of_an_array_does_not_matter(backend, activation, layout, shape):
     x = np.random.RandomState(0).normal(size=shape)
     result = activation(layout(x))
     assert type(result) is np.ndarray
     assert same_bits(result, activation(x))
-
-
-@by_name
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_every_real_dtype_is_widened_exactly(backend, activation, dtype):
-    x = np.random.RandomState(1).randint(0, 100, (4, 3)).astype(dtype)
-    if np.dtype(dtype).kind == "f":
-        x /= 7
-    assert same_bits(activation(x), activation(x.astype(np.float64)))
-
-
-@by_name
-def test_a_broadcast_array_is_read_as_it_looks(backend, activation):
-    x = np.broadcast_to(np.array([0.5, -1.0, 2.0]), (4, 3))
-    assert same_bits(activation(x), activation(x.copy()))
 
 
 @by_name
@@ -117,18 +100,6 @@ def test_sigmoid_of_a_scalar_is_a_scalar(backend, x):
     result = secant.sigmoid(x)
     assert isinstance(result, np.float64)
     assert result == 1 / (1 + np.exp(-float(x)))
-
-
-def test_step_function_of_a_scalar_is_a_scalar():
-    assert secant.step_function(3.0) == 1
-    assert secant.step_function(-3) == 0
-    assert np.ndim(secant.step_function(3.0)) == 0
-
-
-@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)], ids=str)
-def test_nothing_in_nothing_out(backend, shape):
-    assert secant.sigmoid(np.empty(shape)).shape == shape
-    assert secant.step_function(np.empty(shape)).shape == shape
 
 
 def test_sigmoid_of_extreme_values(backend):
@@ -177,10 +148,6 @@ def test_softmax_of_extreme_values(backend):
 def test_softmax_of_infinity_is_nan_and_of_other_rows_is_not(backend):
     got = secant.softmax([[np.inf, 0.0], [0.0, 0.0], [np.nan, 0.0], [0.0, np.nan], [-np.inf, -np.inf]])
     np.testing.assert_array_equal(got, [[np.nan] * 2, [0.5] * 2, [np.nan] * 2, [np.nan] * 2, [np.nan] * 2])
-
-
-def test_softmax_of_a_range_beyond_the_largest_float(backend):
-    assert secant.softmax([1e308, -1e308]).tolist() == [1, 0]
 
 
 # ---- losses ----------------------------------------------------------------------------------------------------------
@@ -248,32 +215,10 @@ def test_losses_are_python_floats(backend):
     assert type(secant.mean_squared_error([0.5], [1])) is float
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_the_layout_of_y_and_of_t_does_not_matter_to_a_loss(backend, layout):
-    rng = np.random.RandomState(3)
-    y, t = rng.uniform(size=(5, 4)), rng.uniform(size=(5, 4))
-    assert secant.cross_entropy_error(layout(y), layout(t)) == secant.cross_entropy_error(y, t)
-    assert secant.mean_squared_error(layout(y), layout(t)) == secant.mean_squared_error(y, t)
-
-
 def test_with_labels_only_the_probabilities_that_they_name_count(backend):
     expected = secant.cross_entropy_error([[0.25, 0.5]], [1])
     for unused in (np.nan, np.inf):
         assert secant.cross_entropy_error([[unused, 0.5]], [1]) == expected
-
-
-def test_with_labels_a_negative_output_that_they_do_not_name_does_not_count(backend):
-    assert secant.cross_entropy_error([[-0.2, 0.5]], [1]) == secant.cross_entropy_error([[0.2, 0.5]], [1])
-
-
-def test_an_infinite_output_is_an_error_even_where_its_weight_is_zero(backend):
-    with pytest.raises(ValueRangeError, match=r"^y must be finite, got inf at \(0, 0\)$"):
-        secant.cross_entropy_error([[np.inf, 0.5]], [[0, 1]])
-
-
-def test_infinite_weights_are_an_error_also_where_their_terms_cancel(backend):
-    with pytest.raises(ValueRangeError, match=r"^t must be finite, got inf at \(0, 0\)$"):
-        secant.cross_entropy_error([[2.0, 0.5]], [[np.inf, np.inf]])
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------
@@ -301,30 +246,11 @@ def test_one_hot_rows_of_any_dtype_have_labels(dtype):
     assert labels.dtype == np.int64
 
 
-def test_lists_convert_both_ways():
-    assert secant.to_one_hot([1, 0]).tolist() == [[0, 1], [1, 0]]
-    assert secant.book.to_labels([[0, 1], [1, 0]]).tolist() == [1, 0]
-
-
-def test_labels_that_index_an_array_are_a_copy():
-    """NumPy lets go of the lock between its check of indices and their use, so the caller's array may not be one."""
-    array = np.array([0, 2, 1])
-    assert not np.may_share_memory(validation.labels(array, 3), array)
-
-
-def test_one_hot_takes_memory_for_its_rows_only():
-    assert secant.to_one_hot([10**7]).shape == (1, 10**7 + 1)
-
-
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 NOT_REAL = {
     "complex": ([1j], "complex128"),
     "strings": (["1"], "<U1"),
-    "objects": ([None], "object"),
-    "huge integers": ([2**70], "object"),
-    "dates": (np.zeros(1, "M8[s]"), r"datetime64\[s\]"),
-    "records": (np.zeros(1, "f4,f4"), r".*"),
 }
 OF_ANY_ARRAY = {
     "sigmoid": (secant.sigmoid, "x"),
@@ -357,21 +283,9 @@ BAD_SHAPES = {
         lambda: secant.softmax(1.0),
         "x must have at least one element along its last axis, got shape ()",
     ),
-    "softmax of nothing": (
-        lambda: secant.softmax(np.empty((2, 0))),
-        "x must have at least one element along its last axis, got shape (2, 0)",
-    ),
     "squares of other shapes": (
         lambda: secant.mean_squared_error([[1.0], [2.0]], [1.0, 2.0]),
         "t must have the shape of y, (2, 1), got (2,)",
-    ),
-    "squares that would broadcast": (
-        lambda: secant.mean_squared_error([1.0, 2.0], 1.0),
-        "t must have the shape of y, (2,), got ()",
-    ),
-    "y of no dimension": (
-        lambda: secant.cross_entropy_error(0.5, 0),
-        "y must have shape (N, O) or (O,) and not be empty, got ()",
     ),
     "y of three dimensions": (
         lambda: secant.cross_entropy_error(np.ones((1, 2, 2)), [0]),
@@ -385,21 +299,12 @@ BAD_SHAPES = {
         lambda: secant.cross_entropy_error([[0.5, 0.5]] * 2, [[0], [1]]),
         "t must have shape (2,) or (2, 2), got (2, 1): give labels as (N,)",
     ),
-    "t too wide": (
-        lambda: secant.cross_entropy_error([[0.5, 0.5]], [[0, 1, 0]]),
-        "t must have shape (1,) or (1, 2), got (1, 3)",
-    ),
     "too many labels": (
         lambda: secant.cross_entropy_error([[0.5, 0.5]], [0, 1]),
         "t must have 1 rows like x, got 2",
     ),
     "one-hot of a scalar": (lambda: secant.to_one_hot(3), "labels must have shape (N,), got ()"),
-    "one-hot of a matrix": (lambda: secant.to_one_hot([[3]]), "labels must have shape (N,), got (1, 1)"),
     "labels of a vector": (lambda: secant.book.to_labels([0, 1]), "one_hot must have shape (N, O), got (2,)"),
-    "labels of no classes": (
-        lambda: secant.book.to_labels(np.empty((2, 0))),
-        "one_hot must have shape (N, O), got (2, 0)",
-    ),
 }
 
 
@@ -429,11 +334,6 @@ def test_labels_out_of_range_are_refused(backend, call, name, rest):
     assert str(caught.value) == f"{name} must hold class labels from {rest}"
 
 
-def test_a_negative_label_has_no_one_hot_row():
-    with pytest.raises(ValueRangeError, match=r"^labels must hold class labels .*got -1$"):
-        secant.to_one_hot([2, -1])
-
-
 @pytest.mark.parametrize("labels", [[0.0], [0.5], [True], []], ids=repr)
 def test_labels_that_are_not_integers_are_refused(backend, labels):
     dtype = np.asarray(labels).dtype
@@ -444,22 +344,9 @@ def test_labels_that_are_not_integers_are_refused(backend, labels):
             secant.cross_entropy_error([[0.5, 0.5]], labels)
 
 
-@pytest.mark.parametrize("label", [np.nan, np.inf], ids=repr)
-def test_labels_that_are_not_even_finite_are_refused_the_same_way(label):
-    with pytest.raises(DTypeError, match=r"^labels must hold class labels as integers, got float64$"):
-        secant.to_one_hot([label])
-
-
 def test_a_cross_entropy_whose_terms_overflow_to_both_sides_is_an_error(backend):
     with pytest.raises(ValueRangeError, match="t must be small enough for a finite loss, got an overflow"):
         secant.cross_entropy_error([[1e-300, 1e300]], [[1e308, 1e308]])
-
-
-def test_a_gradient_of_one_layer_that_overflows_is_an_error():
-    net = secant.SimpleNet(rng=0)
-    net.params["W"][...] = 0
-    with pytest.raises(ValueRangeError, match="small enough for a finite result, got an overflow"):
-        net.gradient([1e308, 0.0], [0.0, 10.0, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -478,9 +365,7 @@ def test_a_bad_number_of_classes_is_refused(classes, error, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    "row", [[0, 0], [1, 1], [0, 2], [0.5, 0.5], [0, -1], [np.nan, 0], [1, np.nan], [np.inf, 0]], ids=str
-)
+@pytest.mark.parametrize("row", [[0, 0], [1, 1], [0.5, 0.5], [1, np.nan]], ids=str)
 def test_rows_that_are_not_one_hot_have_no_label(row):
     with pytest.raises(ValueRangeError) as caught:
         secant.book.to_labels([[1, 0], row])

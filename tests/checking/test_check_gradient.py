@@ -1,26 +1,18 @@
 """Whole checks: what they find, what they leave alone, and what they say."""
 
 import collections
-import contextlib
 import itertools
 import json
 import math
-import os
 import re
-import signal
-from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from families import FAMILIES, HARD, in_float32, on_a_kink, relu_network
 
 import secant
-from secant.checking.candidate import CandidateGradient
-from secant.checking.directional_probe import DirectionalProbe
-from secant.checking.point import EntryRange, Point
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
-from sweeps import grid, parts
+from sweeps import parts
 
 
 def network(rng, hidden="sigmoid", sizes=(20, 8, 4), samples=12):
@@ -57,75 +49,6 @@ def test_a_right_gradient_of_a_hard_function_is_not_wrong_and_what_would_be_noti
         error = np.zeros(case.x.size)
         error[number % error.size] = 1.01 * report.arrays[0].sensitivity
         assert secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).verdict == "wrong"
-
-
-def test_the_slope_of_a_coarse_part_is_part_of_the_slope():
-    def f(x):
-        return float(np.sum(np.round(np.exp(x), 6) + x**2))
-
-    for value in (0.3, 1.0, 1.5):
-        x = np.array([value])
-        assert secant.check_gradient(f, x, np.exp(x) + 2 * x).passed
-        assert not secant.check_gradient(f, x, 2 * x).passed
-
-
-def test_a_case_distinction_of_f_nearby_is_no_coarse_part():
-    x = np.array([0.51, 0.7, -0.3, 0.2])
-    report = secant.check_gradient(lambda x: float(x[np.abs(x) > 0.5].sum()), x, 1.0 * (np.abs(x) > 0.5))
-    assert report.passed
-    assert report.sensitivity["x"] < 1e-9
-
-
-@pytest.mark.parametrize("decades", [4, 6, 8])
-def test_entries_of_one_array_that_span_many_decades(decades):
-    s = np.array([10.0**-decades, 1, 10.0**decades])
-    for rng in range(5):
-        assert secant.check_gradient(lambda x: np.sum((x / s) ** 3), s, 3 / s, rng=rng).passed
-        for factors in ([0, 1, 1], [1, 0, 1], [1, 1, 0], [1, 1, 1.001]):
-            assert not secant.check_gradient(lambda x: np.sum((x / s) ** 3), s, 3 / s * factors, rng=rng).passed
-
-
-@pytest.mark.parametrize("side", [1, -1])
-@pytest.mark.parametrize("zeros", [1, 3])
-def test_where_the_domain_of_f_ends_at_x_differences_are_one_sided(side, zeros):
-    x = np.r_[np.zeros(zeros), side * np.array([1.0, 2.0])]
-
-    def f(x):
-        if (side * x < 0).any():
-            raise ArithmeticError
-        return float((side * x).sum() + ((side * x) ** 1.5).sum())
-
-    right = side * (1 + 1.5 * np.abs(x) ** 0.5)
-    for rng in range(3):
-        assert secant.check_gradient(f, x, right, rng=rng).passed
-        for entry in (0, zeros):
-            wrong = right + 1e-6 * (np.arange(x.size) == entry)
-            assert [found.index for found in secant.check_gradient(f, x, wrong, rng=rng).findings] == [(entry,)]
-
-
-def test_a_cholesky_decomposition_that_fails_at_larger_steps():
-    x = np.array([[2, 1.9], [1.9, 2]])
-
-    def f(x):
-        return float(np.log(np.diag(np.linalg.cholesky((x + x.T) / 2))).sum())
-
-    assert secant.check_gradient(f, x, np.linalg.inv(x) / 2).passed
-    assert not secant.check_gradient(f, x, np.linalg.inv(x)).passed
-
-
-@pytest.mark.parametrize("error", [AssertionError, IndexError])
-def test_where_a_library_asserts_that_times_increase_smaller_steps_are_taken(error):
-    times = np.array([0.0, 0.4, 1.0])
-
-    def f(times):
-        if not (np.diff(times) > 0).all():
-            raise error
-        return np.sum(np.diff(times) ** 3)
-
-    squares = 3 * np.diff(times) ** 2
-    right = np.r_[0, squares] - np.r_[squares, 0]
-    assert secant.check_gradient(f, times, right).passed
-    assert not secant.check_gradient(f, times, right * [1, 1, 1.001]).passed
 
 
 @pytest.mark.parametrize("inplace", [False, True])
@@ -188,22 +111,11 @@ def test_an_array_on_kinks_is_not_verified_and_others_are_as_without():
             assert [finding.name for finding in report.findings] == ["v[2]"]
 
 
-def test_scale_may_be_any_real_number():
-    x = np.array([1.0, 2.0])
-    assert secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x, scale=np.float32(1)).passed
-
-
 def test_a_gradient_that_overflows_is_wrong_or_an_error_without_a_warning():
     for size in (1e307, 1.7e308):
         assert not secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), np.full(3, size)).passed
     with pytest.raises(ValueRangeError, match=r"gradient must be small enough"):
         secant.check_gradient(lambda x: np.sum(x**2), np.ones(300), np.full(300, 1.7e308))
-
-
-def test_a_single_number():
-    x = np.array(3.0)
-    assert secant.check_gradient(lambda x: x**2, x, lambda x: 2 * x).passed
-    assert not secant.check_gradient(lambda x: x**2, x, np.float64(7)).passed
 
 
 def test_a_gradient_too_small_for_its_square():
@@ -226,16 +138,6 @@ def test_a_value_that_is_almost_0_hides_no_error(f, x, gradient, factor):
     assert report.arrays[0].sensitivity < 1e-9
 
 
-@pytest.mark.parametrize("frequency", [1, 2, 4, 8])
-def test_the_noise_of_a_value_that_is_almost_0_is_that_of_the_terms_it_is_made_of(frequency):
-    def f(x):
-        return float(np.sin(frequency * np.pi * x).sum())
-
-    for k in range(1, 11):
-        x = np.array([float(k)])
-        assert secant.check_gradient(f, x, frequency * np.pi * np.cos(frequency * np.pi * x)).passed
-
-
 def test_an_entry_that_is_nan_is_told_once():
     report = secant.check_gradient(np.sum, np.ones(3), np.array([1, np.nan, 1]))
     assert [finding.name for finding in report.findings] == ["x[1]"]
@@ -243,22 +145,28 @@ def test_an_entry_that_is_nan_is_told_once():
 
 def test_kinks_that_the_noise_of_float32_all_but_hides():
     """Jumps cancel along most directions, and all evaluations are used up when one gives an alarm."""
-    for seed in range(30):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         case = in_float32(relu_network(rng, int(2 * 500 ** rng.uniform()), kinks=True))
         assert secant.check_gradient(*case, rng=seed).verdict != "wrong", seed
 
 
-FAULTS = {
-    "a factor": lambda g, rng: g["W1"].__setitem__((3, 4), 1.01 * g["W1"][3, 4]),
-    "a sign": lambda g, rng: np.negative(g["b2"], out=g["b2"]),
-    "a batch size": lambda g, rng: [np.multiply(a, 12, out=a) for a in g.values()],
-    "a swap": lambda g, rng: g["W2"].__setitem__(([0, 1], [2, 3]), g["W2"][[1, 0], [3, 2]]),
-    "a transposition": lambda g, rng: g.__setitem__("W2", g["W2"].T.reshape(8, 4).copy()),
-    "a shift": lambda g, rng: g.__setitem__("b1", np.roll(g["b1"], 1)),
-    "a NaN": lambda g, rng: g["W1"].__setitem__((0, 0), np.nan),
-    "a weight decay": lambda g, rng: g.__setitem__("W1", g["W1"] + 1e-8 * rng.standard_normal(g["W1"].shape)),
-    "zeros": lambda g, rng: g["b1"].fill(0),
+FAULTS = {  # and what is said of them
+    "a factor": (
+        lambda g, rng: g["W1"].__setitem__((3, 4), 1.01 * g["W1"][3, 4]),
+        "one entry, W1[3, 4], is 1.01 times too large",
+    ),
+    "a sign": (lambda g, rng: np.negative(g["b2"], out=g["b2"]), "b2 is of the wrong sign"),
+    "a batch size": (
+        lambda g, rng: [np.multiply(a, 12, out=a) for a in g.values()],
+        "the gradient is 12 times too large",
+    ),
+    "a swap": (lambda g, rng: g["W2"].__setitem__(([0, 1], [2, 3]), g["W2"][[1, 0], [3, 2]]), None),
+    "a transposition": (lambda g, rng: g.__setitem__("W2", g["W2"].T.reshape(8, 4).copy()), "W2 is transposed"),
+    "a shift": (lambda g, rng: g.__setitem__("b1", np.roll(g["b1"], 1)), None),
+    "a NaN": (lambda g, rng: g["W1"].__setitem__((0, 0), np.nan), "1 of 160 entries of W1 are NaN"),
+    "noise": (lambda g, rng: g.__setitem__("W1", g["W1"] + 1e-8 * rng.standard_normal(g["W1"].shape)), None),
+    "zeros": (lambda g, rng: g["b1"].fill(0), "b1 is 0 everywhere"),
 }
 
 
@@ -267,9 +175,11 @@ def test_a_wrong_gradient_is_wrong_and_its_array_is_named(fault):
     rng = np.random.default_rng(1)
     net, x, t, right = network(rng)
     wrong = {key: grad.copy() for key, grad in right.items()}
-    FAULTS[fault](wrong, rng)
+    plant, said = FAULTS[fault]
+    plant(wrong, rng)
     report = check(net, x, t, wrong)
     assert not report.passed
+    assert said is None or said in report.diagnosis
     changed = {key for key in right if not np.array_equal(right[key], wrong[key])}
     assert {array.name for array in report.arrays if not array.passed} == changed
     assert {finding.array for finding in report.findings} == changed
@@ -280,41 +190,20 @@ def test_a_wrong_gradient_is_wrong_and_its_array_is_named(fault):
         report.raise_if_failed()
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ("a factor", "one entry, W1[3, 4], is 1.01 times too large"),
-        ("a sign", "b2 is of the wrong sign"),
-        ("a batch size", "the gradient is 12 times too large"),
-        ("a transposition", "W2 is transposed"),
-        ("a NaN", "1 of 160 entries of W1 are NaN"),
-        ("zeros", "b1 is 0 everywhere"),
-    ],
-)
-def test_the_diagnosis(fault, said):
-    rng = np.random.default_rng(1)
-    net, x, t, right = network(rng)
-    wrong = {key: grad.copy() for key, grad in right.items()}
-    FAULTS[fault](wrong, rng)
-    assert said in check(net, x, t, wrong).diagnosis
-
-
-@pytest.mark.parametrize("factor", grid(lambda factor: factor == 12345, [100.0, 12345.0, 1 / 60000, 1.2345]))
+@pytest.mark.parametrize("factor", [12345.0, 1 / 60000, 1.2345])
 def test_a_factor_is_found_to_its_last_digit(factor):
-    for seed in range(5):
-        net, x, t, right = network(np.random.default_rng(seed))
-        wrong = {key: factor * grad for key, grad in right.items()}
-        size = f"{factor:.6g} times too large" if factor > 1 else f"{1 / factor:.6g} times too small"
-        assert check(net, x, t, wrong).diagnosis == f"the gradient is {size}"
+    net, x, t, right = network(np.random.default_rng(0))
+    wrong = {key: factor * grad for key, grad in right.items()}
+    size = f"{factor:.6g} times too large" if factor > 1 else f"{1 / factor:.6g} times too small"
+    assert check(net, x, t, wrong).diagnosis == f"the gradient is {size}"
 
 
 def test_a_tiny_weight_decay_is_found():
-    for seed in range(5):
-        net, x, t, right = network(np.random.default_rng(seed), sizes=(200, 20, 4))
-        wrong = right | {key: right[key] + 1e-8 * net.params[key] for key in ("W1", "W2")}
-        assert check(net, x, t, wrong).diagnosis == (
-            "there is a weight decay in W1 and W2 that f does not have: 1e-08 times the parameters"
-        )
+    net, x, t, right = network(np.random.default_rng(0), sizes=(200, 20, 4))
+    wrong = right | {key: right[key] + 1e-8 * net.params[key] for key in ("W1", "W2")}
+    assert check(net, x, t, wrong).diagnosis == (
+        "there is a weight decay in W1 and W2 that f does not have: 1e-08 times the parameters"
+    )
 
 
 def test_a_diagnosis_is_left_out_where_f_has_no_slope_along_its_pattern():
@@ -405,20 +294,6 @@ def test_a_function_that_does_not_use_its_argument():
     assert {key: value.tobytes() for key, value in net.params.items()} == before
 
 
-def test_x_is_restored_where_a_function_that_does_not_use_its_argument_raises():
-    x, calls = np.array([1.0, -0.0, 3.0]), []
-
-    def f(_):
-        calls.append(x.tobytes())
-        if len(calls) > 100:
-            raise KeyError("mine")
-        return float(np.sum(np.sin(x)))
-
-    with pytest.raises(KeyError, match="mine"):
-        secant.check_gradient(f, x, np.cos(x))
-    assert x.tobytes() == np.array([1.0, -0.0, 3.0]).tobytes()
-
-
 def test_a_function_that_looks_at_other_arrays_is_not_said_to_be_right():
     x, gradient = np.ones(3), np.ones(3)
     for read_only in (False, True):
@@ -459,15 +334,6 @@ def test_a_report_has_at_most_12_rows_of_arrays_and_entries():
     assert [row.split()[0] for row in rows[1:4]] == ["a17", "a0", "a1"]
     assert rows[10] == "  ... and 11 more arrays, none of them wrong or not verified"
     assert sum(row.startswith("  a17[") for row in rows) == len(report.findings) == 3
-    report = secant.check_gradient(lambda x: np.sum(x**2), np.ones((6, 5)), np.full((6, 5), 3.0))
-    rows = str(report).splitlines()
-    assert sum(row.startswith("  x[") for row in rows) == 11
-    report = secant.check_gradient(lambda x: sum(np.sum(v**2) for v in x.values()), x, x)
-    rows = str(report).splitlines()
-    assert rows[7] == "  ... and 14 more arrays, 14 of them wrong or not verified"
-    assert sum("[" in row for row in rows) == 6
-    assert rows[15] == "  ... and 54 more"
-    assert len(report.findings) == 60
 
 
 def test_arrays_whose_gradient_noise_hides_are_not_verified():
@@ -507,21 +373,6 @@ def test_a_gradient_that_is_rightly_0_is_right():
     assert report.verdict == "wrong"
 
 
-def test_a_model_in_bfloat16_beside_a_decay_in_float32_is_not_called_wrong():
-    rng = np.random.default_rng(1)
-    for number in range(40):
-        x, c, target = rng.standard_normal((3, 1))
-        decay = 10 ** rng.uniform(-3, -1)
-
-        def f(x, c=c, target=target, decay=decay):
-            bits = (c * x).astype(np.float32).view(np.uint32)
-            y = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
-            return np.float32(np.sum((y - target) ** 2) + decay * np.sum(x**2))
-
-        gradient = 2 * c * (c * x - target) + 2 * decay * x
-        assert secant.check_gradient(f, x, gradient, rng=number).verdict != "wrong"
-
-
 def test_at_a_least_squares_optimum_the_rounding_of_a_gradient_is_right():
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -555,17 +406,17 @@ def test_where_a_function_stands_still_a_gradient_of_0_is_right():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_function_that_rises_in_steps_has_slope_0_between_them(f, dtype):
     passed = 0
-    for seed in range(10):
+    for seed in range(4):
         x = np.random.default_rng(seed).uniform(-3, 3, 5).astype(dtype)
         report = secant.check_gradient(lambda x: f(x).sum(), x, 0 * x, rng=seed)
         assert report.verdict != "wrong"
         passed += report.passed
         assert not secant.check_gradient(lambda x: f(x).sum(), x, 9 + 0 * x, rng=seed).passed
-    assert passed > 8  # one may lie close to a step
+    assert passed >= 3  # one may lie close to a step
 
 
 def test_a_function_that_rises_in_small_steps_has_two_gradients():
-    for seed in range(10):
+    for seed in range(3):
         x = np.random.default_rng(seed).uniform(-3, 3, 5)
         for gradient in (0 * x, 1 + 0 * x):
             assert secant.check_gradient(lambda x: np.round(x, 3).sum(), x, gradient, rng=seed).verdict != "wrong"
@@ -579,7 +430,7 @@ def test_a_function_whose_rounding_alone_is_seen_has_no_steps():
 
 
 def test_a_gradient_that_is_0_but_for_its_rounding_is_right():
-    for seed in range(5):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         x, rest = rng.standard_normal((3, 5)), 1e-16 * rng.standard_normal((3, 5))
 
@@ -594,65 +445,12 @@ def test_a_gradient_that_is_0_but_for_its_rounding_is_right():
             assert report.verdict != "right"
 
 
-def l1_network(rng, samples, inputs, units, l1):
-    """A loss with an L1 norm in pruned weights W, and a bias or a vector: x, f and its gradient."""
-    a, y = rng.normal(size=(samples, inputs)), rng.normal(size=samples)
-    x = {"W": rng.normal(size=(inputs, units)), "b": rng.normal(size=units), "v": rng.normal(size=units)}
-    x["W"][rng.random(x["W"].shape) < 0.5] = 0
-    x["v"][0] = 0
-
-    def f(x):
-        error = np.tanh(a @ x["W"] + x["b"]) @ x["v"] - y
-        return float((error**2).mean() + l1 * (np.abs(x["W"]).sum() + np.abs(x["v"]).sum()))
-
-    def gradient(x):
-        h = np.tanh(a @ x["W"] + x["b"])
-        e = 2 * (h @ x["v"] - y) / samples
-        dz = e[:, None] * x["v"] * (1 - h**2)
-        return {"W": a.T @ dz + l1 * np.sign(x["W"]), "b": dz.sum(0), "v": h.T @ e + l1 * np.sign(x["v"])}
-
-    return x, f, gradient
-
-
-def test_an_error_of_the_stated_size_is_wrong_beside_kinks():
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        x, f, gradient = l1_network(rng, 20, 8, 6, 1e-4)
-        report = secant.check_gradient(f, x, gradient)
-        assert report.not_verified == ("W", "v")
-        for array in ("b",):
-            wrong = gradient(x)
-            wrong[array][2] += 1.3 * report.sensitivity[array]
-            assert secant.check_gradient(f, x, wrong).verdict == "wrong", (seed, array)
-
-
-def test_units_that_all_lie_on_kinks_are_not_verified():
-    rng = np.random.default_rng(0)
-    u = rng.standard_normal(400)
-
-    def f(x):
-        return float(u @ np.maximum(x["b"], 0) + u @ x["w"] ** 3)
-
-    x = {"w": rng.standard_normal(400), "b": np.zeros(400)}
-    report = secant.check_gradient(f, x, {"w": 3 * u * x["w"] ** 2, "b": np.zeros(400)})
-    assert report.not_verified == ("b",)
-    report = secant.check_gradient(f, x, {"w": 3.01 * u * x["w"] ** 2, "b": np.zeros(400)})
-    assert report.verdict == "wrong"
-    assert {finding.array for finding in report.findings} == {"w"}
-
-
 def test_a_surrogate_gradient_of_a_step_function_is_not_verified():
     x = np.array([0.3, 0.7, -1.2])
     report = secant.check_gradient(lambda x: float((x > 0) @ [1.0, 2.0, 3.0]) + 0.5, x, np.array([0.6, 0.7, 0.3]))
     assert report.verdict == "not verified"
     assert "its slope at x is 0" in report.note
     assert "its steps hide errors" in str(report)
-
-
-def test_steps_may_be_small_beside_what_cancels_in_a_sum():
-    x = np.array([-1.17, 1.13])
-    report = secant.check_gradient(lambda x: float(np.round(np.sin(x), 3).sum()), x, np.cos(x))
-    assert report.verdict == "not verified"
 
 
 def test_a_gradient_that_approximates_may_be_linear_in_most_digits():
@@ -674,7 +472,7 @@ def test_many_kinks_are_no_noise():
         weight, a, b = ends(x)
         return np.mean((a + weight * (b - a)) ** 2)
 
-    for seed in range(6):
+    for seed in range(2):
         x = np.random.default_rng(seed).uniform(0.1, 0.9, 20)
         weight, a, b = ends(x)
         gradient = 2 * (a + weight * (b - a)) * (b - a) * 511 / 20
@@ -685,7 +483,7 @@ def test_many_kinks_are_no_noise():
 
 @pytest.mark.parametrize(("dtype", "size"), [(np.float16, 1), (np.float32, 1e3)])
 def test_a_gradient_of_0_is_not_right_because_the_values_are_rounded(dtype, size):
-    for seed in range(20):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         large = size * (1 + rng.random((1, 8)))
         x = {"large": large.astype(dtype), "small": (3e-3 / size**0.5 * rng.standard_normal(8)).astype(dtype)}
@@ -700,25 +498,6 @@ def test_a_gradient_of_subnormal_numbers_is_linear_in_the_incoming_one():
     x, tiny = {"x": np.ones(3, np.float32), "y": np.ones(3, np.float32)}, np.float32(5e-44)
     report = secant.check_vjp(lambda x: x["x"] + tiny * x["y"], x, lambda c: {"x": c, "y": tiny * c})
     assert report.verdict != "wrong"
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_what_the_gradient_says_is_of_the_shift_that_came_out(dtype):
-    x = np.array([0.1, 0.7, 1.3], np.float32)  # what a gradient looks like is tried along directions in float64
-    point = Point(lambda x: float(x.astype(np.float64).sum()), x)
-    sample = point.sampler([np.array([0.3, 0.4, 0.5], dtype)], [np.ones(3, np.float32)], point.all)
-    slope = float(np.array([0.3, 0.4, 0.5], dtype).astype(np.float64).sum())
-    assert np.ptp([value - slope * moved for value, moved in map(sample, (0.0, 1e-3, 0.1))]) < 1e-15
-
-
-def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():
-    x = np.array([1.0, 2.0])
-    point = Point(lambda x: x[0] ** 2 + float(x[1] > 2), x)
-    probe = DirectionalProbe(point, CandidateGradient.of(point, np.array([2.0, 0.0])), 1.0)
-    direction = point.direction(np.random.default_rng(0))
-    assert not probe.measure(direction, EntryRange(0, 1)).wrong
-    assert not probe.measure(direction, EntryRange(1, 2)).wrong
-    assert probe.measure(direction, EntryRange(1, 2)).error_bar > 1
 
 
 def test_a_numerical_gradient_is_all_but_right():
@@ -740,60 +519,6 @@ def test_x_and_its_gradient_may_be_single_numbers(x):
     for right, wrong in ((6.0, 7), (6, 7.0), (np.array(6.0), -6), (lambda x: 2 * x, lambda x: x)):
         assert secant.check_gradient(lambda x: x**2, x, right)
         assert not secant.check_gradient(lambda x: x**2, x, wrong)
-
-
-class _Stopped(BaseException):
-    pass
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("order", "error"),
-    grid(lambda order, error: (order == "F") == (error is _Stopped), "CF", [ValueError, KeyboardInterrupt, _Stopped]),
-)
-def test_x_is_what_it_was_whatever_happens(error, order):
-    rng = np.random.default_rng(0)
-    x = np.array(rng.standard_normal((5, 4)), order=order)
-    x[0, 0] = -0.0
-    before = x.tobytes("A")
-    for when in range(1, 200, 3):
-        calls = 0
-
-        def f(x, when=when):
-            nonlocal calls
-            calls += 1
-            if calls == when:
-                raise error
-            return float(np.sum(np.sin(x))) if calls % 7 else np.nan if calls > 2 else float(np.sum(np.sin(x)))
-
-        with contextlib.suppress(error, ValueRangeError):
-            secant.check_gradient(f, x, np.cos(x) + 1, inplace=True)
-        assert x.tobytes("A") == before
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timers")
-def test_x_is_what_it_was_after_signals():
-    x = np.linspace(-1, 1, 1000)
-    before = x.tobytes()
-
-    def stop(*_):
-        raise _Stopped
-
-    handler = signal.signal(signal.SIGALRM, stop)
-    try:
-        stopped = 0
-        for i in range(60):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-4 * (1 + i))
-                secant.check_gradient(lambda x: float(np.sum(np.sin(x))), x, np.cos(x) + 1, inplace=True)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except _Stopped:
-                stopped += 1
-            assert x.tobytes() == before
-        assert stopped
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
 
 
 _CALLS = itertools.count()
@@ -832,6 +557,7 @@ BAD = {
     "no findings": (np.sum, {"max_findings": 0}, ValueRangeError, "max_findings must be at least 1, got 0"),
     "a typo": (np.sum, {"max_finding": 1}, TypeError, "Options.__init__() got an unexpected keyword argument"),
     "a scale of 0": (np.sum, {"scale": 0}, ValueRangeError, "scale must be finite and greater than 0, got 0"),
+    "progress is text": (np.sum, {"progress": "no"}, DTypeError, "progress must be True or False, got 'no'"),
     "two names": (np.sum, {"names": ["a", "b"]}, ShapeError, "names must have one name for each of 1 arrays, got 2"),
 }
 
@@ -889,18 +615,6 @@ def test_where_f_raises_farther_away_smaller_steps_are_taken(limit):
     assert not secant.check_gradient(f, x, 2.001 * x).passed
 
 
-def test_no_entry_is_moved_by_more_than_a_tenth_of_its_size():
-    x, far = np.array([400.0, 300.0, 500.0]), []
-
-    def f(given):
-        far.append(np.max(abs(given / x - 1)))
-        return np.sum(np.sin(given / 100))
-
-    assert secant.check_gradient(f, x, np.cos(x / 100) / 100).passed
-    assert not secant.check_gradient(f, x, np.cos(x / 100) / 99, entries=True).passed
-    assert 0.05 < max(far) < 0.15  # entries below the root mean square a little more
-
-
 def test_a_gradient_where_f_is_discontinuous_is_not_verified():
     for factor in (1, 5):
         gradient = np.full(3, float(factor))
@@ -908,22 +622,10 @@ def test_a_gradient_where_f_is_discontinuous_is_not_verified():
         assert report.verdict == "not verified"
 
 
-def test_entries_of_very_different_size():
-    def f(x):
-        return np.exp(-(x[0] ** 2)) + x[1] / 1000
-
-    for large in (200.0, 500.0, 1e3, 1e6):
-        x = np.array([0.5, large])
-        right = np.array([-np.exp(-0.25), 1 / 1000])
-        for rng in range(5):
-            assert secant.check_gradient(f, x, right, rng=rng).passed
-            assert not secant.check_gradient(f, x, right * [0, 1], rng=rng).passed
-
-
 @pytest.mark.parametrize("width", [1e-1, 1e-2, 1e-3, 1e-4])
 def test_narrow_features(width):
     rng = np.random.default_rng(0)
-    for seed in range(10):
+    for seed in range(3):
         u = rng.standard_normal(3)
         x = 1 + u * width
 
@@ -957,11 +659,6 @@ def test_a_gradient_that_changes_its_argument_changes_a_copy():
     assert np.array_equal(x, np.ones(3))
 
 
-def test_a_function_that_warns_where_it_is_not_defined():
-    x = np.array([1.0, 0.01])
-    assert secant.check_gradient(lambda x: np.sum(np.sqrt(x)), x, 0.5 / np.sqrt(x)).passed
-
-
 def test_the_report_can_be_read_by_people_and_programs():
     x = np.array([3.0, 4.0])
     report = secant.check_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
@@ -972,6 +669,7 @@ def test_the_report_can_be_read_by_people_and_programs():
     assert again["evaluations"] == report.evaluations
     with pytest.raises(AttributeError):
         report.passed = True
+    assert repr(report) == str(report)
     assert str(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x)).startswith("gradient in 2 entries: right\n")
 
 
@@ -999,12 +697,6 @@ def test_progress_is_a_bar_for_each_part_of_the_work(bar_on_stderr):
     assert sorted({*names}) == [("entries", "300"), ("probing", "100")]
 
 
-def test_progress_is_true_or_false():
-    with pytest.raises(DTypeError, match="progress must be True or False, got 'no'"):
-        secant.check_gradient(np.sum, np.ones(2), np.ones(2), progress="no")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="the peak of memory is not known")
 def test_a_check_of_a_network_leaves_it_alone():
     class Net:
         def __init__(self):
@@ -1023,21 +715,6 @@ def test_a_check_of_a_network_leaves_it_alone():
     assert net.params["w"] is held is net.layer
     with pytest.raises(secant.errors.ParamsError, match="gradients must have the keys of params, w, got v"):
         secant.check_network(net, np.arange(3.0), np.ones(3), {"v": np.ones(3)})
-
-
-def test_x_is_what_it_was_after_a_function_that_ignores_its_argument_and_writes_to_it():
-    x = np.array([1.0, 2.0, 3.0])
-    before, calls = x.tobytes(), []
-
-    def f(given):
-        calls.append(1)
-        if len(calls) > 5:
-            given[0] = 7
-        return np.sum(x**2)
-
-    with contextlib.suppress(secant.SecantError):
-        secant.check_gradient(f, x, 2 * x)
-    assert x.tobytes() == before
 
 
 def test_a_gradient_of_zeros_is_compared_at_x_itself_too():
@@ -1059,77 +736,6 @@ def test_an_array_of_one_entry_is_wrong_without_more():
     )
 
 
-def test_a_pole_near_x_is_not_taken_for_rounding():
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-9, 9, 400).astype(np.float32)
-    x[7] = np.float32(np.pi / 2 - 2e-4)
-    w = rng.uniform(0.5, 1.5, 400) * rng.choice([-1, 1], 400)
-
-    def f(x):
-        return float(w @ np.tan(x.astype(np.float64)).astype(np.float32))
-
-    gradient = (w / np.cos(x.astype(np.float64)) ** 2).astype(np.float32)
-    assert not secant.check_gradient(f, x, gradient).findings
-
-
-class Memoized:
-    """What users of SciPy write: the objective and its gradient share their work by keeping x."""
-
-    x = None
-
-    def update(self, x):
-        if self.x is None or (x != self.x).any():
-            self.x, self.value, self.slope = x, x @ x, 2 * x
-
-    def fun(self, x):
-        self.update(x)
-        return self.value
-
-    def jac(self, x):
-        self.update(x)
-        return self.slope
-
-
-def test_a_function_may_keep_its_argument():
-    own, wrong = Memoized(), Memoized()
-    assert secant.check_gradient(own.fun, np.array([1.0, 2.0, 3.0]), own.jac).passed
-    report = secant.check_gradient(wrong.fun, np.array([1.0, 2.0, 3.0]), lambda x: 1.01 * wrong.jac(x))
-    assert report.diagnosis == "the gradient is 1.01 times too large"
-
-
-def test_a_function_may_write_its_argument_into_x_and_into_a_buffer():
-    theta, buffer = np.array([1.0, 2.0, 3.0]), np.zeros(3)
-
-    def f(given):
-        theta[:] = given
-        np.sin(given, out=buffer)
-        given[:] = 0
-        return float(buffer @ [1, 2, 3] + theta @ theta)
-
-    x = theta.copy()
-    assert secant.check_gradient(f, theta, np.cos(x) * [1, 2, 3] + 2 * x).passed
-    assert theta.tolist() == x.tolist()
-
-
-def test_an_objective_that_compares_with_its_current_array_is_differentiated_by_the_argument():
-    policy = np.array([0.2, 0.5, 0.3])
-
-    def kl(new):
-        return float(new @ np.log(new / policy))
-
-    assert secant.check_gradient(kl, policy, np.log(policy / policy) + 1).passed
-
-
-def test_threads_may_share_x():
-    x = np.linspace(1, 2, 20)
-    with ThreadPoolExecutor(4) as pool:
-        reports = list(
-            pool.map(lambda seed: secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2, rng=seed), range(40))
-        )
-    assert all(report.passed for report in reports)
-    assert x.tolist() == np.linspace(1, 2, 20).tolist()
-
-
 class Series:
     """Such as that of pandas: no array, but NumPy makes one of it."""
 
@@ -1148,20 +754,8 @@ def test_x_and_its_gradient_may_be_lists_integers_and_series(x, of):
     assert not secant.check_gradient(lambda x: np.sum(x**2), x, of([2, 4, 7])).passed
 
 
-def test_a_dict_reaches_f_as_what_it_is():
-    x = OrderedDict(b=np.ones(2), a=[1.0, 2.0])
-    found = set()
-
-    def f(x):
-        found.add((type(x), tuple(x)))
-        return np.sum(x["a"] ** 2) + np.sum(x["b"])
-
-    assert secant.check_gradient(f, x, {"a": [2, 4], "b": [1, 1]}).passed
-    assert found == {(OrderedDict, ("b", "a"))}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [80, 300])
+@pytest.mark.parametrize("count", [300])
 def test_a_search_keeps_its_budget(count):
     rng = np.random.default_rng(0)
     x = {f"layer{i}": rng.uniform(1, 2, 10) for i in range(count)}
@@ -1170,11 +764,6 @@ def test_a_search_keeps_its_budget(count):
     assert report.verdict == "wrong"
     assert report.evaluations < 6000
     assert len(report.findings) > 50
-
-
-def test_repr_is_the_report():
-    report = secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), np.ones(3))
-    assert repr(report) == str(report)
 
 
 @pytest.mark.parametrize("factors", [[1, 1], [1.5, 1], [0, 1]])

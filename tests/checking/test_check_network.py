@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -37,32 +36,34 @@ def cross_entropy(y, t):
 class Chapter5:
     """Probabilities from ``predict``, and backpropagation by y - t."""
 
-    decay = 0.0
+    decay, size, activation = 0.0, 0.3, staticmethod(sigmoid)
 
-    def __init__(self, inputs, hidden, outputs, rng=None):
+    def __init__(self, inputs=6, hidden=5, outputs=4, rng=0):
         rng = np.random.default_rng(rng)
         self.params = {
-            "W1": 0.3 * rng.standard_normal((inputs, hidden)),
+            "W1": self.size * rng.standard_normal((inputs, hidden)),
             "b1": 0.1 * rng.standard_normal(hidden),
-            "W2": 0.3 * rng.standard_normal((hidden, outputs)),
+            "W2": self.size * rng.standard_normal((hidden, outputs)),
             "b2": 0.1 * rng.standard_normal(outputs),
         }
 
     def predict(self, x):
         p = self.params
-        return softmax(sigmoid(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+        return softmax(self.activation(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
 
     def loss(self, x, t):
         penalty = 0.5 * self.decay * sum(np.sum(self.params[key] ** 2) for key in ("W1", "W2"))
         return cross_entropy(self.predict(x), t) + penalty
 
     def gradient(self, x, t):
+        grads = self.backward(x, (self.predict(x) - t) / len(x))
+        return {key: grad + (self.decay * self.params[key] if key[0] == "W" else 0) for key, grad in grads.items()}
+
+    def backward(self, x, dy):
         p = self.params
-        z = sigmoid(x @ p["W1"] + p["b1"])
-        dy = (self.predict(x) - t) / len(x)
-        dz = dy @ p["W2"].T * z * (1 - z)
-        grads = {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
-        return {key: grad + (self.decay * p[key] if key[0] == "W" else 0) for key, grad in grads.items()}
+        z = self.activation(x @ p["W1"] + p["b1"])
+        dz = dy @ p["W2"].T * (z * (1 - z) if self.activation is sigmoid else 1 - z * z)
+        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
 
 
 class Decayed(Chapter5):
@@ -214,14 +215,6 @@ def test_a_sum_over_the_samples_whose_loss_does_not_call_predict():
     assert secant.check_network(Inlined(*SIZES, rng=0), X, ONE_HOT).compared_with == BOOK
 
 
-@pytest.mark.parametrize("cls", [Decayed, Summed, DeepWithoutMode])
-def test_a_textbooks_gradient_of_a_network_that_is_not_recognized_is_wrong_with_a_hint(cls):
-    net = cls(*SIZES, rng=0) if issubclass(cls, Chapter5) else cls()
-    report = secant.check_network(net, X, ONE_HOT)
-    assert ": WRONG" in str(report).splitlines()[0]
-    assert "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's" in report.note
-
-
 @pytest.mark.parametrize("cls", [secant.TwoLayerNet, Chapter5])
 def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
     net = cls(*SIZES, rng=0)
@@ -237,42 +230,6 @@ def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
     assert report.diagnosis == "b2 is 7 times too small"
     with pytest.raises(secant.errors.GradientMismatchError, match="WRONG"):
         report.raise_if_failed()
-
-
-def exchanged(grads):
-    grads["W2"][0, [0, 1]] = grads["W2"][0, [1, 0]]
-
-
-def one_row_too_far(grads):
-    grads["W1"][:] = np.roll(grads["W1"], 1, axis=0)
-
-
-FAULTS = {
-    "a factor of 1.01": lambda grads, net: grads["W2"].__imul__(1.01),
-    "no division by N": lambda grads, net: [grad.__imul__(len(X)) for grad in grads.values()],
-    "no division by N in one array": lambda grads, net: grads["b1"].__imul__(len(X)),
-    "a sign": lambda grads, net: grads["b2"].__imul__(-1),
-    "the sign of one entry": lambda grads, net: grads["W1"][:1, :1].__imul__(-1),
-    "exchanged": lambda grads, net: exchanged(grads),
-    "shifted": lambda grads, net: one_row_too_far(grads),
-    "a decay that is missing": lambda grads, net: grads["W1"].__isub__(1e-3 * net.params["W1"]),
-    "a decay too many": lambda grads, net: grads["W1"].__iadd__(1e-3 * net.params["W1"]),
-    "a small constant": lambda grads, net: grads["b1"].__iadd__(1e-8),
-    "one entry": lambda grads, net: grads["W2"][2:3, 1:2].__iadd__(1e-8),
-    "zero": lambda grads, net: grads["b1"].fill(0),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("cls", [Chapter5, Decayed, Summed, DeepWithoutMode])
-def test_a_wrong_gradient_on_top_of_a_textbooks_is_wrong(cls, fault):
-    net = cls(*SIZES, rng=0) if issubclass(cls, Chapter5) else cls()
-    grads = {key: grad.copy() for key, grad in net.gradient(X, ONE_HOT).items()}
-    FAULTS[fault](grads, net)
-    report = secant.check_network(net, X, ONE_HOT, grads)
-    assert not report.passed
-    assert ": WRONG" in str(report).splitlines()[0]
 
 
 def test_an_offset_that_a_loss_does_not_have_explains_nothing():
@@ -298,17 +255,6 @@ def test_a_gradient_in_another_mode_than_the_loss_is_said_to_be():
     assert report.verdict == "wrong"
     assert report.note == ("loss(x, t) runs the network with train_flg=False; gradient(x, t) may run it otherwise.")
     assert net.layers["Norm1"].runs == 1  # of `gradient` alone: all else ran in a copy
-
-
-def test_an_option_that_is_no_mode_excuses_nothing():
-    class Mean(Chapter5):
-        def loss(self, x, t, average=True):
-            return super().loss(x, t) * (1 if average else len(x))
-
-        def gradient(self, x, t):
-            return {key: len(x) * grad for key, grad in super().gradient(x, t).items()}
-
-    assert not secant.check_network(Mean(*SIZES, rng=0), X, ONE_HOT).passed
 
 
 def test_a_gradient_that_differs_from_call_to_call_is_said_to():
@@ -356,45 +302,6 @@ def test_a_layer_with_a_view_of_a_parameter_is_no_excuse():
             return super().gradient(x, t) | {"b1": np.zeros(5)}
 
     assert secant.check_network(Viewed(*SIZES, rng=0), X, ONE_HOT).verdict == "wrong"
-
-
-def test_running_averages_that_a_gradient_moves_are_those_of_the_network():
-    class Normalized(Chapter5):
-        mean = 0.0
-
-        def predict(self, x, train_flg=False):
-            p, a = self.params, x @ self.params["W1"] + self.params["b1"]
-            if train_flg:
-                self.mean = 0.9 * self.mean + 0.1 * a.mean(axis=0)
-            return softmax(sigmoid(a - (a.mean(axis=0) if train_flg else self.mean)) @ p["W2"] + p["b2"])
-
-        def loss(self, x, t, train_flg=False):
-            return cross_entropy(self.predict(x, train_flg), t)
-
-        def gradient(self, x, t):
-            p, a = self.params, x @ self.params["W1"] + self.params["b1"]
-            self.predict(x, train_flg=True)
-            z = sigmoid(a - a.mean(axis=0))
-            dy = (softmax(z @ p["W2"] + p["b2"]) - t) / len(x)
-            dz = (dy @ p["W2"].T) * z * (1 - z)
-            da = dz - dz.mean(axis=0)
-            return {"W1": x.T @ da, "b1": da.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
-
-    net = Normalized(*SIZES, rng=0)
-    report = secant.check_network(net, X, ONE_HOT)
-    assert "loss(x, t) runs the network with train_flg=False" in report.note
-    np.testing.assert_allclose(net.mean, 0.1 * (X @ net.params["W1"] + net.params["b1"]).mean(axis=0), rtol=1e-12)
-
-
-def test_a_copy_that_ends_the_program_is_left_out():
-    class Strict(Chapter5):
-        def __deepcopy__(self, memo):
-            raise SystemExit("no copies")
-
-        def gradient(self, x, t):
-            return super().gradient(x, t) | {"b1": np.zeros(5)}
-
-    assert secant.check_network(Strict(*SIZES, rng=0), X, ONE_HOT).verdict == "wrong"
 
 
 @pytest.mark.parametrize("is_dict", [True, False])
@@ -447,7 +354,7 @@ def test_methods_under_other_names():
 
     net = Renamed(*SIZES, rng=0)
     with pytest.raises(
-        UnsupportedError, match=r"Renamed has no method loss\(x, t\): loss must name one .* lose, grad$"
+        UnsupportedError, match=r"Renamed has no method loss\(x, t\): loss must name one .* lose, grad, "
     ):
         secant.check_network(net, X, ONE_HOT)
     with pytest.raises(UnsupportedError, match=r"Renamed has no method gradient\(x, t\): gradient must name one"):
@@ -456,21 +363,6 @@ def test_methods_under_other_names():
     report = secant.check_network(net, X, ONE_HOT, loss="lose", gradient="grad")
     assert report.compared_with == BOOK
     assert report.note.startswith("lose(x, t) adds 1e-7")
-
-
-def test_networks_whose_predictions_cannot_be_replaced_or_whose_offset_is_no_guard():
-    class Slots:
-        __slots__ = ("params",)
-        decay = 0.02
-        __init__, predict, loss, gradient = Chapter5.__init__, Chapter5.predict, Chapter5.loss, Chapter5.gradient
-
-    class Offset(Chapter5):
-        def loss(self, x, t):
-            return -np.sum(t * np.log(self.predict(x) + 0.1)) / len(x)
-
-    for cls in Slots, Offset:
-        report = secant.check_network(cls(*SIZES, rng=0), X, ONE_HOT)
-        assert (report.passed, report.compared_with) == (False, "")
 
 
 def test_a_network_that_cannot_be_copied_is_compared_with_its_loss_alone():
@@ -482,31 +374,8 @@ def test_a_network_that_cannot_be_copied_is_compared_with_its_loss_alone():
     assert (report.passed, report.compared_with) == (False, "")
 
 
-class Tanh:
-    """6-5-4 with tanh. ``factor`` of the samples' part of the gradient, y - t; no decay in it."""
-
-    def __init__(self):
-        rng = np.random.default_rng(3)
-        self.params = {
-            "W1": rng.standard_normal((6, 5)),
-            "b1": 0.1 * rng.standard_normal(5),
-            "W2": rng.standard_normal((5, 4)),
-            "b2": 0.1 * rng.standard_normal(4),
-        }
-
-    def predict(self, x):
-        p = self.params
-        return softmax(np.tanh(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
-
-    def loss(self, x, t):
-        return cross_entropy(self.predict(x), t)
-
-    def gradient(self, x, t):
-        p = self.params
-        z = np.tanh(x @ p["W1"] + p["b1"])
-        dy = (self.predict(x) - t) / len(x)
-        dz = dy @ p["W2"].T * (1 - z * z)
-        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+class Tanh(Chapter5):
+    size, activation = 1.0, staticmethod(np.tanh)
 
 
 class Zeros(Tanh):
@@ -519,47 +388,14 @@ class ForgottenDecay(Tanh):
         return super().loss(x, t) + (0.01 * np.sum(self.params["W1"] ** 2) if train else 0)
 
 
-class ForgottenSmoothing(Tanh):
-    def loss(self, x, t, training=True):
-        return -np.sum((0.9 * t + 0.025 if training else t) * np.log(self.predict(x) + 1e-7)) / len(x)
-
-
-class ForgottenConstraint(Tanh):
-    def loss(self, x, t, constraint=True):
-        return super().loss(x, t) + (0.01 * np.sum(self.params["W1"] ** 2) if constraint else 0)
-
-
 class UnknownConstraint(Tanh):
     def loss(self, x, t, constraint=False):  # it has "train" in its name, and is no mode
         return super().loss(x, t) + (0 if constraint else 0.01 * np.sum(self.params["W1"] ** 2))
 
 
-class EvaluationAlone(Zeros):
-    def loss(self, x, t, eval_only=False):
-        return 0.0 if eval_only else super().loss(x, t)
-
-
-class Accuracy(Zeros):
-    def loss(self, x, t, test=False):
-        return np.mean(self.predict(x).argmax(axis=1) == t.argmax(axis=1)) if test else super().loss(x, t)
-
-
-class NoLossInTraining(Zeros):
-    def loss(self, x, t, train=False):
-        return 0.0 if train else super().loss(x, t)
-
-
 @pytest.mark.parametrize(
     "cls",
-    [
-        ForgottenDecay,
-        ForgottenSmoothing,
-        ForgottenConstraint,
-        UnknownConstraint,
-        EvaluationAlone,
-        Accuracy,
-        NoLossInTraining,
-    ],
+    [ForgottenDecay, UnknownConstraint],
 )
 def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
@@ -587,22 +423,6 @@ def test_a_copy_that_is_the_network_itself_is_left_alone():
     net.predict = own = net.predict
     assert not secant.check_network(net, X, ONE_HOT).passed
     assert vars(net)["predict"] is own
-
-
-@pytest.mark.parametrize("error", [AttributeError, KeyError])
-def test_a_gradient_that_fails_on_a_copy_is_compared_with_its_loss_alone(error):
-    class Registered(ForgottenDecay):
-        def __deepcopy__(self, memo):
-            other = Registered()
-            other.copied = True
-            return other
-
-        def gradient(self, x, t):
-            if hasattr(self, "copied"):
-                raise error("not registered")
-            return super().gradient(x, t)
-
-    assert not secant.check_network(Registered(), X, ONE_HOT).passed
 
 
 def test_what_is_tried_leaves_random_numbers_and_the_output_alone(capsys):
@@ -637,13 +457,6 @@ def test_gradients_in_buffers_that_the_loss_clears():
             return self.grads
 
     assert secant.check_network(Buffers(), X, ONE_HOT).compared_with == BOOK
-
-
-def test_a_network_with_a_module_and_a_lock():
-    net = Tanh()
-    net.xp, net.lock = np, threading.Lock()
-    assert secant.check_network(net, X, ONE_HOT).compared_with == BOOK
-    assert list(vars(net)) == ["params", "xp", "lock"]
 
 
 def test_params_that_are_copies_are_said_to_change_nothing():
@@ -682,57 +495,32 @@ def test_a_number_as_the_gradient_of_a_parameter_without_dimensions():
 class Weighted(Tanh):
     """Targets are weighted by ``weights``, and smoothed."""
 
-    weights, smoothing, offset, summed = np.ones(4), 0.0, 1e-7, False
+    weights, smoothing = np.ones(4), 0.0
 
     def targets(self, t):
-        t = (1 - self.smoothing) * t + self.smoothing / 4
-        return t * self.weights / (1 if self.summed else len(t))
+        return ((1 - self.smoothing) * t + self.smoothing / 4) * self.weights / len(t)
 
     def loss(self, x, t):
-        return -np.sum(self.targets(t) * np.log(self.predict(x) + self.offset))
+        return -np.sum(self.targets(t) * np.log(self.predict(x) + 1e-7))
 
     def gradient(self, x, t):
-        p, t = self.params, self.targets(t)
-        z = np.tanh(x @ p["W1"] + p["b1"])
-        dy = self.predict(x) * t.sum(axis=1, keepdims=True) - t
-        dz = dy @ p["W2"].T * (1 - z * z)
-        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+        t = self.targets(t)
+        return self.backward(x, self.predict(x) * t.sum(axis=1, keepdims=True) - t)
 
 
 class ClassWeights(Weighted):
     weights = np.array([0.2, 1.0, 3.0, 1.5])
 
 
-class SampleWeights(Weighted):
-    weights, summed = np.random.default_rng(8).uniform(size=(7, 1)), True
-
-
 class Smoothed(Weighted):
     smoothing = 0.1
 
 
-SOFT = np.random.default_rng(9).dirichlet(np.ones(4), size=7)
-
-
-def test_soft_targets_without_the_offset():
-    assert secant.check_network(Weighted(), X, SOFT).compared_with == BOOK
-
-
-@pytest.mark.parametrize("cls", [ClassWeights, SampleWeights, Smoothed])
-def test_weights_that_secant_does_not_know_get_the_hint(cls):
+@pytest.mark.parametrize("cls", [Decayed, Summed, DeepWithoutMode, ClassWeights, Smoothed])
+def test_a_textbooks_gradient_of_a_network_that_is_not_recognized_is_wrong_with_a_hint(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
-    assert report.verdict == "wrong"
-    assert "y - t, the textbook's gradient, leaves it out" in report.note
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(("cls", "t"), [(ClassWeights, ONE_HOT), (Smoothed, SOFT)])
-def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):
-    net = cls()
-    grads = net.gradient(X, t)
-    FAULTS[fault](grads, net)
-    assert not secant.check_network(net, X, t, grads).passed
+    assert ": WRONG" in str(report).splitlines()[0]
+    assert "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's" in report.note
 
 
 def test_a_gradient_that_forgets_class_weights_is_wrong():

@@ -7,7 +7,7 @@ import runpy
 import subprocess
 import sys
 import warnings
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -105,50 +105,6 @@ def scaled_sine(torch, factor):
     return Sine.apply
 
 
-def is_not_wrong(check, *arguments, **options):
-    """Whether a check says right, or, as often of 8 or 11 bits, not verified."""
-    try:
-        check(*arguments, **options)
-    except GradientMismatchError as error:
-        return ": not verified\n" in str(error)
-    return True
-
-
-@needs_torch
-@pytest.mark.parametrize("name", ["float64", "float32", "float16", "bfloat16"])
-def test_every_precision(torch, name):
-    x = torch.randn(40).to(getattr(torch, name)).requires_grad_()
-    before = x.detach().clone()
-    for right in (torch.tanh, scaled_sine(torch, 1.0), lambda x: (x * x.sigmoid()).sum(), lambda x: (2 * x, x.exp())):
-        assert is_not_wrong(secant.torch.gradcheck, right, x)
-        assert name.endswith("float16") or secant.torch.gradcheck(right, x)
-    assert not secant.torch.gradcheck(scaled_sine(torch, 1.5), x, raise_exception=False)
-    assert not is_not_wrong(secant.torch.gradcheck, scaled_sine(torch, -5.0), x)
-    assert torch.equal(x.detach(), before)
-
-
-@needs_torch
-def test_bfloat16_beside_float64(torch):
-    x = torch.linspace(0.3, 2.1, 6, dtype=torch.float64, requires_grad=True)
-    assert is_not_wrong(secant.torch.gradgradcheck, lambda x: x.bfloat16(), x)  # whose second gradient has 8 bits
-    shifted = []
-
-    def f(x, low):
-        shifted.append((x.detach().clone(), low.detach().double()))
-        return x.exp().sum() + low.double().sum()
-
-    ones = [torch.ones(3, dtype=dtype, requires_grad=True) for dtype in (torch.float64, torch.bfloat16)]
-    assert is_not_wrong(secant.torch.gradcheck, f, ones)
-    has_8_bits = [[torch.equal(value, value.bfloat16().double()) for value in values] for values in shifted]
-    assert [all(of_array) for of_array in zip(*has_8_bits, strict=True)] == [False, True]
-
-
-@needs_torch
-def test_zeros_of_a_function_that_is_linear_only_near_x(torch):
-    x, y = (torch.tensor(values, requires_grad=True) for values in ([0.4, 0.7, 0.5, 0.9], [0.5, 0.6, 0.8, 0.3]))
-    assert secant.torch.gradgradcheck(torch.minimum, (x, y))  # other entries are the smaller ones a quarter away
-
-
 @needs_torch
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
@@ -164,84 +120,6 @@ def test_options_of_pytorch(torch):
         secant.torch.gradcheck(torch.sin, x, check_backward_ad=False)
     with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
         secant.torch.gradgradcheck(torch.sin, x, check_rev_over_rev=False)
-
-
-def function(torch, value, derivative, jvp=None):
-    """A function of one tensor, whose backward and forward modes multiply by derivatives of one's own."""
-
-    class Function(torch.autograd.Function):
-        @staticmethod
-        def forward(x):
-            return value(x)
-
-        @staticmethod
-        def setup_context(ctx, inputs, output):
-            ctx.save_for_backward(*inputs)
-            ctx.save_for_forward(*inputs)
-
-        @staticmethod
-        def backward(ctx, grad):
-            return grad * derivative(*ctx.saved_tensors)
-
-        @staticmethod
-        def jvp(ctx, tangent):
-            return tangent * (jvp or derivative)(*ctx.saved_tensors)
-
-    return Function.apply
-
-
-@needs_torch
-@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
-@pytest.mark.parametrize("name", ["complex128", "complex64"])
-def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
-    z = torch.randn(6, dtype=getattr(torch, name), requires_grad=True)
-    before = z.detach().clone()
-    right = function(torch, lambda z: z * z, lambda z: 2 * z.conj(), lambda z: 2 * z)
-    for f in (right, torch.exp, torch.abs, torch.conj, lambda z: torch.view_as_real(z * z), torch.fft.fft):
-        assert secant.torch.gradcheck(f, z, check_forward_ad=True)
-        assert secant.torch.gradgradcheck(f, z)
-    assert secant.torch.gradcheck(lambda x: torch.polar(x, x), torch.ones(3, requires_grad=True))
-    for wrong in (lambda z: 2 * z, lambda z: 200 * z.conj(), lambda z: -2 * z.conj()):
-        with pytest.raises(GradientMismatchError, match=r"view_as_real\(x\) \(6, 2\) +wrong"):
-            secant.torch.gradcheck(function(torch, lambda z: z * z, wrong), z)
-    conjugated = torch.randn(3, dtype=torch.complex128).conj().requires_grad_()
-    assert secant.torch.gradcheck(torch.exp, conjugated)
-    with torch.no_grad():
-        view = z.conj().requires_grad_()
-    for conjugated in (view, z.conj()):
-        assert secant.torch.gradcheck(torch.exp, conjugated)
-    assert secant.torch.gradgradcheck(torch.Tensor.chalf, z)  # whose cotangent is complex32
-    assert torch.equal(z.detach(), before)
-
-
-@needs_torch
-def test_second_derivatives(torch):
-    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    y = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    assert secant.torch.gradgradcheck(lambda x, y: (x.sin() * y, x**3), (x, y), check_fwd_over_rev=True)
-    cosine = function(torch, torch.cos, lambda x: -1.01 * x.sin())
-    wrong = function(torch, torch.sin, cosine)
-    assert secant.torch.gradcheck(wrong, x)  # its gradient is right
-    with pytest.raises(GradientMismatchError, match=r"x \(5,\) +wrong.*\n  grad_outputs\[0\] \(5,\) +right"):
-        secant.torch.gradgradcheck(wrong, x)
-    assert not secant.torch.gradgradcheck(wrong, x, raise_exception=False)
-    cosine = function(torch, torch.cos, lambda x: -x.sin(), lambda x: x.sin())
-    assert secant.torch.gradgradcheck(function(torch, torch.sin, cosine), x, torch.ones(5, dtype=torch.float64))
-    assert not secant.torch.gradgradcheck(
-        function(torch, torch.sin, cosine), x, check_fwd_over_rev=True, check_rev_over_rev=False, raise_exception=False
-    )
-    with pytest.raises(DTypeError, match="inputs must have a tensor that requires a gradient, got none"):
-        secant.torch.gradgradcheck(torch.sin, x.detach())
-
-
-@needs_torch
-def test_forward_mode(torch):
-    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    assert secant.torch.gradcheck(torch.sin, x, check_forward_ad=True)
-    wrong = function(torch, torch.sin, torch.cos, lambda x: 1.01 * x.cos())
-    assert secant.torch.gradcheck(wrong, x)
-    assert not secant.torch.gradcheck(wrong, x, check_forward_ad=True, raise_exception=False)
-    assert not secant.torch.gradcheck(wrong, x, check_forward_ad=True, check_backward_ad=False, raise_exception=False)
 
 
 @needs_torch
@@ -406,19 +284,6 @@ def test_what_a_module_leaves_out_by_design_is_named(torch):
 
 
 @needs_torch
-def test_inputs_without_memory_of_their_own(torch):
-    expanded = torch.ones(1, dtype=torch.float64).expand(3).requires_grad_()
-    zeros = torch._efficientzerotensor(3, dtype=torch.float64).requires_grad_()
-    for x in (expanded, zeros):
-        assert secant.torch.gradcheck(torch.exp, x, check_forward_ad=True)
-        assert secant.torch.gradgradcheck(torch.exp, x)
-        assert not secant.torch.gradcheck(scaled_sine(torch, 1.01), x, raise_exception=False)
-        with pytest.raises(ValueRangeError, match="it must use its argument, a copy"):
-            secant.torch.gradcheck(lambda _, x=x: x.exp(), x)
-    assert secant.torch.gradcheck(lambda x: (x, torch._efficientzerotensor(3) * x), torch.ones(3, requires_grad=True))
-
-
-@needs_torch
 def test_the_same_tensor_twice_and_tensors_without_elements(torch):
     x = torch.randn(3, dtype=torch.float64, requires_grad=True)
     assert secant.torch.gradcheck(torch.mul, (x, x), check_forward_ad=True)
@@ -427,23 +292,6 @@ def test_the_same_tensor_twice_and_tensors_without_elements(torch):
     assert secant.torch.gradcheck(lambda x, y: (x.sum() + y.sin(), y[:0]), (empty, x))
     with pytest.warns(RuntimeWarning, match="^inputs or outputs have no elements: nothing is checked"):
         assert secant.torch.gradcheck(torch.sin, empty)
-
-
-@needs_torch
-def test_errors_that_cancel_in_the_sum_of_outputs(torch):
-    """The softmax of two numbers: second derivatives of both sum to 0."""
-    x, y = (torch.randn((), dtype=torch.float64, requires_grad=True) for _ in range(2))
-    doubled = function(torch, torch.clone, lambda _: 2.0)
-    with pytest.raises(GradientMismatchError, match="2 times too large"):
-        secant.torch.gradcheck(lambda x, y: tuple(torch.stack([doubled(x), doubled(y)]).softmax(0)), (x, y))
-
-
-@needs_jax
-def test_errors_that_cancel_in_the_sum_of_outputs_of_jax(jax):
-    doubled = jax.custom_vjp(lambda x: x)
-    doubled.defvjp(lambda x: (x, None), lambda _, cotangent: (2 * cotangent,))
-    with pytest.raises(GradientMismatchError, match="2 times too large"):
-        secant.jax.check_grads(lambda x: tuple(jax.nn.softmax(doubled(x))), (jax.numpy.asarray([0.5, -0.5]),), 1, "rev")
 
 
 @needs_torch
@@ -533,29 +381,6 @@ def test_buffers_are_what_they_were_at_each_evaluation(torch):
 
 
 @needs_torch
-def test_running_statistics_of_a_module_that_is_the_function_are_what_they_were(torch):
-    module = torch.nn.BatchNorm1d(3).double()
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    x = torch.randn(8, 3, dtype=torch.float64, requires_grad=True)
-    for func in (module, module.forward):
-        assert secant.torch.check(func, x).passed
-        assert secant.torch.gradcheck(func, x)
-        assert secant.torch.gradgradcheck(func, x)
-        assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
-
-
-@needs_torch
-def test_outputs_without_elements_are_not_right(torch):
-    x = torch.ones(3, dtype=torch.float64, requires_grad=True)
-    for func in (lambda x: x[:0], lambda x: (x[:0], torch.ones(3))):
-        with pytest.raises(ValueRangeError, match="inputs and outputs must have elements to be checked, got none"):
-            secant.torch.check(func, x)
-        for check in (secant.torch.gradcheck, secant.torch.gradgradcheck):
-            with pytest.warns(RuntimeWarning, match="^inputs or outputs have no elements: nothing is checked"):
-                assert check(func, x)
-
-
-@needs_torch
 def test_second_derivatives_where_the_user_disabled_gradients(torch):
     x = torch.rand(3, dtype=torch.float64, requires_grad=True)
     with torch.no_grad():
@@ -593,19 +418,11 @@ class OfBuffers:
             self.register_buffer("new", 0 * x.detach())
         return (self.w * x * self.unset).sum()
 
-    def resized(self, x):
-        self.b.resize_(self.b.numel() + 1, 3).fill_(1)
-        return (self.w * x * self.b).sum()
-
     def shared(self, x):
         self.b += 1
         assert self.same is self.b
         assert (self.view == self.b[0]).all()
         return (self.w * x * self.view).sum()
-
-    def sparse(self, x):
-        self.adjacency = self.adjacency * 2
-        return (self.adjacency.to_dense() @ (self.w * x)).sum() + self.meta.numel()
 
     def computed(self, x):
         self.b = self.b.detach() + self.w * x
@@ -613,7 +430,7 @@ class OfBuffers:
 
 
 @needs_torch
-@pytest.mark.parametrize("name", ["cache", "lazy", "resized", "shared", "sparse", "computed"])
+@pytest.mark.parametrize("name", ["cache", "lazy", "shared", "computed"])
 def test_the_same_buffers_are_there_after_a_check(torch, name):
     class Module(torch.nn.Module):
         forward = getattr(OfBuffers, name)
@@ -625,9 +442,6 @@ def test_the_same_buffers_are_there_after_a_check(torch, name):
             self.register_buffer("same", self.b)
             self.register_buffer("view", self.b[0])
             self.register_buffer("unset", None)
-            if name == "sparse":
-                self.register_buffer("adjacency", torch.eye(3, dtype=torch.float64).to_sparse())
-                self.register_buffer("meta", torch.empty(3, device="meta"))
 
     module = Module()
     before, version = dict(module._buffers), module.b._version
@@ -640,26 +454,6 @@ def test_the_same_buffers_are_there_after_a_check(torch, name):
     assert torch.equal(module.b, torch.ones(2, 3, dtype=torch.float64))
     assert module.b._version == version
     assert not module.b.requires_grad
-
-
-@needs_torch
-def test_buffers_in_the_memory_of_what_is_shifted_follow_it(torch):
-    class Tied(torch.nn.Module):
-        def __init__(self, x):
-            super().__init__()
-            self.w = torch.nn.Parameter(torch.rand(3, dtype=torch.float64))
-            self.register_buffer("of_w", self.w.data)
-            self.register_buffer("of_x", x.data[:2])
-
-        def forward(self, x):
-            assert torch.equal(self.of_w, self.w)
-            assert torch.equal(self.of_x, x[:2])
-            return self.w * x.sin()
-
-    x = torch.rand(3, dtype=torch.float64, requires_grad=True)
-    module = Tied(x)
-    assert secant.torch.check(module, x).passed
-    assert secant.torch.check_module(module, x).passed
 
 
 @needs_torch
@@ -688,13 +482,6 @@ def test_forward_mode_of_a_function_that_looks_at_the_tensor_itself(torch):
     x = torch.rand(4, dtype=torch.float64, requires_grad=True)
     assert secant.torch.check(lambda z: x.sin() * z, x, mode="fwd").passed
     assert "does it depend on x?" in str(secant.torch.check(lambda _: x.sin(), x, mode="fwd"))
-
-
-@needs_torch
-def test_forward_mode_of_what_is_in_a_defaultdict(torch):
-    x = torch.rand(4, dtype=torch.float64, requires_grad=True)
-    inputs = [defaultdict(list, a=x)]
-    assert secant.torch.gradcheck(lambda d: defaultdict(list, b=d["a"].sin()), inputs, check_forward_ad=True)
 
 
 @needs_torch
@@ -759,29 +546,9 @@ def test_a_gradient_wrong_by_half_that_jax_passes(jax, n):
     x = jax.numpy.asarray(np.random.default_rng(0).standard_normal(n), np.float32)
     wrong = mean_square_sine(jax, 0.5)
     check_grads(wrong, (x,), order=1, modes=["rev"])  # raises nothing
-    with pytest.raises(GradientMismatchError, match="WRONG"):
+    with pytest.raises(GradientMismatchError, match="looks like: the gradient is 2 times too small"):
         secant.jax.check_grads(wrong, (x,), modes=["rev"])
     secant.jax.check_grads(mean_square_sine(jax, 1.0), (x,), modes=["rev"])
-
-
-@needs_jax
-def test_the_diagnosis_of_a_custom_vjp(jax):
-    x = jax.numpy.linspace(0.1, 1, 50)
-    with pytest.raises(GradientMismatchError, match="looks like: the gradient is 2 times too small"):
-        secant.jax.check_grads(mean_square_sine(jax, 0.5), (x,), modes=["rev"])
-
-
-@needs_jax
-def test_a_custom_jvp(jax):
-    @jax.custom_jvp
-    def f(x):
-        return jax.numpy.sin(x)
-
-    f.defjvp(lambda primals, tangents: (f(*primals), 1.01 * jax.numpy.cos(primals[0]) * tangents[0]))
-    x = jax.numpy.linspace(0, 1, 7)
-    secant.jax.check_grads(jax.numpy.sin, (x,))
-    with pytest.raises(GradientMismatchError):
-        secant.jax.check_grads(f, (x,), modes=["fwd"])
 
 
 @needs_jax
@@ -794,8 +561,7 @@ def test_trees_of_jax(jax, dtype):
     def f(params, x):
         return {"y": jax.numpy.tanh(x @ params["w"] + params["b"]), "size": (params["w"] ** 2).sum()}
 
-    assert is_not_wrong(secant.jax.check_grads, f, (params, x))
-    assert dtype == np.float16 or secant.jax.check_grads(f, (params, x)) is None
+    assert secant.jax.check_grads(f, (params, x)) is None
 
     @jax.custom_vjp
     def negated(x):
@@ -834,16 +600,6 @@ def squared(jax, factor):
 
 
 @needs_jax
-def test_second_derivatives_of_jax(jax):
-    x = jax.numpy.linspace(0.1, 1, 5)
-    secant.jax.check_grads(jax.numpy.sin, (x,), 2)
-    secant.jax.check_grads(squared(jax, 1.0), (x,), 2, "rev")
-    secant.jax.check_grads(squared(jax, 1.1), (x,), 1, "rev")
-    with pytest.raises(GradientMismatchError, match=r"x \(5,\) +wrong(.|\n)* cotangent of output\[0\]|1.1"):
-        secant.jax.check_grads(squared(jax, 1.1), (x,), 2, "rev")
-
-
-@needs_jax
 def test_outputs_of_jax_without_elements_are_left_out(jax):
     secant.jax.check_grads(lambda x: (jax.numpy.sin(x), x[:0]), (jax.numpy.ones(3),), order=2)
     secant.jax.check_grads(jax.numpy.sin, (jax.numpy.ones(3),), order=2, names=["x"], scale=(np.ones(3),))
@@ -859,38 +615,9 @@ def test_a_custom_vjp_has_no_forward_mode(jax):
 
 
 @needs_jax
-def test_complex_numbers_of_jax(jax):
-    z = jax.numpy.asarray([1 + 2j, 0.5 - 1j, 3j])
-    secant.jax.check_grads(lambda z: z * z, (z,), 2, "rev")
-    secant.jax.check_grads(jax.numpy.exp, (z,), 2, "fwd")
-    secant.jax.check_grads(lambda z: z.conj() * z[0], (z,), 2)
-    secant.jax.check_grads(jax.numpy.abs, (z,))
-    secant.jax.check_grads(lambda x: jax.numpy.exp(1j * x), (jax.numpy.ones(2),))
-
-    @jax.custom_vjp
-    def square(z):
-        return z * z
-
-    square.defvjp(lambda z: (square(z), z), lambda z, cotangent: (2 * z.conj() * cotangent,))
-    with pytest.raises(GradientMismatchError, match=r"z \(3, 2\) +wrong"):
-        secant.jax.check_grads(square, (z,), modes="rev")
-
-
-@needs_jax
-def test_bfloat16_of_jax(jax):
-    x = jax.numpy.linspace(0.5, 2, 4).astype(jax.numpy.bfloat16)
-    assert is_not_wrong(secant.jax.check_grads, lambda x: x * x, (x,))
-    wrong = jax.custom_vjp(lambda x: x * x)
-    wrong.defvjp(lambda x: (x * x, x), lambda x, cotangent: (-8 * x * cotangent,))
-    with pytest.raises(GradientMismatchError, match="WRONG"):
-        secant.jax.check_grads(wrong, (x,), modes="rev")
-
-
-@needs_jax
-@pytest.mark.parametrize("depth", [1, 30])  # of so many equations that they are compiled
-def test_functions_of_many_equations_of_jax(jax, depth):
+def test_functions_of_many_equations_of_jax(jax):
     def f(x, factor):
-        for _ in range(depth):
+        for _ in range(30):  # of so many that they are compiled
             x = planted(x, factor) + jax.numpy.sin(x) / 20
         return x
 
@@ -914,20 +641,6 @@ def test_what_is_no_array_of_numbers_for_jax(jax):
         secant.jax.check_grads(lambda x, y: x * y, (x, x / 0))
     with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(lambda x: x.argmax(), (x,))
-
-
-@needs_jax
-def test_control_flow_of_python(jax):
-    def f(x):
-        return jax.numpy.sin(x) if float(x.sum()) > 0 else x
-
-    def on_values(x):
-        return jax.numpy.sin(x) if x.sum() > 0 else x
-
-    x = jax.numpy.linspace(0.1, 1, 5)
-    secant.jax.check_grads(on_values, (x,), modes="rev")
-    with pytest.raises(ValueRangeError, match="f must be deterministic, got"):
-        secant.jax.check_grads(lambda x: x * np.random.default_rng().random(), (x,))  # frozen where it is compiled
 
 
 @needs_jax
@@ -996,14 +709,6 @@ def test_a_function_of_torch_that_writes_to_its_argument(torch):
 
     assert secant.torch.check(f, x).verdict == "wrong"  # autograd does not see the factor 2
     assert torch.equal(x, before)
-
-
-@needs_torch
-def test_tensors_that_overlap_are_refused(torch):
-    x = torch.ones(4, dtype=torch.float64)
-    pair = x[:3].requires_grad_(), x[1:].requires_grad_()
-    with pytest.raises(ValueRangeError, match=r"inputs\[0\] and inputs\[1\] must share no memory"):
-        secant.torch.gradcheck(torch.mul, pair)
 
 
 @pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])

@@ -45,7 +45,7 @@ def test_complex_inputs_and_outputs(dtype):
 @pytest.mark.parametrize("x", [1e-2, 1e-3, 1e-5])
 def test_outputs_of_different_size_in_float32(x):
     x = np.full(3, x, np.float32)
-    for rng in range(20):
+    for rng in range(8):
         report = secant.check_vjp(
             lambda x: (np.cosh(x), np.sinh(x)), x, lambda c: c[0] * np.sinh(x) + c[1] * np.cosh(x), rng=rng
         )

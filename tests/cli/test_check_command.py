@@ -75,12 +75,6 @@ def test_json(check):
     assert {finding["array"] for finding in report["findings"]} == {"b"}
 
 
-def test_at_most_so_many_wrong_entries_of_each_array_are_listed(check):
-    for options, most in (([], 3), (["--max-findings", "1"], 2)):  # 1 for each of 2 arrays
-        result = check("f", "WRONG", "X", options=["--json", *options])
-        assert len(json.loads(result.output)["findings"]) == most
-
-
 def test_a_function_that_does_not_use_its_argument(check):
     assert check("at_home", "RIGHT", "X").exit_code == 0
     assert check("at_home", "WRONG", "X").exit_code == 1
@@ -108,18 +102,12 @@ def test_a_file_that_does_not_exist(check):
     assert (result.exit_code, result.output) == (1, "error: other.py does not exist\n")
 
 
-def test_a_folder_is_no_file(check):
-    result = CliRunner().invoke(app, ["check", ".:f", "mine.py:RIGHT", "mine.py:X"])
-    assert (result.exit_code, result.output) == (1, "error: . is a folder, no file\n")
-
-
-@pytest.mark.parametrize("code", ["", "0", "3"])
-@pytest.mark.parametrize("line", ["import sys; sys.exit({})", "import sys; f = lambda x: sys.exit({})"])
-def test_a_file_that_exits_is_1_since_nothing_was_checked(check, tmp_path, line, code):
-    (tmp_path / "exits.py").write_text(line.format(code))
+@pytest.mark.parametrize("line", ["import sys; sys.exit(0)", "import sys; f = lambda x: sys.exit(0)"])
+def test_a_file_that_exits_is_1_since_nothing_was_checked(check, tmp_path, line):
+    (tmp_path / "exits.py").write_text(line)
     result = CliRunner().invoke(app, ["check", "exits.py:f", "mine.py:RIGHT", "mine.py:X"])
     assert result.exit_code == 1
-    assert result.output == f"error: nothing was checked, since your code called sys.exit({code})\n"
+    assert result.output == "error: nothing was checked, since your code called sys.exit(0)\n"
 
 
 @pytest.mark.parametrize(
@@ -138,10 +126,7 @@ def test_an_error_in_a_file_is_shown(check, tmp_path, source, shown):
     "arguments",
     [
         ("mine.py", "mine.py:RIGHT", "mine.py:X"),
-        ("mine.py:", "mine.py:RIGHT", "mine.py:X"),
-        (":f", "mine.py:RIGHT", "mine.py:X"),
         ("mine.py:f", "mine.py:RIGHT"),
-        ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-evaluations", "0"),
         ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-findings", "0"),
     ],
 )
@@ -307,8 +292,9 @@ def test_targets_of_one_output_are_both_0_and_1(check_file):
     assert "gradient in 35 entries: WRONG" in result.stdout
 
 
-@pytest.mark.parametrize("line", ["from baseline import baseline", "import baseline", "from baseline import Baseline"])
-@pytest.mark.parametrize("is_object", [True, False])
+@pytest.mark.parametrize(
+    ("line", "is_object"), [("from baseline import baseline", True), ("from baseline import Baseline", False)]
+)
 def test_the_files_own_network_comes_before_what_it_imports(check_file, tmp_path, line, is_object):
     module = "class Baseline(Net):\n    pass\nbaseline = Net(6, 5, 4)\nloss = gradient = print\n"
     (tmp_path / "baseline.py").write_text(RIGHT + module)

@@ -3,11 +3,9 @@ import json
 import os
 import re
 import signal
-import stat
 import struct
 import subprocess
 import sys
-import threading
 import time
 from importlib import metadata
 
@@ -24,7 +22,6 @@ from secant.errors import DownloadError
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.history import History
 from secant.training.loop import train
-from sweeps import grid
 
 LINE = r"train acc, test acc \| 0\.\d{4}, 0\.\d{4}\n"
 
@@ -222,15 +219,6 @@ def test_two_results_need_two_files(tmp_path):
     assert "--data, --save, --history and --plot need different files." in result.output
 
 
-@pytest.mark.parametrize("name", ["train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz"])
-def test_a_result_does_not_replace_a_file_of_the_data(tmp_path, name):
-    (tmp_path / name).write_text("data")
-    result = run("train", "--data", tmp_path, "--save", tmp_path / name)
-    assert result.exit_code == 2
-    assert "--data, --save, --history and --plot need different files." in result.output
-    assert (tmp_path / name).read_text() == "data"
-
-
 def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):
     (tmp_path / "h.json").write_text("old")
     assert_error(run_train("--lr", -1, "--history", tmp_path / "h.json"), "learning_rate must be finite and greater")
@@ -251,9 +239,7 @@ def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--iters", 0), ("--hidden", -1), ("--batch", "many"), ("--seed", 2**32), ("--threads", 0),
-        ("--gradient", "exact"), ("--method", "fast"), ("--sampling", "all"), ("--output-activation", "relu"),
-        ("--backend", "cuda"), ("--unknown",), ("argument",),
+        ("--iters", 0), ("--batch", "many"), ("--seed", 2**32), ("--backend", "cuda"), ("--unknown",), ("argument",),
     ],
 )  # fmt: skip
 def test_usage_errors(arguments):
@@ -263,20 +249,12 @@ def test_usage_errors(arguments):
     assert "Traceback" not in result.output
 
 
-def test_a_bad_choice_lists_the_good_ones():
-    assert "'all' is not one of 'replacement', 'epoch', 'ordered'." in run_train("--sampling", "all").output
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--lr", 0), "learning_rate must be finite and greater than 0, got 0.0"),
-        (("--lr", "nan"), "learning_rate must be finite"),
-        (("--h", "inf"), "h must be finite and greater than 0, got inf"),
         (("--batch", 10_001, "--sampling", "epoch"), "batch_size must be at most .* 10000, got 10001"),
         (("--hidden", 2**62), f"hidden_size must be small enough for memory, got {2**62}"),
-        (("--hidden", 99999999999999999999), f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"),
-        (("--batch", 2**62), f"batch_size must be small enough for memory, got {2**62}"),
         (("--iters", 99999999999999999999), f"n_iterations must be at most {sys.maxsize}, got 99999999999999999999"),
         (
             ("--data", "subste"),
@@ -348,13 +326,6 @@ def test_nothing_is_downloaded_into_a_folder(data, monkeypatch):
     assert os.environ["SECANT_DATA_HOME"] == "elsewhere"
 
 
-def test_bad_data_are_one_line(data):
-    (data / "train-images-idx3-ubyte.gz").write_bytes(b"<html>")
-    (data / "bad.npz").write_bytes(b"<html>")
-    for name, file in ("", "train-images-idx3-ubyte.gz"), ("bad.npz", "bad.npz"):
-        assert_error(run_train("--data", data / name), re.escape(str(data / file)) + " is not an")
-
-
 def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
     gradient, calls = TwoLayerNet.numerical_gradient, []
 
@@ -377,15 +348,6 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
     assert re.search(summary("2") + "$", result.output)
     assert len(History.load(tmp_path / "h.json").train_loss_list) == 2
     assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
-
-
-def test_ctrl_c_before_the_first_iteration(monkeypatch):
-    def load_mnist(**_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("secant.cli.data.load_mnist", load_mnist)
-    result = run_train()
-    assert (result.exit_code, result.output) == (130, "interrupted\n")
 
 
 @pytest.mark.slow
@@ -422,24 +384,13 @@ def script(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["script", "module"])
-def test_ctrl_c_is_one_line_from_the_start(script, start):
+def test_ctrl_c_is_one_line_from_the_start(script):
     """As soon as Secant's first module runs. Until then it is Python that starts, and answers."""
-    command = [sys.executable, "-X", "importtime", *([script] if start == "script" else ["-m", "secant"])]
-    command += [
-        "train",
-        "--data",
-        "subset",
-        "--hidden",
-        "4",
-        "--iters",
-        "1000000000",
-        "--backend",
-        secant.get_backend(),
-    ]
+    command = [sys.executable, "-X", "importtime", script, "train", "--data", "subset", "--hidden", "4"]
+    command += ["--iters", "1000000000", "--backend", secant.get_backend()]
     default = "import signal, os, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     command = [sys.executable, "-c", default, *command]  # a shell may have set SIGINT to be ignored
-    for delay in np.linspace(0, 0.4, 20)[start == "script" :: 2]:
+    for delay in np.linspace(0, 0.4, 8):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             for line in process.stderr:
                 if line.endswith(" secant._startup\n"):
@@ -456,10 +407,10 @@ def test_ctrl_c_is_one_line_from_the_start(script, start):
         assert re.match("interrupted($| after )", errors[0])
 
 
-PROGRAMS = "[]", "['-c']", "['-m', 'secant']", "['/bin/secant.py']", "['/bin/secant']"
+PROGRAMS = "['/bin/secant.py']", "['/bin/secant']"
 
 
-@pytest.mark.parametrize("argv", grid(lambda argv: "/bin" in argv, PROGRAMS))
+@pytest.mark.parametrize("argv", PROGRAMS)
 def test_other_programs_keep_their_ctrl_c(argv, run_python):
     code = "import signal as s, sys; sys.argv = ARGV; import secant; print(s.getsignal(2) is s.default_int_handler)"
     code = "import signal; signal.signal(2, signal.default_int_handler); " + code
@@ -507,70 +458,10 @@ def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
 
 @pytest.mark.slow
 @posix
-@pytest.mark.parametrize(
-    "arguments",
-    [TRAIN, ("config",), ("--version",), ("train", "--help")],
-    ids=lambda a: a[-1],
-)
-def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments):
-    full = tmp_path / "full"
-    try:
-        os.mknod(full, stat.S_IFCHR | 0o600, os.makedev(1, 7))
-        os.close(os.open(full, os.O_WRONLY))
-    except OSError as error:
-        pytest.skip(f"devices cannot be made here: {error.strerror}")
-    saved = ("--save", tmp_path / "net.npz") if arguments is TRAIN else ()
-    done = run_script(script, *arguments, *saved, shell=f"> {full}", SECANT_BACKEND=secant.get_backend())
-    message = "error: standard output could not be written: No space left on device.\n"
-    assert (done.returncode, done.stderr) == (1, message)
-    assert not saved or TwoLayerNet.load(saved[1]).params["W1"].shape == (784, 4)
-    assert stat.S_ISCHR(full.stat().st_mode)
-
-
-@pytest.mark.slow
-@posix
-@pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&- <&-"])
-def test_a_closed_stream_costs_nothing(script, tmp_path, shell):
-    path = tmp_path / "net.npz"
-    done = run_script(script, *TRAIN, "--save", path, shell=shell, SECANT_BACKEND=secant.get_backend())
-    assert (done.returncode, done.stderr) == (0, "")
-    assert bool(done.stdout) == (shell == "2>&-")
-    assert TwoLayerNet.load(path).params["W1"].shape == (784, 4)
-
-
-@posix
-def test_a_network_goes_down_a_pipe(tmp_path):
-    os.mkfifo(tmp_path / "fifo")
-    content = []
-    reader = threading.Thread(target=lambda: content.append((tmp_path / "fifo").read_bytes()))
-    reader.start()
-    result = run_train("--save", tmp_path / "fifo")
-    reader.join(timeout=30)
-    assert result.exit_code == 0
-    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
-    (tmp_path / "net").write_bytes(content[0])
-    assert TwoLayerNet.load(tmp_path / "net").params["W1"].shape == (784, 4)
-
-
-@posix
-def test_a_pipe_that_is_given_up_does_not_cost_the_other_files(tmp_path, monkeypatch, default_handler):
-    os.mkfifo(tmp_path / "fifo")
-    main, save = threading.main_thread().ident, TwoLayerNet.save
-    twice = [threading.Timer(seconds, signal.pthread_kill, [main, signal.SIGINT]) for seconds in (0.2, 0.4)]
-    monkeypatch.setattr(TwoLayerNet, "save", lambda *arguments: [one.start() for one in twice] and save(*arguments))
-    result = run_train("--save", tmp_path / "fifo", "--history", tmp_path / "h.json")
-    for one in twice:
-        one.join()
-    assert (result.exit_code, result.output.splitlines()[-1]) == (130, "interrupted")
-    assert len(History.load(tmp_path / "h.json").train_loss_list) == 3
-
-
-@pytest.mark.parametrize("option", ["--save", "--history", "--plot", "--data"])
-def test_a_path_that_no_system_has(option):
-    result = run_train(option, "a\0b.png")
-    assert result.exit_code in (1, 2)  # typer may refuse it
-    assert isinstance(result.exception, SystemExit)
-    assert re.search("null|must be auto", result.output)
+def test_a_closed_stream_costs_nothing(script, tmp_path):
+    done = run_script(script, *TRAIN, "--save", tmp_path / "net.npz", shell=">&-", SECANT_BACKEND=secant.get_backend())
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
 
 
 @pytest.mark.parametrize("arguments", [("--method", "direct"), ("--h", "1")], ids=" ".join)
@@ -589,21 +480,15 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments",
-    grid(lambda given: given is TRAIN, [TRAIN, (*TRAIN, "--backend", "numba"), ("config",)]),
-    ids=lambda a: a[-1],
-)
-def test_a_backend_that_does_not_work_is_one_line(script, arguments):
+def test_a_backend_that_does_not_work_is_one_line(script):
     pytest.importorskip("numba", reason="Numba is not installed")
-    done = run_script(script, *arguments, NUMBA_DISABLE_JIT="1", SECANT_BACKEND="numba")
+    done = run_script(script, *TRAIN, NUMBA_DISABLE_JIT="1", SECANT_BACKEND="numba")
     message = "error: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT\n"
     assert (done.returncode, done.stderr) == (1, message)
 
 
-@pytest.mark.parametrize("columns", [60, 80, 200])
-def test_the_help_shows_every_option_and_default(monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", str(columns))
+def test_the_help_shows_every_option_and_default(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
     result = run("train", "--help")
     assert result.exit_code == 0
     for name in inspect.signature(train_command).parameters.keys() - {"context"}:
@@ -660,20 +545,3 @@ def test_the_data_are_not_replaced_by_what_is_written(tmp_path):
         assert result.exit_code == 2
         assert "--data, --save, --history and --plot need different files." in result.output
     assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("t", "message"),
-    [
-        (np.arange(20).reshape(20, 1) % 2, "t_train has the shape (20, 1)"),
-        (np.zeros((20, 2)), "t_train has a row of zeros"),
-        (np.full(20, 2**40), f"t_train holds the label {2**40}"),
-    ],
-)
-def test_targets_that_name_no_class(tmp_path, t, message):
-    path = tmp_path / "mine.npz"
-    x = np.random.RandomState(0).uniform(size=(20, 3))
-    np.savez(path, x_train=x, t_train=t, x_test=x, t_test=t)
-    result = run("train", "--data", path, "--iters", 3, "--batch", 5)
-    assert result.exit_code == 1
-    assert message in result.stderr.replace("\n", " ")

@@ -10,53 +10,8 @@ from hypothesis import strategies as st
 import bounds
 import cases
 import oracles
-import secant
-from secant.backends.activations import ACTIVATIONS
+from random_networks import HIDDEN, KINDS, OUTPUTS, TARGETS, error, random_case, share_of_bound
 from sweeps import grid
-
-OUTPUTS = ("sigmoid", "identity")
-HIDDEN = tuple(ACTIVATIONS)
-TARGETS = ("one-hot", "soft", "labels")
-KINDS = (*TARGETS, "argmax")
-
-
-def targets(kind, rng, samples, classes):
-    labels = rng.randint(classes, size=samples)
-    if kind == "labels":
-        return labels
-    return np.eye(classes)[labels] if kind == "one-hot" else rng.uniform(0, 1, (samples, classes))
-
-
-def random_case(
-    seed, sizes=(5, 4, 3), samples=4, weights=1.0, inputs=1.0, output="sigmoid", kind="one-hot", hidden="sigmoid"
-):
-    """A small network with parameters up to ``weights`` and inputs up to ``inputs``, some zero, some equal."""
-    rng = np.random.RandomState(seed)
-    net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, rng=rng)
-    net.soft_targets = "argmax" if kind == "argmax" else "weights"
-    for param in net.params.values():
-        param[...] = rng.uniform(-weights, weights, param.shape)
-    x = rng.uniform(0, inputs, (samples, sizes[0])) * (rng.uniform(size=(samples, sizes[0])) > 0.3)
-    x[:, 0] = x[0, 0]
-    return net, x, targets(kind, rng, samples, sizes[2])
-
-
-def share_of_bound(got, true, x, more=0.0):
-    """The largest error of a component, as a share of what the contract allows, and ``more``."""
-    return max(
-        (np.abs(got[name] - grad) / (bounds.central_difference(x, grad) + more)).max() for name, grad in true.items()
-    )
-
-
-def error(net, x, t, h):
-    """The largest error of any method, as a share of the contract's bound for this backend."""
-    true = oracles.gradients(net, x, t, h)
-    shares = []
-    for method in ("direct", "auto"):
-        got, info = net.numerical_gradient(x, t, h=h, method=method, return_info=True)
-        by_loop = secant.backends.backend_module(net.backend).name == "numpy" and info.method != "series"
-        shares.append(share_of_bound(got, true, x, bounds.numpy_loop(net.loss(x, t), h) if by_loop else 0.0))
-    return max(shares)
 
 
 def test_oracle_is_the_literal_definition():
@@ -181,17 +136,6 @@ def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
         got = net.numerical_gradient(x, t, method=method)
         for name, grad in loop.items():
             assert np.abs(got[name] - grad).max() <= bounds.numpy_loop(net.loss(x, t), 1e-4), (method, name)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
-def test_the_whole_gradient_of_a_real_batch_by_numba_is_that_of_the_core():
-    pytest.importorskip("numba")
-    net, x, t = cases.mnist(100)
-    for method in ("direct", "series"):
-        with secant.use_backend("numba"):
-            by_numba = net.numerical_gradient(x, t, method=method)
-        assert share_of_bound(by_numba, net.numerical_gradient(x, t, method=method), x) <= 2
 
 
 def by_method(net, x, t, h):

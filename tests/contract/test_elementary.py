@@ -3,7 +3,6 @@
 import gmpy2
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import bounds
 import oracles
@@ -61,29 +60,3 @@ def test_nan_and_infinity_pass_through():
     np.testing.assert_array_equal(secant.softmax([-np.inf, 0.0]), [0, 1])
     assert np.isnan(secant.softmax([[np.nan, 0.0]])).all()
     assert np.finfo(float).smallest_subnormal > 0  # nothing turned on flush-to-zero
-
-
-X = np.random.RandomState(4).normal(0, 3, (200_000, 10))
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        lambda: secant.sigmoid(X),
-        lambda: secant.softmax(X),
-        lambda: secant.cross_entropy_error(1 / (1 + X**2), np.arange(len(X)) % 10),
-        lambda: secant.cross_entropy_error(1 / (1 + X**2), abs(X)),
-    ],
-    ids=["sigmoid", "softmax", "cross entropy of labels", "cross entropy of weights"],
-)
-def test_the_same_bits_for_any_number_of_threads(function):
-    from secant import _core
-
-    if not _core.build_info()["openmp"]:
-        pytest.skip("built without OpenMP")
-    results = []
-    for threads in (1, 2, 3):
-        with threadpool_limits(threads, user_api="openmp"):
-            assert _core.max_threads() == threads
-            results.append(np.asarray(function()).tobytes())
-    assert results[0] == results[1] == results[2]

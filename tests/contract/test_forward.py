@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from test_central_difference import HIDDEN, OUTPUTS
 
 import bounds
 import cases
 import oracles
 import secant
+from random_networks import HIDDEN, OUTPUTS
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from test_central_difference import OUTPUTS, TARGETS, random_case, share_of_bound
 
 import bounds
 import oracles
 import secant
+from random_networks import OUTPUTS, TARGETS, random_case, share_of_bound
 
 pytestmark = pytest.mark.usefixtures("backend")
 

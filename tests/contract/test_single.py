@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 import single
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from test_central_difference import HIDDEN, KINDS, OUTPUTS, random_case
 
 import bounds
 import cases
 import oracles
 import secant
+from random_networks import HIDDEN, KINDS, OUTPUTS, random_case
 from secant.backends import backend_module
 from secant.backends.activations import ACTIVATIONS
 from secant.networks.batch import checked
 from secant.training import loop
-from sweeps import grid, parts
+from sweeps import grid
 
 METHODS = ("auto", "direct")
 
@@ -109,34 +107,6 @@ def in_double(net):
     return other
 
 
-@pytest.mark.usefixtures("fast")
-@settings(max_examples=40)
-@given(
-    seed=st.integers(0, 10**6),
-    sizes=st.tuples(st.integers(1, 20), st.integers(1, 40), st.integers(1, 12)),
-    samples=st.integers(1, 40),
-    weights=st.sampled_from([0.01, 0.3, 1.0, 10.0]),
-    inputs=st.sampled_from([1e-3, 1.0, 255.0]),
-    exponent=st.floats(-6, -1),
-    output=st.sampled_from(OUTPUTS),
-    hidden=st.sampled_from(HIDDEN),
-    kind=st.sampled_from(KINDS),
-)
-def test_some_networks(seed, sizes, samples, weights, inputs, exponent, output, hidden, kind):
-    net, x, t = single_case(seed, sizes, samples, weights, inputs, output, kind, hidden)
-    h, exact = 10**exponent, in_double(net)
-    # What the rounding of pre-activations does, a relu whose sign it changes included, is not counted here.
-    reach = bounds.EPS32 * (sizes[0] + 2) * (np.abs(x) @ np.abs(net.params["W1"]) + np.abs(net.params["b1"])).max()
-    assume(not ACTIVATIONS[hidden].kinked and reach <= 1e-5)
-    z1 = ACTIVATIONS[hidden].function(x @ net.params["W1"] + net.params["b1"])
-    largest = max(1.0, np.abs(z1).max())
-    for method in METHODS:
-        got, true = net.numerical_gradient(x, t, h=h, method=method), exact.numerical_gradient(x, t, h=h)
-        for key, value in true.items():
-            allowed = largest * bounds.SINGLE * bounds.central_difference(x, value)
-            assert (np.abs(got[key] - value) <= allowed).all(), (method, key)
-
-
 def test_a_step_across_a_kink(backend):
     """Numbers of few binary digits, so that the pre-activations of float32 are exact."""
     h, inputs = 2.0**-10, np.array([0.25, -0.5, 1.0, 0.0, 1.5], np.float32)
@@ -188,69 +158,18 @@ def test_at_the_usual_step_order_1_is_proven_and_the_gradient_is_that_of_backpro
             np.testing.assert_array_equal(grads[key], grad)
 
 
-@pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
-@pytest.mark.parametrize("case", [cases.mnist, cases.dense], ids=["MNIST", "dense"])
-def test_the_same_bits_for_any_number_of_threads(case, hidden):
-    _, x, t = case(40)
-    net = secant.TwoLayerNet(784, 50, 10, hidden_activation=hidden, rng=0, dtype=np.float32)
-    x = x.astype(np.float32)
-
-    def results(threads):
-        yield net.gradient(x, t, n_threads=threads)
-        yield net.numerical_gradient(x, t, n_threads=threads)
-        yield net.numerical_gradient(x, t, h=1e-2, n_threads=threads)
-        yield net.numerical_gradient(x[:20], t[:20], method="direct", n_threads=threads)
-
-    first = list(results(1))
-    for threads in (1, 2, 3, 7):
-        for one, other in zip(first, results(threads), strict=True):
-            assert all(np.array_equal(one[key], other[key]) for key in one)
-
-
-@pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("gradient", ["numerical", "backprop"])
-def test_training_is_the_same_for_any_number_of_threads_and_close_to_that_of_float64(gradient):
-    def run(dtype, n_threads=None):
-        net = secant.TwoLayerNet(784, 30, 10, output_activation="identity", rng=0, dtype=dtype)
-        _, x, t = cases.mnist(500)
-        options = {"gradient": gradient, "rng": 3, "progress": False, "n_threads": n_threads}
-        history = secant.train(net, x, t, x[:10], t[:10], n_iterations=100, batch_size=20, **options)
-        return np.array(history.train_loss_list), net.params
-
-    losses, params = run(np.float32, 1)
-    for threads in (2, 3):
-        others, theirs = run(np.float32, threads)
-        np.testing.assert_array_equal(losses, others)
-        assert all(np.array_equal(params[key], theirs[key]) for key in params)
-    exact, _ = run(np.float64)
-    assert all(param.dtype == np.float32 for param in params.values())
-    np.testing.assert_allclose(losses, exact, rtol=0, atol=1e-4)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("seed", parts(3))
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_a_whole_training_ends_as_that_of_float64_does(output, seed):
+def test_a_whole_training_ends_as_that_of_float64_does(output):
     (x, t), (x_test, t_test) = cases.mnist_or_subset()
 
     def accuracy(dtype):
-        net = secant.TwoLayerNet(784, 50, 10, output_activation=output, rng=seed, dtype=dtype)
-        secant.train(net, x, t, rng=seed, progress=False)
+        net = secant.TwoLayerNet(784, 50, 10, output_activation=output, rng=0, dtype=dtype)
+        secant.train(net, x, t, rng=0, progress=False)
         return net.accuracy(x_test, t_test)
 
     assert abs(accuracy(np.float32) - accuracy(np.float64)) <= 0.003
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_inputs_of_any_type(backend, dtype):
-    net, x, t = single_case(8, inputs=5.0)
-    x = np.round(x).astype(dtype)
-    expected = net.numerical_gradient(x.astype(np.float32), t)
-    for key, grad in net.numerical_gradient(x, t).items():
-        assert grad.dtype == np.float32
-        np.testing.assert_array_equal(grad, expected[key])
 
 
 @pytest.mark.parametrize("large", [0, 5, 9])
@@ -264,7 +183,7 @@ def test_a_sample_without_a_series_among_others(backend, hidden, large):
 
 
 @pytest.mark.parametrize("zeros", [0, 17], ids=["dense", "sparse"])
-@pytest.mark.parametrize("samples", [100, 256, 1024])
+@pytest.mark.parametrize("samples", [100, 1024])
 @pytest.mark.parametrize("hidden", [20, 144])  # more than 128 have longer blocks of samples
 def test_equal_terms_whose_rounding_errors_add_up(compiled, hidden, samples, zeros):
     net = secant.TwoLayerNet(20, hidden, 5, weight_init_std=0.3, hidden_activation="identity", rng=0, dtype=np.float32)
@@ -275,7 +194,7 @@ def test_equal_terms_whose_rounding_errors_add_up(compiled, hidden, samples, zer
         assert np.all(np.abs(grad - one[key].astype(np.float64)) <= bounds.single(np.abs(one[key]))), key
 
 
-@pytest.mark.parametrize("learning_rate", [1e-1, 1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("learning_rate", [1e-1, 1e-4])
 @pytest.mark.parametrize("zeros", [0, 16], ids=["dense", "sparse"])
 @pytest.mark.parametrize(("hidden", "method"), [("sigmoid", "auto"), ("sigmoid", "direct"), ("relu", "auto")])
 def test_a_step_of_training_is_rounded_once(compiled, hidden, method, zeros, learning_rate):
@@ -348,31 +267,6 @@ def test_an_entry_of_w2_whose_pre_activation_cancels(fast, hidden, h):
     assert (allowed < 0.1 * terms).all()  # yet they count
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_shifts_that_are_subnormal(fast, hidden):
-    """h x of 1e-42, beside an input of order 1 and one that needs the full functions."""
-    for largest in (1e-33, 1.0, 1e8):
-        net, x, t = given_case(
-            [[0.9, 0.3], [1e-9, 2e-9]], [0.0, 0.0], [[1.0, -0.5], [0.3, 0.2]], [0, 0], [1e-33, largest], hidden
-        )
-        assert share_at_any_scale(net, x, t, 1e-9, "direct") <= 1
-
-
-def test_changes_of_the_loss_that_are_subnormal(fast):
-    """Where a probability, or the slope of a unit, is small."""
-    for b1, b2 in ((0.0, [0, -70]), (60.0, [0, 0])):
-        net, x, t = given_case([[0.9]], [b1], [[1.0, -0.5]], b2, [1e-3], "sigmoid")
-        assert share_at_any_scale(net, x, t, 1e-14, "direct") <= 1
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("w2", [[1e5, 1e5], [1e5, 0.0], [3e4, -3e4], [-1e5, 1e5]], ids=str)
-def test_weights_whose_powers_overflow(fast, w2, method):
-    net, x, t = given_case([[0.5]], [0.0], [w2], [0.0, 0.0], [1.0])
-    for h in (1e-6, 3e-7, 1e-8):
-        assert share_at_any_scale(net, x, t, h, method) <= 1
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("size", "h"), [(1e45, 4e-48), (1e80, 1e-83), (1e110, 1e-120), (1e140, 1e-147)])
 def test_weights_whose_powers_overflow_in_float64(fast, size, h, method):
@@ -382,14 +276,6 @@ def test_weights_whose_powers_overflow_in_float64(fast, size, h, method):
     got = net.numerical_gradient(x, t, h=h, method=method)
     for key in true:
         np.testing.assert_allclose(got[key], true[key], rtol=1e-13, err_msg=key)
-
-
-def test_every_backend_evaluates_samples_whose_powers_overflow(backend):
-    net, x, t = given_case([[0.5 / 1e140]], [0.0], [[1e140, 2e140]], [0.0, 0.0], [1.0], dtype=np.float64)
-    _, info = net.numerical_gradient(x, t, h=1e-147, return_info=True)
-    assert info.samples == {0: 1}
-    net, x, t = given_case([[0.5e-15]], [0.0], [[1e15, 2e15]], [0.0, 0.0], [1.0])
-    assert net.numerical_gradient(x, t, h=1e-18, return_info=True)[1].samples == {0: 1}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -468,107 +354,6 @@ def test_an_iteration_beyond_float32_does_not_change_the_bits_of_others(compiled
     first = run()
     monkeypatch.setattr(loop, "_BLOCK_SECONDS", seconds)
     assert run() == first
-
-
-@pytest.mark.parametrize("size", [1e20, 1e30])
-@pytest.mark.parametrize("method", [*METHODS, "derivative"])
-def test_pre_activations_beyond_the_range_of_float32(fast, method, size):
-    """The first sample is right beyond doubt, and adds nothing to the gradient."""
-    net, x, t = given_case([[size]], [0.0], [[1.0, -2.0]], [0, 0], [[size], [1 / size]], log_offset=0.0)
-    t = np.array([0, 0])
-
-    def gradient(net):
-        if method == "derivative":
-            return net.gradient(x, t)
-        return net.numerical_gradient(x, t, method=method)
-
-    wide = in_double(net)
-    wide.log_offset = 0.0
-    exact = gradient(wide)
-    for key, found in gradient(net).items():
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, exact[key], rtol=1e-6, err_msg=key)
-
-
-@pytest.mark.parametrize("unit", [0, 99])
-def test_a_pre_activation_whose_terms_overflow_to_both_sides(fast, unit):
-    """In float32 their sum may be NaN, of which relu makes 0. It is 1e40: that entry of the gradient is no float32."""
-    w1 = np.zeros((2, 100))
-    w1[:, unit] = [-1e20, 2e20]
-    net, x, t = given_case(w1, np.zeros(100), np.zeros((100, 2)), [0, 0], [[1e20, 1e20]], hidden="relu")
-    assert net.predict(x).tolist() == [[0.5, 0.5]]
-    with pytest.raises(
-        secant.errors.ValueRangeError, match="must be small enough for a finite result, got an overflow"
-    ):
-        net.gradient(x, t)
-
-
-@pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize(("b1", "b2"), [([1e13], [0, 0]), ([0], [1e13, 0]), ([0], [0, 1e13])])
-@pytest.mark.parametrize("method", ["auto", "series", "direct"])
-def test_info_tells_what_was_computed_in_float64(method, b1, b2):
-    net, x, t = given_case([[0.0]], b1, [[1.0, -2.0]], b2, [[1.0]], hidden="sigmoid")
-    _, info = net.numerical_gradient(x, t, h=1e-3, method=method, return_info=True)
-    wide, same = in_double(net), "auto" if method == "series" else method
-    _, expected = wide.numerical_gradient(x, t, h=1e-3, method=same, return_info=True)
-    assert info == expected
-    net.params["b1"][...], net.params["b2"][...] = 1, 0
-    _, usual = net.numerical_gradient(x, t, h=1e-3, method=method, return_info=True)
-    assert usual.order < info.order or method == "direct"
-
-
-def stepped(net, x, t, method, h):
-    """Three steps of gradient descent by single gradients: the losses, or None where one is refused."""
-    losses = []
-    try:
-        for _ in range(3):
-            grads = net.gradient(x, t) if method == "derivative" else net.numerical_gradient(x, t, h=h, method=method)
-            with np.errstate(over="ignore"):
-                for key, grad in grads.items():
-                    net.params[key] -= np.float32(1e-3) * grad
-            losses.append(net.loss(x, t))
-    except secant.errors.ValueRangeError:
-        return None
-    return losses
-
-
-def trained(net, x, t, method, h):
-    """The same, by the trainer."""
-    options = {"gradient": "backprop"} if method == "derivative" else {"h": h, "method": method}
-    options |= {
-        "n_iterations": 3,
-        "batch_size": len(x),
-        "sampling": "ordered",
-        "learning_rate": 1e-3,
-        "progress": False,
-    }
-    try:
-        return secant.train(net, x, t, **options).train_loss_list
-    except secant.errors.ValueRangeError:
-        return None
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("method", [*METHODS, "derivative"])
-def test_training_of_networks_of_any_size(method):
-    rng, refused = np.random.RandomState(5), 0
-    for _ in range(150):
-        case = single.draw(rng)
-        nets = []
-        for _ in range(2):
-            nets.append(case.net)
-            nets[-1].params = {key: param.copy() for key, param in case.params.items()}
-        expected = stepped(nets[0], case.x, case.t, method, case.h)
-        found = trained(nets[1], case.x, case.t, method, case.h)
-        refused += expected is None
-        assert (found is None) == (expected is None), case
-        if found is not None:
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=str(case))
-            for key, param in nets[0].params.items():
-                allowed = 1e-4 * np.abs(param).max()
-                np.testing.assert_allclose(nets[1].params[key], param, rtol=0, atol=allowed, err_msg=str(case))
-    assert refused < 50
 
 
 def test_a_result_beyond_the_range_of_float32_is_refused(backend):

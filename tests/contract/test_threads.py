@@ -1,15 +1,18 @@
-"""Eight threads at once, with a GIL or without: each operation returns the bits that it returns alone."""
+"""No bit depends on threads: on how many one call has, or on others that compute at once, with a GIL or without."""
 
 import hashlib
 import json
 import random
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import secant
+from secant.backends.activations import ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("compiled")
 THREADS = 8
@@ -125,6 +128,77 @@ def test_eight_threads_compute_what_one_computes(operations):
     assert not wrong
     assert len(done) == operations
     assert {*done} == {*range(len(OPERATIONS))}
+
+
+# ---- OpenMP's threads, and Numba's ---------------------------------------------------------------------------------
+
+INPUTS = {  # of 300 samples, which are three blocks, and their hidden units: more than 128 have longer blocks
+    "dense": (300, lambda rng, x: x),
+    "sparse": (37, lambda rng, x: x * (rng.uniform(size=x.shape) > 0.7)),
+    "some without a series": (70, lambda rng, x: x * np.where(np.arange(300) % 7, 1, 900)[:, np.newaxis]),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_the_bits_do_not_depend_on_the_number_of_threads(fast, inputs, hidden, dtype):
+    rng, (units, change) = np.random.RandomState(0), INPUTS[inputs]
+    x, t = change(rng, rng.uniform(0, 1, (300, 24))).astype(dtype), rng.randint(6, size=300)
+    settings = {"hidden_activation": hidden, "weight_init_std": 0.1, "dtype": dtype}
+    net = secant.TwoLayerNet(24, units, 6, rng=0, **settings)
+
+    def results(n_threads):
+        trained = secant.TwoLayerNet(24, units, 6, rng=0, **settings)
+        options = {"n_iterations": 3, "batch_size": 200, "rng": 0, "progress": False, "n_threads": n_threads}
+        history = secant.train(trained, x, t, x[:9], t[:9], **options)
+        yield bits(trained.params, history.train_loss_list, history.train_acc_list)
+        yield bits(net.gradient(x, t, n_threads=n_threads))
+        for options in ({}, {"h": 1e-2}, {"h": 1e-3, "method": "direct"}):
+            grads, info = net.numerical_gradient(x, t, **options, n_threads=n_threads, return_info=True)
+            yield bits(grads), info
+
+    expected = [*results(1)]
+    for n_threads in (2, 3, 1000):
+        assert [*results(n_threads)] == expected, n_threads
+
+
+LARGE = np.random.RandomState(4).normal(0, 3, (200_000, 10))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: secant.sigmoid(LARGE),
+        lambda: secant.softmax(LARGE),
+        lambda: secant.cross_entropy_error(1 / (1 + LARGE**2), np.arange(len(LARGE)) % 10),
+        lambda: secant.cross_entropy_error(1 / (1 + LARGE**2), abs(LARGE)),
+    ],
+    ids=["sigmoid", "softmax", "cross entropy of labels", "cross entropy of weights"],
+)
+def test_a_limit_is_kept_and_changes_no_bit(function):
+    from secant import _core
+
+    if not _core.build_info()["openmp"]:
+        pytest.skip("built without OpenMP")
+    results = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="openmp"):
+            assert _core.max_threads() == threads
+            results.append(bits(function()))
+    assert len({*results}) == 1
+
+
+def test_other_threads_of_python_run_meanwhile():
+    net, x, t = secant.TwoLayerNet(784, 100, 10, rng=0), np.ones((300, 784)), np.arange(300) % 10
+    options = {"method": "direct", "h": 0.1, "n_threads": 1}
+    thread = threading.Thread(target=net.numerical_gradient, args=(x, t), kwargs=options)
+    thread.start()
+    turns = 0
+    while thread.is_alive():
+        time.sleep(1e-3)
+        turns += 1
+    assert turns > 5  # with the GIL held, there would be the one or two before and after
 
 
 @pytest.mark.skipif(not hasattr(sys, "_is_gil_enabled"), reason="this Python always has a GIL")

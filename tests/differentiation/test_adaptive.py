@@ -63,20 +63,6 @@ def test_the_points_of_an_array_are_where_rounding_leaves_them(size):
     assert np.median(found.error) < 1e-7
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("decimals", [3, 6, 8])
-@pytest.mark.parametrize("n", [1, 6])
-def test_error_bars_cover_the_slope_of_a_part_that_is_rounded(decimals, n):
-    def f(x):
-        return float(np.sum(np.round(np.exp(x), decimals) + x**2))
-
-    for seed in range(20):
-        x = np.random.default_rng(seed).uniform(0.5, 2, n)
-        gradient, bar = gradient_and_bars(f, x, scheme="auto")
-        assert (np.abs(gradient - np.exp(x) - 2 * x) <= bar).all()
-        assert (bar < 100 * 0.1 ** (decimals / 2)).all()
-
-
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
 @pytest.mark.parametrize("h", [1e-2, 1e-4, 1e-10])
 def test_the_error_bar_of_another_scheme_is_that_of_its_result(scheme, h):
@@ -175,8 +161,8 @@ def test_a_step_that_is_a_multiple_of_a_period_is_noticed():
     assert bar.max() < 5
 
 
-@pytest.mark.parametrize("frequency", [1, 2, 4, 8])
-@pytest.mark.parametrize("x", [[1.0], [4.0], [-2.0], [48.0], [2.0, 2.0], [4.0, 8.0], [2.0, 3.0, 4.0], [2.0] * 40])
+@pytest.mark.parametrize("frequency", [1, 8])
+@pytest.mark.parametrize("x", [[1.0], [-2.0], [48.0], [4.0, 8.0], [2.0] * 40])
 def test_steps_at_whole_numbers_are_no_multiples_of_a_period(x, frequency):
     def f(x):
         return float(np.sum(x + np.sin(frequency * np.pi * x)))
@@ -297,28 +283,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_point():
         secant.numerical_gradient(lambda x: 1.0, np.array([[1.0], [-np.inf]]), scheme="auto")
 
 
-def test_what_f_raises_everywhere_but_at_x_is_raised():
-    def f(x):
-        if x[1] != 1:
-            raise ValueError("math domain error")
-        return float(x[0])
-
-    x = np.array([3.0, 1.0])
-    with pytest.raises(ValueError, match="math domain error") as caught:
-        secant.numerical_gradient(f, x, scheme="auto")
-    assert "f was evaluated at x[1] = " in caught.value.__notes__[0]
-    with pytest.raises(ValueError, match="math domain error"):
-        secant.check_gradient(f, x, np.ones(2))
-
-    def g(x):
-        raise ZeroDivisionError("at x")
-
-    for call in (lambda: secant.numerical_gradient(g, x, scheme="auto"), lambda: secant.check_gradient(g, x, x)):
-        with pytest.raises(ZeroDivisionError, match="at x"):
-            call()
-
-
-@pytest.mark.parametrize("size", [1e160, 1e200, 1e300])
+@pytest.mark.parametrize("size", [1e160, 1e300])
 def test_numbers_whose_squares_overflow(size):
     x = np.array([1.0, 2.0])
     for f, there, slope in (
@@ -337,41 +302,6 @@ def test_numbers_whose_squares_overflow(size):
     assert not secant.check_vjp(lambda v: size * v, x, lambda c: size * c * [1, 1.001]).passed
     assert secant.check_jvp(lambda v: size * v, x, lambda t: size * t).passed
     assert not secant.check_jvp(lambda v: size * v, x, lambda t: size * t * [1, 1.001]).passed
-
-
-def test_a_gradient_whose_products_overflow_is_not_called_right():
-    x = np.array([709.0, 1.0])
-    with pytest.raises(ValueRangeError, match="gradient must be small enough"):
-        secant.check_gradient(lambda x: float(np.exp(x).sum()), x, np.exp(x) * [1.001, 1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("coarse", "slope", "between"),
-    [
-        (lambda x: float(np.float32(x)), lambda x: 1.0, (1.03, 1.05)),
-        (lambda x: 0.25 * float(np.float32(x)), lambda x: 0.25, (0.5, 5)),
-        (lambda x: -np.log(float(np.float32(x))), lambda x: -1 / x, (0.5, 5)),
-        (lambda x: round(x / 3, 9), lambda x: 1 / 3, (3, 5)),
-        (lambda x: round(np.sin(3 * x), 8), lambda x: 3 * np.cos(3 * x), (0.1, 3)),
-    ],
-    ids=["float32", "a quarter of float32", "log of float32", "round(x / 3, 9)", "round(sin(3 x), 8)"],
-)
-def test_a_coarse_part_beside_an_exponential(coarse, slope, between):
-    missed = 0
-    for x in np.linspace(*between, 200):
-        found = secant.numerical_gradient(
-            lambda x: np.exp(x[0]) + coarse(float(x[0])), [x], scheme="auto", full_output=True
-        )
-        missed += not abs(found.value[0] - np.exp(x) - slope(x)) <= found.error[0]
-    assert missed <= 8
-
-
-def test_steps_that_round_to_one_unit_of_x():
-    x = np.linspace(1, 10, 20)
-    x[[0, 9]] = 4e-15
-    gradient = secant.numerical_gradient(lambda v: np.exp(np.sum(v / x) / 20), x.copy(), scheme="auto")
-    np.testing.assert_allclose(gradient * x * 20, np.e, rtol=1e-2)
 
 
 @pytest.mark.parametrize("power", [1.2, 1.25, 4 / 3, 1.4, 1.6, 2.2])

@@ -55,6 +55,7 @@ def test_the_bits_are_the_same_in_every_way():
         assert wanted.tobytes() == stacks.tobytes() == shared.tobytes()
 
 
+@pytest.mark.needs_numba
 def test_a_jitted_function_of_many_outputs():
     numba = pytest.importorskip("numba")
 
@@ -78,7 +79,7 @@ def test_the_jacobian_of_a_single_number():
 
 
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
-@pytest.mark.parametrize("moved", [slice(1), slice(1, 2), slice(16), slice(16, 40), slice(39, 40)])
+@pytest.mark.parametrize("moved", [slice(1), slice(39, 40)])
 @pytest.mark.parametrize("size", [1, 2])
 def test_f_must_always_return_the_same_shape(scheme, moved, size):
     x = np.full(40, 0.5)
@@ -189,12 +190,17 @@ ROUGH = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
-@pytest.mark.parametrize("name", ROUGH)
+SMOOTH_ENOUGH = [  # not an error of "auto", and no derivatives that are off by several percent
+    (name, scheme)
+    for name in ROUGH
+    for scheme in ("central", "forward", "five-point", "auto")
+    if (name, scheme) not in (("infinite", "auto"), ("fast", "forward"))
+]
+
+
+@pytest.mark.parametrize(("name", "scheme"), SMOOTH_ENOUGH)
 @pytest.mark.filterwarnings("ignore:f returned one and the same value", "ignore:f returns rounded values")
 def test_a_right_pattern_is_accepted_however_rough_f_is(sparse, name, scheme):
-    if (name, scheme) in (("infinite", "auto"), ("fast", "forward")):
-        return  # an error of "auto"; derivatives that are off by several percent
     for n in (1, 2, 30):
         x = np.random.RandomState(n).normal(size=n)
         with np.errstate(invalid="ignore"):

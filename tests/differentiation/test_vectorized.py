@@ -105,7 +105,7 @@ def test_stacks_and_memory_are_bounded():
         sizes.append(stack.size if len(stack) > 1 else 0)
         return stack[:, 0]
 
-    for n in (1, 3, 100, 9000, 20_000):
+    for n in (1, 3, 100, 9000):
         secant.numerical_gradient(counted, np.ones(n), vectorized=True)
     assert max(sizes) <= vectorized._LARGEST_STACK
     tracemalloc.start()

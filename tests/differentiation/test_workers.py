@@ -99,6 +99,7 @@ def test_hessians_descent_stacks_lists_and_relative_steps(each):
         assert same(call(ways.rosenbrock, X[0], workers=each, **options), call(ways.rosenbrock, X[0], **options))
 
 
+@pytest.mark.needs_numba
 def test_jitted_functions_on_threads():
     with threads() as each:
         found = secant.numerical_gradient(ways.jitted(), X, workers=each)

@@ -1,6 +1,5 @@
 """One test for each kind of bad input, in all calls: the error and its words, and that nothing was changed."""
 
-import sys
 from typing import get_args
 
 import numpy as np
@@ -59,43 +58,23 @@ def changed(array, index, value):
 
 BAD_X = {
     "scalar": (1.0, ShapeError, "x must have shape (N, 3) or (3,), got ()"),
-    "three dimensions": (np.ones((1, 4, 3)), ShapeError, "x must have shape (N, 3) or (3,), got (1, 4, 3)"),
     "too narrow": (np.ones((4, 2)), ShapeError, "x must have 3 columns, got 2"),
-    "too wide": (np.ones((4, 5)), ShapeError, "x must have 3 columns, got 5"),
-    "transposed": (np.ones((3, 4)), ShapeError, "x must have 3 columns, got 4"),
-    "one sample too long": (np.ones(4), ShapeError, "x must have 3 columns, got 4"),
-    "no columns": (np.ones((4, 0)), ShapeError, "x must have 3 columns, got 0"),
-    "empty list": ([], ShapeError, "x must have 3 columns, got 0"),
     "empty batch": (np.ones((0, 3)), ShapeError, "x must hold at least one sample, got shape (0, 3)"),
     "ragged": ([[1, 2, 3], [1, 2]], ShapeError, "x must be a regular array, got rows of different lengths"),
     "complex": (np.ones((4, 3), complex), DTypeError, "x must hold real numbers, got an array of complex128"),
     "objects": (np.ones((4, 3), object), DTypeError, "x must hold real numbers, got an array of object"),
-    "strings": ([["1", "2", "3"]], DTypeError, "x must hold real numbers, got an array of <U1"),
     "nothing": (None, DTypeError, "x must hold real numbers, got None"),
-    "dates": (np.zeros((4, 3), "M8[s]"), DTypeError, "x must hold real numbers, got an array of datetime64[s]"),
-    "integers beyond int64": ([[2**70, 0, 0]], DTypeError, "x must hold real numbers, got an array of object"),
     "nan": (changed(X, (2, 1), np.nan), ValueRangeError, "x must be finite, got nan at (2, 1)"),
     "infinity": (changed(X, (0, 0), np.inf), ValueRangeError, "x must be finite, got inf at (0, 0)"),
-    "minus infinity": (changed(X, (3, 2), -np.inf), ValueRangeError, "x must be finite, got -inf at (3, 2)"),
     "nan in float32": (
         changed(X, (2, 1), np.nan).astype(np.float32),
         ValueRangeError,
         "x must be finite, got nan at (2, 1)",
     ),
-    "infinity in float16": (
-        changed(X, (2, 1), np.inf).astype(np.float16),
-        ValueRangeError,
-        "x must be finite, got inf at (2, 1)",
-    ),
     "nan in fortran order": (
         np.asfortranarray(changed(X, (2, 1), np.nan)),
         ValueRangeError,
         "x must be finite, got nan at (2, 1)",
-    ),
-    "the first of two": (
-        changed(changed(X, (1, 2), np.inf), (2, 0), np.nan),
-        ValueRangeError,
-        "x must be finite, got inf at (1, 2)",
     ),
 }
 
@@ -103,10 +82,6 @@ BAD_X = {
 @cases(BAD_X)
 def test_bad_inputs(backend, bad, error, message):
     assert_all_refuse(CALLS, error, message, x=bad)
-
-
-def test_a_nan_in_one_sample(backend):
-    assert_all_refuse(CALLS, ValueRangeError, "x must be finite, got nan at (1,)", x=[0, np.nan, 0], t=T[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -179,9 +154,6 @@ def test_bad_inputs_of_a_simple_net(backend):
 ONE_HOT = np.eye(2)[T]
 BAD_T = {
     "too few labels": (T[:3], ShapeError, "t must have 4 rows like x, got 3"),
-    "too many labels": ([0, 1, 1, 0, 1], ShapeError, "t must have 4 rows like x, got 5"),
-    "no labels": (np.empty(0, int), ShapeError, "t must have 4 rows like x, got 0"),
-    "too few rows": (ONE_HOT[:3], ShapeError, "t must have 4 rows like x, got 3"),
     "one label for all": (0, ShapeError, "t must have shape (4,) or (4, 2), got ()"),
     "labels as a column": (
         T[:, np.newaxis],
@@ -190,14 +162,8 @@ BAD_T = {
     ),
     "too many classes": (np.eye(3)[T], ShapeError, "t must have shape (4,) or (4, 2), got (4, 3)"),
     "three dimensions": (ONE_HOT[np.newaxis], ShapeError, "t must have shape (4,) or (4, 2), got (1, 4, 2)"),
-    "ragged": ([[0, 1], [1]], ShapeError, "t must be a regular array, got rows of different lengths"),
     "label too large": ([0, 1, 2, 0], ValueRangeError, "t must hold class labels from 0 to 1, got 2"),
     "label negative": ([0, 1, -1, 0], ValueRangeError, "t must hold class labels from 0 to 1, got -1"),
-    "label negative in int8": (
-        np.array([0, 1, 1, -128], np.int8),
-        ValueRangeError,
-        "t must hold class labels from 0 to 1, got -128",
-    ),
     "label beyond int64": (
         np.array([0, 1, 1, 2**63], np.uint64),
         ValueRangeError,
@@ -205,57 +171,18 @@ BAD_T = {
     ),
     "label fractional": ([0, 1, 0.5, 0], DTypeError, "t must hold class labels as integers, got float64"),
     "labels as floats": (T.astype(float), DTypeError, "t must hold class labels as integers, got float64"),
-    "labels as booleans": (T.astype(bool), DTypeError, "t must hold class labels as integers, got bool"),
-    "complex": (ONE_HOT.astype(complex), DTypeError, "t must hold real numbers, got an array of complex128"),
-    "objects": (ONE_HOT.astype(object), DTypeError, "t must hold real numbers, got an array of object"),
-    "strings": (["0", "1", "1", "0"], DTypeError, "t must hold real numbers, got an array of <U1"),
     "nothing": (None, DTypeError, "t must hold real numbers, got None"),
 }
 BAD_WEIGHTS = {
     "nan": (changed(ONE_HOT, (2, 1), np.nan), ValueRangeError, "t must be finite, got nan at (2, 1)"),
     "infinity": (changed(ONE_HOT, (0, 0), np.inf), ValueRangeError, "t must be finite, got inf at (0, 0)"),
-    "minus infinity": (changed(ONE_HOT, (3, 0), -np.inf), ValueRangeError, "t must be finite, got -inf at (3, 0)"),
     "negative": (changed(ONE_HOT, (1, 0), -0.25), ValueRangeError, "t must hold weights of at least 0, got -0.25"),
-    "negative integer": (
-        changed(ONE_HOT, (1, 0), -2).astype(np.int8),
-        ValueRangeError,
-        "t must hold weights of at least 0, got -2",
-    ),
-    "nan beside a negative": (
-        changed(changed(ONE_HOT, (0, 0), -1), (1, 1), np.nan),
-        ValueRangeError,
-        "t must be finite, got nan at (1, 1)",
-    ),
 }
 
 
-@cases(BAD_T)
+@cases(BAD_T | {f"weights, {name}": case for name, case in BAD_WEIGHTS.items()})
 def test_bad_targets(backend, bad, error, message):
     assert_all_refuse(WITH_TARGETS, error, message, t=bad)
-
-
-@cases(BAD_WEIGHTS)
-def test_bad_weights(backend, bad, error, message):
-    assert_all_refuse(WITH_TARGETS, error, message, t=bad)
-
-
-BAD_T_OF_ONE = {
-    "label too large": (2, ValueRangeError, "t must hold class labels from 0 to 1, got 2"),
-    "label negative": (-1, ValueRangeError, "t must hold class labels from 0 to 1, got -1"),
-    "label fractional": (0.5, DTypeError, "t must hold class labels as integers, got float64"),
-    "two labels for one sample": ([0, 1, 1], ShapeError, "t must have 1 rows like x, got 3"),
-    "too many rows": (ONE_HOT, ShapeError, "t must have 1 rows like x, got 4"),
-}
-
-
-@cases(BAD_T_OF_ONE)
-def test_bad_targets_of_one_sample(backend, bad, error, message):
-    assert_all_refuse(WITH_TARGETS, error, message, x=X[0], t=bad)
-
-
-def test_weights_need_not_sum_to_one(backend):
-    for call in WITH_TARGETS.values():
-        call(network(), X, [[0.2, 0.3], [0, 0], [2, 3], [1, 0]])
 
 
 # ---- params ----------------------------------------------------------------------------------------------------------
@@ -288,33 +215,24 @@ def test_a_log_offset_that_float32_does_not_have(backend, log_offset):
     assert_all_refuse(calls, ValueRangeError, message, net=net, x=X.astype(np.float32))
 
 
-WRONG_DTYPES = [np.float16, np.int64, np.complex128, object, ">f8", np.longdouble]
+def unaligned(array):
+    return np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+
+
+WRONG_DTYPES = [np.float16, np.int64, ">f8"]
 BAD_PARAMS = {
     "a list": ("W2", lambda a: a.tolist(), "params['W2'] must be a plain NumPy array, got list"),
-    "a number": ("b1", lambda a: 0.0, "params['b1'] must be a plain NumPy array, got float"),
-    "nothing": ("b2", lambda a: None, "params['b2'] must be a plain NumPy array, got NoneType"),
     "W1 of one dimension": (
         "W1",
         np.ravel,
         "params['W1'] must be 2-dimensional and not empty, got shape (15,)",
-    ),
-    "b1 as a row": (
-        "b1",
-        lambda a: a[np.newaxis],
-        "params['b1'] must be 1-dimensional and not empty, got shape (1, 5)",
     ),
     "W1 without hidden units": (
         "W1",
         lambda a: a[:, :0].copy(),
         "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",
     ),
-    "W1 without inputs": (
-        "W1",
-        lambda a: a[:0],
-        "params['W1'] must be 2-dimensional and not empty, got shape (0, 5)",
-    ),
     "b1 too short": ("b1", lambda a: a[:4], "params['b1'] must have shape (5,) to fit params['W1'] (3, 5), got (4,)"),
-    "W2 too low": ("W2", lambda a: a[:4], "params['W2'] must have shape (5, 2) to fit params['W1'] (3, 5), got (4, 2)"),
     "b2 too long": (
         "b2",
         lambda a: np.zeros(3),
@@ -325,20 +243,11 @@ BAD_PARAMS = {
         np.asfortranarray,
         "params['W1'] must be C-contiguous, got strides (8, 24): use np.ascontiguousarray",
     ),
-    "transposed": (
-        "W2",
-        lambda a: np.zeros((2, 5)).T,
-        "params['W2'] must be C-contiguous, got strides (8, 40): use np.ascontiguousarray",
-    ),
+    "unaligned": ("W1", unaligned, "params['W1'] must be aligned, got an array that is not: use its copy()"),
     "strided": (
         "b1",
         lambda a: np.zeros(10)[::2],
         "params['b1'] must be C-contiguous, got strides (16,): use np.ascontiguousarray",
-    ),
-    "reversed": (
-        "b2",
-        lambda a: a[::-1],
-        "params['b2'] must be C-contiguous, got strides (-8,): use np.ascontiguousarray",
     ),
     **{
         f"dtype {np.dtype(dtype)}": (
@@ -398,35 +307,20 @@ def test_parameters_that_are_missing(missing):
     assert_all_refuse(CALLS, ParamsError, f"params must have the keys W1, b1, W2 and b2, got {rest}", net=net)
 
 
-def test_masked_parameters():
-    net = network()
-    net.params["W1"] = np.ma.masked_less(net.params["W1"], 0)
-    with pytest.raises(ParamsError, match=r"^params\['W1'\] must be "):
-        net.predict(X)
-
-
 # ---- options ---------------------------------------------------------------------------------------------------------
 
 BAD_H = {
     "zero": (0, ValueRangeError, "h must be finite and greater than 0, got 0"),
-    "minus zero": (-0.0, ValueRangeError, "h must be finite and greater than 0, got -0.0"),
     "negative": (-1e-4, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
     "nan": (np.nan, ValueRangeError, "h must be finite and greater than 0, got nan"),
     "infinite": (np.inf, ValueRangeError, "h must be finite and greater than 0, got inf"),
     "too small to divide by": (1e-151, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
     "text": ("1e-4", DTypeError, "h must be a real number, got '1e-4'"),
     "nothing": (None, DTypeError, "h must be a real number, got None"),
-    "boolean": (True, DTypeError, "h must be a real number, got True"),
-    "complex": (1e-4j, DTypeError, "h must be a real number, got 0.0001j"),
-    "a list": ([1e-4], DTypeError, "h must be a real number, got [0.0001]"),
-    "an array": (np.array([1e-4]), DTypeError, "h must be a real number, got array([0.0001])"),
 }
 BAD_METHODS = {
     "unknown": ("taylor", ValueRangeError, f"method must be one of {METHODS}, got 'taylor'"),
-    "in capitals": ("DIRECT", ValueRangeError, f"method must be one of {METHODS}, got 'DIRECT'"),
-    "empty": ("", ValueRangeError, f"method must be one of {METHODS}, got ''"),
     "nothing": (None, ValueRangeError, f"method must be one of {METHODS}, got None"),
-    "a list": (["direct"], ValueRangeError, f"method must be one of {METHODS}, got ['direct']"),
 }
 BAD_THREADS = {
     "zero": (0, ValueRangeError, "n_threads must be at least 1, got 0"),
@@ -457,21 +351,13 @@ def test_more_threads_than_an_int_can_count(backend):
     network().numerical_gradient(X, T, n_threads=2**40)
 
 
-def test_a_method_that_is_an_array():
-    with pytest.raises(ValueRangeError, match=rf"^method must be one of {METHODS}, got "):
-        network().numerical_gradient(X, T, method=np.array(["auto", "direct"]))
-
-
 # ---- construction ----------------------------------------------------------------------------------------------------
 
 SIZES = ["input_size", "hidden_size", "output_size"]
 BAD_SIZES = {
     "zero": (0, ValueRangeError, "must be at least 1, got 0"),
-    "negative": (-3, ValueRangeError, "must be at least 1, got -3"),
     "fractional": (2.5, DTypeError, "must be a whole number, got 2.5"),
-    "a whole float": (2.0, DTypeError, "must be a whole number, got 2.0"),
     "text": ("2", DTypeError, "must be a whole number, got '2'"),
-    "nothing": (None, DTypeError, "must be a whole number, got None"),
 }
 BAD_OPTIONS = {
     "std nan": (
@@ -495,11 +381,6 @@ BAD_OPTIONS = {
 def test_bad_sizes(name, bad, error, message):
     sizes = {"input_size": 3, "hidden_size": 5, "output_size": 2} | {name: bad}
     assert_refused(lambda: secant.TwoLayerNet(**sizes), error, f"{name} {message}")
-
-
-def test_a_size_that_is_a_boolean():
-    with pytest.raises(DTypeError, match=r"^input_size must be a whole number, got True$"):
-        secant.TwoLayerNet(True, 5, 2)
 
 
 @cases(BAD_OPTIONS)
@@ -603,12 +484,3 @@ def test_sizes_that_no_memory_holds(name, size):
     sizes = {"input_size": 3, "hidden_size": 5, "output_size": 2} | {name: size}
     message = f"{name} must be small enough for memory, got {size}"
     assert_refused(lambda: secant.TwoLayerNet(**sizes), ValueRangeError, message)
-
-
-def test_sizes_that_no_array_has():
-    message = f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"
-    assert_refused(lambda: secant.TwoLayerNet(3, 99999999999999999999, 2), ValueRangeError, message)
-    message = f"batch_size must be small enough for memory, got {2**62}"
-    assert_refused(lambda: secant.training.sample_with_replacement(10, 2**62), ValueRangeError, message)
-    message = f"train_size must be small enough for memory, got {2**62}"
-    assert_refused(lambda: next(secant.training.epoch_batches(2**62, 3)), ValueRangeError, message)

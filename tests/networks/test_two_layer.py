@@ -1,19 +1,14 @@
 """The two networks: their initial weights, what they compute, and when the fast backends must not be used."""
 
 import copy
-import signal
-import threading
-import time
+import re
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import bounds
 import secant
-from secant.backends import backend_module
 from secant.errors import UnsupportedError
 
 NAMES = ["W1", "b1", "W2", "b2"]
@@ -119,14 +114,6 @@ def test_a_generator_is_drawn_from_in_the_same_order():
     assert same_bits(net.params, chapters_weights(0.01, 6, 5, 4, lambda *shape: normal(shape)))
 
 
-def test_an_integer_of_numpy_is_a_seed_too():
-    assert same_bits(secant.TwoLayerNet(3, 2, 2, rng=np.int64(7)).params, secant.TwoLayerNet(3, 2, 2, rng=7).params)
-
-
-def test_sizes_may_be_integers_of_numpy():
-    assert secant.TwoLayerNet(np.int64(3), np.uint8(2), np.array(2)).params["W1"].shape == (3, 2)
-
-
 # ---- SimpleNet -------------------------------------------------------------------------------------------------------
 
 
@@ -220,25 +207,6 @@ def test_a_scale_that_is_not_known_is_no_reason_for_a_warning(tmp_path):
 
 
 @by_output
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 4, 3), (3, 17, 9), (30, 8, 40)], ids=str)
-def test_predict_is_the_chapters_forward_pass(backend, output, sizes):
-    net, (x, _) = network(sizes, output), batch(sizes, 9)
-    y = net.predict(x)
-    assert y.dtype == np.float64
-    assert y.flags.writeable
-    np.testing.assert_allclose(y, plain_predict(net.params, x, output), rtol=1e-13)
-
-
-@by_output
-@by_kind
-def test_loss_is_the_chapters(backend, output, kind):
-    net, (x, t) = network(output=output), batch(kind=kind)
-    loss = net.loss(x, t)
-    assert type(loss) is float
-    assert loss == pytest.approx(plain_loss(net.params, x, t, output), rel=1e-14)
-
-
-@by_output
 @by_kind
 def test_accuracy_is_the_share_of_right_answers(backend, output, kind):
     net, (x, t) = network(output=output), batch(samples=50, kind=kind)
@@ -261,16 +229,6 @@ def test_one_sample_is_a_batch_of_one(backend, output):
         assert same_bits(method(x[0], label), method(x, [label]))
         assert same_bits(method(x[0].tolist(), [label]), method(x, [label]))
     assert net.loss(x, t) == net.loss(x, [label])
-
-
-def test_saturated_units_do_not_break_anything(backend):
-    net, (x, t) = network(), batch()
-    net.params["W1"] *= 1e4
-    net.params["b2"][...] = [1e3, -1e3, 0]
-    assert np.isfinite(net.predict(x)).all()
-    assert np.isfinite(net.loss(x, t))
-    for gradient in (net.gradient(x, t), net.numerical_gradient(x, t)):
-        assert all(np.isfinite(grad).all() for grad in gradient.values())
 
 
 def test_a_loss_is_computed_by_the_backend_of_the_network(monkeypatch):
@@ -358,33 +316,6 @@ def test_parameters_may_be_views_of_one_vector(backend):
     assert same_bits(everything(net, x, t), expected)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_parameters_that_are_not_aligned_are_refused(backend, name):
-    net, (x, _) = network(), batch()
-    raw, own = np.empty(net.params[name].nbytes + 1, np.uint8)[1:], net.params[name]
-    net.params[name] = raw.view(own.dtype).reshape(own.shape)
-    net.params[name][...] = own
-    with pytest.raises(
-        secant.errors.ParamsError, match=rf"^params\['{name}'\] must be aligned, got an array that is not"
-    ):
-        net.predict(x)
-
-
-def test_an_output_activation_that_nobody_knows_is_refused(backend):
-    net, (x, _) = network(), batch()
-    net.output_activation = "relu"
-    with pytest.raises(
-        secant.SecantError, match=r"^output_activation must be one of 'sigmoid', 'identity', got 'relu'$"
-    ):
-        net.predict(x)
-
-
-def test_a_changed_output_activation_is_seen(backend):
-    net, (x, t) = network(output="sigmoid"), batch()
-    net.output_activation = "identity"
-    assert same_bits(everything(net, x, t), everything(network(output="identity"), x, t))
-
-
 def test_a_copy_is_a_network_of_its_own(backend):
     net, (x, t) = network(), batch()
     expected = everything(net, x, t)
@@ -396,11 +327,9 @@ def test_a_copy_is_a_network_of_its_own(backend):
 # ---- gradients -------------------------------------------------------------------------------------------------------
 
 
-@by_kind
-@by_output
 @pytest.mark.parametrize("gradient", GRADIENTS.values(), ids=GRADIENTS)
-def test_a_gradient_has_the_keys_and_shapes_of_the_parameters(backend, gradient, output, kind):
-    net, (x, t) = network(output=output), batch(kind=kind)
+def test_a_gradient_has_the_keys_and_shapes_of_the_parameters(backend, gradient):
+    net, (x, t) = network(), batch()
     grads = gradient(net, x, t)
     assert list(grads) == NAMES
     for name, grad in grads.items():
@@ -413,8 +342,7 @@ def test_a_gradient_has_the_keys_and_shapes_of_the_parameters(backend, gradient,
 
 @by_kind
 @by_output
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 4, 3), (2, 9, 6)], ids=str)
-@pytest.mark.parametrize("h", [1e-4, 1e-2], ids=str)
+@pytest.mark.parametrize(("sizes", "h"), [((1, 1, 1), 1e-4), ((5, 4, 3), 1e-2)], ids=str)
 @pytest.mark.parametrize("method", ["auto", "direct"])
 def test_a_numerical_gradient_is_that_of_the_generic_loop(backend, output, kind, sizes, h, method):
     net, (x, t) = network(sizes, output), batch(sizes, kind=kind)
@@ -422,45 +350,6 @@ def test_a_numerical_gradient_is_that_of_the_generic_loop(backend, output, kind,
     bound = bounds.numpy_loop(net.loss(x, t), h)
     for name, grad in generic(net, x, t, h).items():
         assert np.abs(got[name] - grad).max() <= bound
-
-
-@by_kind
-@by_output
-def test_backpropagation_is_close_to_the_central_difference(backend, output, kind):
-    net, (x, t) = network(output=output), batch(kind=kind)
-    exact = net.gradient(x, t)
-    for method in ("auto", "direct"):
-        numerical = net.numerical_gradient(x, t, method=method)
-        for name in NAMES:
-            np.testing.assert_allclose(exact[name], numerical[name], rtol=0, atol=1e-7)
-            assert np.abs(exact[name]).max() > 1e-4
-
-
-@by_output
-def test_labels_have_the_gradient_of_their_one_hot_rows(backend, output):
-    net, (x, labels), (_, one_hot) = network(output=output), batch(kind="labels"), batch(kind="one-hot")
-    bound = bounds.numpy_loop(net.loss(x, labels), 1e-4)
-    for name in NAMES:
-        np.testing.assert_allclose(
-            net.gradient(x, labels)[name], net.gradient(x, one_hot)[name], rtol=1e-12, atol=1e-15
-        )
-        differences = net.numerical_gradient(x, labels)[name] - net.numerical_gradient(x, one_hot)[name]
-        assert np.abs(differences).max() <= bound
-
-
-def test_an_input_that_is_zero_leaves_its_weights_alone(backend):
-    net, (x, t) = network(), batch()
-    x[:, 2] = 0
-    for grads in (net.gradient(x, t), net.numerical_gradient(x, t)):
-        assert not grads["W1"][2].any()
-        assert grads["W1"][1].all()
-
-
-def test_samples_of_weight_zero_count_in_the_mean_only(backend):
-    net, (x, t) = network(), batch(kind="soft")
-    both, zeros = np.concatenate([x, x]), np.concatenate([t, 0 * t])
-    for name, grad in net.gradient(x, t).items():
-        np.testing.assert_allclose(net.gradient(both, zeros)[name], grad / 2, rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.parametrize("method", ["auto", "direct"])
@@ -473,10 +362,8 @@ def test_the_smallest_and_the_largest_steps_give_numbers(backend, method):
 # ---- how a gradient was computed -------------------------------------------------------------------------------------
 
 
-@by_kind
-@by_output
-def test_a_series_is_that_of_auto_where_it_is_proven(backend, output, kind):
-    net, (x, t) = network(output=output), batch(kind=kind)
+def test_a_series_is_that_of_auto_where_it_is_proven(backend):
+    net, (x, t) = network(), batch()
     grads, info = net.numerical_gradient(x, t, method="series", return_info=True)
     assert same_bits(grads, net.numerical_gradient(x, t))
     assert info.method == "series"
@@ -490,117 +377,6 @@ def test_direct_is_direct(backend):
     grads, info = net.numerical_gradient(x, t, method="direct", return_info=True)
     assert same_bits(grads, net.numerical_gradient(x, t, method="direct"))
     assert (info.method, info.order, info.samples, info.truncation_bound) == ("direct", 0, {0: len(x)}, 0)
-
-
-def test_each_sample_chooses_for_itself(backend):
-    net, (x, t) = network(), batch()
-    x[2] *= 1e6
-    mixed, info = net.numerical_gradient(x, t, return_info=True)
-    assert info.method == "mixed"
-    assert info.samples[0] == 1
-    direct = net.numerical_gradient(x, t, method="direct")
-    for name in NAMES:
-        np.testing.assert_allclose(mixed[name], direct[name], rtol=0, atol=info.truncation_bound + 1e-14 * x.max())
-
-
-def test_a_series_that_is_not_proven_is_refused(backend):
-    net, (x, t) = network(), batch()
-    x[2] *= 1e6
-    with pytest.raises(
-        UnsupportedError, match=r"^method 'series' has no proven order for 1 of 6 samples at h = 0\.0001"
-    ):
-        net.numerical_gradient(x, t, method="series")
-
-
-# ---- threads ---------------------------------------------------------------------------------------------------------
-
-LARGE, SMALL = (37, 21, 10), (5, 4, 10)
-
-
-def threaded_case(backend, output="sigmoid", kind="soft"):
-    """Work that is worth more than one thread by itself, in several blocks; less of it for the slow loop."""
-    sizes, samples = (SMALL, 6) if backend == "numpy" else (LARGE, 300)
-    return network(sizes, output, backend=backend), *batch(sizes, samples, kind)
-
-
-@by_kind
-@by_output
-def test_the_bits_do_not_depend_on_the_number_of_threads(backend, output, kind):
-    net, x, t = threaded_case(backend, output, kind)
-    for gradient in GRADIENTS.values():
-        one = gradient(net, x, t, n_threads=1)
-        for threads in (2, 3, 7, 1000, None):
-            assert same_bits(gradient(net, x, t, n_threads=threads), one)
-
-
-@pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("limit", [1, 2, 3])
-def test_the_bits_do_not_depend_on_a_limit_and_the_limit_is_kept(limit):
-    from secant import _core
-
-    net, x, t = threaded_case("cpp")
-    expected = everything(net, x, t)
-    with threadpool_limits(limit):
-        assert _core.max_threads() == limit
-        assert same_bits(everything(net, x, t), expected)
-
-
-def test_a_repeated_call_gives_the_same_bits(backend):
-    net, (x, t) = network(), batch()
-    expected = everything(net, x, t)
-    for _ in range(5):
-        assert same_bits(everything(net, x, t), expected)
-
-
-def test_several_threads_of_python_may_compute_at_once(backend):
-    nets = [threaded_case(backend, output)[0] for output in OUTPUTS * 4]
-    _, x, t = threaded_case(backend)
-    expected = [everything(net, x, t) for net in nets]
-    start = threading.Barrier(len(nets))
-
-    def compute(net):
-        start.wait(timeout=30)
-        return [everything(net, x, t) for _ in range(3)]
-
-    with ThreadPoolExecutor(len(nets)) as pool:
-        for results, right in zip(pool.map(compute, nets), expected, strict=True):
-            assert all(same_bits(result, right) for result in results)
-
-
-@pytest.mark.unsanitized
-def test_a_forked_child_computes_too(backend, forked):
-    """Threads do not survive a fork: a child that waits for them hangs."""
-    net, x, t = threaded_case(backend)
-    expected = net.gradient(x, t, n_threads=2)
-    for _ in range(3):
-        assert forked(lambda: same_bits(net.gradient(x, t, n_threads=2), expected))
-        assert same_bits(net.gradient(x, t, n_threads=2), expected)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("fast")
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
-def test_ctrl_c_stops_a_long_call():
-    sizes = (64, 64, 10)
-    net, (x, t) = network(sizes), batch(sizes, 100, "labels")
-    a_hundred_samples, expected = [], net.numerical_gradient(x, t, method="direct")
-    for _ in range(3):  # the first may have to be compiled
-        start = time.perf_counter()
-        net.numerical_gradient(x, t, method="direct")
-        a_hundred_samples.append(time.perf_counter() - start)
-    repeats = max(1, int(9 / min(a_hundred_samples)))  # nine seconds of work
-    many, targets = np.tile(x.astype("f4"), (repeats, 1)), np.tile(t, repeats)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        start = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
-            net.numerical_gradient(many, targets, method="direct")
-        assert time.perf_counter() - start < 5
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert same_bits(net.numerical_gradient(x, t, method="direct"), expected)
 
 
 # ---- networks that are not ours --------------------------------------------------------------------------------------
@@ -675,16 +451,18 @@ NOT_OURS = {
     "extra parameter": (extra_parameter, "params has the extra key 'W3'"),
     "tied weights": (tied_weights, "params['W1'] and params['W2'] share memory"),
 }
-not_ours = pytest.mark.parametrize(("make", "named"), NOT_OURS.values(), ids=NOT_OURS)
 
 
-@not_ours
-def test_another_network_gets_the_gradient_of_its_own_loss_and_one_warning(backend, monkeypatch, make, named):
+@pytest.mark.parametrize(("make", "named"), NOT_OURS.values(), ids=NOT_OURS)
+def test_another_network_gets_the_gradient_of_its_own_loss_one_warning_and_nothing_else(
+    backend, monkeypatch, make, named
+):
     net = make(monkeypatch)
     x, t = batch((len(net.params["W1"]), 4, 3))
     with pytest.warns(RuntimeWarning) as caught:
-        first = net.numerical_gradient(x, t)
+        first, info = net.numerical_gradient(x, t, return_info=True)
     second = net.numerical_gradient(x, t, h=1e-3, n_threads=2, method="direct")  # a warning would be an error
+    assert (info.method, info.order) == ("generic", 0)
     assert len(caught) == 1
     falls_back = "numerical_gradient falls back to a loop over every parameter, which is slow"
     assert str(caught[0].message) == f"{named}: {falls_back}"
@@ -693,75 +471,12 @@ def test_another_network_gets_the_gradient_of_its_own_loss_and_one_warning(backe
         assert list(got) == list(net.params)
         for name, expected in generic(net, x, t, h).items():
             np.testing.assert_allclose(got[name], expected, rtol=0, atol=bounds.numpy_loop(net.loss(x, t), h))
-
-
-@not_ours
-def test_another_network_says_that_its_loss_was_differenced(backend, monkeypatch, make, named):
-    net = make(monkeypatch)
-    x, t = batch((len(net.params["W1"]), 4, 3))
-    with pytest.warns(RuntimeWarning):
-        _, info = net.numerical_gradient(x, t, return_info=True)
-    assert info.method == "generic"
-    assert info.order == 0
-
-
-@not_ours
-def test_another_network_has_no_series(backend, monkeypatch, make, named):
-    net = make(monkeypatch)
-    x, t = batch((len(net.params["W1"]), 4, 3))
-    with pytest.raises(UnsupportedError) as caught:
-        net.numerical_gradient(x, t, method="series")
-    assert str(caught.value) == f"{named}: method 'series' knows the built-in network only; use 'auto'"
-
-
-@not_ours
-def test_another_network_has_no_backpropagation(backend, monkeypatch, make, named):
-    net = make(monkeypatch)
-    x, t = batch((len(net.params["W1"]), 4, 3))
-    with pytest.raises(UnsupportedError) as caught:
-        net.gradient(x, t)
-    expected = f"{named}: backpropagation knows the built-in network only; use numerical_gradient"
-    assert str(caught.value) == expected
-
-
-RETURNED = {
-    "float32": lambda y: y.astype(np.float32),
-    "big-endian": lambda y: y.astype(">f8"),
-    "fortran": np.asfortranarray,
-    "list": np.ndarray.tolist,
-}
-
-
-@pytest.mark.parametrize("returned", RETURNED.values(), ids=RETURNED)
-def test_predict_may_be_overridden_with_any_array(backend, returned):
-    net, (x, t) = network(), batch()
-    y = net.predict(x)
-    net.predict = lambda x: returned(y)
-    assert net.loss(x, t) == secant.cross_entropy_error(returned(y), t)
-    assert net.accuracy(x, t) == network().accuracy(x, t)
-
-
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        (np.ones((1, 6, 3)), "y must have shape (N, O) or (O,) and not be empty, got (1, 6, 3)"),
-        (np.ones((6, 3), complex), "y must hold real numbers, got an array of complex128"),
-    ],
-    ids=["three dimensions", "complex"],
-)
-def test_what_an_overridden_predict_returns_is_checked(backend, y, message):
-    net, (x, t) = network(), batch()
-    net.predict = lambda x: y
-    with pytest.raises(secant.SecantError) as caught:
-        net.loss(x, t)
-    assert str(caught.value) == message
-
-
-def test_each_object_warns_for_itself(backend):
-    x, t = batch()
-    for _ in range(2):
-        with pytest.warns(RuntimeWarning, match=r"^ReluNet\.predict is overridden: "):
-            network(cls=ReluNet).numerical_gradient(x, t)
+    for call, said in (
+        (lambda: net.numerical_gradient(x, t, method="series"), "method 'series' knows the built-in network only; use"),
+        (lambda: net.gradient(x, t), "backpropagation knows the built-in network only; use numerical_gradient"),
+    ):
+        with pytest.raises(UnsupportedError, match=re.escape(f"{named}: {said}")):
+            call()
 
 
 @pytest.mark.parametrize("value", [np.ones(2, np.float32), 0.1], ids=["float32", "a number"])
@@ -792,23 +507,6 @@ def test_a_subclass_that_overrides_nothing_relevant_stays_fast(backend):
     ours = network()
     assert same_bits(net.numerical_gradient(x, t), ours.numerical_gradient(x, t))  # a warning would be an error
     assert same_bits(net.gradient(x, t), ours.gradient(x, t))
-
-
-def test_a_patch_that_is_taken_back_leaves_the_network_ours(backend):
-    x, t = batch()
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        net = patched_loss(monkeypatch)
-        with pytest.raises(UnsupportedError):
-            net.gradient(x, t)
-    assert same_bits(net.gradient(x, t), network().gradient(x, t))
-
-
-def test_the_backend_of_a_network_is_used_wherever_it_is_called(monkeypatch):
-    net, (x, _) = network(backend="numpy"), batch()
-    with secant.use_backend("numpy"):
-        expected = network().predict(x)
-    monkeypatch.setattr(backend_module("numpy"), "predict", lambda net, x, n_threads: expected + 1)
-    assert same_bits(net.predict(x), expected + 1)
 
 
 class Pasted(secant.TwoLayerNet):

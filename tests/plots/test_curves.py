@@ -1,14 +1,12 @@
 import base64
 import math
 import re
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from secant.errors import DataError, DTypeError, MissingExtraError, ValueRangeError
+from secant.errors import DataError, DTypeError, ValueRangeError
 from secant.plots import learning_curves
 from secant.plots.canvas import encoded, figure_format
 from secant.training.history import History
@@ -78,12 +76,6 @@ def test_a_suffix_that_is_no_format(name, tmp_path):
 def test_a_figure_that_cannot_be_written(tmp_path):
     with pytest.raises(DataError, match="could not be written: No such file"):
         history().plot(tmp_path / "nowhere" / "f.png")
-
-
-def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"Plots need Matplotlib: pip install 'secant\[plot\]'"):
-        history().plot()
 
 
 def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():
@@ -169,18 +161,6 @@ def test_a_notebook_shows_the_curves():
 
 
 @pytest.mark.slow
-def test_a_figure_is_pyplots_where_that_has_been_imported(tmp_path, run_python):
-    program = (
-        "import matplotlib.pyplot as plt, secant; settings = dict(plt.rcParams); history = secant.History([1.0]);"
-        "history.plot('f.png'); history._repr_html_(); print(plt.get_fignums());"
-        "print(history.plot() is plt.gcf(), history.plot() is plt.gcf(), plt.get_fignums());"
-        "print(dict(plt.rcParams) == settings)"
-    )
-    done = run_python(f"import os; os.chdir({str(tmp_path)!r}); {program}", "-W", "error", MPLBACKEND="agg")
-    assert (done.stdout, done.stderr) == ("[]\nTrue True [1, 2]\nTrue\n", "")
-
-
-@pytest.mark.slow
 def test_a_notebook_shows_a_returned_figure_once(run_python):
     program = (
         "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
@@ -189,20 +169,3 @@ def test_a_notebook_shows_a_returned_figure_once(run_python):
         "(first, second) = plt.figure().subplots(1, 2); secant.History([1.0]).plot(ax=first); print(plt.get_fignums())"
     )
     assert run_python(program, MPLBACKEND="agg").stdout == "[] 2\n[1]\n"
-
-
-@pytest.mark.slow
-def test_neither_pyplot_nor_settings_are_touched(tmp_path):
-    program = (
-        "import sys, matplotlib, secant; settings = matplotlib.rcParams.copy();"
-        "secant.History([1.0]).plot(sys.argv[1]);"
-        "print(matplotlib.rcParams.copy() == settings, 'matplotlib.pyplot' in sys.modules)"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "f.png")]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "True False\n"
-
-
-@pytest.mark.slow
-def test_matplotlib_is_imported_on_use():
-    program = "import sys, secant.cli; print('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout == b"False\n"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from test_central_difference import HIDDEN, OUTPUTS, TARGETS, targets
 
 import secant
+from random_networks import HIDDEN, OUTPUTS, TARGETS, targets
 from secant.backends.activations import ACTIVATIONS
 
 LARGEST_INPUT = 1e6

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 from outcome import Outcome
-from test_central_difference import HIDDEN, OUTPUTS, TARGETS, targets
 
 import bounds
 import secant
 from networks import Case, log_uniform, signed
+from random_networks import HIDDEN, OUTPUTS, TARGETS, targets
 
 PROMISE = (
     "Where the float64 gradient fits in float32, that of float32 parameters is not refused, and is within the "

@@ -2,10 +2,10 @@
 
 import numpy as np
 from outcome import Outcome
-from test_central_difference import HIDDEN
 from test_truncation import accepted, networks
 
 import secant
+from random_networks import HIDDEN
 
 PROMISE = "The truncation bound that `return_info` reports is never below what the series left out."
 BACKENDS = ("cpp", "numba")  # whose direct method is not the loop

@@ -26,11 +26,10 @@ from secant.acceleration.recognition.methods import (
 )
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
-from secant.errors import LossDiffersError, UnsupportedError
+from secant.errors import UnsupportedError
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 Net = TypeVar("Net")
-Result = TypeVar("Result")
 
 
 @overload
@@ -73,8 +72,8 @@ def accelerate(
     UnsupportedError
         If the network is not recognized. The message has the reason, and nothing is changed. For a class,
         ``numerical_gradient`` of the instance raises it. Later, a ``secant.errors.LossDiffersError``, which is a
-        subclass, if your loss on a mini-batch differs from Secant's, and the network is not recognized when it is tried
-        again. No gradient is returned then.
+        subclass, if your loss on a mini-batch differs from Secant's. No gradient is returned then. If you have changed
+        the network on purpose, call `accelerate` again.
 
     See Also
     --------
@@ -141,23 +140,15 @@ class Accelerated(RecognizedNet):
         """The name of the method that it stands in for."""
         return self.recognition.names.numerical_gradient
 
-    def __call__(self, *args: Any, n_threads: int | None = None, **named: Any) -> Any:
-        """Return the numerical gradient for x and t, which have the names that the network's author gave them."""
+    def __call__(self, x: Any, t: Any, n_threads: int | None = None) -> Any:
+        """Return the numerical gradient for a mini-batch."""
         if being_tried.get():  # a copy that is tried has its own `Accelerated`
-            return self.readers_own()(*args, **named)
-        x, t = args if len(args) == 2 and not named else self._two_arguments(args, named)
+            return self.readers_own()(x, t)
         return self.gradient(x, t, n_threads)
 
     def readers_own(self) -> Callable[..., Any]:
         """The network's own numerical gradient."""
         return bound(reader_gradient_of(type(self.net), self.name) or _without_gradient, self.net)
-
-    def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-        """Return x and t, whatever their names are."""
-        given = inspect.signature(self.readers_own()).bind(*args, **named)
-        if len(given.args) != 2 or given.kwargs:
-            raise TypeError(f"{self.name}() takes x, t and n_threads, got {len(args)} arguments")
-        return given.args
 
     def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
         """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
@@ -165,17 +156,12 @@ class Accelerated(RecognizedNet):
         Raises
         ------
         LossDiffersError
-            If the loss of the network on this mini-batch is not that of the network whose gradient it would be, also
-            after it was recognized again.
+            If the loss of the network on this mini-batch is not that of the network whose gradient it would be.
         """
-        inputs, threads = rows(x), self.n_threads if n_threads is None else n_threads
-        return self._or_recognized_again(lambda: self._compared_gradient(inputs, x, t, threads))
-
-    def _compared_gradient(self, inputs: Array, x: Any, t: Any, n_threads: int | None) -> dict[Any, Array]:
-        """Return the gradient of the network as it was recognized, if its loss is the network's."""
-        recognition = self.recognition
+        recognition, inputs = self.recognition, rows(x)
+        threads = self.n_threads if n_threads is None else n_threads
         grads, info = self.two_layer_net().numerical_gradient(
-            inputs, t, h=recognition.h, n_threads=n_threads, return_info=True
+            inputs, t, h=recognition.h, n_threads=threads, return_info=True
         )
         self.require_same_loss(info.loss, inputs, x, t)
         times, named = self.times(inputs), {}
@@ -184,27 +170,9 @@ class Accelerated(RecognizedNet):
             named[key] = of_loss.reshape(array.shape).astype(array.dtype, copy=False)
         return {key: named[key] for key in recognition.order}
 
-    def equivalent(self, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
-        """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of the network."""
-        return self._or_recognized_again(lambda: RecognizedNet.equivalent(self, x, t))
-
     def in_place(self) -> bool:
         """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of the network."""
         return not self.recognition.summed and self.shares_arrays()
-
-    def _or_recognized_again(self, compute: Callable[[], Result]) -> Result:
-        """Compute something. If the network has changed, recognize it again, once: it may be another known one.
-
-        ``compute`` reads ``self.recognition`` in each call.
-        """
-        try:
-            return compute()
-        except UnsupportedError as error:
-            recognition = recognized(self.net, self.recognition.names)
-            if not recognition.known:
-                raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
-        self.recognition = recognition
-        return compute()
 
 
 def _without_gradient(net: Any, x: Any, t: Any) -> None:

@@ -222,12 +222,6 @@ class _OfRecognized(Iterations):
         self.x, self.ahead = self._inner.x, self._inner.ahead
         self._compared, self._losses_compared = _Snapshot(self._known.params), 0
         self._sizes: set[int] = set()
-        self._require_mean()
-
-    def _require_mean(self) -> None:
-        """Raise an error if the network was recognized anew, as one that cannot be trained so."""
-        if not self._accelerated.in_place():
-            raise UnsupportedError("the loss of net must stay the mean over the samples while it is trained")
 
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices."""
@@ -240,7 +234,6 @@ class _OfRecognized(Iterations):
         """Raise an error if the network's loss of a mini-batch is not the one that is minimized."""
         x, t = self._data
         try:
-            self._require_mean()
             self._accelerated.require_same(self._known, x[batch], t[batch])
         except UnsupportedError:
             with held_interrupts():

@@ -93,5 +93,5 @@ class RecognizedNet:
             raise LossDiffersError(
                 f"{type(self.net).__name__}.{name}(x, t) is {loss!r} here, and that of the network that was recognized "
                 f"is {times * mean!r}: no gradient is returned, since it would be that of another network "
-                f"({self.recognition})"
+                f"({self.recognition}). If you have changed it on purpose, call accelerate again"
             )

@@ -15,7 +15,8 @@ from secant.errors import UnsupportedError
 
 _SECONDS = 1.8  # after which the reader's code is not called any more
 _RESTORED = 1e-12  # parameters of order 1 are off by less after they were shifted back
-_REPEATS = 2  # calls of one loss, which may change from call to call
+_REPEATS, _FEWEST_REPEATS = 60, 2  # calls of one loss, which may change from call to call
+_REPEAT_SECONDS = 0.4  # after which the fewest must do
 
 
 class Clock:
@@ -95,7 +96,9 @@ class ProbeNet:
         """Raise an error unless every call gives the same loss for the same mini-batch."""
         if not math.isfinite(first):
             raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
-        for _ in range(_REPEATS):
+        for i in range(_REPEATS):
+            if i >= _FEWEST_REPEATS and self.clock.spent > _REPEAT_SECONDS:
+                break
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
                 raise UnsupportedError(
                     f"its loss of one mini-batch differs from call to call, as with dropout: {first:.6g} and "

@@ -205,9 +205,12 @@ time.sleep(0.02)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("call", ["predict", "gradient", "train"])
-def test_an_interpreter_may_end_while_a_thread_computes(call, run_python):
+@pytest.mark.parametrize("name", ["cpp", "numba"])
+def test_an_interpreter_may_end_while_a_thread_computes(name, call, run_python):
+    if name == "numba":
+        pytest.importorskip("numba", reason="Numba is not installed")
     for n_threads in ("1", "2"):
-        done = run_python(AT_EXIT, arguments=["cpp", call, n_threads])
+        done = run_python(AT_EXIT, arguments=[name, call, n_threads])
         assert (done.stderr, done.returncode) == ("", 0)
 
 

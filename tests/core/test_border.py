@@ -91,3 +91,24 @@ def test_a_table_of_pixels_that_does_not_begin_with_0():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_inputs_that_are_not_finite_are_not_indexed(value):
     assert core.index_inputs(np.array([[0.0, value, 0.0]])) is None
+
+
+def test_an_unknown_activation_is_an_error():
+    params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2)
+    for names in (("no such", "sigmoid"), ("sigmoid", "relu")):
+        with pytest.raises(ValueError, match=r"activation must be one of .*identity.*, got '(no such|relu)'"):
+            core.predict((*params, *names, 1e-7), np.ones((1, 2)), 1)
+    with pytest.raises(ValueError, match="log_offset must be at least 0"):
+        core.predict((*params, "relu", "sigmoid", -1.0), np.ones((1, 2)), 1)
+
+
+def test_what_is_no_network_is_an_error():
+    net = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2), "relu", "sigmoid", 0.0
+    x, t = np.ones((1, 2)), np.array([0])
+    mixed, strided = (net[0].astype("f4"), *net[1:]), (np.ones((4, 2))[::2], *net[1:])
+    for other, match in ((net[:6], "a tuple of 7"), (mixed, "all float64 or all float32"), (strided, "C-contiguous")):
+        with pytest.raises(ValueError, match=match):
+            core.predict(other, x, 1)
+    assert core.gradient(net, x, t, "auto", 1e-4, 1)[0] is not None
+    with pytest.raises(ValueError, match="not empty"):
+        core.predict(net, x[:0], 1)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from test_central_difference import OUTPUTS, share_of_bound
 
 import bounds
 import oracles
 import secant
+from random_networks import OUTPUTS, share_of_bound
 from secant.backends import backend_module
 from secant.networks.batch import checked
 from sweeps import grid
@@ -14,7 +14,7 @@ from sweeps import grid
 pytestmark = pytest.mark.usefixtures("compiled")
 
 BLOCK = 112  # columns that the core takes at once; with more than three quarters of them not zero, it keeps the zeros
-INPUTS = (111, 112, 113, 225)
+INPUTS = (111, 225)
 DTYPES = (np.uint8, np.float32, np.float64)
 DENSITIES = {
     "all": lambda n: 1.0,
@@ -72,7 +72,7 @@ def test_every_order_is_right(size, density, order):
 
 
 @pytest.mark.parametrize(("output", "h"), [("sigmoid", 1e-4), ("sigmoid", 3e-5), ("identity", 3e-5)])
-@pytest.mark.parametrize("weights", [0.1, 1.0, 2.5, 4.0])
+@pytest.mark.parametrize("weights", [0.1, 4.0])
 @pytest.mark.parametrize("classes", [3, 130])
 def test_terms_that_are_summed_in_float32_round_off_no_more_than_may_be_cut(classes, weights, output, h):
     net, x, t = case(225, "all", hidden=20, output=output, classes=classes)
@@ -93,7 +93,7 @@ def test_cubes_that_a_float_cannot_hold(h, largest, weights):
     assert all(np.isfinite(grad).all() for grad in got.values())
 
 
-@pytest.mark.parametrize("hidden", [1, 4, 8, 12, 20, 50, 70, 300])  # on one thread 300 have their inputs copied
+@pytest.mark.parametrize("hidden", [1, 12, 70, 300])  # on one thread 300 have their inputs copied
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("density", ["all", "rows of each"])
 def test_any_number_of_hidden_units(density, output, hidden):
@@ -155,8 +155,8 @@ def test_training(size, density):
         np.testing.assert_allclose(net.params[key], param, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("samples", [1, 7, 26, 60])
-@pytest.mark.parametrize("classes", [1, 2, 9, 40, 130])
+@pytest.mark.parametrize("samples", [1, 26])
+@pytest.mark.parametrize("classes", [1, 9, 130])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_any_number_of_classes_and_of_samples(output, classes, samples):
     rng = np.random.RandomState(2)

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from test_central_difference import OUTPUTS, share_of_bound
 
 import secant
+from random_networks import OUTPUTS, share_of_bound
 from secant.backends import backend_module
 from secant.networks.batch import checked
 from sweeps import grid
@@ -46,12 +46,8 @@ def same_bits(one, other):
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_gradients(hidden, output, large):
     net, x, t = case(hidden, output, large)
-    got, info = net.numerical_gradient(x, t, h=H, n_threads=1, return_info=True)
+    got, info = net.numerical_gradient(x, t, h=H, n_threads=2, return_info=True)
     assert info.samples.get(0, 0) == len(MIXED[large])
-    for n_threads in THREADS:
-        again, same_info = net.numerical_gradient(x, t, h=H, n_threads=n_threads, return_info=True)
-        assert same_bits(again, got)
-        assert same_info == info
     parts = [net.numerical_gradient(x[i : i + 50], t[i : i + 50], h=H, method="direct") for i in range(0, SAMPLES, 50)]
     mean = {key: np.mean([part[key] for part in parts], axis=0) for key in got}
     assert share_of_bound(got, mean, x) <= 2
@@ -59,15 +55,9 @@ def test_gradients(hidden, output, large):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN_UNITS)
-def test_direct_and_the_derivative(hidden, output):
+def test_the_derivative(hidden, output):
     net, x, t = case(hidden, output)
-    direct, derivative = (
-        net.numerical_gradient(x, t, h=H, method="direct", n_threads=1),
-        net.gradient(x, t, n_threads=1),
-    )
-    for n_threads in THREADS:
-        assert same_bits(net.numerical_gradient(x, t, h=H, method="direct", n_threads=n_threads), direct)
-        assert same_bits(net.gradient(x, t, n_threads=n_threads), derivative)
+    derivative = net.gradient(x, t, n_threads=2)
     parts = [net.gradient(x[i : i + 50], t[i : i + 50]) for i in range(0, SAMPLES, 50)]
     mean = {key: np.mean([part[key] for part in parts], axis=0) for key in derivative}
     assert share_of_bound(derivative, mean, x) <= 2
@@ -79,16 +69,6 @@ def trained(indices, hidden, large, method, n_threads):
     assert backend.train(checked(net, x, t, backend), indices, method, H, 0.1, n_threads, losses) is None
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
-
-
-@pytest.mark.parametrize(("large", "method"), [("series", "auto"), ("mixed", "auto"), ("series", "direct")])
-@pytest.mark.parametrize(
-    ("hidden", "batch_size"), grid(lambda hidden, size: hidden == 70 or size == 40, HIDDEN_UNITS, [40, 300])
-)
-def test_training(batch_size, hidden, large, method):
-    indices = np.random.RandomState(1).randint(SAMPLES, size=(3, batch_size))
-    first = trained(indices, hidden, large, method, 1)
-    assert all(same_bits(trained(indices, hidden, large, method, n_threads), first) for n_threads in THREADS)
 
 
 @pytest.mark.parametrize(

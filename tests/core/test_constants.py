@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from test_central_difference import HIDDEN, OUTPUTS
 
 import secant
+from random_networks import HIDDEN, OUTPUTS
 from secant.backends import bound
 
 

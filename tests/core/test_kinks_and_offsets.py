@@ -1,20 +1,18 @@
-"""The compiled core: kinks where pre-activations cancel, losses without an offset, each activation over threads."""
+"""The compiled core: kinks where pre-activations cancel, and losses without an offset."""
 
 import itertools
 
 import numpy as np
 import pytest
-from test_central_difference import HIDDEN, KINDS, OUTPUTS, share_of_bound, targets
 
 import oracles
 import secant
-from secant.backends.activations import ACTIVATIONS
-from sweeps import grid, parts
+from random_networks import HIDDEN, KINDS, OUTPUTS, share_of_bound, targets
+from sweeps import parts
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
 METHODS = ("direct", "auto")
-ALL_METHODS = ("direct", "auto", "series", "derivative")
 
 
 def network(rng, sizes, weights, **settings):
@@ -89,64 +87,3 @@ def test_a_difference_across_a_kink_is_that_of_50_digits(h, large, exact, seed):
     net, x, t = near_kinks(np.random.RandomState(seed), h, large, exact)
     # The gradient of W2 is proportional to z1, with whatever rounding did to a1; that of W1 and b1 is not.
     assert worst_share(net, x, t, h, ("W1", "b1") if large > 1 else net.params) <= 1
-
-
-@pytest.mark.parametrize(
-    ("hidden", "method"),
-    grid(lambda hidden, method: method != "direct" or ACTIVATIONS[hidden].kinked, HIDDEN, ALL_METHODS),
-)
-def test_the_same_bits_on_any_number_of_threads(hidden, method):
-    core = pytest.importorskip("secant._core")
-    rng = np.random.RandomState(5)
-    sizes, samples = (150, 37, 5), 300
-    net = network(rng, sizes, 0.2, hidden_activation=hidden)
-    net.params["b1"][:] = -net.params["W1"].sum(axis=0)  # all units of the first samples are near a kink
-    x = rng.uniform(0, 1, (samples, sizes[0])) * (rng.uniform(size=(samples, sizes[0])) > 0.5)
-    x[:50] = 1
-    t, indices = rng.randint(5, size=samples), rng.randint(samples, size=(3, 60))
-    h = 1.0 if method == "direct" else 1e-4  # the full functions, too
-    results = []
-    for threads in (1, 2, 3, 5):
-        params, losses = [param.copy() for param in net.params.values()], []
-        given = *params, hidden, "sigmoid", 1e-7
-        grads, *info = core.gradient(given, x, t, method, h, threads)
-        core.train(given, x, t, indices, method, h, 0.5, threads, losses, False)
-        results.append((*(array.tobytes() for array in (*grads.values(), *params)), info, losses))
-    assert all(result == results[0] for result in results[1:])
-
-
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_a_step_of_training_is_that_of_the_gradient(hidden):
-    core = pytest.importorskip("secant._core")
-    rng = np.random.RandomState(6)
-    net, x, t = near_kinks(rng, 1e-4, 1, exact=False)
-    net = secant.TwoLayerNet(6, 12, 3, hidden_activation=hidden, rng=0)
-    params = [param.copy() for param in net.params.values()]
-    grads = net.numerical_gradient(x, t)
-    losses = []
-    core.train((*params, hidden, "sigmoid", 1e-7), x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses, False)
-    for key, param in zip(grads, params, strict=True):
-        assert param == pytest.approx(net.params[key] - 0.5 * grads[key], abs=1e-15)
-
-
-def test_an_unknown_activation_is_an_error():
-    core = pytest.importorskip("secant._core")
-    params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2)
-    for names in (("no such", "sigmoid"), ("sigmoid", "relu")):
-        with pytest.raises(ValueError, match=r"activation must be one of .*identity.*, got '(no such|relu)'"):
-            core.predict((*params, *names, 1e-7), np.ones((1, 2)), 1)
-    with pytest.raises(ValueError, match="log_offset must be at least 0"):
-        core.predict((*params, "relu", "sigmoid", -1.0), np.ones((1, 2)), 1)
-
-
-def test_what_is_no_network_is_an_error():
-    core = pytest.importorskip("secant._core")
-    net = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2), "relu", "sigmoid", 0.0
-    x, t = np.ones((1, 2)), np.array([0])
-    mixed, strided = (net[0].astype("f4"), *net[1:]), (np.ones((4, 2))[::2], *net[1:])
-    for other, match in ((net[:6], "a tuple of 7"), (mixed, "all float64 or all float32"), (strided, "C-contiguous")):
-        with pytest.raises(ValueError, match=match):
-            core.predict(other, x, 1)
-    assert core.gradient(net, x, t, "auto", 1e-4, 1)[0] is not None
-    with pytest.raises(ValueError, match="not empty"):
-        core.predict(net, x[:0], 1)

@@ -1,0 +1,78 @@
+"""What decides, in numbers, as docs/check_method.md states it."""
+
+import math
+
+import numpy as np
+import pytest
+
+import secant
+from secant.checking.candidate import CandidateGradient
+from secant.checking.point import EntryRange, Point
+from secant.checking.verdict import MeasuredError, noticed
+
+ALL = EntryRange(0, 2)
+
+
+def measured(error, doubt=0.0, error_bar=2.0):
+    """Along a direction with that error bar, of a candidate that rounding changes by 1: 4 are allowed."""
+    return MeasuredError(ALL, error, error_bar, 1.0, doubt)
+
+
+@pytest.mark.parametrize(
+    ("errors", "is_noticed"),
+    [
+        ([], False),
+        ([4.0, -4.0, 4.0], False),
+        ([4.1], False),
+        ([8.0, 3.9], False),
+        ([4.1, -4.1], True),
+        ([3.9, 8.1], True),
+        ([math.nan], True),
+    ],
+)
+def test_two_probes_beyond_what_is_allowed_or_one_beyond_twice_that(errors, is_noticed):
+    assert noticed([measured(error) for error in errors]) == is_noticed
+
+
+def test_what_is_allowed_and_what_one_probe_notices_for_sure():
+    assert measured(0.0).allowed == 1.5 * 2.0 + 1.0
+    assert measured(0.0).threshold == 2 * 4.0 + 2.0
+    assert not measured(100.0, error_bar=math.inf).wrong  # nothing was measured
+    assert [measured(error, doubt=3.0).wrong for error in (6.9, 7.1)] == [False, True]
+    assert [measured(error, doubt=3.0).threshold for error in (7.9, 8.1)] == [10.0, 13.0]  # where it may be doubt
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_rounding_of_a_gradient_is_16_units_in_the_last_place_of_each_entry_added_in_squares(dtype):
+    point = Point(lambda x: float(x.sum()), np.ones(2, dtype))
+    candidate = CandidateGradient.of(point, np.array([3.0, -4.0], dtype))
+    direction = [np.array([1.0, 1.0])]
+    assert candidate.rounding(direction, ALL) == pytest.approx(16 * float(np.finfo(dtype).eps) * 5, rel=1e-12)
+    assert candidate.contribution(direction, ALL) == pytest.approx(5)
+    assert candidate.along(direction, ALL) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("n", [1, 30])
+def test_what_would_have_been_noticed_is_neither_less_nor_much_more(n):
+    x = np.random.default_rng(0).normal(size=n)
+
+    def check(error):
+        gradient = np.cos(x)
+        gradient[0] += error
+        return secant.check_gradient(lambda x: float(np.sin(x).sum()), x, gradient)
+
+    (array,) = check(0.0).arrays
+    assert not check(1.01 * array.sensitivity).passed
+    assert check(array.sensitivity / 50).passed
+    if n == 1:  # 2 T / sigma, and T / (g sigma m) with a magnitude m from 1/2 to 3/2
+        assert 1 <= array.sensitivity / array.norm_sensitivity / abs(np.cos(x[0])) <= 3
+
+
+def test_the_steps_of_a_check():
+    """0.19 times the size, times 1/2 to 3/2, at a step of 1; the root mean square is the size of small entries."""
+    x = np.array([3.0, 1.0, 0.0, -5.0])
+    point, rng = Point(lambda x: float(x.sum()), x), np.random.default_rng(0)
+    sizes = 0.19 * np.maximum(np.abs(x), np.sqrt(np.mean(x**2)))
+    shares = np.array([np.abs(point.direction(rng)[0]) / sizes for _ in range(200)])
+    assert 0.5 <= shares.min() < 0.52
+    assert 1.48 < shares.max() <= 1.5
