@@ -61,8 +61,10 @@ class DivergenceError(SecantError, ArithmeticError):
         self.path = path
 
 
-class GradientMismatchError(SecantError, AssertionError):
+class GradientMismatchError(SecantError, AssertionError, RuntimeError):
     """A gradient is not that of the function. The message is the report of the check.
+
+    It is an AssertionError, and a RuntimeError, as tests of PyTorch expect.
 
     Attributes
     ----------

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
 from secant._common.validation import Array, positive_int
 from secant._common.warn import warn
-from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import Options, argument_paths, warn_of_ignored
+from secant.checking.candidate import Candidate, CandidateGradient
+from secant.checking.options import CheckOptions, Options, argument_paths, named, scales, warn_of_ignored, with_options
 from secant.checking.point import Direction, Point
-from secant.checking.precision import Sample, in_both
+from secant.checking.precision import Sample, float64_first, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.vector import random_weights, weighted
 from secant.differentiation.rounding import Value, norm
 from secant.errors import (
     DTypeError,
     GradientMismatchError,
     MissingExtraError,
-    ShapeError,
     UnsupportedError,
     ValueRangeError,
 )
@@ -37,18 +38,13 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
 
+@with_options
 def check(
     f: Callable[..., Any],
     args: Sequence[Any],
     *,
     mode: Literal["rev", "fwd"] = "rev",
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the derivatives that JAX computes of a function, and return the report.
 
@@ -77,14 +73,15 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     _require_mode("mode", mode)
-    function = _of_arrays(f, args, names)
-    if not any(output.size for output in function.outputs):
+    function = _of_arrays(f, args, chosen.names)
+    if not function.outputs:
         raise ValueRangeError("args and outputs must have elements to be checked, got none")
-    return _reports(function, 1, (mode,), options)[-1]
+    return _reports(function, 1, (mode,), chosen)[-1]
 
 
+@with_options
 def check_grads(
     f: Callable[..., Any],
     args: Sequence[Any],
@@ -93,14 +90,7 @@ def check_grads(
     atol: float | None = None,
     rtol: float | None = None,
     eps: float | None = None,
-    *,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> None:
     """Check the derivatives that JAX computes of a function against its values.
 
@@ -141,18 +131,18 @@ def check_grads(
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
     __tracebackhide__ = True
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
     if not modes:
         raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
     for mode in modes:
         _require_mode("modes", mode)
-    function = _of_arrays(f, args, names)
-    if not any(output.size for output in function.outputs):
+    function = _of_arrays(f, args, chosen.names)
+    if not function.outputs:
         warn("args or outputs have no elements: nothing is checked")
         return
-    _reports(function, order, modes, options)[-1].raise_if_failed()
+    _reports(function, order, modes, chosen)[-1].raise_if_failed()
 
 
 def _require_mode(argument: str, mode: str) -> None:
@@ -163,29 +153,20 @@ def _require_mode(argument: str, mode: str) -> None:
 def _reports(function: _Function, order: int, modes: Sequence[str], options: Options) -> list[GradientReport]:
     """Check derivatives up to the first that is not right: in float64 where f runs there, and compared with that."""
     low = {array.dtype for array in function.arrays if array.dtype.name in _HIGHER}
-    if not low:
-        return _up_to_the_first(_checked(function, None, order, modes, options))
-    dtype = max(low, key=lambda each: float(jnp.finfo(each).eps)).name
-    try:
+    dtype = max(low, key=_eps).name if low else ""
+
+    def in_float64() -> Iterator[GradientReport]:
         with _enable_x64(True):
-            exact = function.in_float64()
-        return _up_to_the_first(_checked(function, exact, order, modes, options, dtype))
-    except (GradientMismatchError, MemoryError):
-        raise
-    except Exception as error:
-        why = str(error).partition("\n")[0][:100] or type(error).__name__
-    note = f"checked in {dtype}, as in float64 f does not run: {why}"
-    found = _up_to_the_first(_checked(function, None, order, modes, options))
-    return [replace(report, note=report.note or note) for report in found]
+            exact = function.at(list(map(_higher, function.arrays)))
+        if kept := [output.dtype for output in exact.outputs if output.dtype.name in _HIGHER]:
+            raise TypeError(f"an output stays {kept[0]}")
+        yield from _checked(function, exact, order, modes, options, dtype)
 
+    def in_own() -> Iterator[GradientReport]:
+        fresh = _Function(function.value, function.names, function.arrays)  # of which nothing is compiled
+        yield from _checked(fresh, None, order, modes, options)
 
-def _up_to_the_first(reports: Iterator[GradientReport]) -> list[GradientReport]:
-    found = []
-    for report in reports:
-        found.append(report)
-        if not report.passed:
-            break
-    return found
+    return float64_first(dtype, in_float64, in_own)
 
 
 def _checked(
@@ -215,7 +196,7 @@ def _checked(
             inner, inner_exact = derivative(own, options.rng), None
             if exact is not None:
                 with _enable_x64(True):
-                    inner_exact = derivative(exact, options.rng).at(list(map(_higher, inner.arrays)))
+                    inner_exact = inner.at(list(map(_higher, inner.arrays)))
             yield from _checked(inner, inner_exact, order - 1, modes, options, dtype, f"-over-{name}")
 
 
@@ -224,8 +205,8 @@ def _compared(
 ) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
     rng = np.random.default_rng([options.rng, 3])
-    eps = max(float(jnp.finfo(array.dtype).eps) for array in (*own.arrays, *own.outputs))
-    weights = own.random(own.outputs if mode == "rev" else own.arrays, options.rng)
+    eps = max(_eps(array.dtype) for array in (*own.arrays, *own.outputs))
+    weights = random_like(own.outputs if mode == "rev" else own.arrays, options.rng)
 
     def sample(ulps: float) -> tuple[Sample, Sample]:
         arrays, factors = ([_near(each, ulps * eps, rng) for each in group] for group in (own.arrays, weights))
@@ -253,54 +234,36 @@ class _Function:
     names : list of str
     arrays : list of jax.Array
         The arguments at which it is checked.
-    outputs : list of jax.Array
-        What it returns there.
+    hidden : int
+        How many of these, the last ones, are not the user's.
+    outputs : list
+        What it returns there: at least its shapes and types.
     """
 
-    def __init__(self, value: Callable[..., list[Any]], names: Sequence[str], arrays: Sequence[Any]) -> None:
-        self.value, self.names, self.arrays = value, list(names), list(arrays)
-        self._call = _Compiled(value)
-        self.outputs = self._call(*self.arrays) if arrays else []
-        if any(isinstance(array, jax.Array) and array.is_deleted() for array in self.arrays):
-            raise UnsupportedError(
-                "f must leave its arguments in memory: compile it without donate_argnums to check it"
-            )
-        self._require_deterministic()
-        self._pull: Callable[..., Any] = _Compiled(self._pulled_back)
+    def __init__(
+        self, value: Callable[..., list[Any]], names: Sequence[str], arrays: Sequence[Any], hidden: int = 0
+    ) -> None:
+        self.value, self.names, self.arrays, self.hidden = value, list(names), list(arrays), hidden
+        self._call, self._pull = _Compiled(value), _Compiled(self._pulled_back)
         self._push = _Compiled(lambda arrays, tangents: jax.jvp(value, tuple(arrays), tuple(tangents)))
+        self.outputs = self._outputs()
+
+    def _outputs(self) -> list[Any]:
+        try:
+            return list(jax.eval_shape(self.value, *self.arrays)) if self.arrays else []
+        except Exception:  # it branches on values, say
+            return self.value(*self.arrays)
 
     def at(self, arrays: Sequence[Any]) -> _Function:
-        """The same function, checked at other arrays."""
-        return _Function(self.value, self.names, arrays)
-
-    def in_float64(self) -> _Function:
-        """The same where all arguments are of the highest precision; an error where outputs are not."""
-        found = self.at([_higher(array) for array in self.arrays])
-        if kept := [output.dtype for output in found.outputs if output.dtype.name in _HIGHER]:
-            raise TypeError(f"an output stays {kept[0]}")
-        return found
-
-    def _require_deterministic(self) -> None:
-        """Raise an error if two calls differ: by what JAX traces of them, else by their values."""
-        self.is_used = False
-        try:
-            traced, same = _traced_twice(self.value, *self.arrays)
-            self.is_used = _is_used(traced.jaxpr)
-        except Exception:  # it branches on values, say
-            again = self.value(*self.arrays) if self.arrays else []
-            same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True))
-        if not same:
-            raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
+        """The same function, with what is compiled of it, checked at other arrays."""
+        other = copy.copy(self)
+        other.arrays = list(arrays)
+        other.outputs = other._outputs()
+        return other
 
     def _pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         values, pull = jax.vjp(self.value, *arrays)
         return values, list(pull([jnp.asarray(c, v.dtype) for c, v in zip(cotangents, values, strict=True)]))
-
-    def leave_uncompiled_unless_the_same(self, cotangents: Sequence[Any]) -> None:
-        """A rule that draws random numbers would be frozen where it is compiled."""
-        with contextlib.suppress(Exception):  # it branches on values, say
-            if not _traced_twice(self._pulled_back, self.arrays, [jnp.asarray(c) for c in cotangents])[1]:
-                self._pull = self._pulled_back
 
     def pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Array]]:
         """Values, and the gradients in real and imaginary parts of the sum of the real part of conj(c) times them."""
@@ -315,20 +278,17 @@ class _Function:
 
     def sample(self, mode: str, arrays: Sequence[Any], weights: Sequence[Any]) -> Sample:
         """Outputs there, and what is pulled back to the arguments or pushed forward to the outputs."""
-        if mode == "rev":
-            values, found = self.pulled_back(arrays, weights)
-        else:
-            values, found = self.pushed_forward(arrays, weights)
+        values, found = (self.pulled_back if mode == "rev" else self.pushed_forward)(arrays, weights)
         numbers = [[_numbers(each).astype(np.float64).ravel() for each in side] for side in (values, found)]
         return Sample(*numbers)
 
     def require_same(self, values: Sequence[Any]) -> None:
         """Raise an error if a rule for derivatives returns other values than the function."""
-        for i, (value, own) in enumerate(zip(values, self.outputs, strict=True)):
+        for i, (value, own) in enumerate(zip(values, self._call(*self.arrays), strict=True)):
             one, other = (_numbers(array).astype(np.float64) for array in (value, own))
             with np.errstate(all="ignore"):
                 off = norm(one - other)
-            if off > math.sqrt(float(jnp.finfo(own.dtype).eps)) * norm(other):
+            if off > math.sqrt(_eps(own.dtype)) * norm(other):
                 raise GradientMismatchError(
                     f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
                     "returns another value than the function"
@@ -338,25 +298,27 @@ class _Function:
         """Arrays like the arguments, of their numbers: copies, as JAX may keep what it gets."""
         return tuple(_of_numbers(part, own) for part, own in zip(parts, self.arrays, strict=True))
 
-    def random(self, like: Sequence[Any], rng: int) -> list[Any]:
-        """Random arrays: tangents or cotangents."""
-        numbers = np.random.default_rng([rng, 1])
-        is_number = len(like) == 1 and _numbers(like[0]).size == 1
-        return [_of_numbers(np.ones(1) if is_number else _random(array, numbers), array) for array in like]
+    def weighted(self, weights: Sequence[Any], values: Sequence[Any]) -> Value:
+        """The sum of products of weights and outputs."""
+        return weighted([*map(_numbers, weights)], [*map(_numbers, values)], [_eps(value.dtype) for value in values])
 
     def check(
         self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: Options
     ) -> GradientReport:
         """Check a candidate for the sum of products of the outputs and weights."""
+        arrays = [_numbers(array) for array in self.arrays]
         point = Point(
-            lambda arrays: weighted(weights, self._call(*self.cast(arrays))),
-            [_numbers(array) for array in self.arrays],
+            lambda arrays: self.weighted(weights, self._call(*self.cast(arrays))),
+            arrays,
             names=self.names,
-            scale=options.scale,
-            bfloat16=[array.dtype == jnp.bfloat16 for array in self.arrays],
+            scale=scales(options.scale, arrays, self.hidden),
         )
-        point.is_used = self.is_used
-        report = run_check(point, lambda: candidate(point), options)
+
+        def used() -> Candidate:
+            point.is_used = self._call.is_used
+            return candidate(point)
+
+        report = run_check(point, used, options)
         if point.standstill():
             raise ValueRangeError("f must depend on args to be checked: it has one value")
         cotangent = [_numbers(weight) for weight in weights]
@@ -365,28 +327,38 @@ class _Function:
 
 
 class _Compiled:
-    """A function that is compiled when it is called first; one that cannot be, as it branches on values, is called."""
+    """A function that is compiled when it is called first; but called if JAX cannot trace it, or not twice the same.
+
+    So is one that branches on values, or draws random numbers, which would be frozen.
+
+    Attributes
+    ----------
+    is_used : bool
+        Whether it is known that what it computes depends on an argument.
+    """
+
+    is_used = False
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._call: Callable[..., Any] = jax.jit(function)
+        self._call: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
+        if self._call is None:
+            self._call = jax.jit(self._function) if self._is_traced(arguments) else self._function
+        if self._call is self._function:
+            arguments = jax.tree_util.tree_map(jnp.asarray, arguments)
+        return self._call(*arguments)
+
+    def _is_traced(self, arguments: tuple[Any, ...]) -> bool:
         try:
-            return self._call(*arguments)
+            first, second = (jax.make_jaxpr(lambda *own: self._function(*own))(*arguments) for _ in range(2))
         except Exception:
-            if self._call is self._function:
-                raise
-            self._call = self._function
-            return self._function(*jax.tree_util.tree_map(jnp.asarray, arguments))
-
-
-def _traced_twice(function: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
-    """What JAX traces of a function, and whether that is the same when it is called again."""
-    first, second = (jax.make_jaxpr(lambda *own: function(*own))(*arguments) for _ in range(2))
-    texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
-    constants = zip(first.consts, second.consts, strict=False)
-    return first, texts[0] == texts[1] and all(_same(a, b) for a, b in constants)
+            return False
+        used = {id(variable) for equation in first.jaxpr.eqns for variable in equation.invars}
+        self.is_used = any(id(variable) in used for variable in first.jaxpr.invars)
+        texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
+        return texts[0] == texts[1] and all(map(_same, first.consts, second.consts))
 
 
 def _same(first: Any, second: Any) -> bool:
@@ -395,41 +367,40 @@ def _same(first: Any, second: Any) -> bool:
     return True
 
 
-def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
-    """The sum of products of numbers, in float64."""
-    total, roundings = 0.0, []
-    for weight, value in zip(weights, values, strict=True):
-        terms = _numbers(weight).astype(np.float64).ravel() * _numbers(value).astype(np.float64).ravel()
-        total += float(terms.sum())
-        eps = 2.0**-7 if value.dtype == jnp.bfloat16 else float(np.finfo(value.dtype).eps)
-        roundings.append(eps / 2 * norm(terms))
-    return Value(total, math.hypot(*roundings))
+def random_like(like: Sequence[Any], rng: int) -> list[Any]:
+    """Random arrays: tangents or cotangents; 1 for a single number."""
+    numbers = np.random.default_rng([rng, 1])
+    shapes = [(*each.shape, 2) if _is_complex(each) else each.shape for each in like]
+    is_number = len(shapes) == 1 and math.prod(shapes[0]) == 1
+    return [
+        _of_numbers(np.ones(shape) if is_number else random_weights(shape, numbers), each)
+        for shape, each in zip(shapes, like, strict=True)
+    ]
 
 
 def _reverse(function: _Function, options: Options) -> GradientReport:
-    cotangents = function.random(function.outputs, options.rng)
-
-    def candidate(point: Point) -> Candidate:
-        function.leave_uncompiled_unless_the_same(cotangents)
-        return CandidateGradient.linear(point, gradient)
+    cotangents = random_like(function.outputs, options.rng)
 
     def gradient(factor: float) -> list[Array]:
         values, found = function.pulled_back(function.arrays, [factor * cotangent for cotangent in cotangents])
         function.require_same(values)
         return found
 
-    return function.check(cotangents, candidate, options)
+    return function.check(cotangents, lambda point: CandidateGradient.linear(point, gradient), options)
 
 
 def _forward(function: _Function, options: Options) -> GradientReport:
-    weights = function.random(function.outputs, options.rng)
+    weights = random_like(function.outputs, options.rng)
 
     def along(direction: Direction) -> float:
-        return weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))[1]).number
+        return function.weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))[1]).number
+
+    def candidate(point: Point) -> Candidate:
+        function.require_same(function.pushed_forward(function.arrays, random_like(function.arrays, 0))[0])
+        return Candidate(point, along)
 
     try:
-        function.require_same(function.pushed_forward(function.arrays, function.random(function.arrays, 0))[0])
-        return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+        return function.check(weights, candidate, options)
     except TypeError as error:
         if "custom_vjp" in str(error):
             raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
@@ -438,24 +409,26 @@ def _forward(function: _Function, options: Options) -> GradientReport:
 
 def _pushed(function: _Function, rng: int) -> _Function:
     """The derivative in forward mode, as a function of arguments and tangents."""
-    count, tangents = len(function.arrays), function.random(function.arrays, rng)
+    count, tangents = len(function.arrays), random_like(function.arrays, rng)
     names = [*function.names, *(f"tangent of {name}" for name in function.names)]
-    return _Function(lambda *both: _jvp(function, both[:count], both[count:]), names, [*function.arrays, *tangents])
+    return _Function(
+        lambda *both: list(jax.jvp(function.value, both[:count], both[count:])[1]),
+        names,
+        [*function.arrays, *tangents],
+        function.hidden + len(tangents),
+    )
 
 
 def _pulled(function: _Function, rng: int) -> _Function:
     """The derivative in reverse mode, as a function of arguments and cotangents."""
-    count, cotangents = len(function.arrays), function.random(function.outputs, rng)
+    count, cotangents = len(function.arrays), random_like(function.outputs, rng)
     names = [*function.names, *(f"cotangent of output[{i}]" for i in range(len(cotangents)))]
     return _Function(
         lambda *both: list(jax.vjp(function.value, *both[:count])[1](list(both[count:]))),
         names,
         [*function.arrays, *cotangents],
+        function.hidden + len(cotangents),
     )
-
-
-def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
-    return list(jax.jvp(function.value, primals, tangents)[1])
 
 
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
@@ -470,9 +443,7 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
     paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
-    own = argument_paths(f, "args", paths) if names is None else list(names)
-    if len(own) != len(checked):
-        raise ShapeError(f"names must have one name for each of {len(checked)} arrays, got {len(own)}")
+    own = named(names, argument_paths(f, "args", paths))
 
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)
@@ -485,7 +456,7 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
             raise DTypeError(f"f must return arrays of float64, float32, float16, bfloat16 or complex, got {other[0]}")
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
-        return inexact
+        return [output for output in inexact if output.size]
 
     return _Function(value, own, [leaves[i] for i in checked])
 
@@ -499,14 +470,16 @@ def _higher(array: Any) -> Any:
     return jnp.asarray(np.asarray(array).astype(_HIGHER.get(array.dtype.name, array.dtype)))
 
 
-def _is_used(jaxpr: Any) -> bool:
-    """Whether what is computed depends on an argument."""
-    used = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
-    return any(id(variable) in used for variable in jaxpr.invars)
+def _eps(dtype: Any) -> float:
+    return float(jnp.finfo(dtype).eps)
 
 
 def _is_inexact(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def _is_complex(array: Any) -> bool:
+    return bool(jnp.issubdtype(array.dtype, jnp.complexfloating))
 
 
 def _numbers(array: Any) -> Array:
@@ -519,12 +492,7 @@ def _numbers(array: Any) -> Array:
 
 def _of_numbers(numbers: Array, like: Any) -> Array:
     """A new array like another one, of these numbers."""
-    if not jnp.iscomplexobj(like):
+    if not _is_complex(like):
         return numbers.reshape(like.shape).astype(like.dtype)
-    both: Array = numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)
+    both: Array = numbers.reshape(*like.shape, 2).astype(f"f{like.dtype.itemsize // 2}").view(like.dtype)
     return np.asarray(both[..., 0])
-
-
-def _random(like: Any, numbers: np.random.Generator) -> Array:
-    shape = _numbers(like).shape
-    return np.asarray(numbers.uniform(0.5, 1.5, shape) * numbers.choice([-1.0, 1.0], shape))

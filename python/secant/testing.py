@@ -7,26 +7,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 from secant.checking.gradient import check_gradient
+from secant.checking.options import CheckOptions, with_options
 
 
+@with_options
 def assert_gradient(
     f: Callable[..., Any],
     x: Any,
     gradient: Any,
     *,
-    scale: Any = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    names: Sequence[str] | None = None,
     inplace: bool = False,
-    entries: bool = False,
     args: tuple[Any, ...] = (),
-    progress: bool = False,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> None:
     """Raise an AssertionError with a report unless a gradient is right.
 
@@ -46,17 +42,4 @@ def assert_gradient(
     >>> secant.testing.assert_gradient(lambda x: np.sum(x**2), x, 2 * x)
     """
     __tracebackhide__ = True
-    check_gradient(
-        f,
-        x,
-        gradient,
-        scale=scale,
-        max_evaluations=max_evaluations,
-        max_findings=max_findings,
-        names=names,
-        inplace=inplace,
-        entries=entries,
-        args=args,
-        progress=progress,
-        rng=rng,
-    ).raise_if_failed()
+    check_gradient(f, x, gradient, inplace=inplace, args=args, **options).raise_if_failed()

@@ -373,6 +373,16 @@ def test_a_gradient_that_is_rightly_0_is_right():
     assert report.verdict == "wrong"
 
 
+def test_at_a_least_squares_optimum_the_rounding_of_a_gradient_is_right():
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        a, b = rng.normal(size=(20, 5)), rng.normal(size=20)
+        x = np.linalg.lstsq(a, b, rcond=None)[0]
+        f, gradient = lambda x, a=a, b=b: np.sum((a @ x - b) ** 2), 2 * a.T @ (a @ x - b)
+        assert secant.check_gradient(f, x, gradient).verdict == "right"
+        assert secant.check_gradient(f, x, gradient + 1e-6).verdict == "wrong"
+
+
 def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
     def f(x):
         return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 2)
@@ -498,20 +508,10 @@ def test_a_numerical_gradient_is_all_but_right():
 
     report = secant.check_gradient(f, x, secant.numerical_gradient(f, x))
     assert not report
-    assert re.match(r"the gradient is off by \de-(09|1\d) of its size", report.diagnosis)
-    assert "as a numerical gradient is" in report.evidence
+    assert re.match(r"gradient in 3 entries: WRONG: differs by \de-(09|1\d) of its norm", str(report))
+    assert report.diagnosis is None
     assert secant.check_gradient(f, x, 3 * x**2)
     assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
-
-
-def test_a_row_or_a_column_that_is_wrong_is_named():
-    x = {"W": np.random.default_rng(0).normal(size=(6, 8)), "b": np.arange(1.0, 6)}
-    f = lambda x: np.sum(x["W"] ** 3) + np.sum(x["b"] ** 2)  # noqa: E731
-    for place, said in ((np.s_[2], "W[2, :]"), (np.s_[:, 3], "W[:, 3]"), (np.s_[:], ""), (np.s_[1, 3], "")):
-        gradient = {"W": 3 * x["W"] ** 2, "b": 2 * x["b"]}
-        gradient["W"][place] *= 1.5
-        line = str(secant.check_gradient(f, x, gradient)).splitlines()[1]
-        assert line.endswith(f" % of its norm; those that were found lie in {said}" if said else " % of its norm")
 
 
 @pytest.mark.parametrize("x", [3.0, 3, np.float32(3), np.float64(3), np.int8(3), np.array(3.0)])
@@ -555,7 +555,7 @@ BAD = {
     ),
     "no evaluations": (np.sum, {"max_evaluations": 0}, ValueRangeError, "max_evaluations must be at least 1, got 0"),
     "no findings": (np.sum, {"max_findings": 0}, ValueRangeError, "max_findings must be at least 1, got 0"),
-    "a typo": (np.sum, {"max_finding": 1}, TypeError, "check_gradient() got an unexpected keyword argument"),
+    "a typo": (np.sum, {"max_finding": 1}, TypeError, "Options.__init__() got an unexpected keyword argument"),
     "a scale of 0": (np.sum, {"scale": 0}, ValueRangeError, "scale must be finite and greater than 0, got 0"),
     "progress is text": (np.sum, {"progress": "no"}, DTypeError, "progress must be True or False, got 'no'"),
     "two names": (np.sum, {"names": ["a", "b"]}, ShapeError, "names must have one name for each of 1 arrays, got 2"),
@@ -694,7 +694,7 @@ def test_progress_is_a_bar_for_each_part_of_the_work(bar_on_stderr):
     terminal = bar_on_stderr()
     secant.check_gradient(lambda x: np.sum(x**2), x, wrong, entries=True, progress=True)
     names = re.findall(r"(probing|entries|searching) [█-▏ ]*\d+/(\d+) [\d:?]+ left", terminal.getvalue())
-    assert sorted({*names}) == [("entries", "30"), ("probing", "100"), ("searching", "5000")]
+    assert sorted({*names}) == [("entries", "300"), ("probing", "100")]
 
 
 def test_a_check_of_a_network_leaves_it_alone():

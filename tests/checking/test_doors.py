@@ -116,9 +116,9 @@ def test_options_of_pytorch(torch):
             assert check(torch.sin, x, atol=1e-3, nondet_tol=1e-5)
         with pytest.raises(TypeError, match="'max_evals'"):
             check(torch.sin, x, max_evals=3)
-    with pytest.raises(ValueRangeError, match="check_backward_ad or check_forward_ad must be True, got neither"):
+    with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
         secant.torch.gradcheck(torch.sin, x, check_backward_ad=False)
-    with pytest.raises(ValueRangeError, match="check_rev_over_rev or check_fwd_over_rev must be True, got neither"):
+    with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
         secant.torch.gradgradcheck(torch.sin, x, check_rev_over_rev=False)
 
 
@@ -191,7 +191,7 @@ def test_outputs_that_cannot_be_checked_are_named(torch):
     with pytest.raises(DTypeError, match=r"func must return a tensor with a gradient .*, got none"):
         secant.torch.gradgradcheck(lambda x: x.detach().sin(), x)
     sizes = iter(range(3, 100))
-    with pytest.raises(ShapeError, match=r"func must always return the same shapes, .* as output, got"):
+    with pytest.raises(ShapeError, match=r"func must always return the same shapes, .*output.* got"):
         secant.torch.gradcheck(lambda x: x.sum() * torch.ones(next(sizes)), x)
 
 
@@ -237,6 +237,50 @@ def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
         secant.torch.gradcheck(Twice.apply, x)
     assert not secant.torch.gradcheck(Twice.apply, x, raise_exception=False)
     assert secant.torch.gradcheck(Twice.apply, x, check_undefined_grad=False)
+
+
+@needs_torch
+def test_a_gradient_that_is_lost_where_those_of_other_outputs_are_undefined_is_wrong(torch):
+    x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    group_norm = lambda x: torch.native_group_norm(x, None, None, 2, 4, 3, 2, 1e-5)  # noqa: E731
+    report = secant.torch.check(group_norm, x)
+    assert report.verdict == "wrong"
+    assert "where gradients of its outputs are undefined" in report.diagnosis
+    assert secant.torch.gradcheck(group_norm, x, raise_exception=False) is False
+    assert secant.torch.gradcheck(group_norm, x, check_undefined_grad=False)
+    assert secant.torch.check(lambda x: group_norm(x)[0], x).passed
+
+
+@needs_torch
+def test_arguments_need_no_tuple(torch):
+    x, y = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert [array.name for array in secant.torch.check(lambda x, y: x * y.exp(), x, y).arrays] == ["x", "y"]
+
+
+@needs_torch
+def test_names_and_scales_are_those_of_the_users_arguments(torch):
+    x, z = torch.randn(3, dtype=torch.float64, requires_grad=True), torch.randn(2, dtype=torch.complex128)
+    assert secant.torch.gradgradcheck(torch.sin, x, names=["x"], scale=np.full(3, 0.1))
+    with pytest.raises(GradientMismatchError, match="own") as raised:
+        secant.torch.gradgradcheck(lambda x: (x.detach() * x).sin(), x, names=["own"])
+    assert isinstance(raised.value, RuntimeError)  # as tests of PyTorch expect
+    with pytest.raises(ShapeError, match="names must have one name for each of 1 arrays, got 2"):
+        secant.torch.gradgradcheck(torch.sin, x, names=["x", "y"])
+    assert secant.torch.check(torch.sin, z.requires_grad_(), scale=torch.ones(2)).passed
+    with pytest.raises(ShapeError, match="scale must have one array for each of 1 arrays, got 2"):
+        secant.torch.check(torch.sin, x, scale=[np.ones(3), np.ones(3)])
+
+
+@needs_torch
+def test_what_a_module_leaves_out_by_design_is_named(torch):
+    module = torch.nn.Sequential(torch.nn.Embedding(5, 3, padding_idx=0), torch.nn.Flatten(), torch.nn.Linear(9, 2))
+    report = secant.torch.check_module(module.double(), torch.tensor([[0, 1, 2], [3, 0, 1]]))
+    assert report.verdict == "wrong"
+    assert report.note == "0.weight has no gradient at padding_idx=0, on which the output depends."
+    module = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 3)).double()
+    report = secant.torch.check_module(module, torch.randn(5, 4, dtype=torch.float64))
+    assert report.note.endswith("check module.eval().")
+    assert secant.torch.check_module(module.eval(), torch.randn(5, 4, dtype=torch.float64)).passed
 
 
 @needs_torch
@@ -467,9 +511,6 @@ def test_tensors_of_types_that_numpy_does_not_have(torch):
     with pytest.raises(DTypeError, match=r"func must return float64, .*, got torch\.float8_e4m3fn as output"):
         secant.torch.gradcheck(lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_())
     low = x.bfloat16()
-    both = low[:4].requires_grad_(), low[2:].requires_grad_()
-    with pytest.raises(ValueRangeError, match="a and b must share no memory to be shifted in place"):
-        secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both)
     both = low[:3].requires_grad_(), low[3:].requires_grad_()
     assert secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both).verdict != "wrong"
 
@@ -556,6 +597,12 @@ def squared(jax, factor):
 
     square.defvjp(lambda x: (square(x), x), lambda x, cotangent: (twice(x) * cotangent,))
     return square
+
+
+@needs_jax
+def test_outputs_of_jax_without_elements_are_left_out(jax):
+    secant.jax.check_grads(lambda x: (jax.numpy.sin(x), x[:0]), (jax.numpy.ones(3),), order=2)
+    secant.jax.check_grads(jax.numpy.sin, (jax.numpy.ones(3),), order=2, names=["x"], scale=(np.ones(3),))
 
 
 @needs_jax
@@ -647,7 +694,7 @@ def test_what_jax_arguments_may_not_be(jax):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])
     with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(jax.numpy.argmax, (x,), modes="rev")
-    with pytest.raises(TypeError, match=r"check_grads\(\) got an unexpected keyword argument 'mode'"):
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'mode'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), mode="rev")
 
 
@@ -666,7 +713,7 @@ def test_a_function_of_torch_that_writes_to_its_argument(torch):
 
 @pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
-    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'"):
+    with pytest.raises(TypeError, match=r"got an unexpected .* 'max_findigs'"):
         check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
 
 
@@ -677,7 +724,7 @@ def test_assert_gradient():
         secant.testing.assert_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
     with pytest.raises(ShapeError):
         secant.testing.assert_gradient(np.sum, x, np.ones(3))
-    with pytest.raises(TypeError, match=r"assert_gradient\(\) .* 'entry'"):
+    with pytest.raises(TypeError, match=r"got an unexpected .* 'entry'"):
         secant.testing.assert_gradient(np.sum, x, np.ones(2), entry=True)
 
 

@@ -123,33 +123,18 @@ def test_a_report_says_what_to_do_next():
     report = secant.check_gradient(softplus, x, right + np.arange(8.0) ** 2)
     assert last(report) == "next: work out x[7] by hand"
     low = x.astype(np.float32)
-    for error, said in (
-        (1e-4, "check in float64, which tells a mistake from rounding"),
-        (1.0, "work out x[7] by hand"),
-    ):
-        report = secant.check_gradient(softplus, low, (right + error * np.arange(8.0) ** 2).astype(np.float32))
-        assert last(report) == f"next: {said}"
+    report = secant.check_gradient(softplus, low, (right + np.arange(8.0) ** 2).astype(np.float32))
+    assert last(report) == "next: check in float64, which tells a mistake from rounding"
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
-    assert last(noisy).startswith("next: check at another x, with another scale=")
-    noisy = secant.check_gradient(lambda x: float(np.float32(1e6 + softplus(x))), x, right)
-    assert last(noisy).startswith("next: check with less noise in f, at another x, with another scale=")
+    assert last(noisy) == "next: check at another x, with another scale= or with max_evaluations=1000"
+    noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right, max_evaluations=1000)
+    assert last(noisy) == "next: check at another x, with another scale="
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
     assert last(noisy).startswith("next: check in float64, at another x, with another scale=")
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked).startswith("next: move x off the kinks")
-
-
-def test_a_report_says_what_was_looked_at():
-    x = {"large": np.ones(3, np.float32), "small": np.ones(4, np.float32)}
-    small = np.float32(1e-5) * np.arange(1, 5, dtype=np.float32)
-    report = secant.check_gradient(
-        lambda p: np.sum(p["large"] ** 2) + np.sum(small * p["small"]), x, {"large": 2 * x["large"], "small": small}
-    )
-    assert "\n  looked at: all entries together, at this x; that says nothing of small\n" in str(report)
-    report = secant.check_gradient(softplus, np.ones(3), softplus_gradient(np.ones(3)))
-    assert "\n  looked at: all entries together, at this x; not at smaller errors, nor at any other x\n" in str(report)
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.checking.point import Direction, EntryRange, Point, chunks, flat, largest_of, norm_of
+from secant.checking.point import Direction, EntryRange, Point, flat, largest_of
 from secant.differentiation.rounding import norm
 from secant.errors import ValueRangeError
 
@@ -19,49 +18,60 @@ _FACTOR = -2.0  # times the incoming gradient
 _ULPS = 16.0  # units in the last place that entries of a right gradient may be off
 
 
-class Candidate(ABC):
-    """What is said to be the derivative of f."""
+class Candidate:
+    """What is said to be the derivative of f: here, a function that takes a direction and returns that along it.
+
+    Attributes
+    ----------
+    arrays : list of ndarray or None
+        The gradient, flat, array by array, with 0 for NaN and infinity; None if only derivatives along directions are
+        known.
+    not_finite : list of ndarray
+        For each array of the gradient, the entries that are NaN or infinite.
+    remark : str
+        What was seen to be wrong with it beforehand: the diagnosis, if it is wrong.
+    """
 
     arrays: list[Array] | None = None
-    """The gradient, flat, array by array; None if only derivatives along directions are known."""
     remark = ""
-    """What was seen to be wrong with it beforehand: the diagnosis, if it is wrong."""
 
-    @abstractmethod
+    def __init__(self, point: Point, derivative: Callable[[Direction], float]) -> None:
+        self._point, self._derivative = point, derivative
+        self.not_finite = [np.zeros(0, int)] * len(point.spans)
+
     def along(self, direction: Direction, entries: EntryRange) -> float:
         """The derivative along a direction of which only a range is shifted."""
+        restricted = [np.zeros_like(part) for part in direction]
+        for leaf, (begin, end) in self._point.parts(entries):
+            restricted[leaf][begin:end] = direction[leaf][begin:end]
+        return self._derivative(restricted)
 
-    @abstractmethod
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
-        """What the rounding of the candidate may change in that derivative."""
+        """What the rounding of the candidate may change in that derivative: some units in the last place of x."""
+        return _ULPS * self._point.resolution * self.contribution(direction, entries)
 
-    @abstractmethod
     def contribution(self, direction: Direction, entries: EntryRange) -> float:
         """What entries add to the derivative along directions like this, in absolute value: about how much."""
+        return abs(self.along(direction, entries))
 
-    @abstractmethod
     def entry(self, leaf: int, flat: int, direction: Direction) -> float:
-        """An entry of the gradient."""
+        """An entry of the gradient: what the function says of that alone."""
+        begin = self._point.spans[leaf].begin + flat
+        return self.along(direction, EntryRange(begin, begin + 1)) / float(direction[leaf][flat])
 
     def size(self, leaf: int) -> tuple[float, float]:
         """The largest entry of an array, and the root of the sum of squares of all; NaN if they are not known."""
         return math.nan, math.nan
-
-    def non_finite(self) -> list[Any]:
-        """For each array of the gradient, the entries that are NaN or infinite."""
-        return [_non_finite(array) for array in self.arrays or []]
-
-    def with_finite_entries(self) -> Candidate:
-        """The same with 0 for NaN and infinity."""
-        return self
 
 
 class CandidateGradient(Candidate):
     """A gradient, as flat arrays in the order of those of x."""
 
     def __init__(self, point: Point, arrays: list[Array]) -> None:
-        self._point = point
-        self.arrays: list[Array] = arrays
+        self._point, self.given = point, arrays
+        self.not_finite = [np.flatnonzero(~np.isfinite(array)) for array in arrays]
+        pairs = zip(arrays, self.not_finite, strict=True)
+        self.arrays: list[Array] = [np.where(np.isfinite(a), a, 0) if len(bad) else a for a, bad in pairs]
 
     @classmethod
     def of(cls, point: Point, gradient: Any) -> CandidateGradient:
@@ -85,13 +95,12 @@ class CandidateGradient(Candidate):
         compared: those of an approximation, such as of the exponential of a matrix, may differ.
         """
         first = cls.of(point, backward(1.0))
-        if not (off := first.off(backward(_FACTOR), _FACTOR)):
-            return first
-        first.remark = (
-            "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as "
-            f"much gives another gradient, by up to {off}"
-        )
-        first._remark_unless_same(backward(1.0))
+        if off := first.off(backward(_FACTOR), _FACTOR):
+            first.remark = (
+                "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times "
+                f"as much gives another gradient, by up to {off}"
+            )
+            first._remark_unless_same(backward(1.0))
         return first
 
     def _remark_unless_same(self, again: Any) -> None:
@@ -101,14 +110,16 @@ class CandidateGradient(Candidate):
                 "buffer that is not cleared, or a race"
             )
 
+    @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
         others = self._point.like("gradient", gradient)
-        norms = [self.size(leaf)[1] for leaf in range(len(self.arrays))]
-        for leaf, (name, one) in enumerate(zip(self._point.names, self.arrays, strict=True)):
-            other, whole = flat(others[leaf]), EntryRange(0, one.size)
-            off = max(_difference(one[c], other[c].astype(np.float64) / factor) for c in chunks(whole))
-            eps = max(self._point.eps(leaf, one), self._point.resolution)
+        norms = [self.size(leaf)[1] for leaf in range(len(self.given))]
+        for leaf, (name, one) in enumerate(zip(self._point.names, self.given, strict=True)):
+            other = flat(others[leaf])[:].astype(np.float64) / factor
+            same = (one == other) | (np.isnan(one) & np.isnan(other))
+            off = float(np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf).max())
+            eps = max(float(np.finfo(one.dtype).eps), self._point.resolution)
             least = max(_ULPS * eps * math.hypot(*norms), float(np.finfo(one.dtype).tiny))
             if off > max(math.sqrt(eps) * norms[leaf], least):  # an array may be rightly 0, but for rounding
                 return f"{off:.1e} in {name}"
@@ -116,81 +127,30 @@ class CandidateGradient(Candidate):
 
     def along(self, direction: Direction, entries: EntryRange) -> float:
         """The product of the entries and the direction."""
-        found = 0.0
-        for leaf, part in self._point.parts(entries):
-            for chunk in chunks(part):
-                found += float(self.arrays[leaf][chunk].astype(np.float64) @ direction[leaf][chunk].astype(np.float64))
-        return found
+        return sum(float(products.sum()) for _, products in self._products(direction, entries))
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
-        parts = self._contributions(direction, entries)
-        size = math.hypot(*(_ULPS * self._point.eps(leaf, self.arrays[leaf]) * own for leaf, own in parts))
+        parts = self._products(direction, entries)
+        size = math.hypot(*(_ULPS * float(np.finfo(self.arrays[leaf].dtype).eps) * norm(own) for leaf, own in parts))
         if not math.isfinite(size):  # all errors would be within that
             raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
         return size
 
     def contribution(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of the products of entries and steps: signs are random."""
-        return math.hypot(*(own for _, own in self._contributions(direction, entries)))
+        return math.hypot(*(norm(products) for _, products in self._products(direction, entries)))
 
-    def _contributions(self, direction: Direction, entries: EntryRange) -> Iterator[tuple[int, float]]:
-        for leaf, part in self._point.parts(entries):
-            for chunk in chunks(part):
-                with np.errstate(over="ignore"):
-                    yield leaf, norm(self.arrays[leaf][chunk].astype(np.float64) * direction[leaf][chunk])
+    def _products(self, direction: Direction, entries: EntryRange) -> Iterator[tuple[int, Array]]:
+        for leaf, (begin, end) in self._point.parts(entries):
+            with np.errstate(over="ignore"):
+                products = self.arrays[leaf][begin:end].astype(np.float64) * direction[leaf][begin:end]
+            yield leaf, products
 
     def entry(self, leaf: int, flat: int, direction: Direction) -> float:
         """An entry as given."""
-        return float(self.arrays[leaf][flat])
+        return float(self.given[leaf][flat])
 
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
-        array = self.arrays[leaf]
-        return largest_of(array), norm_of(array)
-
-    def with_finite_entries(self) -> CandidateGradient:
-        """Itself where all entries are finite."""
-        if not any(map(len, self.non_finite())):
-            return self
-        return CandidateGradient(self._point, [np.where(np.isfinite(array), array, 0) for array in self.arrays])
-
-
-class CandidateDerivative(Candidate):
-    """A function that takes a direction and returns the derivative along it."""
-
-    def __init__(self, point: Point, derivative: Callable[[Direction], float]) -> None:
-        self._point, self._derivative = point, derivative
-
-    def along(self, direction: Direction, entries: EntryRange) -> float:
-        """What the function says."""
-        restricted = [np.zeros_like(part) for part in direction]
-        for leaf, part in self._point.parts(entries):
-            restricted[leaf][part.begin : part.end] = direction[leaf][part.begin : part.end]
-        return self._derivative(restricted)
-
-    def rounding(self, direction: Direction, entries: EntryRange) -> float:
-        """Some units in the last place of x."""
-        return _ULPS * self._point.resolution * self.contribution(direction, entries)
-
-    def contribution(self, direction: Direction, entries: EntryRange) -> float:
-        """What the function says."""
-        return abs(self.along(direction, entries))
-
-    def entry(self, leaf: int, flat: int, direction: Direction) -> float:
-        """What the function says of that entry alone."""
-        begin = self._point.spans[leaf].begin + flat
-        return self.along(direction, EntryRange(begin, begin + 1)) / float(direction[leaf][flat])
-
-
-def _difference(first: Array, second: Array) -> float:
-    """The largest one, infinite where only one of the values is finite."""
-    with np.errstate(invalid="ignore"):
-        off = np.abs(first.astype(np.float64) - second)
-    off[(first == second) | (np.isnan(first) & np.isnan(second))] = 0
-    return float(np.nan_to_num(off, nan=np.inf).max())
-
-
-def _non_finite(array: Array) -> Any:
-    found = [c.start + np.flatnonzero(~np.isfinite(array[c])) for c in chunks(EntryRange(0, array.size))]
-    return np.concatenate(found)
+        return largest_of(self.given[leaf]), norm(self.given[leaf].astype(np.float64))

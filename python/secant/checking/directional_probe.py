@@ -8,34 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError
-from secant.differentiation.slopes import (
-    DOUBT,
-    RATIO,
-    RUNG,
-    Climb,
-    Levels,
-    Sample,
-    Samples,
-    Walk,
-    best_of,
-    climb,
-    extrapolated,
-    one_sided,
-    refined,
-    rungs_of,
-    step_of,
-    walked,
-)
+from secant.differentiation import slopes
+from secant.differentiation.slopes import Climb, Levels, Sample, Samples, Walk
 
-_FARTHER = -RUNG
+_FARTHER = -slopes.RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
 _ENOUGH = 1e-8  # a relative error bar that is not worth larger steps
 _HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
-_AWAY = 6 * RUNG
+_AWAY = 6 * slopes.RUNG
 """The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
 _FALLS = 1e-4  # to so much of the noise of small steps: else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
@@ -49,14 +32,6 @@ _VISIBLE = 16.0  # times the noise: a change of f
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
 _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 _NO_NOISE = 0.01  # of the changes of f: then more than noise was seen, as beside a pole
-
-
-class Stage(NamedTuple):
-    """A part of the work, of which evaluations of f are steps: for the progress bar."""
-
-    name: str
-    begin: int
-    total: int
 
 
 class _Slope(NamedTuple):
@@ -95,11 +70,8 @@ class DirectionalProbe:
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
     steepest : float
-        The largest slope from x to where f was evaluated along the last direction that climbed, as far as it is no
-        noise.
+        The slope from x to the farthest point along the last direction that climbed, as far as it is no noise.
     """
-
-    stage: Stage | None = None
 
     def __init__(
         self,
@@ -108,14 +80,20 @@ class DirectionalProbe:
         value: float,
         progress: Callable[[str, int, int], object] = lambda *_: None,
     ) -> None:
-        self.point, self.candidate, self.progress, self.value = point, candidate, progress, value
+        self.point, self.candidate, self.value = point, candidate, value
+        self._progress = progress
+        self.begin("probing", 0)
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
         self.is_one_sided, self.rises_in_steps, self.steepest = False, False, 0.0
         self._number: int | None = None  # of the largest of the steps that are tried first
         self._bar = 0.0  # that they gave
-        finest = log(step_of(0) / max(_FINEST * point.resolution, step_of(rungs_of(1.0, 1.0)[0]))) / log(RATIO)
-        self._smallest = RUNG * int(finest / RUNG)
+        least = max(_FINEST * point.resolution, slopes.step_of(slopes.rungs_of(1.0, 1.0)[0]))
+        self._smallest = slopes.RUNG * int(log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG)
+
+    def begin(self, stage: str, total: int) -> None:
+        """Begin a part of the work, of about so many evaluations: for the progress bar."""
+        self._stage = stage, self.point.evaluations, total
 
     def measure(
         self, direction: Direction, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
@@ -148,8 +126,8 @@ class DirectionalProbe:
         shifted = self.point.sampler(direction, candidate.arrays if is_coarse else None, entries)
 
         def sample(step: float) -> Sample:
-            if self.stage is not None:
-                self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
+            stage, begin, total = self._stage
+            self._progress(stage, self.point.evaluations - begin, total)
             value, moved = shifted(step)
             return Sample(np.array([value]), moved)
 
@@ -160,26 +138,22 @@ class DirectionalProbe:
         """The slope at steps that suited another direction; None where these do not suit this one, or a kink shows."""
         if self._number is None:
             return None
-        there = samples.differences([step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
-        noise = self._with_blur(self.noise, there.slope[-1]).of_slopes(there)
-        values, bars = best_of(extrapolated(there.width, there.slope, noise))
+        there = samples.differences([slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
+        noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(there)
+        values, bars = slopes.best_of(slopes.extrapolated(there.width, there.slope, noise))
         bends = np.abs(there.bend)
         is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
         if not is_smooth.all() or not bars[0] <= _NEAR_BEST * self._bar:
             return None
         return _Slope(float(values[0]), float(bars[0]), 0.0, False)
 
-    def _with_blur(self, noise: Levels, slope: Floats) -> Levels:
-        """Noise, and what f computes of x: that may be rounded as if x were, which need not show at small steps."""
-        return noise._replace(near=np.maximum(noise.near, self.point.blur * np.abs(slope)))
-
     def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Climbed:
         """The slope from the rungs between two numbers of steps."""
-        numbers = range(smallest, largest - 1, -RUNG)
-        walk = walked(samples, numbers)
-        start = climb(samples, numbers, self.noise, walk)
-        found = refined(samples, start._replace(noise=self._with_blur(start.noise, start.slope)), numbers)
-        doubt = DOUBT * float(start.doubt[0])
+        numbers = range(smallest, largest - 1, -slopes.RUNG)
+        walk = slopes.walked(samples, numbers)
+        start = slopes.climb(samples, numbers, self.noise, walk)
+        found = slopes.refined(samples, start, numbers)
+        doubt = slopes.DOUBT * float(start.doubt[0])
         slope = _Slope(float(found.value[0]), float(found.bar[0]) - doubt, doubt, bool(start.is_kink[0]))
         return _Climbed(numbers, walk, start, slope, int(found.number[0]))
 
@@ -187,7 +161,7 @@ class DirectionalProbe:
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
         if self.point.resolution > _COARSE:  # values that are corrected do not show how they are rounded
-            samples(step_of(0))
+            samples(slopes.step_of(0))
             self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
         found = self._climbed_from(samples, self._smallest, 0)
         if not found.shows(_ENOUGH, size):
@@ -200,13 +174,15 @@ class DirectionalProbe:
         changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
         changes = {step: change for step, change in changes.items() if isfinite(change)}
         least, largest_change = _VISIBLE * float(self.noise.near[0]), max(changes.values(), default=0.0)
-        self.steepest = max([(change - least) / abs(step) for step, change in changes.items()], default=0.0)
+        farthest = max(map(abs, changes), default=0.0)
+        far = [(change - least) / farthest for step, change in changes.items() if abs(step) == farthest]
+        self.steepest = max(far, default=0.0)
         level, unit = float(start.noise.near[0]), max(self.point.unit * abs(self.value), self.point.rounding)
         still, jump = _standing_still(changes)
         is_rounding = jump <= _LAST_PLACES * unit
         if not isfinite(bar):
-            slopes, bars = one_sided(samples, numbers, self.noise, 0.0)
-            value, bar = float(slopes[0]), float(bars[0])
+            values, bars = slopes.one_sided(samples, numbers, self.noise, 0.0)
+            value, bar = float(values[0]), float(bars[0])
             self.is_one_sided |= isfinite(bar)
         elif walk.is_still[0]:
             value, bar, doubt = 0.0, unit / still, max(doubt, abs(value) + bar)  # or that across the steps of f

@@ -6,12 +6,12 @@ docs/check_method.md for what a check that passes proves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 from secant._common import validation
 from secant.checking.candidate import CandidateGradient
-from secant.checking.options import Options
+from secant.checking.options import CheckOptions, Options, with_options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
@@ -19,20 +19,15 @@ from secant.differentiation.evaluators import c_pointer
 from secant.errors import DTypeError
 
 
+@with_options
 def check_gradient(
     f: Callable[[Any], Any],
     x: Any,
     gradient: Any,
     *,
-    scale: Any = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    names: Sequence[str] | None = None,
     inplace: bool = False,
-    entries: bool = False,
     args: tuple[Any, ...] = (),
-    progress: bool = False,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check a whole gradient in about a hundred evaluations of f, and name the entries that are wrong.
 
@@ -100,16 +95,16 @@ def check_gradient(
     >>> report.passed, report.findings[0].name
     (False, 'x[1]')
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
     validation.require_callable("f", f)
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
-    point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
+    point = Point(lambda x: f(x, *args), x, inplace=inplace, names=chosen.names, scale=chosen.scale)
 
     def candidate() -> CandidateGradient:
         if callable(gradient):
             return CandidateGradient.repeated(point, lambda: gradient(point.copy(), *args))
         return CandidateGradient.of(point, gradient)
 
-    return run_check(point, candidate, options)
+    return run_check(point, candidate, chosen)

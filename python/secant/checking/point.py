@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from numbers import Real
 from typing import Any, NamedTuple
@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
-from secant.checking.report import ONE_VALUE, entry_name
+from secant.checking.options import named
+from secant.checking.report import ONE_VALUE
 from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import Value, norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
-_CHUNK = 2**18  # elements that are widened to float64 at a time
-_BFLOAT16 = 2.0**-8  # its relative rounding
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the scales: a step of 1
 _REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
@@ -48,10 +47,14 @@ Direction = list[Array]
 """A displacement of every entry, for a step of 1: flat, array by array."""
 
 
-def chunks(part: EntryRange) -> Iterator[slice]:
-    """The entries of a range of an array, few enough at a time to be widened to float64."""
-    for begin in range(part.begin, part.end, _CHUNK):
-        yield slice(begin, min(part.end, begin + _CHUNK))
+class _Piece(NamedTuple):
+    """Entries of an array that are shifted together: where they are, x, its displacement and the gradient there."""
+
+    leaf: int
+    where: slice
+    start: Floats
+    unit: Floats
+    slope: Floats
 
 
 class Point:
@@ -59,8 +62,7 @@ class Point:
 
     f gets new arrays whenever it is called, which it may keep and write to; or, ``inplace``, x itself, whose arrays are
     shifted and put back. f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its
-    rounding is the root of the sum of squares of half units in their last place. ``bfloat16`` says which arrays, of
-    float32, hold numbers of that type: NumPy has none.
+    rounding is the root of the sum of squares of half units in their last place.
 
     Attributes
     ----------
@@ -80,45 +82,33 @@ class Point:
         inplace: bool = False,
         names: Sequence[str] | None = None,
         scale: Any = None,
-        bfloat16: Sequence[bool] | None = None,
     ) -> None:
         x = of_arrays(x)
         found = leaves("x", x)
-        self.names = [leaf.name for leaf in found]
-        if names is not None:
-            if not isinstance(names, Collection):
-                raise DTypeError(f"names must be a list of str, got {type(names).__name__}")
-            count = sum(leaf.part != ".imag" for leaf in found)
-            if len(names) != count:
-                raise ShapeError(f"names must have one name for each of {count} arrays, got {len(names)}")
-            given = iter(names)
-            of_complex = ""
-            self.names = []
-            for leaf in found:
-                of_complex = of_complex if leaf.part == ".imag" else str(next(given))
-                self.names.append(of_complex + leaf.part)
-        arrays = [leaf.array for leaf in found]
-        for name, array in zip(self.names, arrays, strict=True):
+        own = list(dict.fromkeys(leaf.name for leaf in found))  # a complex array is two
+        given = dict(zip(own, named(names, own), strict=True))
+        self.names = [f"{given[leaf.name]}{leaf.part}" for leaf in found]
+        self._f, self._x, self._inplace = f, x, inplace
+        self._own = [leaf.array for leaf in found]
+        for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
-            _require_shiftable(self.names, arrays)
-        self._own, self.origin = arrays, [array.copy(order="K") for array in arrays]
-        self._f, self._x = f, x
-        self._bfloat16 = list(bfloat16 or [False] * len(arrays))
+            _require_shiftable(self.names, self._own)
+        self.origin = [array.copy(order="K") for array in self._own]
         self.evaluations = 0
         self.error: Exception | None = None
-        self._inplace, self._values = inplace, set[float]()
+        self._values = set[float]()
         self.rounding = 0.0  # of f at x
         self.unit = 0.0  # the relative rounding of values
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
-        ends = np.cumsum([array.size for array in arrays]).tolist()
-        self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
+        ends = [0, *itertools.accumulate(array.size for array in self.origin)]
+        self.spans = [EntryRange(begin, end) for begin, end in itertools.pairwise(ends)]
         self.all = EntryRange(0, ends[-1])
         self.signs_are_random = True
-        self.resolution = max(self.eps(leaf, array) for leaf, array in enumerate(arrays))
+        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.origin)
         self._least, self._given = self._scales(scale)
-        shifts = ((largest_of(array), 0.5 * least) for array, least in zip(arrays, self._least, strict=True))
+        shifts = [(largest_of(array), 0.5 * least) for array, least in zip(self.origin, self._least, strict=True)]
         widest = max(size / shift for size, shift in shifts) if scale is not None else 2 / _NEAR
         self.blur = self.resolution / 2 * widest
 
@@ -132,10 +122,6 @@ class Point:
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
         return found
-
-    def eps(self, leaf: int, numbers: Array) -> float:
-        """The relative rounding of numbers of an array of x, or of its gradient."""
-        return _BFLOAT16 if self._bfloat16[leaf] else float(np.finfo(numbers.dtype).eps)
 
     def copy(self) -> Any:
         """Return x with arrays of its own."""
@@ -157,10 +143,10 @@ class Point:
             self.unit = unit_rounding(np.array(list(self._values)))
         return value
 
+    @np.errstate(all="ignore")
     def _at_x(self) -> Value:
         try:
-            with np.errstate(all="ignore"):
-                return self._value(self._arrays())
+            return self._value(self._arrays())
         finally:
             if self._inplace:
                 self.restore()
@@ -175,20 +161,18 @@ class Point:
 
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        known = self.is_used or not self.is_constant()
-        return "" if known else ONE_VALUE
+        return ONE_VALUE if self.is_constant() and not self.is_used else ""
 
     def at_x_itself(self, direction: Direction) -> Point | None:
         """The same in place, for f that looks at x without using its argument: x is shifted once to see that."""
-        arrays = zip(self._own, self.origin, strict=True)
-        if self._inplace or not all(own.dtype == np.float64 and own.flags.writeable for own, _ in arrays):
+        if self._inplace or not all(own.dtype == np.float64 and own.flags.writeable for own in self._own):
             return None
         with suppress(ValueRangeError):
             _require_shiftable(self.names, self._own)
             other = copy.copy(self)
             other._inplace, other._values = True, set()
-            before = self._values.copy()
-            return other if other.sampler(direction, None, self.all)(_FAR)[0] not in before else None
+            if other.sampler(direction, None, self.all)(_FAR)[0] not in self._values:
+                return other
         return None
 
     def require_sane(self) -> float:
@@ -213,38 +197,32 @@ class Point:
         Where f raises an exception it is NaN, and it is not tried there or farther away again. With a ``gradient``, f
         is corrected by what that says of shifts beside the direction, which rounding leaves, too.
         """
-        parts = [(leaf, chunk) for leaf, part in self.parts(span) for chunk in chunks(part)]
-        largest = max((float(np.abs(direction[leaf][chunk]).max()) for leaf, chunk in parts), default=0.0)
-        inverse = 1 / largest if largest else 0.0  # of units whose squares are no larger than 1
-        pieces, square = [], 0.0
-        for leaf, chunk in parts:
-            own = None if gradient is None else gradient[leaf]
-            pieces.append((flat(self.origin[leaf]), leaf, direction[leaf], own, self._bfloat16[leaf], chunk))
-            square += float(np.square(direction[leaf][chunk] * inverse, dtype=np.float64).sum())
+        pieces = []
+        for leaf, part in self.parts(span):
+            where = slice(*part)
+            slope = np.zeros(part.size) if gradient is None else gradient[leaf][where]
+            numbers = flat(self.origin[leaf])[where], direction[leaf][where], slope
+            pieces.append(_Piece(leaf, where, *(each.astype(np.float64, copy=False) for each in numbers)))
+        largest = max((float(np.abs(piece.unit).max()) for piece in pieces), default=0.0) or 1.0
+        square = math.fsum(norm(piece.unit / largest) ** 2 for piece in pieces)
+        predicted = math.fsum(float(piece.slope @ piece.unit) for piece in pieces)
         ends, tries = {False: math.inf, True: math.inf}, {False: 0, True: 0}
 
+        @np.errstate(all="ignore")
         def shifted(step: float) -> tuple[float, float]:
             side = step < 0
             if abs(step) >= ends[side]:
                 return math.nan, step
-            moved, linear, predicted, arrays = 0.0, 0.0, 0.0, self._arrays()
+            moved, linear, arrays = 0.0, 0.0, self._arrays()
             try:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    for origin, leaf, along, own, low, chunk in pieces:
-                        given = origin[chunk]
-                        start = given.astype(np.float64, copy=False)
-                        unit = along[chunk].astype(np.float64, copy=False)
-                        there = (start + step * unit).astype(given.dtype, copy=False)
-                        there = _to_bfloat16(there) if low else there
-                        shift = there - start
-                        moved += float((unit * inverse) @ (shift * inverse))
-                        if own is not None:
-                            slopes = own[chunk].astype(np.float64, copy=False)
-                            linear, predicted = linear + float(slopes @ shift), predicted + float(slopes @ unit)
-                        flat(arrays[leaf])[chunk] = there
-                with np.errstate(all="ignore"):
-                    moved = moved / square if square else step
-                    return self._value(arrays).number - (linear - moved * predicted), moved
+                for leaf, where, start, unit, slope in pieces:
+                    there = (start + step * unit).astype(self.origin[leaf].dtype)
+                    shift = there - start
+                    moved += float((unit / largest) @ (shift / largest))
+                    linear += float(slope @ shift)
+                    flat(arrays[leaf])[where] = there
+                moved = moved / square if square else step
+                return self._value(arrays).number - (linear - moved * predicted), moved
             except (ShapeError, DTypeError):
                 raise
             except Exception as error:
@@ -259,9 +237,9 @@ class Point:
         return shifted
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
-        """The arrays of which a span has entries, and the ranges of these."""
+        """The arrays that a range touches, and the ranges of their own entries."""
         for leaf, own in enumerate(self.spans):
-            begin, end = own & span
+            begin, end = span & own
             if begin < end:
                 yield leaf, EntryRange(begin - own.begin, end - own.begin)
 
@@ -270,23 +248,19 @@ class Point:
         leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
 
-    def name(self, flat: int) -> str:
-        """The name of an entry."""
-        leaf, index = self.entry(flat)
-        return entry_name(self.names[leaf], index)
-
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
         """The least scale of each array, and those of all entries if they are given."""
+        if scale is None:
+            typical = [_typical_size(array) for array in self.origin]
+            others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
+            return [_NEAR * (size or others) for size in typical], None
         if isinstance(scale, Real):
-            return [_NEAR * finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
-        if scale is not None:
+            given = [np.full(array.shape, finite_number("scale", scale, above=0)) for array in self.origin]
+        else:
             given = self.like("scale", scale, 1 + 1j)
-            if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
-                raise ValueRangeError("scale must be finite and greater than 0")
-            return [_NEAR * float(array.min()) for array in given], [_NEAR * array.reshape(-1) for array in given]
-        typical = [_typical_size(array) for array in self.origin]
-        others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
-        return [_NEAR * (size or others) for size in typical], None
+        if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
+            raise ValueRangeError("scale must be finite and greater than 0")
+        return [_NEAR * float(array.min()) for array in given], [_NEAR * array.reshape(-1) for array in given]
 
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
@@ -306,28 +280,16 @@ class Point:
         """
         parts = []
         for leaf, array in enumerate(self.origin):
-            part = np.empty(array.size, array.dtype)
-            for chunk in chunks(EntryRange(0, array.size)):
-                magnitudes = rng.uniform(0.5, 1.5, chunk.stop - chunk.start)
-                if self._given is None:
-                    sizes = _NEAR * np.abs(flat(array)[chunk].astype(np.float64))
-                    magnitudes *= np.maximum(sizes, self._least[leaf])
-                else:
-                    magnitudes *= self._given[leaf][chunk] if self._given[leaf].size else self._least[leaf]
-                if half:
-                    magnitudes *= rng.integers(0, 2, magnitudes.size, dtype=np.int8)
-                part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
-                if not self.signs_are_random:
-                    part[chunk] = np.where(flat(array)[chunk], part[chunk], magnitudes)
-            parts.append(part)
+            x = flat(array)[:].astype(np.float64, copy=False)
+            given = np.maximum(_NEAR * np.abs(x), self._least[leaf]) if self._given is None else self._given[leaf]
+            magnitudes = rng.uniform(0.5, 1.5, array.size) * given
+            if half:
+                magnitudes *= rng.integers(0, 2, array.size, dtype=np.int8)
+            is_negative = rng.integers(0, 2, array.size, dtype=np.int8) == 1
+            if not self.signs_are_random:
+                is_negative &= x != 0
+            parts.append(np.where(is_negative, -magnitudes, magnitudes).astype(array.dtype, copy=False))
         return parts
-
-
-def _to_bfloat16(array: Array) -> Array:
-    """Numbers of float32 rounded to the upper half of their bits, ties to even."""
-    bits = array.view(np.uint32)
-    rounded: Array = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
-    return rounded
 
 
 def flat(array: Array) -> Any:
@@ -337,8 +299,8 @@ def flat(array: Array) -> Any:
 
 def _typical_size(array: Array) -> float:
     """The root mean square; or, where most of it is due to a few entries, the size that a tenth of them is below."""
-    overall = norm_of(array) / math.sqrt(array.size)
-    sizes = np.abs(flat(array)[:: -(-array.size // _CHUNK)].astype(np.float64))
+    sizes = np.abs(flat(array)[:].astype(np.float64))
+    overall = norm(sizes) / math.sqrt(array.size)
     sizes = sizes[sizes > 0]
     if not sizes.size:
         return overall
@@ -349,13 +311,7 @@ def _typical_size(array: Array) -> float:
 
 def largest_of(array: Array) -> float:
     """The largest absolute value."""
-    return max(float(np.abs(flat(array)[chunk]).max()) for chunk in chunks(EntryRange(0, array.size)))
-
-
-def norm_of(array: Array) -> float:
-    """The root of the sum of squares of all entries."""
-    parts = (flat(array)[chunk] for chunk in chunks(EntryRange(0, array.size)))
-    return math.hypot(*(norm(part.astype(np.float64)) for part in parts))
+    return float(np.abs(array).max())
 
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.report import ArrayReport, Finding, GradientReport
+from secant.errors import GradientMismatchError
 
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
@@ -27,6 +28,7 @@ _TYPICAL = 10.0  # times the median: entries that scatter less than others by lu
 _ENTRY, _ARRAY = 128.0, 32.0  # roundings that are the same at all points, in float32: of an entry, of an array's norm
 _ENTRY_OF_HALF, _ARRAY_OF_HALF = 4.0, 1.0  # the same in float16 and bfloat16, whose units are large
 _ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
+_FINDINGS = 20  # entries of an array that are named
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -115,7 +117,7 @@ class Comparison:
         least = min(allowed_norm, allowed_along)
         seen = is_zero or norm > least or least <= 32 * eps * total
         errors = np.where(finite, np.abs(mean) / allowed, np.inf)
-        return Agreement(errors, allowed, of_norm, least / norm if norm else 0.0, bool(seen))
+        return Agreement(errors, allowed, of_norm, 0.0 if is_zero else least / norm, bool(seen))
 
 
 def _finite(array: Floats) -> Floats:
@@ -148,60 +150,81 @@ def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]
     return derivatives, found
 
 
+def up_to_the_first(reports: Iterable[GradientReport]) -> list[GradientReport]:
+    """Reports up to the first that is not right."""
+    found = []
+    for report in reports:
+        found.append(report)
+        if not report.passed:
+            break
+    return found
+
+
+def float64_first(
+    dtype: str, in_float64: Callable[[], Iterator[GradientReport]], in_own: Callable[[], Iterator[GradientReport]]
+) -> list[GradientReport]:
+    """Check in float64 what was written for ``dtype``, if that is lower; and up to the first report that is not right.
+
+    Where f does not run in float64, or is another function there, it is checked as it is, and the report says why.
+    """
+    if not dtype:
+        return up_to_the_first(in_own())
+    try:
+        return up_to_the_first(in_float64())
+    except (GradientMismatchError, MemoryError):
+        raise
+    except Exception as error:
+        if dtype == "bfloat16":  # whose rounding hides all but the largest errors
+            error.add_note("f of bfloat16 is checked in float64, where it raised this")
+            raise
+        why = str(error).partition("\n")[0][:100] or type(error).__name__
+    note = f"checked in {dtype}, as in float64 f does not run: {why}"
+    return [replace(report, note=report.note or note) for report in up_to_the_first(in_own())]
+
+
 def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> GradientReport:
     """The report in float64, and what a comparison with the user's precision adds to it."""
     start = time.perf_counter()
     at_x, found = _compared(sample, eps)
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * at_x.count, seconds=seconds)
-    own, exact = at_x.own, at_x.exact
-    worst = max((each.worst for each in found), default=0.0)
-    by_array = len(found) == len(report.arrays)
-    if report.verdict == "wrong":
-        off = max((a.relative_error for a in report.arrays if not (a.passed or a.unverified)), default=math.nan)
-        if not off <= _NEGLIGIBLE or worst > 1:
+    by_array = len(found) == len(report.arrays)  # else they are derivatives of outputs, which all arrays share
+    every = range(len(report.arrays))
+
+    def where(is_so: Callable[[Agreement], bool]) -> list[int]:
+        """The arrays of which that is so."""
+        return [i for i in every if is_so(found[i])] if by_array else list(every) if any(map(is_so, found)) else []
+
+    def changed(which: Sequence[int], **changes: Any) -> tuple[ArrayReport, ...]:
+        return tuple(replace(array, **changes) if i in which else array for i, array in enumerate(report.arrays))
+
+    differ, hidden = where(lambda each: each.worst > 1), where(lambda each: not each.seen)
+    wrong = [i for i in every if not (report.arrays[i].passed or report.arrays[i].unverified)]
+    least = max((each.least for each in found), default=0.0)
+    if wrong:
+        off = max(report.arrays[i].relative_error for i in wrong)
+        if not off <= _NEGLIGIBLE or differ:
             return replace(report, note=report.note or f"checked in float64, where it is wrong as well as in {dtype}")
-        arrays = tuple(a if a.unverified else replace(a, passed=True, relative_error=math.nan) for a in report.arrays)
+        arrays = changed(wrong, passed=True, relative_error=math.nan)
         note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
         passed = all(array.passed for array in arrays)
-        return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None, evidence=None, note=note)
-    if worst > 1:
-        wrong = {i for i, each in enumerate(found) if each.worst > 1} if by_array else set(range(len(report.arrays)))
-        arrays = tuple(
-            replace(a, passed=False, unverified="", relative_error=_off(own[i], exact[i]) if by_array else math.nan)
-            if i in wrong
-            else a
-            for i, a in enumerate(report.arrays)
-        )
-        findings = tuple(
-            finding
-            for i in (sorted(wrong) if by_array else [])
-            for finding in _findings(report.arrays[i], found[i], own[i], exact[i])
-        )
+        return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None, note=note)
+    if differ:
+        reports, findings = list(changed(differ, passed=False, unverified="")), list[Finding]()
+        for i in differ if by_array else []:
+            own, exact = at_x.own[i], at_x.exact[i]
+            with np.errstate(all="ignore"):
+                off = float(np.linalg.norm(own - exact) / np.linalg.norm(exact))
+            reports[i] = replace(reports[i], relative_error=off)
+            for k in np.argsort(-found[i].errors)[:_FINDINGS].tolist():
+                if found[i].errors[k] > 1:
+                    place = tuple(map(int, np.unravel_index(k, reports[i].shape)))
+                    bar = float(found[i].allowed[k]) / _BARS
+                    findings.append(Finding(reports[i].name, place, float(own[k]), float(exact[k]), bar))
         diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
-        return replace(report, passed=False, arrays=arrays, findings=findings, diagnosis=diagnosis, evidence=None)
-    least = max((each.least for each in found), default=0.0)
-    if report.passed and not all(each.seen for each in found):
-        hidden = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
-        arrays = tuple(
-            replace(a, passed=False, unverified=hidden) if not by_array or not found[i].seen else a
-            for i, a in enumerate(report.arrays)
-        )
-        return replace(report, passed=False, arrays=arrays)
+        return replace(report, passed=False, arrays=tuple(reports), findings=tuple(findings), diagnosis=diagnosis)
+    if report.passed and hidden:
+        why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
+        return replace(report, passed=False, arrays=changed(hidden, passed=False, unverified=why))
     note = f"checked in float64; {dtype} agrees with that to {least:.0e} of the norm of each array"
     return replace(report, note=report.note or note)
-
-
-def _off(own: Floats, exact: Floats) -> float:
-    norm = float(np.linalg.norm(exact))
-    return float(np.linalg.norm(own - exact)) / norm if norm else math.nan
-
-
-def _findings(array: ArrayReport, found: Agreement, own: Floats, exact: Floats) -> list[Finding]:
-    """The entries that are wrong by more than rounding explains, the worst first."""
-    wrong = [int(i) for i in np.argsort(-found.errors)[:20] if found.errors[i] > 1]
-    places = [tuple(map(int, np.unravel_index(i, array.shape))) for i in wrong]
-    return [
-        Finding(array.name, place, float(own[i]), float(exact[i]), float(found.allowed[i]) / _BARS)
-        for i, place in zip(wrong, places, strict=True)
-    ]

@@ -13,7 +13,7 @@ from secant.checking.point import EntryRange
 from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
-_PROBES = 4
+_PROBES, _PROBES_OF_ARRAYS = 4, 3
 _LOOKS = 4  # directions of half of the entries, along which kinks are looked for
 
 
@@ -30,7 +30,7 @@ class Evidence:
     on_kinks : frozenset of int
         The arrays that lie on kinks of f: of these nothing is known.
     steepest : float
-        The largest slope from x to where f was evaluated.
+        The slope from x to the farthest point where f was evaluated.
     noise : float
         That of f, at x.
     """
@@ -58,6 +58,7 @@ class Evidence:
 
 def probe_all(probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator) -> Evidence:
     """Probe all entries along a few directions, and what these call for."""
+    probe.begin("probing", max_evaluations)
     overall, cost = probe_together(probe, max_evaluations, rng)
     parts, on_kinks, is_wrong = list[MeasuredError](), frozenset[int](), noticed(overall)
     steepest = probe.steepest
@@ -111,9 +112,7 @@ def _array_by_array(probe: DirectionalProbe, rng: np.random.Generator) -> tuple[
     """Probes of each array by itself, and the arrays on kinks."""
     parts, on_kinks = list[MeasuredError](), set[int]()
     for leaf, span in enumerate(probe.point.spans):
-        own = [probe.measure(probe.point.direction(rng), span, climbs=True) for _ in range(2)]
-        if any(each.wrong for each in own):
-            own.append(probe.measure(probe.point.direction(rng), span, climbs=True))
+        own = [probe.measure(probe.point.direction(rng), span, climbs=True) for _ in range(_PROBES_OF_ARRAYS)]
         is_kink = any(each.is_kink for each in own)
         if is_kink or (any(each.wrong for each in own) and _lies_on_kinks(probe, span, rng)):
             on_kinks.add(leaf)

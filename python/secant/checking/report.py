@@ -10,9 +10,9 @@ from typing import Any, Literal
 from secant.errors import GradientMismatchError
 
 ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
-_LOW_PRECISION = 1e-10  # f is noisier than that in float32
-_CLEAR = 100.0  # error bars: what is off by more is so in any precision
+_LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-6  # errors that a constant or a tolerance may explain
+_MANY = 500  # evaluations: more than usual were allowed already
 _ROWS = 12  # of arrays and entries that are printed
 
 
@@ -99,8 +99,6 @@ class GradientReport:
     arrays : tuple of ArrayReport
     diagnosis : str or None
         What the error looks like; None where nothing fits, or nothing is wrong.
-    evidence : str or None
-        Evidence for the diagnosis.
     evaluations : int
         How often f was evaluated.
     noise : float
@@ -114,8 +112,6 @@ class GradientReport:
         What the gradient was compared with, if that is not f: see `check_network`. Otherwise it is empty.
     note : str
         What else is to be known of the verdict, in a sentence.
-    examined : int
-        How many entries were measured by themselves.
     seed : int
         The ``rng`` of the check.
     resolution : float
@@ -131,7 +127,6 @@ class GradientReport:
     findings: tuple[Finding, ...]
     arrays: tuple[ArrayReport, ...]
     diagnosis: str | None
-    evidence: str | None
     evaluations: int
     noise: float
     seconds: float
@@ -139,7 +134,6 @@ class GradientReport:
     entries: tuple[Finding, ...] = ()
     compared_with: str = ""
     note: str = ""
-    examined: int = 0
     seed: int = 0
     resolution: float = 2.0**-52
     mode: str = ""
@@ -211,42 +205,28 @@ class GradientReport:
         if self.note:
             lines.append(f"  {self.note}")
         lines += [f"  {row}" for row in self._rows()]
-        lines.append(f"  {self._looked_at()}")
         if self.cotangent is not None and self.verdict == "wrong":
             lines.append(
                 f"  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
             )
         lines.append(f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}")
         if self.diagnosis:
-            lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
+            lines.append(f"  looks like: {self.diagnosis}")
         elif not self.passed:
             lines.append(f"  next: {self._next_step()}")
         return "\n".join(lines)
 
-    def _looked_at(self) -> str:
-        if hidden := self.not_verified:
-            return f"looked at: all entries together, at this x; that says nothing of {some(hidden)}"
-        if not self.passed:
-            singly = f", then {self.examined:,} one by one" if self.examined else ""
-            return f"looked at: all entries together, at this x{singly}"
-        return "looked at: all entries together, at this x; not at smaller errors, nor at any other x"
-
     def _next_step(self) -> str:
         if self.kink:
             return "move x off the kinks, as to random values, and check again"
-        if any(array.unverified == ONE_VALUE for array in self.arrays):
-            return "see that f depends on x, by more than it is rounded to"
-        finer = "in float64" if self.resolution > _LOW_PRECISION else "with less noise in f"
-        is_noisy = self.noise > _LOW_PRECISION
+        finer = "in float64, " if self.resolution > _LOW_PRECISION else ""
         if self.verdict == "not verified":
-            how = f"{finer}, at" if is_noisy else "at"
-            return f"check {how} another x, with another scale= or with max_evaluations=1000"
-        clear = [e for e in self.findings if not abs(e.candidate - e.numerical) < _CLEAR * e.error_bar]
-        if is_noisy and not clear:
-            return f"check {finer}, which tells a mistake from rounding"
-        if not self.findings:
-            return "check with max_evaluations=1000"
-        return f"work out {self.findings[0].name} by hand" + (" for this c" if self.cotangent is not None else "")
+            more = " or with max_evaluations=1000" if self.evaluations < _MANY else ""
+            return f"check {finer}at another x, with another scale={more}"
+        if finer:
+            return "check in float64, which tells a mistake from rounding"
+        where = f"{self.findings[0].name}" if self.findings else "some entries"
+        return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
 
     def _rows(self) -> Iterator[str]:
         """Arrays, those that are wrong or not verified first if there are many; and the worst entries."""
@@ -265,7 +245,7 @@ class GradientReport:
         if array.unverified:
             return f"not verified: {array.unverified}"
         if not array.passed:
-            return _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
+            return _wrong(array, sum(finding.array == array.name for finding in self.findings))
         return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
 
     def _entry_rows(self, most: int) -> Iterator[str]:
@@ -284,18 +264,15 @@ class GradientReport:
 
     @property
     def _headline(self) -> str:
-        text = f"WRONG{self._size}" if self.verdict == "wrong" else self.verdict
-        return f"{text} for {self.compared_with}" if self.compared_with and self.passed else text
-
-    @property
-    def _size(self) -> str:
-        """How wrong it is, at a glance: the largest error of an array, as a share of its norm."""
-        errors = [array.relative_error for array in self.arrays if math.isfinite(array.relative_error)]
-        if not errors:
-            return ""
-        if max(errors) < _SMALL:
-            return f": differs by {max(errors):.0e} of its norm (a rounding constant? a solver's tolerance?)"
-        return f" by {percent(max(errors))}"
+        """The verdict and, at a glance, how wrong it is: the largest error of an array, as a share of its norm."""
+        if self.verdict != "wrong":
+            return f"{self.verdict} for {self.compared_with}" if self.compared_with and self.passed else self.verdict
+        off = max((array.relative_error for array in self.arrays if math.isfinite(array.relative_error)), default=None)
+        if off is None:
+            return "WRONG"
+        if off < _SMALL:
+            return f"WRONG: differs by {off:.0e} of its norm (a rounding constant? a solver's tolerance?)"
+        return f"WRONG by {percent(off)}"
 
     def _repr_html_(self) -> str:
         color = {"right": "#207227", "not verified": "#8a5a00", "wrong": "#b3261e"}[self.verdict]
@@ -307,22 +284,18 @@ class GradientReport:
         return str(self).replace("[", r"\[").replace(f": {self._headline}", f": [{color}]{self._headline}[/]", 1)
 
 
-def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
+def _wrong(array: ArrayReport, count: int) -> str:
     """What is known of a wrong array: a search ends when it has found some of many."""
-    count, size = len(found), math.prod(array.shape)
+    size = math.prod(array.shape)
     text, about = "wrong", "" if count == size else "about "
     if count and size > 1:
         text += f" in {'all' if count == size else 'at least'} {count} {_entries(count)}"
     if math.isfinite(array.relative_error):
-        text += f", off by {about}{_share(array.relative_error)} its norm"
-    common = [str(axis[0]) if len(set(axis)) == 1 else ":" for axis in zip(*found, strict=True)]
-    if count > 2 and ":" in common and set(common) != {":"}:
-        text += f"; those that were found lie in {array.name}[{', '.join(common)}]"
+        share = (
+            f"{array.relative_error:.2g} times" if array.relative_error > 10 else f"{percent(array.relative_error)} of"
+        )
+        text += f", off by {about}{share} its norm"
     return text
-
-
-def _share(ratio: float) -> str:
-    return f"{ratio:.2g} times" if ratio > 10 else f"{percent(ratio)} of"
 
 
 def percent(ratio: float) -> str:

@@ -11,15 +11,17 @@ from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Direction
 from secant.checking.probing import Evidence
 from secant.checking.report import ArrayReport, percent
+from secant.checking.search import Suspects
 from secant.differentiation.rounding import norm
 
+_UNSEEN = "the search for wrong entries found enough before it came to this array"
+_SLIGHT = 0.01  # of the slope to a point far from x: that all are 0 at x is verified if so much would be noticed
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = (1.0, -0.6), (0.1, -0.05), (0.016, -0.007), (2e-3, -9e-4)
+_FAR = (1.0, -0.6), (0.1, -0.05)
 """Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
-_ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
+_VISIBLE = 0.05  # of the largest entry, times the step: f has one value, and that not by its rounding
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
-_VISIBLE = 0.05  # of the largest entry, times the step: f has one value, and that not by its rounding
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,13 @@ class Arrays:
 
     probe: DirectionalProbe
     evidence: Evidence
+    suspects: Suspects
     direction: Direction
     doubt: str
 
-    def report(self, leaf: int, is_wrong: bool) -> ArrayReport:
+    def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
-        point, candidate = self.probe.point, self.probe.candidate
+        point, is_wrong = self.probe.point, leaf in self.suspects.arrays
         span, size = point.spans[leaf], self._contribution(leaf)
         thresholds = [each.threshold for each in self.evidence.overall]
         own = [part.threshold for part in self.evidence.parts_of(span)]
@@ -43,48 +46,65 @@ class Arrays:
             point.origin[leaf].shape,
             not is_wrong,
             2 * least / point.least_scale(leaf),
-            *candidate.size(leaf),
+            *self.probe.candidate.size(leaf),
             norm_sensitivity=least / size if size else math.nan,
         )
         why = "" if is_wrong else self.doubt or self._why_unverified(leaf, report, least)
-        return replace(report, passed=False, unverified=why) if why else report
+        off = self._relative_error(leaf, report.norm)
+        return replace(report, passed=not (is_wrong or why), unverified=why, relative_error=off)
+
+    def _relative_error(self, leaf: int, norm: float) -> float:
+        """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
+        entries = [entry for entry in self.suspects.entries if entry.leaf == leaf]
+        if not entries:
+            return math.nan
+        error = math.hypot(*(entry.numerical - entry.given for entry in entries))
+        whole = math.hypot(*(entry.numerical for entry in entries))
+        if leaf not in self.suspects.sampled:  # the other entries are right
+            others = norm**2 - math.fsum(entry.given**2 for entry in entries)
+            whole = math.hypot(whole, math.sqrt(max(others, 0.0)))
+        noise = math.hypot(*(entry.error_bar for entry in entries))
+        return error / whole if whole > noise else math.nan
 
     def _why_unverified(self, leaf: int, report: ArrayReport, least: float) -> str:
-        if leaf in self.evidence.on_kinks:
+        if leaf in self.suspects.on_kinks:
             return "x lies on a kink of f: move x"
+        if leaf in self.suspects.unseen:
+            return _UNSEEN
         if small := self._small_entries(leaf, least):
             return small
         size = self._contribution(leaf)
-        if size <= self._zero(leaf):
-            is_known = 2 * least <= self._unseen or self._stands_still(leaf)
-        elif is_known := 2 * least <= size:
-            if report.sensitivity > report.largest:
-                single = percent(report.sensitivity / report.largest)
-                return f"norm verified to {percent(least / size)}, but a single entry could be off by {single}"
-        else:
-            is_known = self._is_flat(leaf)
-        if is_known:
+        is_zero = self._is_zero(leaf)
+        if is_zero and (2 * least <= self._unseen or self._stands_still(leaf)):
             return ""
-        norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
-        hidden = "its steps hide" if self.probe.rises_in_steps else "noise hides"
-        return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
+        vanishes = self._whole <= 2 * least <= _SLIGHT * self.evidence.steepest  # as at an optimum
+        if is_zero or not (2 * least <= size or vanishes):
+            norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
+            hidden = "its steps hide" if self.probe.rises_in_steps else "noise hides"
+            return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
+        if report.sensitivity > report.largest and not vanishes:
+            single = percent(report.sensitivity / report.largest)
+            return f"norm verified to {percent(least / size)}, but a single entry could be off by {single}"
+        return ""
 
     def _contribution(self, leaf: int) -> float:
         return self.probe.candidate.contribution(self.direction, self.probe.point.spans[leaf])
 
     @property
     def _whole(self) -> float:
-        return self.probe.candidate.contribution(self.direction, self.probe.point.all)
+        """What all entries add; 0 where that is less than the noise of an f which has little."""
+        whole = self.probe.candidate.contribution(self.direction, self.probe.point.all)
+        return 0.0 if whole <= self.evidence.noise <= _FLAT * abs(self.probe.value) else whole
 
     @property
     def _largest(self) -> float:
         return max(self.probe.candidate.size(leaf)[0] for leaf in range(len(self.probe.point.spans)))
 
-    def _zero(self, leaf: int) -> float:
-        """What is 0 but for its rounding. An array may be small beside others by its steps alone: then it is not 0."""
+    def _is_zero(self, leaf: int) -> bool:
+        """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""
         rounding = self.probe.point.resolution**0.9
         has_size = self.probe.candidate.size(leaf)[0] > rounding * self._largest
-        return 0.0 if has_size else rounding * self._whole
+        return self._contribution(leaf) <= (0.0 if has_size else rounding * self._whole) or not self._whole
 
     @property
     def _unseen(self) -> float:
@@ -92,7 +112,7 @@ class Arrays:
         if self._whole:
             return _BESIDE * self._whole
         is_constant = self.probe.point.is_constant()
-        return math.inf if is_constant else max(0.01 * self.evidence.steepest, _FLAT * abs(self.probe.value))
+        return math.inf if is_constant else max(_SLIGHT * self.evidence.steepest, _FLAT * abs(self.probe.value))
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""
@@ -106,20 +126,10 @@ class Arrays:
 
     def _stands_still(self, leaf: int) -> bool:
         """Whether f has one value around x when an array is shifted by itself, whose gradient is 0."""
-        if self._is_flat(leaf):
-            return True
-        noise, steepest = self.evidence.noise, self._largest
+        steepest = self._largest
         if self._whole and math.isfinite(steepest):
             shown = steepest * self.probe.point.least_scale(leaf)
         else:
             shown = max(self._whole, abs(self.probe.value))
-        far = [steps for steps in _FAR if noise <= _VISIBLE * min(map(abs, steps)) ** 2 * shown]
+        far = [steps for steps in _FAR if self.evidence.noise <= _VISIBLE * min(map(abs, steps)) ** 2 * shown]
         return any(self.probe.is_constant(self.direction, self.probe.point.spans[leaf], steps) for steps in far)
-
-    def _is_flat(self, leaf: int) -> bool:
-        """Whether f changes by no more than its noise, and the whole gradient says so."""
-        noise = self.evidence.noise
-        if not self._whole <= noise <= _FLAT * abs(self.probe.value):
-            return False
-        sample = self.probe.point.sampler(self.direction, None, self.probe.point.spans[leaf])
-        return all(abs(sample(step)[0] - self.probe.value) <= _ROUNDED * noise for step in _FAR[0])

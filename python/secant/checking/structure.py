@@ -1,4 +1,4 @@
-"""Arrays in a structure: nested dicts, lists, tuples and named tuples.
+"""Arrays in a structure: nested dicts, lists, tuples, named tuples and dataclasses.
 
 A complex array is two: its real and its imaginary part.
 """
@@ -6,8 +6,9 @@ A complex array is two: its real and its imaginary part.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from numbers import Complex, Real
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Complex
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,35 +28,60 @@ class Leaf(NamedTuple):
     part: str = ""
 
 
+def walk(path: str, value: Any, of_key: Callable[[Any], str] = lambda key: f".{key}") -> Iterator[tuple[str, Any]]:
+    """What is in a structure, and where."""
+    if isinstance(value, Mapping):
+        parts = [(of_key(key), inner) for key, inner in value.items()]
+    elif isinstance(value, tuple | list):
+        fields = getattr(value, "_fields", None)
+        parts = [(f".{fields[i]}" if fields else f"[{i}]", inner) for i, inner in enumerate(value)]
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = [(f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value)]
+    else:
+        yield path, value
+        return
+    for suffix, inner in parts:
+        yield from walk(path + suffix, inner, of_key)
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same structure, of which what is in it is changed."""
+    if isinstance(value, Mapping):
+        return _remade(value, {key: mapped(inner, change) for key, inner in value.items()})
+    if isinstance(value, tuple | list):
+        return _remade(value, [mapped(inner, change) for inner in value])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        return dataclasses.replace(value, **{name: mapped(getattr(value, name), change) for name in names})
+    return change(value)
+
+
+def _remade(value: Any, parts: Any) -> Any:
+    """A dict, list or tuple of the same type with other values."""
+    if isinstance(value, dict):
+        made = copy.copy(value)  # a defaultdict is not made of its items
+        made.update(parts)
+        return made
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+
+
 def leaves(title: str, value: Any) -> list[Leaf]:
-    """The arrays of a structure: nested dicts, lists, tuples and named tuples; or a single array."""
-    found = list(_leaves(title, "", value))
+    """The arrays of a structure, or a single array."""
+    found = []
+    for path, array in walk("", value):
+        name = path[1:] if path.startswith(".") else title + path
+        refuse_matrix(name, array)
+        refuse_tensor(name, array)
+        if not is_plain(array) or array.dtype.char not in _TYPES:
+            got = f"an array of {array.dtype}" if is_plain(array) else type(array).__name__
+            raise DTypeError(f"{name} must be an array of float64, float32 or float16, or complex, got {got}")
+        if array.size and array.dtype.kind == "c":
+            found += [Leaf(name, array.real, ".real"), Leaf(name, array.imag, ".imag")]
+        elif array.size:
+            found.append(Leaf(name, array))
     if not found:
         raise ShapeError(f"{title} must hold at least one array, got {value!r}")
     return found
-
-
-def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(title, f"{path}.{key}" if path else str(key), inner)
-    elif isinstance(value, tuple | list):
-        names = getattr(value, "_fields", None)
-        for i, inner in enumerate(value):
-            own = f"{path}.{names[i]}" if names and path else names[i] if names else f"{path or title}[{i}]"
-            yield from _leaves(title, own, inner)
-    else:
-        refuse_matrix(path or title, value)
-        refuse_tensor(path or title, value)
-        array = value if is_plain(value) else None
-        if array is None or array.dtype.char not in _TYPES:
-            got = type(value).__name__ if array is None else f"an array of {array.dtype}"
-            raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, or complex, got {got}")
-        if array.size and array.dtype.kind == "c":
-            yield Leaf(f"{path or title}.real", array.real, ".real")
-            yield Leaf(f"{path or title}.imag", array.imag, ".imag")
-        elif array.size:
-            yield Leaf(path or title, array)
 
 
 _DOORS = {
@@ -91,34 +117,22 @@ def of_arrays(value: Any) -> Any:
 
 def _is_list_of_numbers(value: Any) -> bool:
     """Whether NumPy makes one array of numbers of it: not if it is empty, or its rows have different lengths."""
-    if hasattr(value, "_fields") or not value or not _holds_numbers(value):
+    if not isinstance(value, tuple | list) or hasattr(value, "_fields") or not value:
         return False
-    try:
-        return bool(np.asarray(value).dtype.kind in "biufcO")
-    except ValueError:
-        return False
-
-
-def _holds_numbers(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return not hasattr(value, "_fields") and all(map(_holds_numbers, value))
-    return isinstance(value, Complex) and not isinstance(value, bool)
+    if all(map(_is_list_of_numbers, value)):
+        return len(set(map(len, value))) == 1
+    return all(isinstance(each, Complex) and not isinstance(each, bool) for each in value)
 
 
 def _as_array(value: Any) -> Any:
     """A number, a list of numbers, or a series as an array, integers as float64; anything else as it is."""
-    if isinstance(value, np.ndarray):
-        return value.astype(np.float64) if is_plain(value) and value.dtype.kind in "biu" else value
-    if isinstance(value, np.inexact):
-        return np.asarray(value)
-    if isinstance(value, Complex) and not isinstance(value, bool):
-        return np.asarray(value, np.float64 if isinstance(value, Real) else np.complex128)
-    if isinstance(value, tuple | list) and _is_list_of_numbers(value):
-        array = np.asarray(value)
-        return array if array.dtype.kind in "fc" else array.astype(np.float64)
-    if hasattr(value, "__array__") and not isinstance(value, np.generic) and _library(value) not in _DOORS:
-        return _as_array(np.asarray(value))
-    return value
+    is_number = isinstance(value, Complex) and not isinstance(value, bool)
+    is_series = hasattr(value, "__array__") and not isinstance(value, np.generic) and _library(value) not in _DOORS
+    is_other_array = isinstance(value, np.ndarray) and not is_plain(value)
+    if is_other_array or not (is_number or is_series or _is_list_of_numbers(value)):
+        return value
+    array = np.asarray(value)
+    return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 
 def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -> Any:
@@ -146,23 +160,14 @@ def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -
 
 def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
     """The same structure with other arrays: the real and the imaginary part of one that is complex."""
-    if isinstance(value, Mapping):
-        return _remade(value, {key: rebuilt(inner, arrays) for key, inner in value.items()})
-    if isinstance(value, tuple | list):
-        return _remade(value, [rebuilt(inner, arrays) for inner in value])
-    if not value.size:
-        return value
-    if value.dtype.kind != "c":
-        return next(arrays)
-    both = np.empty(value.shape, value.dtype)
-    both.real, both.imag = next(arrays), next(arrays)
-    return both
 
+    def other(array: Array) -> Array:
+        if not array.size:
+            return array
+        if array.dtype.kind != "c":
+            return next(arrays)
+        both = np.empty(array.shape, array.dtype)
+        both.real, both.imag = next(arrays), next(arrays)
+        return both
 
-def _remade(value: Any, parts: Any) -> Any:
-    """A dict, list or tuple of the same type with other values."""
-    if isinstance(value, dict):
-        made = copy.copy(value)  # a defaultdict is not made of its items
-        made.update(parts)
-        return made
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return mapped(value, other)

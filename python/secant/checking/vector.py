@@ -5,35 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from secant._common.randomness import seed
-from secant._common.validation import Array, require_callable
-from secant.checking.candidate import CandidateDerivative, CandidateGradient
-from secant.checking.options import Options
+from secant._common.validation import Array, Floats, require_callable
+from secant.checking.candidate import Candidate, CandidateGradient
+from secant.checking.options import CheckOptions, Options, with_options
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
+from secant.checking.structure import leaves, listed, mapped, of_arrays, ordered, rebuilt
 from secant.differentiation.rounding import Value, norm
 from secant.errors import ShapeError
 
 
+@with_options
 def check_vjp(
     f: Callable[[Any], Any],
     x: Any,
     vjp: Callable[[Any], Any],
     *,
-    scale: Any = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    names: Sequence[str] | None = None,
     inplace: bool = False,
-    entries: bool = False,
-    progress: bool = False,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check a vector-Jacobian product, such as a backward function written by hand.
 
@@ -67,31 +61,25 @@ def check_vjp(
     >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
     False
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     require_callable("vjp", vjp)
-    weighted = _Weighted(f, rng)
-    point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
+    chosen = Options(**options)
+    function = _Weighted(f, chosen.rng)
+    point = Point(function, x, inplace=inplace, names=chosen.names, scale=chosen.scale)
 
     def candidate() -> CandidateGradient:
-        return CandidateGradient.linear(point, lambda factor: vjp(_times(factor, weighted.cotangent)))
+        return CandidateGradient.linear(point, lambda factor: vjp(_times(factor, function.cotangent)))
 
-    report = run_check(point, candidate, options)
-    return replace(report, mode="reverse mode", cotangent=weighted.cotangent)
+    return replace(run_check(point, candidate, chosen), mode="reverse mode", cotangent=function.cotangent)
 
 
+@with_options
 def check_jvp(
     f: Callable[[Any], Any],
     x: Any,
     jvp: Callable[[Any], Any],
     *,
-    scale: Any = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    names: Sequence[str] | None = None,
     inplace: bool = False,
-    entries: bool = False,
-    progress: bool = False,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check a Jacobian-vector product, such as a forward-mode rule written by hand.
 
@@ -123,32 +111,26 @@ def check_jvp(
     >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
     require_callable("jvp", jvp)
-    x, weighted = of_arrays(x), _Weighted(f, rng)
-    point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
+    chosen = Options(**options)
+    x, function = of_arrays(x), _Weighted(f, chosen.rng)
+    point = Point(function, x, inplace=inplace, names=chosen.names, scale=chosen.scale)
 
     def slope(direction: Direction) -> float:
         parts = zip(direction, point.origin, strict=True)
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
-        return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
+        return function.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
-    report = run_check(point, lambda: CandidateDerivative(point, slope), options)
-    return replace(report, mode="forward mode", cotangent=weighted.cotangent)
+    report = run_check(point, lambda: Candidate(point, slope), chosen)
+    return replace(report, mode="forward mode", cotangent=function.cotangent)
 
 
+@with_options
 def check_derivative(
     f: Callable[[Any], Any],
     x: Any,
     df: Callable[[Any], Any],
-    *,
-    scale: Any = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    names: Sequence[str] | None = None,
-    entries: bool = False,
-    progress: bool = False,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the derivative of an elementwise function, such as an activation or the density of a distribution.
 
@@ -187,18 +169,7 @@ def check_derivative(
                 raise ShapeError(f"{title} must return an array of the shape of x, {np.shape(x)}, got {shape}")
         return np.asarray(cotangent * slope)
 
-    return check_vjp(
-        f,
-        x,
-        vjp,
-        scale=scale,
-        max_evaluations=max_evaluations,
-        max_findings=max_findings,
-        names=names,
-        entries=entries,
-        progress=progress,
-        rng=rng,
-    )
+    return check_vjp(f, x, vjp, **options)
 
 
 class _Weighted:
@@ -215,34 +186,42 @@ class _Weighted:
     def __init__(self, f: Callable[[Any], Any], rng: int) -> None:
         require_callable("f", f)
         self._f = f
-        self._numbers = np.random.default_rng([seed(rng), 1])
+        self._rng = np.random.default_rng([rng, 1])
 
     def __call__(self, x: Any) -> Value:
         value = of_arrays(self._f(x))
         if self.cotangent is None:
-            self.cotangent = rebuilt(value, (self._random(leaf.array) for leaf in leaves("f(x)", value)))
+            arrays = [leaf.array for leaf in leaves("f(x)", value)]
+            self.cotangent = rebuilt(value, (random_weights(a.shape, self._rng).astype(a.dtype) for a in arrays))
         return self.dot(value, "f(x)", "f must always return the same shapes")
 
-    @np.errstate(over="ignore")
     def dot(self, value: Any, title: str, wanted: str) -> Value:
         """The sum of products of the cotangent and a value; ``wanted`` is said where shapes differ."""
-        own = leaves("cotangent", self.cotangent)
-        others = leaves(title, ordered(title, self.cotangent, value, "f(x)"))
-        shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
+        weights = [leaf.array for leaf in leaves("cotangent", self.cotangent)]
+        outputs = [leaf.array for leaf in leaves(title, ordered(title, self.cotangent, value, "f(x)"))]
+        shapes = [[array.shape for array in side] for side in (weights, outputs)]
         if shapes[0] != shapes[1]:
             raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
-        total, roundings = 0.0, []
-        for weights, outputs in zip(own, others, strict=True):
-            terms = weights.array.astype(np.float64).ravel() * outputs.array.astype(np.float64).ravel()
-            total += float(terms.sum())
-            roundings.append(float(np.finfo(outputs.array.dtype).eps) / 2 * norm(terms))
-        return Value(total, math.hypot(*roundings))
+        return weighted(weights, outputs, [float(np.finfo(array.dtype).eps) for array in outputs])
 
-    def _random(self, array: Array) -> Array:
-        signs = self._numbers.choice([-1.0, 1.0], array.shape)
-        return np.asarray(self._numbers.uniform(0.5, 1.5, array.shape) * signs, array.dtype)
+
+@np.errstate(over="ignore")
+def weighted(weights: Sequence[Array], outputs: Sequence[Array], eps: Sequence[float]) -> Value:
+    """The sum of products of weights and outputs, which are rounded to ``eps`` of their size, in float64."""
+    terms = [
+        weight.astype(np.float64).ravel() * output.astype(np.float64).ravel()
+        for weight, output in zip(weights, outputs, strict=True)
+    ]
+    roundings = (each / 2 * norm(own) for each, own in zip(eps, terms, strict=True))
+    return Value(sum(float(own.sum()) for own in terms), math.hypot(*roundings))
+
+
+def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Random numbers of both signs, none of them small, of which cotangents are made."""
+    signs = rng.choice([-1.0, 1.0], shape)
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * signs)
 
 
 def _times(factor: float, value: Any) -> Any:
     """The same structure with its arrays times a factor: copies, to which a backward function may write."""
-    return rebuilt(value, (np.asarray(factor * leaf.array) for leaf in leaves("cotangent", value)))
+    return mapped(value, lambda array: np.asarray(factor * array))

@@ -9,36 +9,32 @@ array of which nothing can be told is "not verified", which is not right.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal, Unpack
 
 from secant._common.warn import warn
-from secant.checking.options import Options, argument_paths, warn_of_ignored
+from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError
 
 try:
     import torch
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import gradient_of, own_buffers
-from secant.torch._float64 import Subject, reports
+from secant.torch._check import Subject, gradient_of, own_buffers
+from secant.torch._float64 import reports
 from secant.torch._tensors import NothingToCheckError, differentiable, leaves
 
 
+@with_options
 def check(
     func: Callable[..., Any],
     inputs: Any,
-    *,
+    *more: Any,
     mode: Literal["rev", "fwd"] = "rev",
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the gradients that autograd computes of a function, and return the report.
 
@@ -46,6 +42,8 @@ def check(
     ----------
     func, inputs
         As for `gradcheck`.
+    *more
+        Further arguments of ``func``: ``check(f, x, y)`` is ``check(f, (x, y))``.
     mode : {"rev", "fwd"}
         Backward functions, or forward mode.
     max_evaluations, max_findings, entries, progress, names, scale, rng
@@ -72,15 +70,16 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
-    given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), options)
+    given = (inputs, *more) if more else _tuple(inputs)
+    subject = Subject(func, func, given, _checked(func, given), chosen)
     (report,) = reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
+@with_options
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -98,13 +97,7 @@ def gradcheck(
     check_backward_ad: bool = True,
     fast_mode: bool = False,
     masked: bool | None = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> bool:
     """Check the gradients that autograd computes of a function against its values.
 
@@ -167,7 +160,7 @@ def gradcheck(
     True
     """
     __tracebackhide__ = True
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         check_grad_dtypes=check_grad_dtypes,
@@ -175,14 +168,13 @@ def gradcheck(
         check_batched_forward_grad=check_batched_forward_grad,
         masked=masked,
     )
-    if not check_backward_ad and not check_forward_ad:
-        raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), options)
+    subject = Subject(func, func, given, _checked(func, given), chosen)
     modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
     return _is_right(lambda: reports(subject, **modes), raise_exception)
 
 
+@with_options
 def gradgradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -201,13 +193,7 @@ def gradgradcheck(
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
     masked: bool = False,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> bool:
     """Check second derivatives: the gradients of the gradients that autograd computes of a function.
 
@@ -243,7 +229,7 @@ def gradgradcheck(
     True
     """
     __tracebackhide__ = True
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
@@ -251,33 +237,27 @@ def gradgradcheck(
         check_batched_grad=check_batched_grad,
         masked=masked,
     )
-    if not check_rev_over_rev and not check_fwd_over_rev:
-        raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
     tensors = _checked(func, given)
     modes = {"backward": check_rev_over_rev, "forward": check_fwd_over_rev, "undefined": check_undefined_grad}
 
     def of_gradient() -> list[GradientReport]:
         with own_buffers(func, (given, grad_outputs)):
-            gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
-        both = tensors | differentiable("grad_outputs", cotangents)
-        return reports(Subject(func, gradients, (*given, cotangents), both, options, of="-over-reverse"), **modes)
+            gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
+        hidden = differentiable("grad_outputs", cotangents)
+        arguments = (*given, cotangents)
+        subject = Subject(func, gradients, arguments, tensors | hidden, chosen, len(hidden), of="-over-reverse")
+        return reports(subject, **modes)
 
     return _is_right(of_gradient, raise_exception)
 
 
+@with_options
 def check_module(
     module: Any,
     inputs: Any,
     loss: Callable[[Any], Any] | None = None,
-    *,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    names: Sequence[str] | None = None,
-    scale: Any = None,
-    rng: int = 0,
+    **options: Unpack[CheckOptions],
 ) -> GradientReport:
     """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
 
@@ -312,7 +292,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    options = Options(max_evaluations, max_findings, entries, progress, names, scale, rng)
+    chosen = Options(**options)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     if callable(inputs):
@@ -328,8 +308,19 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    (report,) = reports(Subject(module, function, given, tensors, options))
-    return report
+    (report,) = reports(Subject(module, function, given, tensors, chosen))
+    return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
+
+
+def _causes(module: Any, report: GradientReport) -> Iterator[str]:
+    """What in a module may make its gradient another one than that of its values."""
+    wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
+    for name, each in module.named_modules():
+        weight = f"{name}.weight".removeprefix(".")
+        if isinstance(each, torch.nn.Embedding) and each.padding_idx is not None and weight in wrong:
+            yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends."
+    if wrong and module.training and any(True for _ in module.buffers()):
+        yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 
 def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +15,13 @@ from torch.autograd import forward_ad
 
 from secant._common.validation import Array
 from secant._common.warn import warn
-from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import Options
+from secant.checking.candidate import Candidate, CandidateGradient
+from secant.checking.options import Options, named, scales
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport, some
 from secant.differentiation.rounding import Value
-from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
+from secant.errors import DTypeError, ValueRangeError
 from secant.torch._tensors import (
     CheckedTensor,
     NothingToCheckError,
@@ -30,62 +29,41 @@ from secant.torch._tensors import (
     as_array,
     differentiable,
     leaves,
+    pulled_back,
     replaced,
 )
 
 
-class Check:
-    """A function of tensors, and the gradients that autograd computes of it.
+class Subject(NamedTuple):
+    """What is checked: a function of arguments, and the tensors of these, or of a module, by name."""
 
-    Parameters
-    ----------
-    function : callable
-        Takes arguments.
-    arguments : tuple
-        Its tensors that require a gradient are checked; they are shifted in place, and restored.
-    tensors : dict of Tensor
-        These, by name.
-    before : callable
-        Called before each evaluation.
-    is_used : bool
-        Whether it is known that the function depends on them, even if autograd finds no gradient.
-    of : str
-        What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one.
-    copied : bool
-        Shift copies of the tensors, which the function has to use.
+    owner: Any
+    """Of which buffers are put back: a module, or one of its methods."""
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    tensors: dict[str, Any]
+    options: Options
+    hidden: int = 0
+    """How many of these tensors, the last ones, are not the user's."""
+    of: str = ""
+    """What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one."""
+
+
+class Check:
+    """A subject, and the gradients that autograd computes of it.
+
+    Tensors are shifted in place, and restored; or, if ``copied``, copies of them, which the function has to use.
+    ``before`` is called before each evaluation.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        tensors: dict[str, Any],
-        options: Options,
-        before: Callable[[], object] = lambda: None,
-        is_used: bool = False,
-        of: str = "",
-        copied: bool = False,
-    ) -> None:
-        names = options.names or list(tensors)
-        if len(names) != len(tensors):
-            raise ShapeError(f"names must have one name for each of {len(tensors)} tensors, got {len(names)}")
-        pairs = [(name, tensor) for name, tensor in zip(names, tensors.values(), strict=True) if tensor.numel()]
+    def __init__(self, subject: Subject, before: Callable[[], object], copied: bool = False) -> None:
+        self.subject, self._before = subject, before
+        names = named(subject.options.names, list(subject.tensors), subject.hidden)
+        pairs = [(name, each) for name, each in zip(names, subject.tensors.values(), strict=True) if each.numel()]
         self.checked = [CheckedTensor(name, tensor, copied) for name, tensor in pairs]
-        for one, other in itertools.combinations(self.checked, 2):
-            if one.overlaps(other):
-                raise ValueRangeError(f"{one.name} and {other.name} must share no memory to be shifted in place")
-        self._of_copies: Callable[[], Check] = lambda: Check(
-            function, arguments, tensors, replace(options, names=names), before, is_used, of, copied=True
-        )
-        self._options = options
-        self._rng = options.rng
-        self._before = before
-        self._is_used, self._of = is_used, of
-        self._function = function
-        self._arguments = replaced(
-            arguments,
-            {id(tensor): each.tensor for (_, tensor), each in zip(pairs, self.checked, strict=True) if each.copied},
-        )
+        copies = zip(pairs, self.checked, strict=True)
+        replacements = {id(tensor): each.tensor for (_, tensor), each in copies if each.copied}
+        self._arguments = replaced(subject.arguments, replacements)
 
     @property
     def tensors(self) -> list[Any]:
@@ -94,48 +72,46 @@ class Check:
 
     def outputs(self) -> Outputs:
         """The function, as one that returns its tensors with a gradient."""
-        rng = np.random.default_rng([self._rng, 1])
-        return Outputs(lambda: self._called(self._arguments), rng, keeps_all=self._of != "")
+        rng = np.random.default_rng([self.subject.options.rng, 1])
+        return Outputs(lambda: self._called(self._arguments), rng, keeps_all=self.subject.of != "")
 
-    def reports(
-        self, backward: bool = True, forward: bool = False, undefined: bool = False
-    ) -> Iterator[GradientReport]:
-        """Run the checks that are wanted."""
+    def reports(self, backward: bool, forward: bool, undefined: bool | None) -> Iterator[GradientReport]:
+        """Run the checks that are wanted.
+
+        Where only the gradient of one of several outputs is defined, the others count as 0, unless ``undefined`` is
+        False; where it is True, so do those of all.
+        """
         if not self.checked:
             self.outputs()()
             raise NothingToCheckError
         if backward:
-            yield self._backward()
-        if forward:
-            yield self._of_copies()._forward()  # where only arguments have tangents, only they are shifted
-        if backward and undefined:
-            self._require_undefined()
+            yield self._backward(undefined)
+        if forward:  # where only arguments have tangents, only they are shifted
+            yield Check(self.subject, self._before, copied=True)._forward()
 
-    def _backward(self) -> GradientReport:
+    def _backward(self, undefined: bool | None) -> GradientReport:
         """Check the gradients of backward mode."""
         outputs = self.outputs()
-        unused = False
+        point = self._point(outputs)
         missing: list[str] = []
 
         def gradients(factor: float) -> list[Array]:
-            nonlocal unused, missing
+            nonlocal missing
             self._put_back(point)
-            grads = outputs.pulled_back(self.tensors, factor)
-            unused = not self._is_used and all(grad is None for grad in grads)
-            point.is_used = not unused
-            pairs = list(zip(grads, self.checked, strict=True))
-            missing = [each.name for grad, each in pairs if grad is None]
-            return [_gradient(grad, each.array) for grad, each in pairs]
-
-        point = self._point(outputs)
+            grads = pulled_back(outputs(), self.tensors, [factor * cotangent for cotangent in outputs.cotangents])
+            missing = [each.name for grad, each in zip(grads, self.checked, strict=True) if grad is None]
+            point.is_used = self.subject.of != "" or len(missing) < len(self.checked)
+            return self.arrays(grads)
 
         def candidate() -> CandidateGradient:
             given = CandidateGradient.linear(point, gradients)
             given.remark = given.remark or self._fault_of_a_second_run(outputs, given)
+            if undefined is not False:
+                given.remark = given.remark or self._fault_of_undefined(outputs, given, undefined is True)
             return given
 
         report = self._run(point, candidate, outputs, "reverse")
-        if unused and point.standstill():
+        if point.standstill():
             copied = any(each.copied for each in self.checked)
             raise ValueRangeError(
                 "func must depend on what is checked: it has one value, and no gradient"
@@ -146,25 +122,43 @@ class Check:
             warn(f"{', '.join(outputs.skipped)} {have} no gradient: not checked")
         wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
         if lost := [name for name in missing if name in wrong]:
-            note = f"autograd has no gradient in {some(lost)}: {_LOST}"
-            return replace(report, note=note)
+            return replace(report, note=f"autograd has no gradient in {some(lost)}: {_LOST}")
         return report
 
     def _fault_of_a_second_run(self, outputs: Outputs, given: CandidateGradient) -> str:
-        """What is wrong with backward functions that run twice on one graph."""
-        if outputs.constant:
-            return ""
+        """What is wrong with backward functions that run again on one graph."""
         with contextlib.suppress(Exception):  # a graph may run once only, as those of torch.compile
-            pull_back, is_left = outputs.on_one_graph(self.tensors)
+            found, incoming = outputs(), [cotangent.clone() for cotangent in outputs.cotangents]
             for _ in range(2):
-                off = given.off([_gradient(g, each.array) for g, each in zip(pull_back(), self.checked, strict=True)])
-                if not is_left():
+                off = given.off(self.arrays(pulled_back(found, self.tensors, incoming, keep=True)))
+                if not all(map(torch.equal, incoming, outputs.cotangents)):
                     return "the backward function overwrites the incoming gradient, which other functions use too"
                 if off:
                     return (
                         f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
                     )
         return ""
+
+    def _fault_of_undefined(self, outputs: Outputs, given: CandidateGradient, every: bool) -> str:
+        """What is wrong where gradients of outputs are undefined: of all but one, and, if ``every``, of all."""
+        undefined = torch._C._functions.UndefinedGrad()
+        try:
+            if every:
+                found: list[Any] = [undefined(output) for output in outputs()]
+                grads = pulled_back(found, self.tensors, [torch.zeros_like(output) for output in found])
+                if any(array.any() for array in self.arrays(grads)):
+                    return _UNDEFINED.format("returns other gradients than 0")
+            pairs = [(outputs()[i], cotangent) for i, cotangent in enumerate(outputs.cotangents)]
+            singly = [self.arrays(pulled_back([output], self.tensors, [cotangent])) for output, cotangent in pairs]
+        except Exception as error:
+            return _UNDEFINED.format(f"raises an error, {type(error).__name__}: {error},") if every else ""
+        off = given.off([sum(parts) for parts in zip(*singly, strict=True)]) if len(singly) > 1 else ""
+        return _UNDEFINED.format(f"gives another gradient, by up to {off},") if off else ""
+
+    def arrays(self, grads: Sequence[Any]) -> list[Array]:
+        """Gradients of the tensors as arrays; None is 0."""
+        pairs = zip(grads, self.checked, strict=True)
+        return [np.zeros_like(each.array) if grad is None else as_array(grad) for grad, each in pairs]
 
     def _forward(self) -> GradientReport:
         """Check the derivatives of forward mode."""
@@ -174,10 +168,10 @@ class Check:
         def along(direction: Direction) -> float:
             tangents = [each.tangent(part) for each, part in zip(self.checked, direction, strict=True)]
             pushed, is_used = self.pushed_forward(tangents)
-            point.is_used = self._is_used or is_used
+            point.is_used = self.subject.of != "" or is_used
             return outputs.weighted(pushed).number
 
-        return self._run(point, lambda: CandidateDerivative(point, along), outputs, "forward")
+        return self._run(point, lambda: Candidate(point, along), outputs, "forward")
 
     def pushed_forward(self, tangents: list[Any]) -> tuple[list[Any], bool]:
         """The tangents of the outputs, and whether there are any: else they are 0."""
@@ -189,34 +183,15 @@ class Check:
                     for tensor, tangent in zip(self.tensors, tangents, strict=True)
                 }
             arguments, rng = replaced(self._arguments, duals), np.random.default_rng(0)
-            outputs = Outputs(lambda: self._called(arguments), rng, keeps_all=self._of != "")()
+            outputs = Outputs(lambda: self._called(arguments), rng, keeps_all=self.subject.of != "")()
             pushed = [forward_ad.unpack_dual(output).tangent for output in outputs]
             pairs = zip(pushed, outputs, strict=True)
             found = [torch.zeros_like(o) if tangent is None else tangent for tangent, o in pairs]
             return found, any(tangent is not None for tangent in pushed)
 
-    def _require_undefined(self) -> None:
-        """Raise an error unless backward functions take outputs without a gradient for those with 0."""
-        undefined = torch._C._functions.UndefinedGrad()
-        outputs = self.outputs()
-        count = sum(output.requires_grad for output in outputs())
-        if outputs.constant:
-            return
-        for which in (range(count), *([i] for i in range(count) if count > 1)):
-            own = [output for output in outputs() if output.requires_grad]
-            found = [undefined(output) if i in which else output for i, output in enumerate(own)]
-            try:
-                grads = torch.autograd.grad(
-                    found, self.tensors, [torch.zeros_like(o) for o in found], allow_unused=True
-                )
-            except Exception as error:
-                raise GradientMismatchError(_UNDEFINED.format("raises an error")) from error
-            if any(grad is not None and as_array(grad).any() for grad in grads):
-                raise GradientMismatchError(_UNDEFINED.format("returns other gradients than 0"))
-
     def _called(self, arguments: tuple[Any, ...]) -> Any:
         self._before()
-        return self._function(*arguments)
+        return self.subject.function(*arguments)
 
     def _point(self, outputs: Outputs) -> Point:
         def weighted(_: Any) -> Value:
@@ -224,22 +199,22 @@ class Check:
                 each.push()
             return outputs.weighted(outputs())
 
+        arrays = [each.array for each in self.checked]
         return Point(
             weighted,
-            [each.array for each in self.checked],
+            arrays,
             inplace=True,
             names=[each.name for each in self.checked],
-            scale=self._options.scale,
-            bfloat16=[each.tensor.dtype == torch.bfloat16 for each in self.checked],
+            scale=scales(self.subject.options.scale, arrays, self.subject.hidden),
         )
 
     def _run(
         self, point: Point, candidate: Callable[[], Candidate], outputs: Outputs, direction: str
     ) -> GradientReport:
         try:
-            report = run_check(point, candidate, self._options)
+            report = run_check(point, candidate, self.subject.options)
             cotangent = None if outputs.is_number else outputs.cotangents
-            return replace(report, mode=f"{direction}{self._of} mode", cotangent=cotangent)
+            return replace(report, mode=f"{direction}{self.subject.of} mode", cotangent=cotangent)
         finally:
             self._put_back(point)
 
@@ -252,7 +227,7 @@ class Check:
 
 _LOST = "on the way to the output it is detached, or in a checkpoint with use_reentrant=True"
 _UNDEFINED = (
-    "a backward function {} where no gradient of its output is defined: it must take None, or zeros, for such an "
+    "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
 
@@ -314,7 +289,3 @@ def _give(buffers: list[tuple[Any, dict[str, Any]]]) -> None:
             del owner._buffers[name]
         for name, buffer in own.items():
             owner._buffers[name] = buffer
-
-
-def _gradient(grad: Any, like: Array) -> Array:
-    return np.zeros(like.shape, like.dtype) if grad is None else as_array(grad)

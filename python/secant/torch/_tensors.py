@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +9,9 @@ import numpy as np
 import torch
 
 from secant._common.validation import Array
-from secant.differentiation.rounding import Value, norm
+from secant.checking.structure import mapped, walk
+from secant.checking.vector import random_weights, weighted
+from secant.differentiation.rounding import Value
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
@@ -23,39 +22,12 @@ _TYPES = "float64, float32, float16, bfloat16 or complex"
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """What is in nested dicts, lists, tuples and dataclasses, and where."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from leaves(f"{path}[{key!r}]", inner)
-    elif isinstance(value, list | tuple):
-        fields = getattr(value, "_fields", None)
-        for i, inner in enumerate(value):
-            yield from leaves(f"{path}.{fields[i]}" if fields else f"{path}[{i}]", inner)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for field in dataclasses.fields(value):
-            yield from leaves(f"{path}.{field.name}", getattr(value, field.name))
-    else:
-        yield path, value
+    return walk(path, value, lambda key: f"[{key!r}]")
 
 
 def replaced(value: Any, replacements: Mapping[int, Any]) -> Any:
     """The same structure, in which tensors with these ids are replaced."""
-    if not replacements:
-        return value
-    if isinstance(value, Mapping):
-        parts = {key: replaced(inner, replacements) for key, inner in value.items()}
-        make: Any = type(value)
-        if not isinstance(value, dict):
-            return make(parts)
-        made = copy.copy(value)  # a defaultdict is not made of its items
-        made.update(parts)
-        return made
-    if isinstance(value, list | tuple):
-        items = [replaced(inner, replacements) for inner in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.init]
-        return dataclasses.replace(value, **{n: replaced(getattr(value, n), replacements) for n in names})
-    return replacements.get(id(value), value)
+    return mapped(value, lambda leaf: replacements.get(id(leaf), leaf)) if replacements else value
 
 
 def differentiable(path: str, value: Any) -> dict[str, Any]:
@@ -92,13 +64,6 @@ class CheckedTensor:
         self.name = f"view_as_real({name})" if tensor.is_complex() else name
         self.tensor, self.array = tensor, as_array(tensor)
 
-    def overlaps(self, other: CheckedTensor) -> bool:
-        """Whether two tensors that NumPy cannot share lie in the same memory; of others it tells that itself."""
-        if self._shares or other._shares:
-            return False
-        (begin, end), (start, stop) = _memory(self.tensor), _memory(other.tensor)
-        return self.tensor.device == other.tensor.device and begin < stop and start < end
-
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
         if not self._shares:
@@ -109,12 +74,6 @@ class CheckedTensor:
         found = torch.from_numpy(values.reshape(self.array.shape))
         found = torch.complex(*found.unbind(-1)) if self.tensor.is_complex() else found
         return found.to(device=self.tensor.device, dtype=self.tensor.dtype)
-
-
-def _memory(tensor: Any) -> tuple[int, int]:
-    """Where the elements begin and end."""
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
 
 def as_array(tensor: Any) -> Array:
@@ -161,7 +120,7 @@ class Outputs:
 
     def __init__(self, function: Callable[[], Any], rng: np.random.Generator, keeps_all: bool = False) -> None:
         self._function, self._rng, self._keeps_all = function, rng, keeps_all
-        self._shapes: dict[str, Any] | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.skipped: list[str] = []
         self.constant = self.is_number = False
         self.cotangents: list[Any] = []
@@ -172,25 +131,27 @@ class Outputs:
         with torch.enable_grad():  # also where only values are needed: f may use autograd itself
             value = self._function()
         found = dict(self._tensors(value))
-        if self._shapes is None:
-            if not found:
-                raise DTypeError(f"func must return a tensor of floating-point numbers, got {_types(value)}")
-            with_gradient = [path for path, output in found.items() if output.requires_grad]
-            self.constant = not with_gradient
-            kept = list(found) if self._keeps_all else with_gradient or list(found)
-            self.skipped = [path for path in found if path not in kept]
-            outputs = [found[path] for path in kept]
-            if not any(output.numel() for output in outputs):
-                raise NothingToCheckError
-            self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
-            self.cotangents = [torch.ones_like(o) if self.is_number else _random(o, self._rng) for o in outputs]
-            self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
-            self._shapes = {path: found[path].shape for path in kept}
-        for path, shape in self._shapes.items():
-            if path not in found or found[path].shape != shape:
-                got = tuple(found[path].shape) if path in found else "none"
-                raise ShapeError(f"func must always return the same shapes, {tuple(shape)} as {path}, got {got}")
+        if not self._shapes:
+            self._begin(found, value)
+        shapes = {path: tuple(found[path].shape) for path in self._shapes if path in found}
+        if shapes != self._shapes:
+            raise ShapeError(f"func must always return the same shapes, {self._shapes}, got {shapes}")
         return [found[path] for path in self._shapes]
+
+    def _begin(self, found: dict[str, Any], value: Any) -> None:
+        if not found:
+            raise DTypeError(f"func must return a tensor of floating-point numbers, got {_types(value)}")
+        with_gradient = [path for path, output in found.items() if output.requires_grad]
+        self.constant = not with_gradient
+        kept = list(found) if self._keeps_all else with_gradient or list(found)
+        self.skipped = [path for path in found if path not in kept]
+        outputs = [found[path] for path in kept]
+        if not any(output.numel() for output in outputs):
+            raise NothingToCheckError
+        self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
+        self.cotangents = [torch.ones_like(o) if self.is_number else random_like(o, self._rng) for o in outputs]
+        self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
+        self._shapes = {path: tuple(found[path].shape) for path in kept}
 
     def _tensors(self, value: Any) -> Iterator[tuple[str, Any]]:
         for path, output in leaves("output", value):
@@ -208,29 +169,21 @@ class Outputs:
 
     def weighted(self, tensors: Sequence[Any]) -> Value:
         """The sum of products of cotangents and tensors like the outputs."""
-        total, roundings = 0.0, []
-        for weights, tensor in zip(self._weights, tensors, strict=True):
-            terms = weights * as_array(tensor).astype(np.float64, copy=False)
-            total += float(terms.sum())
-            roundings.append(torch.finfo(tensor.dtype).eps / 2 * norm(terms))
-        return Value(total, math.hypot(*roundings))
+        return weighted(self._weights, [*map(as_array, tensors)], [torch.finfo(each.dtype).eps for each in tensors])
 
-    def pulled_back(self, tensors: Sequence[Any], factor: float) -> list[Any]:
-        """The gradients of that sum times a factor, as autograd computes them; None where there is none."""
-        outputs = self()
-        if self.constant:
-            return [None] * len(tensors)
-        pairs = [(o, factor * c) for o, c in zip(outputs, self.cotangents, strict=True) if o.requires_grad]
-        return list(torch.autograd.grad([o for o, _ in pairs], tensors, [c for _, c in pairs], allow_unused=True))
 
-    def on_one_graph(self, tensors: Sequence[Any]) -> tuple[Callable[[], Any], Callable[[], bool]]:
-        """Functions that pull back again and again, and that say if what comes in is left as it was."""
-        pairs = [(o, c) for o, c in zip(self(), self.cotangents, strict=True) if o.requires_grad]
-        outputs, incoming = [o for o, _ in pairs], [c.clone() for _, c in pairs]
-        return (
-            lambda: torch.autograd.grad(outputs, tensors, incoming, allow_unused=True, retain_graph=True),
-            lambda: all(torch.equal(c, own) for (_, c), own in zip(pairs, incoming, strict=True)),
-        )
+def pulled_back(outputs: Sequence[Any], tensors: Sequence[Any], cotangents: Sequence[Any], keep: bool = False) -> Any:
+    """The gradients that autograd computes of the sum of products of outputs and cotangents; None where it has none.
+
+    ``keep`` the graph, so that backward functions can run again.
+    """
+    pairs = [
+        (output, c.to(output.dtype)) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad
+    ]
+    if not pairs:
+        return [None] * len(tensors)
+    own, incoming = zip(*pairs, strict=True)
+    return torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep)
 
 
 def _require_known_type(wanted: str, tensor: Any, where: str = "") -> None:
@@ -243,9 +196,8 @@ def _types(value: Any) -> str:
     return ", ".join(got) or "nothing"
 
 
-def _random(output: Any, rng: np.random.Generator) -> Any:
-    like = real(output)
-    signs = rng.choice([-1.0, 1.0], tuple(like.shape))
-    values = torch.from_numpy(np.asarray(rng.uniform(0.5, 1.5, tuple(like.shape)) * signs))
-    values = torch.complex(*values.unbind(-1)) if output.is_complex() else values
-    return values.to(device=output.device, dtype=output.dtype)
+def random_like(tensor: Any, rng: np.random.Generator) -> Any:
+    """A tensor of random numbers, of which none is small."""
+    values = torch.from_numpy(random_weights(tuple(real(tensor).shape), rng))
+    values = torch.complex(*values.unbind(-1)) if tensor.is_complex() else values
+    return values.to(device=tensor.device, dtype=tensor.dtype)
