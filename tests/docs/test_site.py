@@ -17,6 +17,7 @@ API = DOCS / "api"
 SITE = ROOT / "build" / "docs"
 # In modules that cannot be imported everywhere, or are not imported by users.
 NEED_MORE = [
+    "secant.acceleration.Recognition",
     "secant.checking.report.ArrayReport",
     "secant.checking.report.Finding",
     "secant.testing.assert_gradient",

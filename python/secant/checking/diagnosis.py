@@ -26,6 +26,7 @@ class _Correction(NamedTuple):
     changes: dict[int, Floats]
 
 
+@np.errstate(all="ignore")  # a correction that is not finite does not fit
 def diagnosed(
     probe: DirectionalProbe,
     rng: np.random.Generator,
@@ -139,12 +140,14 @@ class _Case:
     def _share_of(self, pattern: list[Floats]) -> float:
         """How many times a pattern has to be added to the arrays that are wrong, as far as f along it tells."""
         pattern = [part if leaf in self.suspect_arrays else 0 * part for leaf, part in enumerate(pattern)]
-        sizes = [float(np.abs(part).max()) for part in pattern]
-        if not 0 < max(sizes) < math.inf:
+        largest = max(float(np.abs(part).max()) for part in pattern)
+        if not 0 < largest < math.inf:
             return math.nan
+        pattern = [part / largest for part in pattern]  # whose squares are no too large numbers
+        sizes = [float(np.abs(part).max()) for part in pattern]
         step = min(self.point.least_scale(leaf) / size for leaf, size in enumerate(sizes) if size)
         direction = [step * part for part in pattern]
-        along = math.fsum(float(part @ own) for part, own in zip(pattern, direction, strict=True))
+        along = step * largest * math.fsum(float(part @ part) for part in pattern)
         if not 0 < along < math.inf:
             return math.nan
         found = self.probe.measure(direction, self.point.all)

@@ -128,7 +128,7 @@ def _as_array(value: Any) -> Any:
     """A number, a list of numbers, or a series as an array, integers as float64; anything else as it is."""
     is_number = isinstance(value, Complex) and not isinstance(value, bool)
     is_series = hasattr(value, "__array__") and not isinstance(value, np.generic) and _library(value) not in _DOORS
-    is_other_array = isinstance(value, np.ndarray) and not is_plain(value)
+    is_other_array = isinstance(value, np.matrix) or (isinstance(value, np.ndarray) and not is_plain(value))
     if is_other_array or not (is_number or is_series or _is_list_of_numbers(value)):
         return value
     array = np.asarray(value)
