@@ -36,7 +36,7 @@ ROWS = {
     "coverage": Row("alarms", full=20_000, quick=1000, slice=200, run="coverage"),
     "statement": Row("alarms", full=10_000, quick=500, slice=100, run="statement"),
     "interrupts": Row("derivatives", full=10_000, quick=400, slice=60, together=False),
-    "entries": Row("derivatives", full=750_000, quick=5000, slice=2000, run="entries"),
+    "entries": Row("derivatives", full=505_000, quick=5000, slice=2000, run="entries"),
     "hessians": Row("derivatives", full=100_000, quick=5000, slice=1000, run="hessians"),
     "writers": Row("writers", full=60, quick=4, together=False),
     "sanitized": Row("writers", full=60, quick=4, together=False, run="sanitized", sanitized=True),
