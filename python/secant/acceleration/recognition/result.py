@@ -19,7 +19,7 @@ class Recognition:
     sentence : str
         What it is, or why it is not known.
     hidden_activation : str
-        One of those of `TwoLayerNet`.
+        One of those of `secant.TwoLayerNet`.
     output_activation : {"sigmoid", "identity"}
         The activation before the softmax.
     log_offset : float
@@ -39,7 +39,7 @@ class Recognition:
     h : float
         The step of the central difference.
     gradient_keys : tuple
-        The keys of the gradients of W1, b1, W2 and b2 that its `numerical_gradient` returns.
+        The keys of the gradients of W1, b1, W2 and b2 that its numerical gradient returns.
     order : tuple
         The order in which it returns them.
     names : MethodNames
