@@ -89,7 +89,7 @@ inline void softmax_lanes(const Real* x, Real* out, std::size_t size, Pack top) 
 inline void softmax(ConstMatrix x, Matrix out) {
     constexpr std::size_t few = 4 * lanes;  // too few to fill packs along a row
     std::size_t n = 0;
-    for (; x.cols < few && n + lanes <= x.rows; n += lanes) {
+    for (; 0 < x.cols && x.cols < few && n + lanes <= x.rows; n += lanes) {
         Real turned[few * lanes];  // element by element: packs of the last row would end past it
         for (std::size_t k = 0; k < x.cols; ++k)
             for (std::size_t l = 0; l < lanes; ++l) turned[k * lanes + l] = x.row(n + l)[k];
