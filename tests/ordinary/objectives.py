@@ -5,9 +5,18 @@ stands its formula as a plain function without state, whose complex step is the 
 """
 
 import functools
+import io
+import json
 import math
+import random
+import tempfile
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,9 +119,107 @@ def plain_function(x):
     return rosenbrock
 
 
+@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
+def with_args(x):
+    return rosenbrock
+
+
+@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
+def with_kwargs(x):
+    return rosenbrock
+
+
 @objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0,), kwargs={"b": 10.0})
 def with_args_and_kwargs(x):
     return rosenbrock
+
+
+@objective(lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5])
+def functools_partial(x):
+    return functools.partial(rosenbrock, a=3.0, b=5.0)
+
+
+@objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
+def bound_method(x):
+    class Problem:
+        def __init__(self, a):
+            self.a = a
+
+        def cost(self, x):
+            return rosenbrock(x, self.a)
+
+    return Problem(1.5).cost
+
+
+@objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
+def callable_class_with_slots(x):
+    class Cost:
+        __slots__ = ("a",)
+
+        def __init__(self, a):
+            self.a = a
+
+        def __call__(self, x):
+            return rosenbrock(x, a=self.a)
+
+    return Cost(1.5)
+
+
+@objective(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
+def callable_dataclass(x):
+    @dataclass
+    class Cost:
+        target: np.ndarray
+
+        def __call__(self, x):
+            return float(np.sum((x - self.target) ** 4))
+
+    return Cost(np.array([1.0, 2.0, 3.0]))
+
+
+@objective(smooth, HERE)
+def classmethod_that_counts(x):
+    class Model:
+        calls = 0
+
+        @classmethod
+        def cost(cls, x):
+            cls.calls += 1
+            return smooth(x)
+
+    return Model.cost
+
+
+@objective(smooth, HERE)
+def decorated(x):
+    def logged(f):
+        @functools.wraps(f)
+        def wrapper(*args, **kwargs):
+            wrapper.log.append(args)
+            return f(*args, **kwargs)
+
+        wrapper.log = []
+        return wrapper
+
+    return logged(smooth)
+
+
+@objective(lambda x: x[0] ** 2 * x[1] + np.sin(x[2]), HERE)
+def text_that_is_evaluated(x):
+    code = compile("x[0] ** 2 * x[1] + np.sin(x[2])", "<model>", "eval")
+    return lambda x: eval(code, {"np": np, "x": x})
+
+
+@objective(smooth, HERE)
+def generator_that_is_sent_points(x):
+    def run():
+        value = None
+        while True:
+            value = smooth((yield value))
+
+    process = run()
+    next(process)
+    return process.send
 
 
 # Functions that remember ---------------------------------------------------------------------------------------------
@@ -132,6 +239,19 @@ def memo_that_keeps_x(x):
             return self.value
 
     return Objective().fun
+
+
+@objective(smooth, HERE)
+def memo_that_copies_x(x):
+    class Objective:
+        x, value = np.empty(0), None
+
+        def __call__(self, x):
+            if not np.array_equal(x, self.x):
+                self.x, self.value = x.copy(), smooth(x)
+            return self.value
+
+    return Objective()
 
 
 @objective(smooth, HERE)
@@ -176,6 +296,36 @@ def lru_cache_on_bytes(x):
 
 
 @objective(smooth, HERE)
+def lru_cache_on_a_tuple(x):
+    @functools.lru_cache(maxsize=8)
+    def of_tuple(values):
+        return smooth(np.array(values))
+
+    return lambda x: of_tuple(tuple(x))
+
+
+@objective(smooth, HERE)
+def dict_keyed_by_rounded_values(x):
+    seen = {}
+
+    def f(x):
+        key = tuple(np.round(x, 14))
+        if key not in seen:
+            seen[key] = smooth(x)
+        return seen[key]
+
+    return f
+
+
+@objective(smooth, HERE)
+def mutable_default(x):
+    def f(x, cache={}):  # noqa: B006
+        return cache.setdefault(x.tobytes(), smooth(x))
+
+    return f
+
+
+@objective(smooth, HERE)
 def history_of_points(x):
     history = []
 
@@ -184,6 +334,22 @@ def history_of_points(x):
         return smooth(history[-1])
 
     return f
+
+
+@objective(smooth, HERE)
+def history_of_points_and_values(x):
+    class Study:
+        def __init__(self):
+            self.trials = []
+
+        def objective(self, x):
+            for point, value in self.trials:
+                if np.array_equal(point, x):
+                    return value
+            self.trials.append((x, smooth(x)))
+            return self.trials[-1][1]
+
+    return Study().objective
 
 
 @objective(smooth, HERE)
@@ -198,6 +364,18 @@ def best_so_far(x):
             return value
 
     return Tracker()
+
+
+@objective(smooth, HERE)
+def nonlocal_counter(x):
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        return smooth(x)
+
+    return f
 
 
 @objective(lambda x: np.log(np.linalg.det(np.eye(2) * x[0] + 0.5)) + x[1] ** 2 * x[0], [1.5, 0.4])
@@ -239,12 +417,43 @@ def buffer_that_is_returned(x):
     return f
 
 
+BUFFER = np.zeros(3)
+
+
+@objective(lambda x: (x**3).sum(), HERE)
+def buffer_in_globals(x):
+    def f(x):
+        BUFFER[:] = x
+        return (BUFFER**3).sum()
+
+    return f
+
+
 @objective(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
 def writes_to_its_argument(x):
     def f(x):
         x -= [1.0, 2.0, 3.0]
         x **= 4
         return x.sum()
+
+    return f
+
+
+@objective(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
+def sorts_its_argument(x):
+    def f(x):
+        x.sort()
+        return np.sum(x**3 * [1.0, 3.0, 5.0])
+
+    return f
+
+
+@objective(smooth, HERE)
+def scales_its_argument_and_back(x):
+    def f(x):
+        x *= 1.1
+        x /= 1.1
+        return smooth(x)
 
     return f
 
@@ -257,6 +466,28 @@ def leaves_nan_in_its_argument(x):
         return value
 
     return f
+
+
+@objective(lambda x: np.sum(x[:2] ** 2) + x[0] * x[1], [3.0, 4.0, 9.0])
+def clips_its_argument(x):
+    def f(x):
+        np.clip(x, 0, 5, out=x)
+        return np.sum(x[:2] ** 2) + x[0] * x[1]
+
+    return f
+
+
+@objective(smooth, HERE)
+def writes_its_argument_into_a_model(x):
+    class Model:
+        def __init__(self):
+            self.theta = np.zeros(3)
+
+        def loss(self, theta):
+            self.theta[:] = theta
+            return smooth(self.theta)
+
+    return Model().loss
 
 
 @objective(smooth, HERE)
@@ -274,6 +505,8 @@ def writes_its_argument_into_the_array_itself(x):
 
 DATA_X = np.random.default_rng(1).standard_normal((12, 2))
 DATA_Y = np.random.default_rng(2).standard_normal(12)
+LABELS = np.where(DATA_Y > 0, 1.0, -1.0)
+CLASSES = np.random.default_rng(3).integers(0, 3, 12)
 
 
 def mlp(theta):
@@ -332,9 +565,44 @@ def layers_with_buffers(x):
     return f
 
 
+@objective(lambda x: rosenbrock(np.array([x[0], 0.5, x[1], 2.0])), [0.3, 0.8])
+def only_some_parameters_are_free(x):
+    everything, free = np.array([0.0, 0.5, 0.0, 2.0]), np.array([0, 2])
+
+    def f(x):
+        everything[free] = x
+        return rosenbrock(everything)
+
+    return f
+
+
+def batch_norm(x):
+    z = DATA_X @ x[:2]
+    z = (z - z.mean()) / np.sqrt(((z - z.mean()) ** 2).mean() + 1e-5)
+    return np.mean((z * x[2] - DATA_Y) ** 2)
+
+
+@objective(batch_norm, [0.7, -0.4, 1.3])
+def running_statistics(x):
+    class Model:
+        running_mean = 0.0
+
+        def __call__(self, x):
+            z = DATA_X @ x[:2]
+            self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
+            return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
+
+    return Model()
+
+
 # Functions that compare with the array they are differentiated at ----------------------------------------------------
 
 LOGITS = [0.4, -0.3, 0.9]
+
+
+@objective(lambda x: np.sum(np.exp(x) * (x - LOGITS)), LOGITS)
+def unnormalized_kl_against_the_array(x):
+    return lambda logits: np.sum(np.exp(logits) * (logits - x))
 
 
 @objective(lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x, LOGITS)
@@ -350,7 +618,124 @@ def kl_and_penalty(x):
     return Policy(x).loss
 
 
+ADVANTAGES = DATA_Y
+ACTIONS = (DATA_X[:, 0] > 0).astype(int)
+
+
+def log_policy(theta):
+    return log_softmax(DATA_X @ theta.reshape(2, 2))[np.arange(12), ACTIONS]
+
+
+OLD_POLICY = np.array([0.5, -0.3, 0.8, 0.2])
+
+
+@objective(lambda x: -np.mean(np.exp(log_policy(x) - log_policy(OLD_POLICY)) * ADVANTAGES), OLD_POLICY)
+def ppo_ratio(x):
+    class Agent:
+        def __init__(self, theta):
+            self.theta = theta
+
+        def surrogate(self, theta):
+            ratio = np.exp(log_policy(theta) - log_policy(self.theta))
+            return -np.mean(np.minimum(ratio * ADVANTAGES, np.clip(ratio, 0.8, 1.2) * ADVANTAGES))
+
+    return Agent(x).surrogate
+
+
+def responsibilities(means):
+    weights = np.exp(-0.5 * (DATA_Y[:, None] - means) ** 2)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+MEANS = np.array([-0.8, 0.6])
+
+
+@objective(lambda x: np.sum(responsibilities(MEANS) * (DATA_Y[:, None] - x) ** 2), MEANS)
+def em_surrogate(x):
+    return lambda means: np.sum(responsibilities(x) * (DATA_Y[:, None] - means) ** 2)
+
+
+@objective(lambda x: np.sum((x - HERE) ** 2) / 2 + np.cos(x).sum(), HERE)
+def proximal_term(x):
+    return lambda x, center=x: np.sum((x - center) ** 2) / 2 + np.cos(x).sum()
+
+
+@objective(lambda x: (x**2).sum() * 0.9 + 0.1 * x @ HERE, HERE)
+def target_network(x):
+    class Learner:
+        def __init__(self, online):
+            self.networks = {"online": online, "target": [online]}
+
+        def loss(self, theta):
+            return (theta**2).sum() * 0.9 + 0.1 * theta @ self.networks["target"][0]
+
+    return Learner(x).loss
+
+
 # What comes back -----------------------------------------------------------------------------------------------------
+
+
+@objective(smooth, HERE)
+def returns_a_python_float(x):
+    return lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]])
+
+
+@objective(smooth, HERE)
+def returns_a_0d_array(x):
+    return lambda x: np.array(smooth(x))
+
+
+@objective(smooth, HERE)
+def returns_a_longdouble(x):
+    return lambda x: np.longdouble(smooth(x))
+
+
+@objective(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
+def returns_a_fraction(x):
+    def f(x):
+        a, b = map(Fraction, x.tolist())
+        return a * a + b * b + a * b
+
+    return f
+
+
+@objective(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
+def returns_a_decimal(x):
+    def f(x):
+        a, b = map(Decimal, x.tolist())
+        return a * a + b * b + a * b
+
+    return f
+
+
+@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("mpmath",))
+def returns_an_mpf(x):
+    import mpmath
+
+    return lambda x: mpmath.exp(x[0]) * mpmath.sin(x[1])
+
+
+@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("sympy",))
+def returns_a_float_of_sympy(x):
+    import sympy
+
+    a, b = sympy.symbols("a b")
+    formula = sympy.exp(a) * sympy.sin(b)
+    return lambda x: formula.evalf(subs={a: x[0], b: x[1]})
+
+
+@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("sympy",))
+def lambdified_by_sympy(x):
+    import sympy
+
+    a, b = sympy.symbols("a b")
+    compiled = sympy.lambdify([a, b], sympy.exp(a) * sympy.sin(b), "numpy")
+    return lambda x: compiled(*x)
+
+
+@objective(smooth, HERE, is_float32=True)
+def returns_a_float32(x):
+    return lambda x: np.float32(smooth(x))
 
 
 @objective(mlp, WEIGHTS, is_float32=True)
@@ -404,12 +789,48 @@ def interpolated_table(x):
     return lambda x: np.interp(x[0], KNOTS, HEIGHTS) + np.interp(x[1], KNOTS, HEIGHTS) ** 2 + 2.0
 
 
+def cubic(x):
+    return np.sum(0.5 * x**3 - x**2 + 2 * x)
+
+
+@objective(cubic, [1.3, 2.7], needs=("scipy",))
+def spline_of_a_table(x):
+    from scipy.interpolate import CubicSpline
+
+    spline = CubicSpline(KNOTS, 0.5 * KNOTS**3 - KNOTS**2 + 2 * KNOTS)
+    return lambda x: spline(x).sum()
+
+
 def decay(x, times, values):
     return np.sum((x[0] * np.exp(-x[1] * times) - values) ** 2)
 
 
 TIMES = np.linspace(0.0, 3.0, 7)
 VALUES = 2.1 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(5 * TIMES)
+
+
+@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9])
+def csv_that_is_read_each_time(x):
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", delete=False) as file:
+        np.savetxt(file, np.column_stack([TIMES, VALUES]), delimiter=",", fmt="%.17g")
+
+    def f(x):
+        times, values = np.loadtxt(file.name, delimiter=",").T
+        return decay(x, times, values)
+
+    weakref.finalize(f, Path(file.name).unlink)
+    return f
+
+
+@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9])
+def text_that_is_parsed(x):
+    text = json.dumps({"times": TIMES.tolist(), "values": VALUES.tolist()})
+
+    def f(x):
+        data = json.load(io.StringIO(text))
+        return sum((x[0] * math.exp(-x[1] * t) - v) ** 2 for t, v in zip(data["times"], data["values"], strict=True))
+
+    return f
 
 
 @objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
@@ -421,6 +842,17 @@ def columns_of_a_data_frame(x):
     def f(x):
         frame["model"] = x[0] * np.exp(-x[1] * frame["time"])
         return ((frame["model"] - frame["value"]) ** 2).sum()
+
+    return f
+
+
+@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
+def parameters_in_a_series(x):
+    import pandas as pd
+
+    def f(x):
+        p = pd.Series(x, index=["amplitude", "rate"])
+        return np.sum((p.amplitude * np.exp(-p["rate"] * TIMES) - VALUES) ** 2)
 
     return f
 
@@ -437,6 +869,44 @@ def ode_by_solve_ivp(x):
         return np.sum((solved.y[0] - VALUES) ** 2)
 
     return f
+
+
+@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
+def ode_by_odeint(x):
+    from scipy.integrate import odeint
+
+    def f(x):
+        path = odeint(lambda y, t, rate: -rate * y, x[0], TIMES, args=(x[1],), rtol=1e-11, atol=1e-12)
+        return np.sum((path[:, 0] - VALUES) ** 2)
+
+    return f
+
+
+def runge_kutta(x):
+    y, v, dt = x[0], x[1], 0.1
+
+    def slope(y, v):
+        return v, -x[2] * np.sin(y)
+
+    for _ in range(10):
+        a = slope(y, v)
+        b = slope(y + dt / 2 * a[0], v + dt / 2 * a[1])
+        c = slope(y + dt / 2 * b[0], v + dt / 2 * b[1])
+        d = slope(y + dt * c[0], v + dt * c[1])
+        y, v = y + dt / 6 * (a[0] + 2 * b[0] + 2 * c[0] + d[0]), v + dt / 6 * (a[1] + 2 * b[1] + 2 * c[1] + d[1])
+    return (y - 0.3) ** 2 + v**2
+
+
+@objective(runge_kutta, [0.5, 0.1, 2.0])
+def pendulum_by_runge_kutta(x):
+    return runge_kutta
+
+
+@objective(lambda x: x[0] * (np.exp(x[1]) - 1) / x[1], [1.5, 0.8], needs=("scipy",), rtol=1e-6, own_error=1e-10)
+def integral_by_quad(x):
+    from scipy.integrate import quad
+
+    return lambda x: quad(lambda t: x[0] * np.exp(x[1] * t), 0, 1)[0]
 
 
 def root_of_cubic(x):
@@ -466,6 +936,36 @@ def newton_that_starts_where_it_ended(x):
     return Solver()
 
 
+STIFFNESS = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]])
+
+
+def compliance(x):
+    return np.ones(3) @ np.linalg.solve(STIFFNESS + x[:, None] * np.eye(3), np.ones(3))
+
+
+@objective(compliance, [1.0, 0.5, 0.7])
+def linear_system(x):
+    stiffness = STIFFNESS.copy()
+
+    def f(x):
+        np.fill_diagonal(stiffness, np.diag(STIFFNESS) + x)
+        return np.ones(3) @ np.linalg.solve(stiffness, np.ones(3))
+
+    return f
+
+
+@objective(lambda x: (x[0] + x[1] + np.sqrt((x[0] - x[1]) ** 2 + 4 * x[2] ** 2)) / 2, [2.0, 1.0, 0.6])
+def largest_eigenvalue(x):
+    return lambda x: np.linalg.eigvalsh([[x[0], x[2]], [x[2], x[1]]])[-1]
+
+
+@objective(lambda x: np.exp(x[0]) * 2 * np.cosh(x[1]), [0.3, 0.8], needs=("scipy",))
+def trace_of_expm(x):
+    from scipy.linalg import expm
+
+    return lambda x: np.trace(expm(np.array([[x[0], x[1]], [x[1], x[0]]])))
+
+
 # Random numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -481,7 +981,264 @@ def generator_seeded_inside(x):
     return lambda x: monte_carlo(x, np.random.default_rng(7).standard_normal(50))
 
 
+@objective(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
+def global_seed_inside(x):
+    def f(x):
+        np.random.seed(0)
+        return monte_carlo(x, np.random.standard_normal(50))
+
+    return f
+
+
+@objective(lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1) for _ in range(1)])), [0.3, 1.2])
+def random_of_the_standard_library(x):
+    return lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
+
+
+@objective(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
+def fixed_draws(x):
+    class SimulatedLikelihood:
+        def __init__(self):
+            self.draws = np.random.default_rng(7).standard_normal(50)
+
+        def __call__(self, x):
+            return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
+
+    return SimulatedLikelihood()
+
+
+MASK = np.random.default_rng(12).random(8) > 0.3
+
+
+@objective(lambda x: mlp(x * MASK / 0.7), WEIGHTS)
+def dropout_with_its_own_generator(x):
+    def f(theta):
+        rng = np.random.default_rng(12)
+        return mlp(theta * (rng.random(8) > 0.3) / 0.7)
+
+    return f
+
+
 # Statistics and machine learning -------------------------------------------------------------------------------------
+
+
+@objective(lambda w: np.mean(softplus(-LABELS * (DATA_X @ w[:2] + w[2]))) + 0.05 * w[:2] @ w[:2], [0.5, -1.0, 0.2])
+def logistic_regression(x):
+    class LogisticLoss:
+        def __init__(self, data, labels, alpha):
+            self.data, self.labels, self.alpha = data, labels, alpha
+
+        def loss(self, w):
+            margins = self.labels * (self.data @ w[:-1] + w[-1])
+            return np.logaddexp(0, -margins).mean() + self.alpha * w[:-1] @ w[:-1]
+
+    return LogisticLoss(DATA_X, LABELS, 0.05).loss
+
+
+@objective(lambda w: np.sum((DATA_X @ w - DATA_Y) ** 2) + 0.3 * w @ w, [0.5, -1.0], args=(DATA_X, DATA_Y, 0.3))
+def ridge(x):
+    return lambda w, data, targets, alpha: np.sum((data @ w - targets) ** 2) + alpha * w @ w
+
+
+@objective(
+    lambda w: -np.mean(log_softmax(DATA_X @ w.reshape(2, 3))[np.arange(12), CLASSES]), [0.1, 0.4, -0.2, 0.3, 0, 1]
+)
+def softmax_regression(x):
+    def f(w):
+        z = DATA_X @ w.reshape(2, 3)
+        z = z - z.max(axis=1, keepdims=True)
+        return -np.mean(z[np.arange(12), CLASSES] - np.log(np.exp(z).sum(axis=1)))
+
+    return f
+
+
+@objective(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
+def squared_hinge(x):
+    return lambda w: np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
+
+
+def squared_distances():
+    return ((DATA_X[:, None] - DATA_X) ** 2).sum(axis=2)
+
+
+def kernel_machine(x):
+    kernel = np.exp(-squared_distances() / (2 * x[0] ** 2))
+    alpha = np.linalg.solve(kernel + x[1] * np.eye(12), DATA_Y)
+    return DATA_Y @ alpha
+
+
+@objective(kernel_machine, [0.8, 0.4])
+def kernel_ridge(x):
+    class KernelMachine:
+        def fit(self, length, ridge):
+            self.kernel = np.exp(-squared_distances() / (2 * length**2))
+            self.dual = np.linalg.solve(self.kernel + ridge * np.eye(12), DATA_Y)
+            return self
+
+        def objective(self, x):
+            return DATA_Y @ self.fit(*x).dual
+
+    return KernelMachine().objective
+
+
+def marginal_likelihood(x):
+    k = np.exp(2 * x[1] - squared_distances() / (2 * np.exp(2 * x[0]))) + np.exp(2 * x[2]) * np.eye(12)
+    return 0.5 * DATA_Y @ np.linalg.solve(k, DATA_Y) + 0.5 * np.log(np.linalg.det(k)) + 6 * np.log(2 * np.pi)
+
+
+@objective(marginal_likelihood, [-0.3, 0.2, -0.8])
+def gaussian_process(x):
+    class Regressor:
+        def __init__(self):
+            self.gram = np.empty((12, 12))
+
+        def negative_log_marginal_likelihood(self, theta):
+            length, amplitude, noise = np.exp(theta)
+            np.multiply(squared_distances(), -0.5 / length**2, out=self.gram)
+            np.exp(self.gram, out=self.gram)
+            self.gram *= amplitude**2
+            self.gram.flat[::13] += noise**2
+            self.factor = np.linalg.cholesky(self.gram)
+            self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
+            return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
+
+    return Regressor().negative_log_marginal_likelihood
+
+
+OBSERVED = [0, 1, 1, 0, 2, 1, 0, 2]
+
+
+def forward_algorithm(x):
+    transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
+    emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
+    alpha, total = np.array([0.5, 0.5]) * emission[:, OBSERVED[0]], 0.0
+    for symbol in OBSERVED[1:]:
+        alpha = (alpha @ transition) * emission[:, symbol]
+        total, alpha = total + np.log(alpha.sum()), alpha / alpha.sum()
+    return -total
+
+
+@objective(forward_algorithm, [0.5, -0.2, 0.1, 0.9, 0.3, 0.1, -0.4, 0.2, 0.8, -0.6])
+def hidden_markov_model(x):
+    class HMM:
+        alpha = np.empty((8, 2))
+
+        def score(self, x):
+            transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
+            emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
+            self.alpha[0], total = 0.5 * emission[:, OBSERVED[0]], 0.0
+            for t in range(1, 8):
+                self.alpha[t] = (self.alpha[t - 1] @ transition) * emission[:, OBSERVED[t]]
+                total += np.log(self.alpha[t].sum())
+                self.alpha[t] /= self.alpha[t].sum()
+            return -total
+
+    return HMM().score
+
+
+def mixture(x):
+    weights = np.exp(log_softmax(x[:2]))
+    density = weights * np.exp(-0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2) / np.exp(x[4])
+    return -np.sum(np.log(density.sum(axis=1)))
+
+
+@objective(mixture, [0.1, -0.2, -0.8, 0.6, -0.1], needs=("scipy",))
+def gaussian_mixture(x):
+    from scipy.special import logsumexp
+
+    def f(x):
+        log_density = log_softmax(x[:2]) - 0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2 - x[4]
+        return -logsumexp(log_density, axis=1).sum()
+
+    return f
+
+
+COUNTS = np.random.default_rng(4).integers(0, 5, 12)
+
+
+@objective(lambda w: np.sum(np.exp(DATA_X @ w) - COUNTS * (DATA_X @ w)), [0.2, -0.3])
+def poisson_regression(x):
+    return lambda w: sum(math.exp(row @ w) - count * (row @ w) for row, count in zip(DATA_X, COUNTS, strict=True))
+
+
+@objective(
+    lambda x: np.sum(0.5 * ((DATA_Y - x[0]) / x[1]) ** 2 + np.log(x[1])) + 6 * np.log(2 * np.pi),
+    [0.2, 1.3],
+    needs=("scipy",),
+)
+def likelihood_by_scipy_stats(x):
+    from scipy import stats
+
+    return lambda x: -stats.norm.logpdf(DATA_Y, loc=x[0], scale=x[1]).sum()
+
+
+def garch(x):
+    variance, total = 1.0, 0.0
+    for i in range(1, 12):
+        variance = x[0] + x[1] * DATA_Y[i - 1] ** 2 + x[2] * variance
+        total = total + np.log(variance) + DATA_Y[i] ** 2 / variance
+    return total
+
+
+@objective(garch, [0.3, 0.2, 0.5])
+def garch_with_its_variances_kept(x):
+    variances = np.ones(12)
+
+    def f(x):
+        for i in range(1, 12):
+            variances[i] = x[0] + x[1] * DATA_Y[i - 1] ** 2 + x[2] * variances[i - 1]
+        return np.sum(np.log(variances[1:]) + DATA_Y[1:] ** 2 / variances[1:])
+
+    return f
+
+
+def kalman(x):
+    mean, variance, total = 0.0, 1.0, 0.0
+    for value in DATA_Y:
+        variance = variance + np.exp(x[0])
+        innovation = variance + np.exp(x[1])
+        total = total + 0.5 * (np.log(innovation) + (value - mean) ** 2 / innovation)
+        gain = variance / innovation
+        mean, variance = mean + gain * (value - mean), (1 - gain) * variance
+    return total
+
+
+@objective(kalman, [-1.0, -0.5])
+def kalman_filter_that_keeps_its_state(x):
+    class Filter:
+        def reset(self):
+            self.mean, self.variance, self.total = 0.0, 1.0, 0.0
+
+        def step(self, value, q, r):
+            self.variance += q
+            innovation = self.variance + r
+            self.total += 0.5 * (math.log(innovation) + (value - self.mean) ** 2 / innovation)
+            gain = self.variance / innovation
+            self.mean += gain * (value - self.mean)
+            self.variance *= 1 - gain
+
+        def negative_log_likelihood(self, x):
+            self.reset()
+            for value in DATA_Y:
+                self.step(value, *np.exp(x))
+            return self.total
+
+    return Filter().negative_log_likelihood
+
+
+def attention(x):
+    q, k, v = (DATA_X[:4] @ each for each in x.reshape(3, 2, 2))
+    return np.sum((np.exp(log_softmax(q @ k.T)) @ v - DATA_X[:4]) ** 2)
+
+
+@objective(attention, np.random.default_rng(8).standard_normal(12) / 2)
+def attention_head(x):
+    return lambda x: attention(x)
+
+
+@objective(lambda x: np.sum((x[0] * DATA_Y[:-2] + x[1] * DATA_Y[1:-1] + x[2] * DATA_Y[2:]) ** 4), [0.3, 0.5, 0.2])
+def convolution_of_windows(x):
+    return lambda x: np.sum((np.lib.stride_tricks.sliding_window_view(DATA_Y, 3) @ x) ** 4)
 
 
 POINTS = np.array([[0.0, 0.1], [1.1, 0.0], [0.4, 1.2]])
@@ -500,6 +1257,23 @@ def energy_of_atoms_in_two_dimensions(x):
     return lennard_jones
 
 
+@objective(
+    lambda x: np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1])), [0.4, 0.6]
+)
+def barrier(x):
+    def f(x):
+        with np.errstate(all="ignore"):
+            return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
+
+    return f
+
+
+@objective(lambda x: np.sum(np.exp(0.3 * x) * x), HERE)
+def terms_by_a_pool_of_threads(x):
+    pool = ThreadPoolExecutor(2)
+    return lambda x: sum(pool.map(lambda v: math.exp(0.3 * v) * v, x))
+
+
 # Functions that return arrays ----------------------------------------------------------------------------------------
 
 array_function = functools.partial(objective, table=VECTORS)
@@ -508,6 +1282,11 @@ array_function = functools.partial(objective, table=VECTORS)
 @array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
 def residuals(x):
     return lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES
+
+
+@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
+def residuals_with_args(x):
+    return lambda x, times, values: x[0] * np.exp(-x[1] * times) - values
 
 
 @array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
@@ -539,6 +1318,15 @@ def identity(x):
     return lambda x: x
 
 
+@array_function(lambda x: x**2, HERE)
+def squares_in_place(x):
+    def f(x):
+        x **= 2
+        return x
+
+    return f
+
+
 @array_function(lambda x: x[1:] - x[:-1] ** 2, HERE)
 def view_of_its_argument(x):
     def f(x):
@@ -553,6 +1341,13 @@ def list_of_numbers(x):
     return lambda x: [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
 
 
+@array_function(lambda x: np.array([x[0] * x[1], np.sin(x[2])]), HERE, needs=("pandas",))
+def series(x):
+    import pandas as pd
+
+    return lambda x: pd.Series({"product": x[0] * x[1], "sine": np.sin(x[2])})
+
+
 @array_function(lambda x: np.tanh(DATA_X[:4] @ x.reshape(2, 2)), [[0.5, -0.3], [0.8, 0.2]])
 def layer(x):
     class Layer:
@@ -564,6 +1359,32 @@ def layer(x):
             return np.tanh(DATA_X[:4] @ self.weight)
 
     return Layer(x).forward
+
+
+@array_function(lambda x: np.cos(x) * x[0], HERE)
+def array_from_lru_cache(x):
+    @functools.lru_cache(maxsize=4)
+    def of_bytes(data):
+        x = np.frombuffer(data)
+        return np.cos(x) * x[0]
+
+    return lambda x: of_bytes(x.tobytes())
+
+
+@array_function(lambda x: np.array([3.0 * x[0] - 2.0, 2.0 + (x[1] - 3.0) * 0.5]), [1.5, 3.5])
+def several_interpolations(x):
+    return lambda x: np.interp(x, KNOTS, HEIGHTS)
+
+
+@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
+def trajectory(x):
+    from scipy.integrate import solve_ivp
+
+    def f(x):
+        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
+        return solved.y[0]
+
+    return f
 
 
 @array_function(lambda x: x * np.array(HERE) + np.exp(x), HERE)
