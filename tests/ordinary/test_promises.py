@@ -1,7 +1,11 @@
 """What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
 
 import threading
+import time
+import warnings
 from collections import OrderedDict
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -62,6 +66,12 @@ def test_a_memo_that_keeps_x_has_its_gradient():
     assert within_bars(found, 2 * X)
     np.testing.assert_allclose(secant.numerical_hessian(Memo().fun, X.copy()), 2 * np.eye(3), atol=1e-6)
     np.testing.assert_allclose(secant.numerical_jacobian(Memo().jac, X.copy()), 2 * np.eye(3), atol=1e-9)
+
+
+def test_a_memo_that_keeps_x_has_its_check():
+    memo = Memo()
+    assert secant.check_gradient(memo.fun, X.copy(), memo.jac).verdict == "right"
+    assert secant.check_gradient(memo.fun, X.copy(), lambda x: memo.jac(x) * [1, 1, 1.01]).verdict == "wrong"
 
 
 def test_a_minimizer_gets_the_gradient_of_a_memo():
@@ -182,6 +192,25 @@ def test_an_array_that_f_reads_elsewhere_is_a_constant():
     np.testing.assert_allclose(walked, 0.8 * X, rtol=1e-9)
 
 
+A_MILLION = [0.5] * 1_000_000
+TUPLES = tuple(tuple(tuple(range(10)) for _ in range(100)) for _ in range(100))
+
+
+@pytest.mark.slow
+def test_what_f_refers_to_costs_nothing():
+    array = X.copy()
+
+    def f(x):
+        return x @ array + A_MILLION[0] + TUPLES[0][0][0]
+
+    def seconds(f):
+        start = time.perf_counter()
+        secant.numerical_gradient(f, array)
+        return time.perf_counter() - start
+
+    assert min(seconds(f) for _ in range(20)) < 2e-3  # 50 ms where all is searched
+
+
 def wrong_gradients_of_threads(calls, threads=4):
     """Threads that share x, which f reads: how many of their gradients are wrong."""
     x, wrong = np.linspace(1, 2, 10), []
@@ -215,6 +244,11 @@ def switching_often():
 
 def test_threads_may_share_x(switching_often):
     assert wrong_gradients_of_threads(200) == 0
+
+
+@pytest.mark.nightly
+def test_threads_may_share_x_10000_times(switching_often):
+    assert wrong_gradients_of_threads(10_000) == 0
 
 
 def test_descent_on_a_constant_stays_where_it_is():
@@ -313,6 +347,31 @@ def test_an_array_that_f_reads_elsewhere_is_a_constant_where_its_first_derivativ
     assert np.array_equal(x, DEAD)
 
 
+def test_a_whole_network_is_checked_through_its_closure(net):
+    bits = {key: param.tobytes() for key, param in net.params.items()}
+    right, wrong = net.gradient(), net.gradient()
+    wrong["W2"][1, 0] *= 1.01
+    assert secant.check_gradient(lambda _: net.loss(net.x, net.t), net.params, right).verdict == "right"
+    report = secant.check_gradient(lambda _: net.loss(net.x, net.t), net.params, wrong)
+    assert report.verdict == "wrong"
+    assert [(each.array, each.index) for each in report.findings] == [("W2", (1, 0))]
+    assert bits == {key: param.tobytes() for key, param in net.params.items()}
+
+
+def test_nested_parameters_are_checked_by_argument_and_by_closure():
+    params = {"layers": [{"w": np.array([1.0, 2.0])}, {"w": np.array([0.5])}], "bias": np.array(0.3)}
+    gradient = {"layers": [{"w": np.array([2.0, 4.0])}, {"w": np.array([1.0])}], "bias": np.array(0.6)}
+
+    def f(p):
+        return sum((layer["w"] ** 2).sum() for layer in p["layers"]) + p["bias"] ** 2
+
+    assert secant.check_gradient(f, params, gradient).verdict == "right"
+    assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == "right"
+    gradient["layers"][1]["w"] *= 1.1
+    assert secant.check_gradient(f, params, gradient).verdict == "wrong"
+    assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == "wrong"
+
+
 def test_an_ordered_dict_reaches_f_as_such():
     params = OrderedDict(b=np.array([1.0]), a=np.array([2.0]))
 
@@ -352,11 +411,27 @@ def test_a_closure_over_parameters_of_torch():
     assert weight.tobytes() == bits
 
 
+def test_a_closure_over_coefficients_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
+    model = linear_model.LogisticRegression().fit(x, t)
+    coefficients, p = model.coef_, model.predict_proba(x)[:, 1]
+
+    def loss(_):
+        return -np.log(model.predict_proba(x)[np.arange(30), t]).sum()
+
+    bits = coefficients.tobytes()
+    np.testing.assert_allclose(secant.numerical_gradient(loss, coefficients), [(p - t) @ x], atol=1e-7)
+    assert secant.check_gradient(loss, coefficients, np.array([(p - t) @ x])).verdict == "right"
+    assert coefficients.tobytes() == bits
+
+
 class Stop(BaseException):
     pass
 
 
-@pytest.mark.parametrize("exception", [KeyboardInterrupt, Stop, ZeroDivisionError])
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, Stop, ZeroDivisionError])
 @pytest.mark.parametrize("kind", ["argument", "closure", "writes into x", "in place"])
 @pytest.mark.parametrize(
     "call",
@@ -443,7 +518,7 @@ class OutOfBounds(Exception):  # noqa: N818
     pass
 
 
-ERRORS = [SolverFailed, OutOfBounds, ValueError, AssertionError]
+ERRORS = [SolverFailed, OutOfBounds, ValueError, FloatingPointError, AssertionError, IndexError, MemoryError, KeyError]
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -498,7 +573,7 @@ def test_an_exception_at_x_itself_passes_at_once(call):
 
 
 @pytest.mark.parametrize("radius", [0.02, 1e-3])
-@pytest.mark.parametrize("error", [OutOfBounds, ValueError])
+@pytest.mark.parametrize("error", [OutOfBounds, SolverFailed, ValueError, IndexError])
 def test_smaller_steps_are_tried_where_f_is_not_defined(error, radius):
     def f(x):
         if np.max(np.abs(x - X)) > radius:
@@ -514,6 +589,18 @@ def test_smaller_steps_are_tried_where_f_is_not_defined(error, radius):
     assert within_bars(hessian, np.diag(np.exp(X)), 1e-12)
 
 
+def test_a_domain_that_ends_on_one_side():
+    def f(x):
+        if x[0] > 400.5:
+            raise OutOfBounds("the table ends at 400.5")
+        return x[0] ** 2 + x[1]
+
+    x = np.array([400.0, 1.0])
+    found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
+    assert within_bars(found, [800.0, 1.0])
+    assert secant.check_gradient(f, x, np.array([800.0, 1.0])).verdict == "right"
+
+
 @pytest.mark.parametrize("x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"])
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
 def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
@@ -525,6 +612,30 @@ def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
     outside = []
     call(f, np.array(x))
     assert not outside
+
+
+def test_the_steps_of_auto_are_at_most_a_tenth_of_an_entry():
+    seen = []
+
+    def f(x):
+        seen.append(x[0])
+        return np.exp(x[0] / 100)
+
+    secant.numerical_gradient(f, [400.0], scheme="auto")
+    assert max(abs(value - 400) for value in seen) <= 40 * (1 + 1e-12)
+
+
+def test_a_table_that_ends_has_its_derivatives():
+    interpolate = pytest.importorskip("scipy.interpolate", reason="SciPy is not installed")
+    knots = np.linspace(300, 450, 31)
+    table = interpolate.interp1d(knots, knots**2 / 1e3, kind="cubic")  # raises ValueError outside
+
+    def f(x):
+        return table(x[0])
+
+    found = secant.numerical_gradient(f, [400.0], scheme="auto", full_output=True)
+    assert within_bars(found, 0.8, 1e-12)
+    assert secant.check_gradient(f, np.array([400.0]), np.array([0.8])).verdict == "right"
 
 
 # 6. Error bars -------------------------------------------------------------------------------------------------------
@@ -550,6 +661,13 @@ def test_the_derivative_of_a_closure_by_auto_is_not_zero_with_a_small_bar():
 
 def cubes(x):
     return float(np.sum(np.asarray(x) ** 3))
+
+
+@pytest.mark.parametrize("gradient", [[3.0, 12.0], (3, 12), np.array([3.0, 12.0])], ids=["list", "tuple", "array"])
+@pytest.mark.parametrize("x", [[1.0, 2.0], [1, 2], np.array([1, 2])], ids=["list", "list of int", "array of int"])
+def test_a_check_takes_lists_and_integers(x, gradient):
+    assert secant.check_gradient(cubes, x, gradient).verdict == "right"
+    assert secant.check_gradient(cubes, x, [3.0, 12.1]).verdict == "wrong"
 
 
 def test_a_check_takes_a_series():
@@ -581,6 +699,60 @@ def test_0d_arrays_and_fortran_order():
     np.testing.assert_allclose(secant.numerical_gradient(lambda _: np.sum(w**3), w), 3 * w**2, rtol=1e-6)
     column = np.arange(12.0).reshape(3, 4)[:, 1]
     np.testing.assert_allclose(secant.numerical_gradient(cubes, column), 3 * column**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [Fraction, Decimal, np.longdouble, np.array, float], ids=lambda kind: kind.__name__)
+def test_f_may_return_whatever_becomes_a_float(number):
+    def f(x):
+        return number(float(x @ x))
+
+    np.testing.assert_allclose(secant.numerical_gradient(f, X.copy()), 2 * X, rtol=1e-8)
+    assert secant.check_gradient(f, X.copy(), 2 * X).verdict == "right"
+
+
+@pytest.mark.parametrize("value", [None, "1.5", [1.0, 2.0], 1j, object()], ids=lambda value: type(value).__name__)
+def test_what_is_no_number_is_named_by_its_type(value):
+    for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
+        with pytest.raises(
+            (secant.errors.DTypeError, secant.errors.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
+        ):
+            call(lambda x: value, X.copy())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_infinity_at_a_shifted_point_is_said_as_nan_is(value):
+    def f(x):
+        return value if x[1] > 2 else x @ x
+
+    with pytest.raises(secant.errors.ValueRangeError, match=r"x\[1\]") as caught:
+        secant.numerical_gradient(f, X.copy())
+    assert ("nan" if np.isnan(value) else "inf") in str(caught.value).lower()
+
+
+def one_warning(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = call()
+    assert [each.category for each in caught] == [RuntimeWarning], [str(each.message) for each in caught]
+    assert caught[0].filename == __file__
+    return value, str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: 4.0, lambda x: round(float(x @ x), 3), lambda x: float(f"{x @ x:.3g}")],
+    ids=["constant", "rounded", "printed"],
+)
+def test_a_constant_or_rounded_function_gets_one_warning(f):
+    one_warning(lambda: secant.numerical_gradient(f, X.copy()))
+
+
+def test_a_constant_function_of_stacks_gets_one_warning():
+    one_warning(lambda: secant.numerical_gradient(lambda x: np.ones(len(x)), X.copy(), vectorized=True))
+
+
+def test_a_coarse_grid_gets_one_warning():
+    one_warning(lambda: secant.numerical_gradient(lambda x: round(float(x @ x), 4), np.linspace(1, 2, 20)))
 
 
 @pytest.mark.parametrize(
