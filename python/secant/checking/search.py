@@ -38,8 +38,8 @@ class Entry(NamedTuple):
 class Suspects:
     """Entries that were measured, and the arrays in which something is wrong.
 
-    Of the arrays in ``sampled`` the entries are a random sample, or all; in others they are those that were found to be
-    wrong. Those in ``unseen`` the search did not reach; of those ``on_kinks`` nothing is known.
+    In the arrays of ``sampled`` a random sample of the entries was measured, or all; in others the entries that were
+    found to be wrong. Those in ``unseen`` the search did not reach; of those ``on_kinks`` nothing is known.
     """
 
     entries: tuple[Entry, ...] = ()

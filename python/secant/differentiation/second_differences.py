@@ -68,7 +68,6 @@ class SecondDifferences:
         every = np.arange(len(self._x))
         room = self._room = _room(problem, self._x, self._shape)
         self._known: dict[tuple[int, int], float] = {}
-        self._along: dict[float, Sample] = {}
         self._scales = np.minimum(scales_of(self._x)[0], room)
         if self._guarded:
             self._learn(evaluator, problem.noise)
@@ -144,7 +143,7 @@ class SecondDifferences:
                 return Sample(np.full(1, np.nan), step)
             return Sample(self._values(evaluator, (self._x + shifts)[np.newaxis]), step)
 
-        return Samples(evaluate, np.array([self._value]), self._along)
+        return Samples(evaluate, np.array([self._value]))
 
     def _along_one(self, evaluator: Evaluator, i: int) -> Callable[[float], Sample]:
         """F where one coordinate is shifted, by steps that x + h and x - h do not round."""

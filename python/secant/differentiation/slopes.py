@@ -46,7 +46,7 @@ period of f are whole numbers, no step is a multiple of the period."""
 ENOUGH = 1e-8
 """A relative error bar that is not worth more evaluations."""
 SEED = 0
-"""Of random directions: results are the same each time."""
+"""The seed of random directions: results are the same each time."""
 _LEAST = 1e-12  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
 _SMALLEST = 2.0**-49  # step, in units of x

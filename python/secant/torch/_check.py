@@ -38,7 +38,7 @@ class Subject(NamedTuple):
     """What is checked: a function of arguments, and the tensors of these, or of a module, by name."""
 
     owner: Any
-    """Of which buffers are put back: a module, or one of its methods."""
+    """A module, or one of its methods: its buffers are put back."""
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     tensors: dict[str, Any]
