@@ -54,7 +54,7 @@ def check(
         As for `check_grads`.
     mode : {"rev", "fwd"}
         Reverse or forward mode.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    max_findings, progress, names, scale, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -108,7 +108,7 @@ def check_grads(
         Forward mode, reverse mode or both. A function with a ``custom_vjp`` has no forward mode: pass ``modes="rev"``.
     atol, rtol, eps
         Options of `jax.test_util.check_grads` that are ignored, with a warning: tolerances are measured.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    max_findings, progress, names, scale, rng
         As for `secant.check_gradient`.
 
     Raises

@@ -28,7 +28,7 @@ def assert_gradient(
 
     Parameters
     ----------
-    f, x, gradient, scale, max_evaluations, max_findings, names, inplace, entries, args, progress, rng
+    f, x, gradient, scale, max_findings, names, inplace, args, progress, rng
         As for `secant.check_gradient`.
 
     Raises

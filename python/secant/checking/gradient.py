@@ -43,9 +43,6 @@ def check_gradient(
     scale : float, or arrays as x, optional
         How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
         of its array.
-    max_evaluations : int, optional
-        Evaluations of f of a check that passes; by default 100. More of them notice smaller errors. Where x lies on
-        kinks, each array takes a hundred more: those on kinks are not verified.
     max_findings : int
         At most so many wrong entries are looked for, in each array.
     names : sequence of str, optional
@@ -55,8 +52,6 @@ def check_gradient(
         restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
         ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
         may use x meanwhile.
-    entries : bool
-        Look at every entry by itself as well, in some ten evaluations each: the report then has their error bars.
     args : tuple
         Further arguments of f and of a gradient that is callable.
     progress : bool
@@ -83,8 +78,9 @@ def check_gradient(
 
     Notes
     -----
-    Group testing: along a random direction v the errors d of all entries show as their sum d . v, which is compared
-    with the error bar of the slope of f in that direction: that of the scheme "auto".
+    It takes about a hundred evaluations of f where the gradient is right; where x lies on kinks, each array takes a
+    hundred more. Group testing: along a random direction v the errors d of all entries show as their sum d . v, which
+    is compared with the error bar of the slope of f in that direction: that of the scheme "auto".
 
     Examples
     --------

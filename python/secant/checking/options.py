@@ -25,10 +25,8 @@ class CheckOptions(TypedDict, total=False):
     """The options that all checks have, for type checkers: see `secant.check_gradient`."""
 
     scale: Any
-    max_evaluations: int | None
     max_findings: int
     names: Sequence[str] | None
-    entries: bool
     progress: bool
     rng: int
 
@@ -38,19 +36,14 @@ class Options:
     """The same with their defaults."""
 
     scale: Any = None
-    max_evaluations: int | None = None
     max_findings: int = 20
     names: Sequence[str] | None = None
-    entries: bool = False
     progress: bool = False
     rng: int = 0
 
     def __post_init__(self) -> None:
         """Raise the errors of single options."""
-        if self.max_evaluations is not None:
-            validation.positive_int("max_evaluations", self.max_evaluations)
         validation.positive_int("max_findings", self.max_findings)
-        validation.flag("entries", self.entries)
         validation.flag("progress", self.progress)
         seed(self.rng)
 

@@ -105,7 +105,6 @@ class Point:
         ends = [0, *itertools.accumulate(array.size for array in self.origin)]
         self.spans = [EntryRange(begin, end) for begin, end in itertools.pairwise(ends)]
         self.all = EntryRange(0, ends[-1])
-        self.signs_are_random = True
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.origin)
         self._least, self._given = self._scales(scale)
         shifts = [(largest_of(array), 0.5 * least) for array, least in zip(self.origin, self._least, strict=True)]
@@ -266,12 +265,6 @@ class Point:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
         return self._least[leaf]
 
-    def align_zeros(self) -> bool:
-        """Shift all entries that are 0 to the same side from now on, as for x^1.5; return whether that is new."""
-        is_new = self.signs_are_random and not all(array.all() for array in self.origin)
-        self.signs_are_random &= not is_new
-        return is_new
-
     def direction(self, rng: np.random.Generator, half: bool = False) -> Direction:
         """Random signs, and magnitudes from half to one and a half times the scales.
 
@@ -286,8 +279,6 @@ class Point:
             if half:
                 magnitudes *= rng.integers(0, 2, array.size, dtype=np.int8)
             is_negative = rng.integers(0, 2, array.size, dtype=np.int8) == 1
-            if not self.signs_are_random:
-                is_negative &= x != 0
             parts.append(np.where(is_negative, -magnitudes, magnitudes).astype(array.dtype, copy=False))
         return parts
 

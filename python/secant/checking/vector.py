@@ -41,7 +41,7 @@ def check_vjp(
     vjp : callable
         Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c * f(x)), in the structure of x.
         If f is complex, that is the gradient of sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
-    scale, max_evaluations, max_findings, names, inplace, entries, progress, rng
+    scale, max_findings, names, inplace, progress, rng
         As for `check_gradient`.
 
     Returns
@@ -92,7 +92,7 @@ def check_jvp(
         Where it is checked.
     jvp : callable
         Takes a tangent, in the structure of x, and returns the derivative of f along it, in the structure of f(x).
-    scale, max_evaluations, max_findings, names, inplace, entries, progress, rng
+    scale, max_findings, names, inplace, progress, rng
         As for `check_vjp`.
 
     Returns
@@ -140,7 +140,7 @@ def check_derivative(
         Take an array, and return one of its shape: f and its derivative at each element.
     x : array_like
         Where it is checked.
-    scale, max_evaluations, max_findings, names, entries, progress, rng
+    scale, max_findings, names, progress, rng
         As for `check_gradient`.
 
     Returns

@@ -32,9 +32,6 @@ def check(
     x: Annotated[
         str | None, typer.Argument(metavar="X", help="The point: an array, or a dict or list of arrays.")
     ] = None,
-    max_evaluations: Annotated[
-        int, typer.Option(min=1, help="Evaluations of the function, if the gradient is right.")
-    ] = 100,
     max_findings: Annotated[
         int, typer.Option(min=1, help="At most so many wrong entries are looked for in each array.")
     ] = 20,
@@ -57,7 +54,7 @@ def check(
 
     Otherwise each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
-    options: dict[str, Any] = {"max_evaluations": max_evaluations, "max_findings": max_findings, "progress": True}
+    options: dict[str, Any] = {"max_findings": max_findings, "progress": True}
     np.random.seed(0)  # of this process, so that a command that is repeated says the same
     with redirect_stdout(sys.stderr) if json else nullcontext():
         if gradient is None:

@@ -46,7 +46,7 @@ def check(
         Further arguments of ``func``: ``check(f, x, y)`` is ``check(f, (x, y))``.
     mode : {"rev", "fwd"}
         Backward functions, or forward mode.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    max_findings, progress, names, scale, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -122,7 +122,7 @@ def gradcheck(
         Ignored: every check is fast.
     check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
         Not supported: `torch.autograd.gradcheck` checks that.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    max_findings, progress, names, scale, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -209,7 +209,7 @@ def gradgradcheck(
         The modes that the first gradient is differentiated in.
     gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
         Not supported: `torch.autograd.gradgradcheck` checks that.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    max_findings, progress, names, scale, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -271,7 +271,7 @@ def check_module(
     loss : callable, optional
         Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
         of that and random numbers.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    max_findings, progress, names, scale, rng
         As for `secant.check_gradient`.
 
     Returns
