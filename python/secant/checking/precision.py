@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.report import ArrayReport, Finding, GradientReport
-from secant.errors import GradientMismatchError
 
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
@@ -148,38 +147,6 @@ def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]
     if any(each.worst > 1 for each in of_values):
         raise TypeError("its values are others there")
     return derivatives, found
-
-
-def up_to_the_first(reports: Iterable[GradientReport]) -> list[GradientReport]:
-    """Reports up to the first that is not right."""
-    found = []
-    for report in reports:
-        found.append(report)
-        if not report.passed:
-            break
-    return found
-
-
-def float64_first(
-    dtype: str, in_float64: Callable[[], Iterator[GradientReport]], in_own: Callable[[], Iterator[GradientReport]]
-) -> list[GradientReport]:
-    """Check in float64 what was written for ``dtype``, if that is lower; and up to the first report that is not right.
-
-    Where f does not run in float64, or is another function there, it is checked as it is, and the report says why.
-    """
-    if not dtype:
-        return up_to_the_first(in_own())
-    try:
-        return up_to_the_first(in_float64())
-    except (GradientMismatchError, MemoryError):
-        raise
-    except Exception as error:
-        if dtype == "bfloat16":  # whose rounding hides all but the largest errors
-            error.add_note("f of bfloat16 is checked in float64, where it raised this")
-            raise
-        why = str(error).partition("\n")[0][:100] or type(error).__name__
-    note = f"checked in {dtype}, as in float64 f does not run: {why}"
-    return [replace(report, note=report.note or note) for report in up_to_the_first(in_own())]
 
 
 def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> GradientReport:

@@ -98,8 +98,9 @@ def locate(
     worst_first = sorted(singles.values(), key=lambda single: -abs(single.error))
     entries = tuple(_entry(point, direction, given, single) for single in worst_first)
     wrong = {entry.leaf for entry in entries if entry.wrong}
-    arrays, on_kinks = (suspects | wrong) - (kinked - wrong), kinked - wrong
-    found = Suspects(entries, *map(frozenset, (arrays, sampled, on_kinks)))
+    on_kinks = kinked - wrong
+    arrays = (suspects | wrong) - on_kinks
+    found = Suspects(entries, frozenset(arrays), frozenset(sampled), frozenset(on_kinks))
     return found if wrong or given.remark else _all_at_once(probe, found, direction, rng)
 
 

@@ -14,18 +14,25 @@ from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 from secant._common.warn import warn
+from secant.checking import autodiff
+from secant.checking.autodiff import NothingToCheckError
 from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError
+from secant.errors import (
+    DTypeError,
+    GradientMismatchError,
+    MissingExtraError,
+    UnsupportedError,
+    ValueRangeError,
+)
 
 try:
     import torch
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import Subject, gradient_of, own_buffers
-from secant.torch._float64 import reports
-from secant.torch._tensors import NothingToCheckError, differentiable, leaves
+from secant.torch._function import Function, Subject, gradient_of
+from secant.torch._tensors import differentiable, leaves
 
 
 @with_options
@@ -75,7 +82,7 @@ def check(
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = (inputs, *more) if more else _tuple(inputs)
     subject = Subject(func, func, given, _checked(func, given), chosen)
-    (report,) = reports(subject, backward=mode == "rev", forward=mode == "fwd")
+    (report,) = _reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
@@ -104,9 +111,9 @@ def gradcheck(
     Parameters
     ----------
     func : callable
-        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses. It must be deterministic.
-        It is called with gradients enabled, so that it may use autograd itself. The buffers of a module are put back
-        if ``func`` is the module or its method, not if a lambda calls it.
+        Takes tensors, which are new ones each time, and returns tensors in nested tuples, lists, dicts or dataclasses.
+        It must be deterministic. It is called with gradients enabled, so that it may use autograd itself. A module is
+        put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
         of any precision, on any device.
@@ -169,9 +176,8 @@ def gradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), chosen)
-    modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
-    return _is_right(lambda: reports(subject, **modes), raise_exception)
+    subject = Subject(func, func, given, _checked(func, given), chosen, undefined=check_undefined_grad)
+    return _is_right(lambda: _reports(subject, check_backward_ad, check_forward_ad), raise_exception)
 
 
 @with_options
@@ -239,15 +245,15 @@ def gradgradcheck(
     )
     given = _tuple(inputs)
     tensors = _checked(func, given)
-    modes = {"backward": check_rev_over_rev, "forward": check_fwd_over_rev, "undefined": check_undefined_grad}
 
     def of_gradient() -> list[GradientReport]:
-        with own_buffers(func, (given, grad_outputs)):
-            gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
+        gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
         hidden = differentiable("grad_outputs", cotangents)
-        arguments = (*given, cotangents)
-        subject = Subject(func, gradients, arguments, tensors | hidden, chosen, len(hidden), of="-over-reverse")
-        return reports(subject, **modes)
+        arguments, of = (*given, cotangents), "-over-reverse"
+        subject = Subject(
+            func, gradients, arguments, tensors | hidden, chosen, len(hidden), of, undefined=check_undefined_grad
+        )
+        return _reports(subject, check_rev_over_rev, check_fwd_over_rev)
 
     return _is_right(of_gradient, raise_exception)
 
@@ -264,8 +270,8 @@ def check_module(
     Parameters
     ----------
     module : torch.nn.Module
-        Its parameters are shifted in place. When the call ends they and its buffers, such as the running statistics
-        of a batch normalization, are what they were; buffers of another module in the loss are not put back.
+        It gets other parameters and copies of its buffers for each evaluation, and has its own again when the call
+        ends; buffers of another module in the loss are not put back. TorchScript is not supported.
     inputs : tensor or sequence of arguments
         What the module takes.
     loss : callable, optional
@@ -308,7 +314,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    (report,) = reports(Subject(module, function, given, tensors, chosen))
+    (report,) = _reports(Subject(module, function, given, tensors, chosen))
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 
@@ -321,6 +327,25 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
             yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends."
     if wrong and module.training and any(True for _ in module.buffers()):
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
+
+
+def _reports(subject: Subject, backward: bool = True, forward: bool = False) -> list[GradientReport]:
+    """Check in float64 where the function runs there; the last report is the first one that is not right."""
+    modes: list[autodiff.Mode] = [*["reverse"] * backward, *["forward"] * forward]  # type: ignore[list-item]
+    if not modes:
+        raise ValueRangeError("one of both modes must be checked, got neither")
+    own = Function(subject)
+
+    def in_float64() -> Iterator[GradientReport]:
+        exact = Function(subject, in_float64=True)
+        autodiff.require_float64(exact)
+        return autodiff.reports(own, exact, modes, subject.options)
+
+    found = autodiff.float64_first(own, in_float64, lambda: autodiff.reports(own, None, modes, subject.options))
+    if own.skipped:
+        have = "have" if len(own.skipped) > 1 else "has"
+        warn(f"{', '.join(own.skipped)} {have} no gradient: not checked")
+    return found
 
 
 def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:
