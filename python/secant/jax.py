@@ -6,7 +6,7 @@ import contextlib
 import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from secant._common.validation import Array, positive_int
 from secant._common.warn import warn
 from secant.checking import autodiff
 from secant.checking.autodiff import NothingToCheckError
-from secant.checking.options import CheckOptions, Options, argument_paths, named, warn_of_ignored, with_options
+from secant.checking.options import Options, argument_paths, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
@@ -26,13 +26,13 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
 
-@with_options
 def check(
     f: Callable[..., Any],
     args: Sequence[Any],
     *,
     mode: Literal["rev", "fwd"] = "rev",
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the derivatives that JAX computes of a function, and return the report.
 
@@ -42,7 +42,7 @@ def check(
         As for `check_grads`.
     mode : {"rev", "fwd"}
         Reverse or forward mode.
-    max_findings, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -61,12 +61,11 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    chosen = Options(**options)
+    options = Options(progress, rng)
     _require_mode("mode", mode)
-    return _reports(_of_arrays(f, args, chosen.names), 1, (mode,), chosen)[-1]
+    return _reports(_of_arrays(f, args), 1, (mode,), options)[-1]
 
 
-@with_options
 def check_grads(
     f: Callable[..., Any],
     args: Sequence[Any],
@@ -75,7 +74,8 @@ def check_grads(
     atol: float | None = None,
     rtol: float | None = None,
     eps: float | None = None,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> None:
     """Check the derivatives that JAX computes of a function against its values.
 
@@ -93,7 +93,7 @@ def check_grads(
         Forward mode, reverse mode or both. A function with a ``custom_vjp`` has no forward mode: pass ``modes="rev"``.
     atol, rtol, eps
         Options of `jax.test_util.check_grads` that are ignored, with a warning: tolerances are measured.
-    max_findings, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Raises
@@ -116,7 +116,7 @@ def check_grads(
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
     __tracebackhide__ = True
-    chosen = Options(**options)
+    options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
     if not modes:
@@ -124,7 +124,7 @@ def check_grads(
     for mode in modes:
         _require_mode("modes", mode)
     try:
-        _reports(_of_arrays(f, args, chosen.names), order, modes, chosen)[-1].raise_if_failed()
+        _reports(_of_arrays(f, args), order, modes, options)[-1].raise_if_failed()
     except NothingToCheckError:
         warn("args or outputs have no elements: nothing is checked")
 
@@ -182,9 +182,9 @@ class _Function(autodiff.Function):
     """
 
     def __init__(
-        self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], hidden: int = 0, of: str = ""
+        self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], of: str = ""
     ) -> None:
-        self.value, self.names, self.hidden, self.of = value, list(names), hidden, of
+        self.value, self.names, self.of = value, list(names), of
         self._call, self._pull = _Compiled(value), _Compiled(self._pulled_back)
         self._push = _Compiled(lambda arrays, tangents: jax.jvp(value, tuple(arrays), tuple(tangents)))
         self._precision: Callable[[], Any] = contextlib.nullcontext
@@ -298,12 +298,11 @@ def _derivative(function: _Function, mode: autodiff.Mode, rng: int) -> _Function
         value,
         [*function.names, *(f"{kind} of {name}" for name in names)],
         [*function.given, *map(jnp.asarray, map(_of_numbers, along, like))],
-        function.hidden + len(like),
         f"-over-{mode}{function.of}",
     )
 
 
-def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
+def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
     """The function of those of its arguments that are checked."""
     if not isinstance(args, (tuple, list)):
         raise DTypeError(f"args must be a tuple or a list of the arguments of f, got {type(args).__name__}")
@@ -315,7 +314,6 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
     paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
-    own = named(names, argument_paths(f, "args", paths))
 
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)
@@ -330,7 +328,7 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return [output for output in inexact if output.size]
 
-    return _Function(value, own, [leaves[i] for i in checked])
+    return _Function(value, argument_paths(f, "args", paths), [leaves[i] for i in checked])
 
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)

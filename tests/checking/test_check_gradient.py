@@ -70,7 +70,6 @@ def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
     report = secant.check_gradient(f, x, right, inplace=inplace)
     assert report.passed
     assert [array.name for array in report.arrays] == ["z.real", "z.imag", "a"]
-    assert secant.check_gradient(f, x, right, names=["w", "b"]).arrays[1].name == "w.imag"
     report = secant.check_gradient(f, x, {**right, "z": right["z"].conj()}, inplace=inplace)
     assert report.diagnosis == "z.imag is of the wrong sign"
     assert x["z"].tobytes() == before
@@ -78,7 +77,7 @@ def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
 
 def test_a_real_gradient_of_complex_x_and_a_complex_one_of_real_x():
     z = np.array([1 + 2j, -3 + 1j])
-    assert secant.check_gradient(lambda z: np.sum(z.real**2), z, 2 * z.real, scale=np.ones(2)).passed
+    assert secant.check_gradient(lambda z: np.sum(z.real**2), z, 2 * z.real).passed
     assert not secant.check_gradient(lambda z: np.sum(abs(z) ** 2), z, 2 * z.real).passed
     assert secant.check_gradient(lambda z: abs(z) ** 2, 1 + 2j, 2 + 4j).passed
     with pytest.raises(DTypeError, match=r"^gradient must be real where x is, got an array of complex128$"):
@@ -249,8 +248,6 @@ def test_structures():
     assert [array.name for array in report.arrays] == ["a[0]", "a[1]", "b.first", "b.second"]
     gradient["a"][1][1, 0] += 1
     assert secant.check_gradient(f, x, gradient).findings[0].name == "a[1][1, 0]"
-    named = secant.check_gradient(f, x, gradient, names=["p", "q", "r", "s"])
-    assert named.findings[0].name == "q[1, 0]"
 
 
 def test_a_function_that_does_not_use_its_argument():
@@ -511,7 +508,6 @@ BAD = {
     ),
     "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
     "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
-    "names is a number": (np.sum, {"names": 3}, DTypeError, "names must be a list of str, got int"),
     "args is a number": (np.sum, {"args": 3}, DTypeError, "args must be a tuple, got int"),
     "text": (
         np.sum,
@@ -526,11 +522,8 @@ BAD = {
         ValueRangeError,
         "x must be finite, got NaN or infinity",
     ),
-    "no findings": (np.sum, {"max_findings": 0}, ValueRangeError, "max_findings must be at least 1, got 0"),
-    "a typo": (np.sum, {"max_finding": 1}, TypeError, "Options.__init__() got an unexpected keyword argument"),
-    "a scale of 0": (np.sum, {"scale": 0}, ValueRangeError, "scale must be finite and greater than 0, got 0"),
+    "a typo": (np.sum, {"progres": 1}, TypeError, "check_gradient() got an unexpected keyword argument 'progres'"),
     "progress is text": (np.sum, {"progress": "no"}, DTypeError, "progress must be True or False, got 'no'"),
-    "two names": (np.sum, {"names": ["a", "b"]}, ShapeError, "names must have one name for each of 1 arrays, got 2"),
 }
 
 
@@ -548,7 +541,7 @@ def test_a_function_that_is_finite_at_x_only_has_no_slope():
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
 
 
-def test_what_a_function_raises_around_x_stays_what_it_is_and_is_not_tried_again_and_again():
+def test_what_a_function_raises_around_x_stays_what_it_is():
     class SolverFailedError(RuntimeError):
         pass
 
@@ -563,10 +556,8 @@ def test_what_a_function_raises_around_x_stays_what_it_is_and_is_not_tried_again
 
     with pytest.raises(SolverFailedError, match=r"^the solver is gone") as raised:
         secant.check_gradient(f, np.ones(3), np.ones(3))
-    assert raised.value.__notes__ == [
-        "f raised this at x shifted by a check, however small the step: is scale= too large?"
-    ]
-    assert calls <= 23  # ten steps on each side
+    assert raised.value.__notes__ == ["f raised this at x shifted by a check, however small the step"]
+    assert calls < 200
 
 
 @pytest.mark.parametrize("limit", [1e-1, 1e-3, 1e-5])
@@ -574,16 +565,14 @@ def test_where_f_raises_farther_away_smaller_steps_are_taken(limit):
     class OutOfBoundsError(Exception):
         pass
 
-    raised, x = [], np.array([1.0, 2.0, 400.0])
+    x = np.array([1.0, 2.0, 400.0])
 
     def f(given):
         if np.any(abs(given - x) > limit * x):
-            raised.append(given)
             raise OutOfBoundsError
         return np.sum(given**2)
 
     assert secant.check_gradient(f, x, 2 * x).passed
-    assert len(raised) <= 80  # ten on each side, along each of four directions
     assert not secant.check_gradient(f, x, 2.001 * x).passed
 
 

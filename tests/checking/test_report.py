@@ -61,7 +61,6 @@ def test_names_of_arguments_of_torch(torch):
     assert names(secant.torch.check(Module(), (x, {"a": y}))) == ["image", "inputs[1]['a']"]
     assert names(secant.torch.check(lambda p: p["a"][0] * x, {"a": [y]})) == ["p['a'][0]"]
     assert names(secant.torch.check(torch.mul, (x, y))) == ["inputs[0]", "inputs[1]"]
-    assert names(secant.torch.check(lambda x, y: x * y, (x, y), names=["p", "q"])) == ["p", "q"]
 
 
 @needs_jax
@@ -127,9 +126,9 @@ def test_a_report_says_what_to_do_next():
     assert last(report) == "next: check in float64, which tells a mistake from rounding"
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
-    assert last(noisy) == "next: check at another x or with another scale="
+    assert last(noisy) == "next: check at another x"
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
-    assert last(noisy).startswith("next: check in float64, at another x or with another scale=")
+    assert last(noisy).startswith("next: check in float64, at another x")
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked).startswith("next: move x off the kinks")

@@ -127,7 +127,6 @@ def test_an_error_in_a_file_is_shown(check, tmp_path, source, shown):
     [
         ("mine.py", "mine.py:RIGHT", "mine.py:X"),
         ("mine.py:f", "mine.py:RIGHT"),
-        ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-findings", "0"),
     ],
 )
 def test_what_is_no_command_is_2(check, arguments):

@@ -35,8 +35,6 @@ def check_network(
     *,
     loss: str = "loss",
     gradient: str = "gradient",
-    scale: Any = None,
-    max_findings: int = 20,
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -53,7 +51,7 @@ def check_network(
         What is checked, if it is not what ``net.gradient(x, t)`` returns.
     loss, gradient : str
         The names of these methods, if they are others.
-    scale, max_findings, progress, rng
+    progress, rng
         As for `check_gradient`.
 
     Returns
@@ -102,8 +100,6 @@ def check_network(
             f,
             params,
             lambda _: calls.pop(),
-            scale=scale,
-            max_findings=max_findings,
             inplace=True,
             progress=progress,
             rng=rng,

@@ -15,7 +15,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.checking.candidate import Candidate, CandidateGradient
-from secant.checking.options import Options, scales
+from secant.checking.options import Options
 from secant.checking.point import Direction, Point
 from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
@@ -53,8 +53,6 @@ class Function(ABC):
     arrays : list of ndarray
         The arguments at which it is checked.
     arguments, outputs : list of Kind
-    hidden : int
-        How many of the arguments, the last ones, are not the user's.
     of : str
         What it is a derivative by, such as "-over-reverse".
     is_used : bool
@@ -65,7 +63,6 @@ class Function(ABC):
     arrays: Arrays
     arguments: list[Kind]
     outputs: list[Kind]
-    hidden = 0
     of = ""
     is_used = False
 
@@ -113,7 +110,6 @@ def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
         lambda arrays: total(function.values(arrays)),
         function.arrays,
         names=function.names,
-        scale=scales(options.scale, function.arrays, function.hidden),
     )
 
     def gradient(factor: float) -> Arrays:

@@ -7,13 +7,11 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, finite_number, overlaps
-from secant.checking.options import named
+from secant._common.validation import Array, Floats, overlaps
 from secant.checking.report import ONE_VALUE
 from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.evaluators.evaluation import number
@@ -24,7 +22,6 @@ _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit
 _NEAR = 0.19  # of the scales: a step of 1
 _REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
 _FAR = 0.25  # a step that shows whether f depends on x
-_TRIES = 9  # steps at which f may raise, on one side, beside that of its noise
 
 
 class EntryRange(NamedTuple):
@@ -81,13 +78,10 @@ class Point:
         *,
         inplace: bool = False,
         names: Sequence[str] | None = None,
-        scale: Any = None,
     ) -> None:
         x = of_arrays(x)
         found = leaves("x", x)
-        own = list(dict.fromkeys(leaf.name for leaf in found))  # a complex array is two
-        given = dict(zip(own, named(names, own), strict=True))
-        self.names = [f"{given[leaf.name]}{leaf.part}" for leaf in found]
+        self.names = list(names) if names else [leaf.name + leaf.part for leaf in found]
         self._f, self._x, self._inplace = f, x, inplace
         self._own = [leaf.array for leaf in found]
         for name, array in zip(self.names, self._own, strict=True):
@@ -106,17 +100,14 @@ class Point:
         self.spans = [EntryRange(begin, end) for begin, end in itertools.pairwise(ends)]
         self.all = EntryRange(0, ends[-1])
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.origin)
-        self._least, self._given = self._scales(scale)
-        shifts = [(largest_of(array), 0.5 * least) for array, least in zip(self.origin, self._least, strict=True)]
-        widest = max(size / shift for size, shift in shifts) if scale is not None else 2 / _NEAR
-        self.blur = self.resolution / 2 * widest
+        self.blur = self.resolution / _NEAR
+        typical = [_typical_size(array) for array in self.origin]
+        others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
+        self._least = [_NEAR * (size or others) for size in typical]
 
-    def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
-        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
-
-        Real arrays are multiplied by ``unit`` where x is complex.
-        """
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value, "x", unit))]
+    def like(self, title: str, value: Any) -> list[Array]:
+        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value, "x"))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
@@ -193,8 +184,8 @@ class Point:
     ) -> Callable[[float], tuple[float, float]]:
         """Return a function of a step: f where the entries of ``span`` are shifted, and the step that rounding left.
 
-        Where f raises an exception it is NaN, and it is not tried there or farther away again. With a ``gradient``, f
-        is corrected by what that says of shifts beside the direction, which rounding leaves, too.
+        Where f raises an exception it is NaN. With a ``gradient``, f is corrected by what that says of shifts beside
+        the direction, which rounding leaves, too.
         """
         pieces = []
         for leaf, part in self.parts(span):
@@ -205,13 +196,9 @@ class Point:
         largest = max((float(np.abs(piece.unit).max()) for piece in pieces), default=0.0) or 1.0
         square = math.fsum(norm(piece.unit / largest) ** 2 for piece in pieces)
         predicted = math.fsum(float(piece.slope @ piece.unit) for piece in pieces)
-        ends, tries = {False: math.inf, True: math.inf}, {False: 0, True: 0}
 
         @np.errstate(all="ignore")
         def shifted(step: float) -> tuple[float, float]:
-            side = step < 0
-            if abs(step) >= ends[side]:
-                return math.nan, step
             moved, linear, arrays = 0.0, 0.0, self._arrays()
             try:
                 for leaf, where, start, unit, slope in pieces:
@@ -226,8 +213,6 @@ class Point:
                 raise
             except Exception as error:
                 self.error = error
-                tries[side] += 1
-                ends[side] = abs(step) / 4 if tries[side] < _TRIES else 0.0
                 return math.nan, step
             finally:
                 if self._inplace:
@@ -247,20 +232,6 @@ class Point:
         leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
 
-    def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
-        """The least scale of each array, and those of all entries if they are given."""
-        if scale is None:
-            typical = [_typical_size(array) for array in self.origin]
-            others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
-            return [_NEAR * (size or others) for size in typical], None
-        if isinstance(scale, Real):
-            given = [np.full(array.shape, finite_number("scale", scale, above=0)) for array in self.origin]
-        else:
-            given = self.like("scale", scale, 1 + 1j)
-        if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
-            raise ValueRangeError("scale must be finite and greater than 0")
-        return [_NEAR * float(array.min()) for array in given], [_NEAR * array.reshape(-1) for array in given]
-
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
         return self._least[leaf]
@@ -274,8 +245,7 @@ class Point:
         parts = []
         for leaf, array in enumerate(self.origin):
             x = flat(array)[:].astype(np.float64, copy=False)
-            given = np.maximum(_NEAR * np.abs(x), self._least[leaf]) if self._given is None else self._given[leaf]
-            magnitudes = rng.uniform(0.5, 1.5, array.size) * given
+            magnitudes = rng.uniform(0.5, 1.5, array.size) * np.maximum(_NEAR * np.abs(x), self._least[leaf])
             if half:
                 magnitudes *= rng.integers(0, 2, array.size, dtype=np.int8)
             is_negative = rng.integers(0, 2, array.size, dtype=np.int8) == 1

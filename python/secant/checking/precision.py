@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.checking.report import ArrayReport, Finding, GradientReport
+from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientReport
 
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
@@ -27,7 +27,6 @@ _TYPICAL = 10.0  # times the median: entries that scatter less than others by lu
 _ENTRY, _ARRAY = 128.0, 32.0  # roundings that are the same at all points, in float32: of an entry, of an array's norm
 _ENTRY_OF_HALF, _ARRAY_OF_HALF = 4.0, 1.0  # the same in float16 and bfloat16, whose units are large
 _ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
-_FINDINGS = 20  # entries of an array that are named
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -183,7 +182,7 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> 
             with np.errstate(all="ignore"):
                 off = float(np.linalg.norm(own - exact) / np.linalg.norm(exact))
             reports[i] = replace(reports[i], relative_error=off)
-            for k in np.argsort(-found[i].errors)[:_FINDINGS].tolist():
+            for k in np.argsort(-found[i].errors)[:FINDINGS].tolist():
                 if found[i].errors[k] > 1:
                     place = tuple(map(int, np.unravel_index(k, reports[i].shape)))
                     bar = float(found[i].allowed[k]) / _BARS

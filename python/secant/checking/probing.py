@@ -80,10 +80,8 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
 
 def _no_slope(error: Exception | None) -> Exception:
     if error is None:
-        return ValueRangeError(
-            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-        )
-    error.add_note("f raised this at x shifted by a check, however small the step: is scale= too large?")
+        return ValueRangeError("f must have a slope at x, but it is not finite or not continuous around it: move x")
+    error.add_note("f raised this at x shifted by a check, however small the step")
     return error
 
 

@@ -16,7 +16,7 @@ from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.probing import probe_all
-from secant.checking.report import Finding, GradientReport
+from secant.checking.report import FINDINGS, Finding, GradientReport
 from secant.checking.search import Suspects, locate
 from secant.checking.sensitivity import Arrays
 
@@ -50,7 +50,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
     direction = point.direction(rng)
     suspects = Suspects(on_kinks=evidence.on_kinks)
     if evidence.wrong or given.remark or any(map(len, given.not_finite)):
-        suspects = locate(probe, given, evidence, direction, options.max_findings, rng)
+        suspects = locate(probe, given, evidence, direction, rng)
     if given.remark:
         suspects = replace(suspects, arrays=frozenset(range(len(point.spans))))
     diagnosis = diagnosed(probe, rng, given, suspects.entries, suspects.arrays) if suspects.arrays else ""
@@ -66,7 +66,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
     ]
     return GradientReport(
         passed=all(array.passed for array in reports),
-        findings=tuple(findings[: options.max_findings * len(reports)]),
+        findings=tuple(findings[: FINDINGS * len(reports)]),
         arrays=reports,
         diagnosis=given.remark or diagnosis or None,
         evaluations=point.evaluations,

@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ from secant.errors import GradientMismatchError
 ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
 _LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-6  # errors that a constant or a tolerance may explain
+FINDINGS = 20
+"""Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
 
 
@@ -217,7 +219,7 @@ class GradientReport:
             return "move x off the kinks, as to random values, and check again"
         finer = "in float64, " if self.resolution > _LOW_PRECISION else ""
         if self.verdict == "not verified":
-            return f"check {finer}at another x or with another scale="
+            return f"check {finer}at another x"
         if finer:
             return "check in float64, which tells a mistake from rounding"
         where = f"{self.findings[0].name}" if self.findings else "some entries"
@@ -296,11 +298,6 @@ def percent(ratio: float) -> str:
 
 def _entries(count: int) -> str:
     return "entry" if count == 1 else "entries"
-
-
-def some(names: Sequence[str], most: int = 6) -> str:
-    """The first of many names."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _title(array: ArrayReport) -> str:

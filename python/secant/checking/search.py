@@ -14,6 +14,7 @@ from secant.checking.candidate import Candidate
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.probing import Evidence
+from secant.checking.report import FINDINGS
 from secant.checking.verdict import MeasuredError, noticed
 
 _EVALUATIONS = 5000  # of a search for entries, when arrays have been measured
@@ -54,10 +55,9 @@ def locate(
     given: Candidate,
     evidence: Evidence,
     direction: Direction,
-    max_findings: int,
     rng: np.random.Generator,
 ) -> Suspects:
-    """Search for wrong entries, at most so many in each array: in all, or in those that are wrong by themselves."""
+    """Search for wrong entries: in all arrays, or in those that are wrong by themselves."""
     point = probe.point
     probe.begin("searching", _EVALUATIONS)
     singles, wholes, kinked = dict[int, MeasuredError](), dict[int, MeasuredError](), set(evidence.on_kinks)
@@ -89,9 +89,9 @@ def locate(
         if 2 * len(bad) >= len(picks):
             sampled.add(leaf)
         else:
-            _halve(measure, whole, max_findings, lambda: point.evaluations < limit)
+            _halve(measure, whole, lambda: point.evaluations < limit)
     for leaf, indices in enumerate(given.not_finite):
-        for i in indices[:max_findings].tolist():
+        for i in indices[:FINDINGS].tolist():
             suspects.add(leaf)
             if point.evaluations < limit:
                 measure(point.spans[leaf].begin + i, point.spans[leaf].begin + i + 1)
@@ -117,12 +117,10 @@ def _all_at_once(
     return Suspects(doubt=_RISES) if probe.rises_in_steps else suspects
 
 
-def _halve(
-    measure: Callable[[int, int], MeasuredError], whole: MeasuredError, max_findings: int, goes_on: Callable[[], bool]
-) -> None:
+def _halve(measure: Callable[[int, int], MeasuredError], whole: MeasuredError, goes_on: Callable[[], bool]) -> None:
     """Measure halves of a range, the worst first, down to single entries."""
     queue, found = [(-abs(whole.error), whole)], 0
-    while queue and found < max_findings and goes_on():
+    while queue and found < FINDINGS and goes_on():
         _, parent = heapq.heappop(queue)
         begin, end = parent.entries
         if parent.entries.size == 1:

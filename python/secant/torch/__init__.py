@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 from secant._common.warn import warn
 from secant.checking import autodiff
 from secant.checking.autodiff import NothingToCheckError
-from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
+from secant.checking.options import Options, argument_paths, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import (
     DTypeError,
@@ -35,13 +35,13 @@ from secant.torch._function import Function, Subject, gradient_of
 from secant.torch._tensors import differentiable, leaves
 
 
-@with_options
 def check(
     func: Callable[..., Any],
     inputs: Any,
     *more: Any,
     mode: Literal["rev", "fwd"] = "rev",
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradients that autograd computes of a function, and return the report.
 
@@ -53,7 +53,7 @@ def check(
         Further arguments of ``func``: ``check(f, x, y)`` is ``check(f, (x, y))``.
     mode : {"rev", "fwd"}
         Backward functions, or forward mode.
-    max_findings, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -77,16 +77,15 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    chosen = Options(**options)
+    options = Options(progress, rng)
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = (inputs, *more) if more else _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), chosen)
+    subject = Subject(func, func, given, _checked(func, given), options)
     (report,) = _reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
-@with_options
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -104,7 +103,8 @@ def gradcheck(
     check_backward_ad: bool = True,
     fast_mode: bool = False,
     masked: bool | None = None,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> bool:
     """Check the gradients that autograd computes of a function against its values.
 
@@ -129,7 +129,7 @@ def gradcheck(
         Ignored: every check is fast.
     check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
         Not supported: `torch.autograd.gradcheck` checks that.
-    max_findings, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -167,7 +167,7 @@ def gradcheck(
     True
     """
     __tracebackhide__ = True
-    chosen = Options(**options)
+    options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         check_grad_dtypes=check_grad_dtypes,
@@ -176,11 +176,10 @@ def gradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), chosen, undefined=check_undefined_grad)
+    subject = Subject(func, func, given, _checked(func, given), options, undefined=check_undefined_grad)
     return _is_right(lambda: _reports(subject, check_backward_ad, check_forward_ad), raise_exception)
 
 
-@with_options
 def gradgradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -199,7 +198,8 @@ def gradgradcheck(
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
     masked: bool = False,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> bool:
     """Check second derivatives: the gradients of the gradients that autograd computes of a function.
 
@@ -215,7 +215,7 @@ def gradgradcheck(
         The modes that the first gradient is differentiated in.
     gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
         Not supported: `torch.autograd.gradgradcheck` checks that.
-    max_findings, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -235,7 +235,7 @@ def gradgradcheck(
     True
     """
     __tracebackhide__ = True
-    chosen = Options(**options)
+    options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
@@ -244,26 +244,24 @@ def gradgradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    tensors = _checked(func, given)
+    _checked(func, given)
 
     def of_gradient() -> list[GradientReport]:
-        gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
-        hidden = differentiable("grad_outputs", cotangents)
-        arguments, of = (*given, cotangents), "-over-reverse"
-        subject = Subject(
-            func, gradients, arguments, tensors | hidden, chosen, len(hidden), of, undefined=check_undefined_grad
-        )
+        gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
+        tensors = _checked(func, given) | differentiable("grad_outputs", cotangents)
+        arguments, undefined = (*given, cotangents), check_undefined_grad
+        subject = Subject(func, gradients, arguments, tensors, options, "-over-reverse", undefined)
         return _reports(subject, check_rev_over_rev, check_fwd_over_rev)
 
     return _is_right(of_gradient, raise_exception)
 
 
-@with_options
 def check_module(
     module: Any,
     inputs: Any,
     loss: Callable[[Any], Any] | None = None,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
 
@@ -277,7 +275,7 @@ def check_module(
     loss : callable, optional
         Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
         of that and random numbers.
-    max_findings, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -298,7 +296,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    chosen = Options(**options)
+    options = Options(progress, rng)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     if callable(inputs):
@@ -314,7 +312,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    (report,) = _reports(Subject(module, function, given, tensors, chosen))
+    (report,) = _reports(Subject(module, function, given, tensors, options))
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 

@@ -17,7 +17,7 @@ from secant._common.validation import Array
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.candidate import CandidateGradient
-from secant.checking.options import Options, named
+from secant.checking.options import Options
 from secant.checking.structure import mapped
 from secant.checking.vector import random_weights
 from secant.errors import DTypeError, ShapeError, ValueRangeError
@@ -55,8 +55,6 @@ class Subject(NamedTuple):
     ----------
     owner
         A module, or one of its methods: it gets other parameters, and its buffers are put back.
-    hidden : int
-        How many of the tensors, the last ones, are not the user's.
     of : str
         What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one.
     undefined : bool, optional
@@ -69,7 +67,6 @@ class Subject(NamedTuple):
     arguments: tuple[Any, ...]
     tensors: dict[str, Any]
     options: Options
-    hidden: int = 0
     of: str = ""
     undefined: bool | None = None
 
@@ -86,15 +83,14 @@ class Function(autodiff.Function):
     def __init__(self, subject: Subject, in_float64: bool = False) -> None:
         self._subject, self._mode = subject, _Float64() if in_float64 else None
         self._higher: Change = self._mode.higher if self._mode else lambda value: value
-        names = named(subject.options.names, list(subject.tensors), subject.hidden)
-        given = {name: each for name, each in zip(names, subject.tensors.values(), strict=True) if each.numel()}
+        given = {name: each for name, each in subject.tensors.items() if each.numel()}
         for name, tensor in given.items():
             require_known(f"{name} must be", tensor)
         self._given = list(given.values())
         self._like = [*map(self._higher, self._given)]
         self.names = [f"view_as_real({name})" if each.is_complex() else name for name, each in given.items()]
         self.arrays, self.arguments = [*map(as_array, self._like)], [*map(kind_of, self._like)]
-        self.hidden, self.of, self.is_used = subject.hidden, subject.of, subject.of != ""
+        self.of, self.is_used = subject.of, subject.of != ""
         self._paths: dict[str, Any] = {}
         self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
         self.outputs = [*map(kind_of, self._outputs)]
