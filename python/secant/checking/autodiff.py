@@ -16,7 +16,7 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.options import Options
-from secant.checking.point import Direction, Point
+from secant.checking.point import Point
 from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
@@ -117,9 +117,8 @@ def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
         function.require_same(values)
         return pulled
 
-    def along(direction: Direction) -> float:
-        tangents = [part.reshape(array.shape) for part, array in zip(direction, function.arrays, strict=True)]
-        return total(function.pushed_forward(function.arrays, tangents)[1]).number
+    def along(direction: Floats) -> float:
+        return total(function.pushed_forward(function.arrays, point.structure(direction))[1]).number
 
     def candidate() -> Candidate:
         if mode == "forward":
@@ -158,7 +157,7 @@ def compared(report: GradientReport, own: Function, exact: Function, mode: Mode,
         at_own, at_exact = (Sample(*([a.astype(np.float64).ravel() for a in side] for side in both)) for both in found)
         return at_own, at_exact
 
-    return in_both(report, eps, sample, _lowest(own).dtype)
+    return in_both(report, eps, sample, _lowest(own).dtype, mode == "reverse")
 
 
 def reports(own: Function, exact: Function | None, modes: Sequence[Mode], options: Options) -> Iterator[GradientReport]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
-from secant.checking.point import Direction, EntryRange, Point
+from secant.checking.point import EntryRange, Point
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
 from secant.differentiation.slopes import Climb, Levels, Sample, Samples, Walk
@@ -89,7 +90,7 @@ class DirectionalProbe:
         self._stage = stage, self.point.evaluations, total
 
     def measure(
-        self, direction: Direction, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
+        self, direction: Floats, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
     ) -> MeasuredError:
         """How far the candidate is off along a direction of which only a range is shifted.
 
@@ -109,9 +110,9 @@ class DirectionalProbe:
                 return found
         return judged(self._climbed(samples, size))
 
-    def _samples(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Samples:
+    def _samples(self, direction: Floats, entries: EntryRange, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE
-        shifted = self.point.sampler(direction, candidate.arrays if is_coarse else None, entries)
+        shifted = self.point.sampler(direction, candidate.gradient if is_coarse else None, entries)
 
         def sample(step: float) -> Sample:
             stage, begin, total = self._stage

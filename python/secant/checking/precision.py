@@ -148,13 +148,15 @@ def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]
     return derivatives, found
 
 
-def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> GradientReport:
-    """The report in float64, and what a comparison with the user's precision adds to it."""
+def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_array: bool) -> GradientReport:
+    """The report in float64, and what a comparison with the user's precision adds to it.
+
+    Derivatives are those ``by_array``, or those of outputs, which all arrays share.
+    """
     start = time.perf_counter()
     at_x, found = _compared(sample, eps)
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * at_x.count, seconds=seconds)
-    by_array = len(found) == len(report.arrays)  # else they are derivatives of outputs, which all arrays share
     every = range(len(report.arrays))
 
     def where(is_so: Callable[[Agreement], bool]) -> list[int]:

@@ -49,7 +49,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         return run_check(in_place, lambda: given, options)
     direction = point.direction(rng)
     suspects = Suspects(on_kinks=evidence.on_kinks)
-    if evidence.wrong or given.remark or any(map(len, given.not_finite)):
+    if evidence.wrong or given.remark or len(given.not_finite):
         suspects = locate(probe, given, evidence, direction, rng)
     if given.remark:
         suspects = replace(suspects, arrays=frozenset(range(len(point.spans))))

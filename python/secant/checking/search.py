@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
 from secant.checking.directional_probe import DirectionalProbe
-from secant.checking.point import Direction, EntryRange, Point
+from secant.checking.point import EntryRange, Point
 from secant.checking.probing import Evidence
 from secant.checking.report import FINDINGS
 from secant.checking.verdict import MeasuredError, noticed
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
     """An entry of a gradient that was measured by itself."""
 
     leaf: int
-    flat: int
+    number: int
     place: tuple[int, ...]
     given: float
     numerical: float
@@ -54,7 +55,7 @@ def locate(
     probe: DirectionalProbe,
     given: Candidate,
     evidence: Evidence,
-    direction: Direction,
+    direction: Floats,
     rng: np.random.Generator,
 ) -> Suspects:
     """Search for wrong entries: in all arrays, or in those that are wrong by themselves."""
@@ -69,7 +70,7 @@ def locate(
             return singles[begin]
         measured = probe.measure(direction, EntryRange(begin, end))
         if measured.is_kink:
-            kinked.update(leaf for leaf, _ in point.parts(measured.entries))
+            kinked.add(point.leaf_of(begin))
         if end == begin + 1:
             singles[begin] = measured
         return measured
@@ -90,11 +91,10 @@ def locate(
             sampled.add(leaf)
         else:
             _halve(measure, whole, lambda: point.evaluations < limit)
-    for leaf, indices in enumerate(given.not_finite):
-        for i in indices[:FINDINGS].tolist():
-            suspects.add(leaf)
-            if point.evaluations < limit:
-                measure(point.spans[leaf].begin + i, point.spans[leaf].begin + i + 1)
+    ends = [span.end for span in point.spans]
+    suspects |= set(np.searchsorted(ends, given.not_finite, side="right").tolist())
+    for i in given.not_finite[:FINDINGS].tolist():
+        measure(i, i + 1)
     worst_first = sorted(singles.values(), key=lambda single: -abs(single.error))
     entries = tuple(_entry(point, direction, given, single) for single in worst_first)
     wrong = {entry.leaf for entry in entries if entry.wrong}
@@ -104,9 +104,7 @@ def locate(
     return found if wrong or given.remark else _all_at_once(probe, found, direction, rng)
 
 
-def _all_at_once(
-    probe: DirectionalProbe, suspects: Suspects, direction: Direction, rng: np.random.Generator
-) -> Suspects:
+def _all_at_once(probe: DirectionalProbe, suspects: Suspects, direction: Floats, rng: np.random.Generator) -> Suspects:
     """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
     if not suspects.arrays and not suspects.on_kinks:
         probe.measure(direction, EntryRange(0, 1), climbs=True)  # tells whether f rises in steps
@@ -141,11 +139,10 @@ def _halve(measure: Callable[[int, int], MeasuredError], whole: MeasuredError, g
                 heapq.heappush(queue, (-abs(half.error), half))
 
 
-def _entry(point: Point, direction: Direction, given: Candidate, found: MeasuredError) -> Entry:
-    leaf, index = point.entry(found.entries.begin)
-    flat = found.entries.begin - point.spans[leaf].begin
-    step = float(direction[leaf][flat])
-    value = given.entry(leaf, flat, direction)
+def _entry(point: Point, direction: Floats, given: Candidate, found: MeasuredError) -> Entry:
+    leaf = point.leaf_of(number := found.entries.begin)
+    place = tuple(map(int, np.unravel_index(number - point.spans[leaf].begin, point.shapes[leaf])))
+    step, value = float(direction[number]), given.entry(number, direction)
     numerical = (value if math.isfinite(value) else 0.0) + found.error / step
     wrong = (found.wrong and not found.is_kink) or not math.isfinite(value)
-    return Entry(leaf, flat, index, value, numerical, found.error_bar / abs(step), wrong)
+    return Entry(leaf, number, place, value, numerical, found.error_bar / abs(step), wrong)

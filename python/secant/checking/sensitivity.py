@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.directional_probe import DirectionalProbe
-from secant.checking.point import Direction
 from secant.checking.probing import Evidence
 from secant.checking.report import ArrayReport, percent
 from secant.checking.search import Suspects
@@ -27,7 +27,7 @@ class Arrays:
     probe: DirectionalProbe
     evidence: Evidence
     suspects: Suspects
-    direction: Direction
+    direction: Floats
     doubt: str
 
     def report(self, leaf: int) -> ArrayReport:
@@ -36,9 +36,9 @@ class Arrays:
         size, least = self._contribution(leaf), self.evidence.threshold(leaf)
         report = ArrayReport(
             point.names[leaf],
-            point.origin[leaf].shape,
+            point.shapes[leaf],
             not is_wrong,
-            2 * least / point.least_scale(leaf),
+            2 * least / point.least_scales[leaf],
             *self.probe.candidate.size(leaf),
             norm_sensitivity=least / size if size else math.nan,
         )
@@ -99,10 +99,11 @@ class Arrays:
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""
-        arrays, sizes = self.probe.candidate.arrays, np.abs(self.direction[leaf])
+        gradient, span = self.probe.candidate.gradient, self.probe.point.spans[leaf]
+        sizes = np.abs(span.of(self.direction))
         small = sizes * _WIDE < sizes.max()
-        if arrays is None or not small.any():
+        if gradient is None or not small.any():
             return ""
-        add = norm(arrays[leaf][small].astype(np.float64) * sizes[small])
+        add = norm(span.of(gradient)[small] * sizes[small])
         where = f"where x is small, in {small.sum():,} of {small.size:,} entries"
         return "" if add >= 2 * threshold else f"errors do not show in f {where}"

@@ -12,7 +12,7 @@ import numpy as np
 from secant._common.validation import Array, Floats, require_callable
 from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.options import Options
-from secant.checking.point import Direction, Point
+from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import leaves, listed, mapped, of_arrays, ordered, rebuilt
@@ -111,12 +111,11 @@ def check_jvp(
     """
     require_callable("jvp", jvp)
     options = Options(progress, rng)
-    x, function = of_arrays(x), _Weighted(f, rng)
+    function = _Weighted(f, rng)
     point = Point(function, x)
 
-    def slope(direction: Direction) -> float:
-        parts = zip(direction, point.origin, strict=True)
-        tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
+    def slope(direction: Floats) -> float:
+        tangent = point.structure(direction)
         return function.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
     report = run_check(point, lambda: Candidate(point, slope), options)
