@@ -104,8 +104,8 @@ public:
         std::copy_n(counts, lanes, counts_ + begin);
         std::copy_n(callers, lanes, callers_ + begin);
         const std::size_t most = largest_count(begin, end);
-        LongSum sum;
-        for (std::size_t i = 0; i < most; ++i) {
+        double totals[lanes] = {};
+        long_sum<Pack>(most, [&](Pack& sum, std::size_t i) {
             for (std::size_t l = 0; l < lanes; ++l)
                 if (i >= counts[l]) add(l, i, i, 0.0);
             Real* of_group = fields_ + fields * at(begin, i);
@@ -113,10 +113,8 @@ public:
             const TargetPacks with_ratio = of_weights(load(of_group), y_i);
             store(of_group + lanes, with_ratio.ratio);
             store(of_group + 2 * lanes, with_ratio.rest);
-            if (losses) sum.add(log_terms(with_ratio.weight, y_i, log_offset_));
-        }
-        double totals[lanes];
-        sum.store_to(totals);
+            if (losses) sum += log_terms(with_ratio.weight, y_i, log_offset_);
+        }, totals);
         if (losses) std::copy_n(totals, end - begin, losses);
     }
 

@@ -27,14 +27,6 @@ public:
         return piece;
     }
 
-    // The same, which begin with `value`.
-    template <class T, class Value>
-    T* take(std::size_t count, Value value) {
-        T* piece = take<T>(count);
-        for (std::size_t i = 0; piece && i < count; ++i) new (piece + i) T(value);
-        return piece;
-    }
-
     std::size_t bytes() const { return bytes_; }
     bool counting() const { return block_ == nullptr; }
 
