@@ -7,7 +7,7 @@
 #include <new>
 #include <type_traits>
 
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -1,7 +1,7 @@
 // A pack of numbers, one per SIMD lane, in memory and in registers.
 #pragma once
 
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 #include "secant/simd/machine.hpp"
 
 namespace secant::SECANT_ISA {
