@@ -38,6 +38,7 @@ CPP_LAYERS = [
     "platform",
     "interface",
     "simd",
+    "base",
 ]  # each may include itself and what follows
 
 

@@ -139,9 +139,9 @@ private:
     // slopes(O,): the derivative of the loss in each a2_k.
     static void find_slopes(const OutputState& out, Real* slopes) {
         double sum = 0;
-        for (std::size_t i = 0; i < out.target_count; ++i) sum += out.target(i).weight * out.target(i).ratio;
+        for (std::size_t i = 0; i < out.targets.count; ++i) sum += out.targets[i].weight * out.targets[i].ratio;
         for (std::size_t k = 0; k < out.outputs; ++k) slopes[k] = static_cast<Real>(out.y(k) * sum);
-        for (std::size_t i = 0; i < out.target_count; ++i) slopes[out.target(i).k] -= out.target(i).weight * out.target(i).ratio;
+        for (std::size_t i = 0; i < out.targets.count; ++i) slopes[out.targets[i].k] -= out.targets[i].weight * out.targets[i].ratio;
         for (std::size_t k = 0; k < out.outputs && out.sigmoid_output; ++k) slopes[k] *= out.z2(k) * out.zc2(k);
     }
 

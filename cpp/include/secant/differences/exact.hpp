@@ -24,8 +24,8 @@ public:
 
     explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()), limit_(Limits<Real>::exponent) {
         if (out.log_offset == 0 || out.log_offset >= Limits<Real>::small_offset) return;
-        for (std::size_t i = 0; i < out.target_count; ++i)
-            if (out.y(out.target(i).k) < std::numeric_limits<Real>::min()) limit_ = 0;
+        for (std::size_t i = 0; i < out.targets.count; ++i)
+            if (out.y(out.targets[i].k) < std::numeric_limits<Real>::min()) limit_ = 0;
     }
 
     // Relative to the most probable class: 1 + S >= 1 / O.
@@ -81,8 +81,8 @@ private:
     template <class GrowthOf>
     Sides loss_change_from_growths(Sides sum, const GrowthOf& growth_of) const {
         const Sides scale = reciprocal(sum);
-        return long_sum<Sides>(out_.target_count, [&](Sides& change, std::size_t i) {
-            const Target t = out_.target(i);
+        return long_sum<Sides>(out_.targets.count, [&](Sides& change, std::size_t i) {
+            const Target t = out_.targets[i];
             const Real y = out_.y(t.k);
             const Growth growth = growth_of(t.k);
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
@@ -106,8 +106,8 @@ private:
         for (std::size_t k = 1; k < out_.outputs; ++k)
             top = {maximum(top.plus, logit(k).plus), maximum(top.minus, logit(k).minus)};
         const Sides scale = reciprocal(long_sum<Sides>(out_.outputs, [&](Sides& sum, std::size_t k) { sum = sum + exp(logit(k) - top); }));
-        const auto [plus, minus] = long_sum<Sides>(out_.target_count, [&](Sides& anew, std::size_t i) {
-            const Target t = out_.target(i);
+        const auto [plus, minus] = long_sum<Sides>(out_.targets.count, [&](Sides& anew, std::size_t i) {
+            const Target t = out_.targets[i];
             anew = anew + broadcast(-t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale);
         });
         return {select(farthest.plus > limit_, plus, change.plus), select(farthest.minus > limit_, minus, change.minus)};

@@ -166,15 +166,15 @@ public:
     }
 
     // list(count,): the few targets of sample n, for hidden units of an order up to `order`. Returns count.
-    std::size_t hidden_targets(const TargetLists& targets, std::size_t n, int order, HiddenTarget* list) const {
-        for (std::size_t i = 0; i < targets.count(n); ++i) {
-            const Target t = targets.target(n, i);
+    std::size_t hidden_targets(const SampleTargets& targets, std::size_t n, int order, HiddenTarget* list) const {
+        for (std::size_t i = 0; i < targets.count; ++i) {
+            const Target t = targets[i];
             list[i].k = t.k;
             list[i].weight = t.weight;
             list[i].rest = t.rest;
             for (int m = 1; m <= order; ++m) list[i].ratio_growth[m - 1] = t.ratio * growth_(m, i)[n % lanes];
         }
-        return targets.count(n);
+        return targets.count;
     }
 
     // odd = `scale` times the odd coefficients of a pack of hidden units, for a sample with these targets, given the means

@@ -202,7 +202,7 @@ private:
                 for (std::size_t n = begin; n < end; ++n) {
                     const Series own = series(n);
                     HiddenTarget targets[few_targets];
-                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_, n, K, targets);
+                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_.of_sample(n), n, K, targets);
                     for (std::size_t j = 0; j < whole; j += lanes) {
                         const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
                         const Tile<const Real> sums = scratch.class_sums.from(n - begin, j);

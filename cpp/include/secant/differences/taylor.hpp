@@ -66,8 +66,8 @@ private:
     template <class Growth>
     Sides loss_change_from_growths(Sides mean, const Growth& growth_of) const {
         const Sides scale = reciprocal(1 + mean);
-        return long_sum<Sides>(out_.target_count, [&](Sides& change, std::size_t i) {
-            const Target t = out_.target(i);
+        return long_sum<Sides>(out_.targets.count, [&](Sides& change, std::size_t i) {
+            const Target t = out_.targets[i];
             const Sides w = broadcast(t.ratio) * ((growth_of(t.k) - mean) * scale);
             change = fma(broadcast(-t.weight), short_log1p(w), change);
         });
