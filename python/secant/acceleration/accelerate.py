@@ -63,7 +63,8 @@ def accelerate(
     Returns
     -------
     object or class
-        The same object. Its ``numerical_gradient(x, t)`` returns a dict with the keys and shapes that yours returns.
+        The same object. Its ``numerical_gradient(x, t)`` returns a dict with the keys that yours returns, and arrays
+        like those of the parameters.
         `train` trains it as fast as a `TwoLayerNet`. Without ``net``, a decorator.
 
     Raises
@@ -106,10 +107,12 @@ def accelerate(
     names = MethodNames(loss, numerical_gradient)
     if net is ...:
         return functools.partial(accelerate, loss=loss, numerical_gradient=numerical_gradient, n_threads=n_threads)
+    if net is TwoLayerNet or (isinstance(net, TwoLayerNet) and not foreign_structure(net)):
+        return net  # it is as fast already
     if isinstance(net, type):
         method_of(net, "loss", loss)
         AcceleratedMethod(net, names, n_threads)
-    elif not isinstance(net, TwoLayerNet) or foreign_structure(net):
+    else:
         if not isinstance(getattr(net, "__dict__", {}).get(numerical_gradient), Accelerated | None):
             raise UnsupportedError(f"{type(net).__name__}.{numerical_gradient} is an attribute: define it in the class")
         recognition = recognized_or_refused(net, names)
@@ -137,12 +140,8 @@ class Accelerated(RecognizedNet):
         """The name of the method that it stands in for."""
         return self.recognition.names.numerical_gradient
 
-    def __call__(self, x: Any, t: Any, n_threads: int | None = None) -> Any:
-        """Return the numerical gradient for a mini-batch."""
-        return self.gradient(x, t, n_threads)
-
-    def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
-        """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
+    def __call__(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[Any, Array]:
+        """Return the numerical gradient for a mini-batch, with the keys of the reader's own.
 
         Raises
         ------
@@ -206,7 +205,7 @@ class AcceleratedMethod:
         """Return what computes the gradient of an instance; None if its own method is to run."""
         held = getattr(net, "__dict__", {})
         if self.key not in held:
-            # The class may inherit from the accelerated one, with a method of its own that calls this one.
+            # A class that inherits from the accelerated one may have its own method, which calls this one by super().
             of_class = inspect.getattr_static(type(net), self.names.numerical_gradient, None) is self
             if being_tried.get() or not of_class:
                 return None
@@ -228,7 +227,7 @@ def accelerated_of(net: Any) -> Accelerated | None:
         one = held[name] if name in held else inspect.getattr_static(type(net), name, None)
         if isinstance(one, AcceleratedMethod):
             one = one.of(net)
-        if isinstance(one, Accelerated) and one.name == name:  # not what stands under the key of an accelerated class
+        if isinstance(one, Accelerated) and one.name == name:  # that of a class is found by its method, not its key
             if one.net is not net:
                 raise UnsupportedError(
                     f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the "

@@ -20,8 +20,8 @@ Report = Callable[[type, str], object]
 def accelerate_lazily(cls: type, report: Report, names: MethodNames = USUAL) -> None:
     """Accelerate the instances of a class that are recognized; the others run their own numerical gradient.
 
-    ``report`` is called with the class and a sentence: when an instance is used for the first time, and whenever its
-    own method runs for a call.
+    ``report`` is called with the class and a sentence: when an instance is used for the first time, and where a known
+    one is not taken for a call.
     """
     named = names.or_usual(cls)
     method = vars(cls).get(named.numerical_gradient)
@@ -43,7 +43,7 @@ class _ScriptMethod(AcceleratedMethod):
                 return one(*args, **kwargs)
             except LossDiffersError as error:
                 vars(net)[self.key], reason = None, f"{error}"
-            except Exception as error:  # its own method will raise it, too
+            except Exception as error:  # the own method takes it, or raises it
                 reason = f"{type(net).__name__} is known, but not for a call ({type(error).__name__}: {error})"
             self.report(type(net), f"{reason}. Its own {self.names.numerical_gradient} runs")
         return bound(self.reader_gradient, net)(*args, **kwargs)

@@ -57,7 +57,7 @@ class ProbeNet:
     def loss(self, probe: Probe) -> float:
         """Return its loss for the parameters and the mini-batch of a probe. Raises an error if no time is left."""
         if self.clock.left() < 0:
-            raise UnsupportedError(f"its loss takes too long, {self.clock.last:.2g} s: recognition takes at most 2 s")
+            raise UnsupportedError(f"it takes too long, {self.clock.last:.2g} s a call: recognition takes at most 2 s")
         name = self.names.loss
         return number(self._called(getattr(self._copy, name), probe, name), name)
 
@@ -75,7 +75,7 @@ class ProbeNet:
         return returned
 
     def probe_losses(self) -> tuple[dict[Form, list[ProbeLoss]], str]:
-        """The losses for each form of targets that it takes, and the first error for another form."""
+        """The losses for each form of targets that it takes, and the first error of a form that it does not take."""
         losses: dict[Form, list[ProbeLoss]] = {}
         failed: dict[Form, str] = {}
         for probe in probes(self.sizes):

@@ -1,4 +1,4 @@
-"""The reader's own `numerical_gradient`, tried once: which central difference it is, or what else.
+"""The reader's own `numerical_gradient`, tried on a copy: which central difference it is, or what else.
 
 Design: it is called on a small copy at two points, an ordinary one, and one where all gradients are large, as for
 clipping. At the ordinary one its step is told by the reader's own loss in one entry, where both round alike. At both,
@@ -17,7 +17,7 @@ from secant.acceleration.recognition.methods import USUAL, if_meant, reader_grad
 from secant.acceleration.recognition.probe_net import ProbeNet
 from secant.acceleration.recognition.probes import Form, Params, Probe, large_probe, ordinary_probe, short
 from secant.backends.base import USUAL_STEP
-from secant.errors import UnsupportedError
+from secant.errors import ShapeError, UnsupportedError
 
 _EPS = float(np.finfo(float).eps)
 _USUAL_STEPS = [1e-4, 1e-3, 1e-5, 1e-2, 1e-6, 1e-7, 1e-8, 1e-9, 0.1]
@@ -89,11 +89,11 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
         got = type(returned).__name__
         raise UnsupportedError(f"{name} returns a {got}, not a dict with a gradient of each parameter")
     keys = _keys(returned, small.layout.keys, ordinary.probe.params, name)
-    gradient = ordinary.entries(returned, keys, name)
+    gradient = ordinary.entries(returned, keys)
     fits = [fit for fit in _fits(small, ordinary, gradient, loss) if ordinary.agrees(gradient, *fit)]
     if not fits:
         raise UnsupportedError(f"{name} {ordinary.mistake(gradient)}")
-    at_large = large.entries(small.gradient(own, large.probe), keys, name)
+    at_large = large.entries(small.gradient(own, large.probe), keys)
     kind, h = next((fit for fit in fits if large.agrees(at_large, *fit)), ("", 0.0))
     if not kind:
         raise UnsupportedError(f"where it is large, as for clipping, {name} {large.mistake(at_large)}")
@@ -116,13 +116,13 @@ class _Point:
         param.flat[at] += step
         return self.probe.with_param(i, param)
 
-    def entries(self, returned: Any, keys: tuple[Any, ...], name: str) -> Floats:
+    def entries(self, returned: Any, keys: tuple[Any, ...]) -> Floats:
         """The compared entries of a gradient that was returned."""
         for key, param in zip(keys, self.probe.params, strict=True):
             got = returned[key]
             if not isinstance(got, np.ndarray) or got.shape not in (param.shape, (1, *param.shape)):
                 what = f"an array {got.shape}" if isinstance(got, np.ndarray) else f"a {type(got).__name__}"
-                raise UnsupportedError(f"{name} returns {what} for a parameter {param.shape}")
+                raise ShapeError(f"it returns {what} for a parameter {param.shape}")  # a larger copy may do
         return np.array([np.ravel(returned[keys[i]])[at] for i, at in self.places], np.float64)
 
     def difference(self, kind: str = "central", h: float = USUAL_STEP) -> tuple[Floats, float]:

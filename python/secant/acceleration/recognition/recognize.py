@@ -67,7 +67,7 @@ def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = Tr
 
 def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
     """Compare the losses of a copy with those of every candidate, for each way in which its arrays may be W1 to b2."""
-    refusals: list[Callable[[], str]] = []  # called only if nothing fits: they take further losses
+    refusals: list[Callable[[], str]] = []  # the first is called, if nothing fits: it takes further losses
     clock = Clock()
     for layout in layouts(net):
         probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
