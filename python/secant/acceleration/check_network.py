@@ -148,7 +148,7 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
     """The gradients in the order of the parameters."""
     if not isinstance(given, Mapping) or set(given) != set(params):
         got = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        raise ParamsError(f"gradients must have the keys of params, {', '.join(map(str, params))}, got {got}")
+        raise ParamsError(f"gradients must be a dict with the keys of params, {', '.join(map(str, params))}, got {got}")
     for key, param in params.items():
         if isinstance(param, np.ndarray) and (shape := np.shape(given[key])) != param.shape:
             raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {shape}")
