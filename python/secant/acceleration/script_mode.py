@@ -58,5 +58,5 @@ class _ScriptMethod(AcceleratedMethod):
         if recognition.known:
             self.report(cls, recognition.sentence)
             return Accelerated(net, recognition)
-        self.report(cls, f"{recognition}. Its own {self.names.numerical_gradient} runs")
+        self.report(cls, f"{recognition}. Its own {self.names.numerical_gradient} runs, at Python's speed")
         return None
