@@ -175,7 +175,7 @@ def test_what_is_no_network():
     with pytest.raises(UnsupportedError, match=r"object has no method loss\(x, t\)"):
         secant.check_network(object(), None, None)
     net = secant.TwoLayerNet(2, 2, 2, rng=0)
-    with pytest.raises(ParamsError, match="gradients must have the keys of params, W1, b1, W2, b2, got list"):
+    with pytest.raises(ParamsError, match="gradients must be a dict with the keys of params, W1, b1, W2, b2, got list"):
         secant.check_network(net, np.ones((1, 2)), np.array([1]), [])
     wrong = net.params | {"W2": np.ones((2, 3))}
     with pytest.raises(ShapeError, match=r"gradients\['W2'\] must have shape \(2, 2\) like .*, got \(2, 3\)"):
