@@ -16,8 +16,6 @@ from outcome import Outcome
 import secant
 from secant.datasets import idx
 
-PROMISE = "A damaged file is refused by secant.errors.DataError, or loads to something valid; and it is left as it is."
-
 
 def a_network() -> bytes:
     buffer = io.BytesIO()
@@ -126,8 +124,8 @@ def fault(path: Path, content: bytes, load: Callable[[Path], None]) -> str:
     return found if kept and list(path.parent.iterdir()) == [path] else found or "the folder was changed"
 
 
-def run(trials: int, seed: int) -> Outcome:
-    outcome, rng = Outcome(PROMISE, "files"), np.random.RandomState(seed)
+def run(outcome: Outcome, trials: int, seed: int) -> None:
+    rng = np.random.RandomState(seed)
     good = {name: make() for name, (make, _) in FORMATS.items()}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -139,4 +137,3 @@ def run(trials: int, seed: int) -> Outcome:
             wrong = fault(Path(folder, "file"), content, FORMATS[name][1])
             outcome.add(f"{name}, {how.__name__}", bool(wrong), example=f"{wrong}: {content[:300]!r}")
             outcome.tried += 1
-    return outcome
