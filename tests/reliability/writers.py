@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +68,10 @@ def one_round(outcome: Outcome, rng: np.random.Generator, seconds: float, input_
                 outcome.add(f"{np.dtype(input_type)}, {targets}: {name}", bool(error), example=error)
 
     def write(rank: int) -> None:
-        for step in itertools.cycle(writes(rank, x, t, dense, sparse, [*nets[rank % 2].params.values()])):
+        for array, values in itertools.cycle(writes(rank, x, t, [dense, sparse], [*nets[rank % 2].params.values()])):
             if stop.is_set():
                 return
-            step()
+            array[...] = values
 
     threads = [threading.Thread(target=call, args=(rank,)) for rank in range(CALLERS)]
     threads += [threading.Thread(target=write, args=(rank,)) for rank in range(WRITERS)]
@@ -109,27 +109,13 @@ def calls(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray) -> list[tuple[s
     ]
 
 
-def writes(
-    rank: int, x: np.ndarray, t: np.ndarray, dense: np.ndarray, sparse: np.ndarray, params: list[np.ndarray]
-) -> Iterator[Callable[[], object]]:
-    """What a writer writes, again and again: inputs, targets, or parameters."""
-    right, largest = t.copy(), 10**12 if t.dtype == np.int64 else 255
-
-    def spoil() -> None:
-        t[:] = largest
-
-    def restore() -> None:
-        t[:] = right
-
-    def inputs(values: np.ndarray) -> Callable[[], object]:
-        return lambda: np.copyto(x, values)
-
-    copies = [param.copy() for param in params]
+def writes(rank: int, x: np.ndarray, t: np.ndarray, others: list[np.ndarray], params: list[np.ndarray]) -> list[tuple]:
+    """What a writer writes, again and again: arrays with values for targets, for parameters, or for inputs."""
     if rank == 0:
-        return iter([spoil, *[restore] * 3])
+        return [(t, 10**12 if t.dtype == np.int64 else 255), *[(t, t.copy())] * 3]
     if rank == 1:
-        return iter([lambda: [np.copyto(p, np.nan) for p in params]] + [lambda: [*map(np.copyto, params, copies)]] * 50)
-    strange = dense.copy()
+        return [(param, np.nan) for param in params] + [(param, param.copy()) for param in params] * 50
+    strange = others[0].copy()
     if x.dtype != np.uint8:
         strange[::7, ::5] = np.nan
-    return iter([*[inputs(sparse), inputs(dense)] * 20, inputs(strange)])
+    return [*[(x, other) for other in others] * 20, (x, strange)]
