@@ -1,5 +1,6 @@
 """Gradients of any function: exceptions and Ctrl-C at random moments leave nothing changed, and error bars hold."""
 
+import itertools
 import random
 import signal
 import threading
@@ -27,18 +28,16 @@ class Fault(BaseException):
     """Raised by f, or by the handler of a signal."""
 
 
-class Faulty:
+def failing_at(f, call):
     """f that raises at one of its calls, in whatever thread."""
+    calls = itertools.count(1)
 
-    def __init__(self, f, call):
-        self.f, self.left, self.lock = f, call, threading.Lock()
+    def failing(x):
+        if next(calls) == call:
+            raise Fault
+        return f(x)
 
-    def __call__(self, x):
-        with self.lock:
-            self.left -= 1
-            if self.left == 0:
-                raise Fault
-        return self.f(x)
+    return failing
 
 
 def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
@@ -91,7 +90,7 @@ def _unharmed(start, f, options, by_signal: bool, rng: random.Random) -> bool:
                 end = time.monotonic() + 1  # Python ignores what a handler raises in some places, such as in __del__
                 while time.monotonic() < end:
                     secant.numerical_gradient(f, x, **options)
-            broken = _failing if "workers" in options else Faulty(f, rng.randrange(1, 90))
+            broken = _failing if "workers" in options else failing_at(f, rng.randrange(1, 90))
             secant.numerical_gradient(broken, x, **options)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
