@@ -160,8 +160,7 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
     """What a gradient returns when it is called again, on a copy; None of a copy that does not work."""
     try:
         with isolated():
-            copied = duplicate(net)
-            return None if copied is net else _candidate(params, getattr(copied, gradient)(x, t))
+            return _candidate(params, getattr(duplicate(net), gradient)(x, t))
     except Exception:  # whatever the user's objects raise
         return None
 
