@@ -46,8 +46,7 @@ class Truth:
     def rounding(self, where: tuple, by_loop: bool) -> float:
         """What rounding does to the changes of the loss, up and down; or, in the loop, to both losses."""
         if (where, by_loop) not in self.tried_out:
-            effect = self.effect.of_loss if by_loop else self.effect.of_change
-            both = sum(effect(where, shift) for shift in (self.h, -self.h))
+            both = sum(self.effect.of(where, shift, by_loop) for shift in (self.h, -self.h))
             self.tried_out[where, by_loop] = float(both / self.scale)
         return self.tried_out[where, by_loop]
 
