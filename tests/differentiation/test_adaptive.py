@@ -19,7 +19,10 @@ def gradient_and_bars(f, x, *arguments, **options):
 
 
 @pytest.mark.filterwarnings("ignore:f returned one and the same value")  # where all squared kinks are 0
-@pytest.mark.parametrize("rounded", [lambda case: case, in_float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "rounded",
+    [pytest.param(lambda case: case, id="float64"), pytest.param(in_float32, id="float32", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_error_bars_cover_the_truth(family, rounded):
     rng, errors, bars = np.random.default_rng(len(family)), [], []
