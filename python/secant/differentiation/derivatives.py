@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant._common.warn import warn
 from secant.differentiation.adaptive import Adaptive
-from secant.differentiation.evaluators.evaluation import Evaluator, differentiate, name_of
-from secant.differentiation.options import put_back
-from secant.differentiation.problem import Problem
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, differentiate, name_of, number
+from secant.differentiation.options import kind_of, own_point, put_back
+from secant.differentiation.problem import Problem, in_place
 from secant.differentiation.rounding import root_mean_square
-from secant.differentiation.schemes import RelativeStep, Stencils
+from secant.differentiation.schemes import SCHEMES, RelativeStep, Stencils
 from secant.errors import ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
@@ -47,16 +47,20 @@ def derivatives(problem: Problem, given: Any, *, warns: bool = True) -> Derivati
     return result
 
 
-def central_differences(problem: Problem, given: Any) -> Floats:
-    """The same for the default options and some coordinates, without what only others need."""
-    assert problem.scheme is not None
-    evaluator, stencils = problem.evaluator(), Stencils(problem.scheme, cast(float, problem.step))
+def central_differences(f: Any, x: Any, h: Any, convert: Convert = number) -> tuple[Floats, tuple[int, ...]]:
+    """The same with the default options, whose checks take longer than a small f; and the shape of x."""
+    if type(h) is not float or not 0 < h < math.inf:
+        problem = Problem.of(f, x, h, convert=convert)
+        return derivatives(problem, x).values, problem.x.shape
+    kind, own, scheme = kind_of(f), own_point(x), SCHEMES["central"]
+    seen = in_place(f, x, own) if kind == "Python" else None
+    evaluator, stencils = Problem(f, own, seen, convert, scheme, h, kind=kind).evaluator(), Stencils(scheme, h)
     try:
-        values = _differences(evaluator, problem.x, stencils, None, (0, problem.x.size))
-        warn_of_values(evaluator, stencils, problem.x, values)
+        values = _differences(evaluator, own, stencils, None, (0, own.size))
+        warn_of_values(evaluator, stencils, own, values)
     finally:
-        put_back(given, problem.x)
-    return values
+        put_back(x, own)
+    return values, own.shape
 
 
 def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, Evaluator]:

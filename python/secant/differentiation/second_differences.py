@@ -62,7 +62,7 @@ class SecondDifferences:
         if not np.isfinite(self._x).all():
             i = int(np.argmin(np.isfinite(self._x)))
             raise ValueRangeError(f"x must be finite, got {self._x[i]} at {name_of(i, self._shape)}")
-        self._value = float(evaluator.at(problem.x))
+        self._value = float(evaluator.at(problem.x) if problem.f0 is None else problem.f0)
         if not np.isfinite(self._value):
             raise ValueRangeError(f"f must be finite at x, got {self._value}")
         every = np.arange(len(self._x))
