@@ -16,7 +16,6 @@ from launching import measured, report
 from outcome import Outcome, joined
 
 import secant
-from secant.differentiation import workers
 from secant.differentiation.evaluators import c_pointer
 
 INTERRUPTS = (
@@ -67,7 +66,7 @@ def run(trials: int, seed: int) -> Outcome:
 
 def interrupts(trials: str, seed: str) -> None:
     """Exceptions of f and signals; functions that are compiled raise nothing, so they get signals only."""
-    c_pointer._ENOUGH_FOR_THREADS = workers._ENOUGH_FOR_PROCESSES = 0.0
+    c_pointer._ENOUGH_FOR_THREADS = 0.0
     outcome, rng = Outcome(INTERRUPTS, "derivatives"), random.Random(seed)
     signal.signal(signal.SIGALRM, _ring)
     start = np.random.RandomState(int(seed)).normal(size=(6, 8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,9 +20,7 @@ from secant.differentiation.schemes import SCHEMES, RelativeStep, Stencils
 from secant.errors import ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
-_MEASURED = 0.01  # seconds of a measurement
 _SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
-_EVALUATIONS_OF_AUTO = 6  # per entry, about
 
 
 class Derivatives(NamedTuple):
@@ -82,10 +79,9 @@ def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tup
         if problem.is_shared() and size:
             from secant.differentiation import workers
 
-            if callable(problem.workers) or workers.pays(problem, size * method.seconds_per_coordinate(evaluator)):
-                result = workers.computed(workers.Task(problem, method), problem, size, tell)
-                evaluator.is_constant &= not result.values.any()
-                return result._replace(evaluations=result.evaluations + evaluator.evaluations), method, evaluator
+            result = workers.computed(workers.Task(problem, method), problem, size, tell)
+            evaluator.is_constant &= not result.values.any()
+            return result._replace(evaluations=result.evaluations + evaluator.evaluations), method, evaluator
         return method(evaluator, 0, size, tell), method, evaluator
 
 
@@ -164,18 +160,6 @@ class Method:
             self._base = evaluator.at(problem.x)
         if self.stencils is None or problem.with_error:
             self._adaptive = Adaptive(evaluator, problem.x, problem.columns, problem.bounds, problem.noise)
-
-    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
-        """Measure how long a coordinate takes, on few of them: each call takes some time for all of x, too."""
-        count = max(1, evaluator.first_block // 16)
-        shifts = [0.0] * (1 if self.stencils is None else len(self.stencils.scheme.shifts))
-        while True:
-            start = time.perf_counter()
-            evaluator.shifted(0, count, shifts)
-            seconds = time.perf_counter() - start
-            if seconds > _MEASURED or 64 * count > evaluator.size:
-                return seconds / count / len(shifts) * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
-            count *= 8
 
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Derivatives:
         """Return derivatives of a range of coordinates, and their error bars."""

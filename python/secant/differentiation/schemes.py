@@ -60,20 +60,16 @@ def _one_sided(f: Any, points: Any, base: Any, x: Any) -> Any:
 
 # The core has the same for C functions: differences/pointwise.hpp.
 SCHEMES = {
-    scheme.name: scheme
-    for scheme in (
-        Scheme("central", 2, (1, -1), False, _central),
-        Scheme("forward", 1, (1,), True, _forward),
-        Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
-    )
+    "central": Scheme("central", 2, (1, -1), False, _central),
+    "forward": Scheme("forward", 1, (1,), True, _forward),
+    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
 }
 ONE_SIDED = {
     "central": Scheme("central, one-sided", 2, (1, 2), True, _one_sided),
     "forward": SCHEMES["forward"],
     "five-point": Scheme("five-point, one-sided", 4, (1, 2, 3, 4), True, _one_sided),
 }
-_BY_NAME = SCHEMES | {"2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
-
+_BY_NAME = {**SCHEMES, "2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
 
 BOOK = Scheme("book", 2, (1, -1), False, lambda f, points, base, x: (f[0] - f[1]) / (2 * DEFAULT_STEP))
 """The central difference as the book has it, divided by 2 h, whatever rounding left of that."""

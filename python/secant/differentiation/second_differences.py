@@ -7,7 +7,6 @@ entry of a triangle and each step, and the result is symmetric. Steps are halved
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -94,12 +93,6 @@ class SecondDifferences:
                 f"f returns {returned}, too coarse for second differences at h = {float(steps.min()):g}: take "
                 "h=None, scheme='auto', or an f that computes in float64"
             )
-
-    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
-        """Measure how long an entry takes."""
-        start = time.perf_counter()
-        evaluator.at(self._x.reshape(self._shape))
-        return (time.perf_counter() - start) * (2 * _LEVELS if self._guarded else 2)
 
     def _learn(self, evaluator: Evaluator, least: float) -> None:
         """Find the diagonal, the noise of f, at least ``least``, and the steps that are right for each coordinate."""

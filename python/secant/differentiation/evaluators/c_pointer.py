@@ -27,8 +27,10 @@ _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait a
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
 _WRAP = "wrap yours in C: double f_secant(const double *x, intptr_t n, void *data) { return f(x, (int)n); }"
 _ARGUMENTS = "[ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]"
-_NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
-_SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
+_SIGNATURE = re.compile(
+    r"double \(((double|void) ?\*), "
+    r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?), \w+ ?\*\)"
+)
 
 
 class Pointer(NamedTuple):
