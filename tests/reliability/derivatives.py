@@ -16,7 +16,6 @@ from hard_functions import CURVED, FUNCTIONS, SHAPES
 from outcome import Outcome
 
 import secant
-from secant.differentiation import workers
 from secant.differentiation.evaluators import c_pointer
 
 SECONDS = 0.004  # until a signal comes, at most
@@ -42,7 +41,7 @@ def failing_at(f, call):
 
 def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
     """Exceptions of f and signals; functions that are compiled raise nothing, so they get signals only."""
-    c_pointer._ENOUGH_FOR_THREADS = workers._ENOUGH_FOR_PROCESSES = 0.0
+    c_pointer._ENOUGH_FOR_THREADS = 0.0
     rng = random.Random(seed)
     signal.signal(signal.SIGALRM, _ring)
     start = np.random.RandomState(seed).normal(size=(6, 8))
