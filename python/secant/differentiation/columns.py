@@ -188,7 +188,7 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
         row = int(np.argmax(wrong))
         raise ValueRangeError(
             f"sparsity must not have 0 where the Jacobian has not: along one direction, row {row} of f changes by "
-            f"{change[row]:.3g}, of which {expected[row]:.3g} is what the pattern has there; or h is too large for f"
+            f"{change[row]:.3g}, and the pattern explains {expected[row]:.3g}; or h is too large for f"
         )
     return evaluator.evaluations
 
