@@ -258,7 +258,8 @@ def test_f_is_not_evaluated_where_its_value_is_known():
 
     for scheme in ("central", "auto"):
         found = secant.numerical_hessian(f, x, scheme=scheme)
-        assert points.pop(0) == tuple(x)
+        assert tuple(x) in points
         points.clear()
         assert secant.numerical_hessian(f, x, scheme=scheme, f0=np.exp(x).sum()).tobytes() == found.tobytes()
         assert tuple(x) not in points
+        points.clear()
