@@ -2,7 +2,7 @@
 
 To add a hidden activation, write its entry in `ACTIVATIONS` and its name in `HiddenActivation`; and for the compiled
 core its policy in ``network/activations.hpp``. If neither family fits, write one here. Tests go over all entries. Until
-``numba/kernels.py`` has the family too, the method "direct" is a loop there.
+``numba/kernels.py`` has the family too, the method "direct" is slow there.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
 pass, determine F.
@@ -169,6 +169,7 @@ def _halves(x: Floats) -> tuple[Floats, Floats]:
     return high, x - high
 
 
-def kinked_change(a: float, u: Any) -> Any:
+def kinked_change(a: Any, u: Any) -> Floats:
     """F(u) of relu, across its kink too."""
-    return np.maximum(u, -a) if a > 0 else np.maximum(a + u, 0.0)
+    change: Floats = np.where(a > 0, np.maximum(u, -a), np.maximum(a + u, 0.0))
+    return change

@@ -33,10 +33,6 @@ def max_threads(backend: str) -> int | None:
         from secant._common.core import _core
 
         return int(_core.max_threads())
-    if backend == "numba":
-        from secant.backends.numba import threads
-
-        return threads.max_threads()
     return None
 
 

@@ -167,7 +167,8 @@ class Method:
             if self._adaptive is None:
                 return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
-        slopes, bars = np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
+        # In C order: there are libraries that ignore the strides of a gradient, as SciPy's SLSQP.
+        slopes, bars = np.ascontiguousarray(np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0))
         if values is None:
             return Derivatives(slopes, bars if self._with_error else None, evaluator.evaluations)
         with np.errstate(all="ignore"):
