@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -72,33 +73,14 @@ inline std::uint64_t largest(const std::int64_t* values, std::size_t size) {
     return largest;
 }
 
-// A copy of an array of bool, integers, float or double.
+// A copy of an array of real numbers.
 template <class T>
 std::vector<T> copied(const py::array& a) {
-    constexpr int needed = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    const py::dtype type = a.dtype();
-    require((a.flags() & needed) == needed && type.byteorder() != '>', "an array must be C-contiguous, aligned and in native byte order");
-    std::vector<T> copy(static_cast<std::size_t>(a.size()));
-    const auto from = [&]<class From>() {
-        const auto* values = static_cast<const From*>(a.data());
-        std::transform(values, values + copy.size(), copy.begin(), [](From value) { return static_cast<T>(value); });
-    };
-    const auto of_size = [&]<class One, class Two, class Four, class Eight>() {
-        switch (type.itemsize()) {
-            case 1: return from.template operator()<One>();
-            case 2: return from.template operator()<Two>();
-            case 4: return from.template operator()<Four>();
-            default: return from.template operator()<Eight>();
-        }
-    };
-    switch (type.kind()) {
-        case 'b':
-        case 'u': of_size.template operator()<std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>(); break;
-        case 'i': of_size.template operator()<std::int8_t, std::int16_t, std::int32_t, std::int64_t>(); break;
-        default:
-            require(type.kind() == 'f' && (type.itemsize() == 4 || type.itemsize() == 8), "an array must hold integers, float or double");
-            type.itemsize() == 4 ? from.template operator()<float>() : from.template operator()<double>();
-    }
+    const char kind = a.dtype().kind();
+    require(kind == 'b' || kind == 'u' || kind == 'i' || kind == 'f', "an array must hold integers, float or double");
+    const py::array_t<T, py::array::c_style | py::array::forcecast> numbers(a);
+    std::vector<T> copy(static_cast<std::size_t>(numbers.size()));
+    std::memcpy(copy.data(), numbers.data(), copy.size() * sizeof(T));  // they need not be aligned
     return copy;
 }
 

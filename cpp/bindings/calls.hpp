@@ -37,11 +37,11 @@ inline py::handle main_thread, get_ident;
 // as a small call.
 inline bool on_main_thread() {
     struct Answer {
-        unsigned forks;
+        unsigned at_fork;
         bool main;
     };
     thread_local std::optional<Answer> known;
-    if (!known || known->forks != generation) known = {generation, py::object(main_thread().attr("ident")).equal(get_ident())};
+    if (!known || known->at_fork != forks) known = {forks, py::object(main_thread().attr("ident")).equal(get_ident())};
     return known->main;
 }
 

@@ -9,7 +9,6 @@
 #include "arrays.hpp"
 #include "calls.hpp"
 #include "networks.hpp"
-#include "secant/interface/constants.hpp"
 #include "threads.hpp"
 
 namespace secant::bindings {
@@ -109,27 +108,6 @@ py::dict build_info() {
     return info;
 }
 
-// The orders that a series may have.
-template <class Real>
-py::tuple orders() {
-    py::list all;
-    for (int order = Limits<Real>::lowest_order; order <= Limits<Real>::highest_order; order += 2) all.append(order);
-    return all;
-}
-
-// Those of interface/constants.hpp, by their names in secant/backends/bound.py.
-py::dict constants() {
-    using namespace py::literals;
-    return py::dict("ORDERS"_a = orders<double>(), "SINGLE_ORDERS"_a = orders<float>(),
-                    "FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
-                    "FEW_TERMS_LIMIT"_a = Limits<double>::few_terms_limit, "MOST_TERMS_LIMIT"_a = Limits<double>::most_terms_limit,
-                    "SMALL_SHIFT_LIMIT"_a = small_shift_limit, "EXPONENT_LIMIT"_a = Limits<double>::exponent,
-                    "SMALL_OFFSET"_a = Limits<double>::small_offset,
-                    "TRUNCATION_LIMIT"_a = Limits<double>::truncation,
-                    "SINGLE_TRUNCATION_LIMIT"_a = Limits<float>::truncation, "ROUNDING_SHARE"_a = rounding_share, "DISCS"_a = discs,
-                    "LARGEST_RADIUS"_a = largest_radius, "RADIUS_RATIO"_a = radius_ratio, "LOG_BOUND_LIMIT"_a = log_bound_limit);
-}
-
 void choose_kernels() {
     const char* variable = std::getenv("SECANT_ISA");
     const std::string asked = variable ? variable : "";
@@ -165,7 +143,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
     m.def("index_inputs", &index_inputs, py::arg("x"), py::arg("values") = py::none());
     m.def("build_info", &build_info);
-    m.def("constants", &constants);
     m.def("max_threads", [] { return std::min(max_threads(), most_threads()); });
 }
 

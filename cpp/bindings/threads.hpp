@@ -106,22 +106,10 @@ private:
 #endif
 };
 
-// The threads that libgomp keeps for the next call of this thread.
-struct Pool {
-    unsigned generation;
-    int threads;
-};
-inline thread_local Pool pool{0, 1};
-
-inline int kept_threads() {
-    if (pool.generation != generation) pool = {generation, 1};
-    return pool.threads;
-}
-
 // `threads`, or as many as can be created. libgomp ends the process if it cannot create a thread, so this is tried first.
 inline int available_threads(int threads) {
     threads = std::min(threads, most_threads());
-    if (threads <= kept_threads()) return threads;
+    if (threads <= *kept_threads()) return threads;
     const SignalsBlocked blocked;
     return creatable(threads);
 }
@@ -129,12 +117,11 @@ inline int available_threads(int threads) {
 // Tried again, once the memory of a call is allocated: that may have taken what the threads need. Then they are started.
 inline void require_threads(int threads) {
     if (threads == 1 || in_parallel()) return;  // OpenMP keeps those that it has
-    if (threads > kept_threads()) {
+    if (threads > *kept_threads()) {
         const SignalsBlocked blocked;
         if (creatable(threads) < threads) throw std::bad_alloc();
         start_threads(threads);
     }
-    pool.threads = threads;
 }
 
 // About as many multiplications take a millisecond. Less work stays on one thread: a second one, if it has to wait for a core,

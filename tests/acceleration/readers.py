@@ -610,13 +610,13 @@ MAKERS = {
 }
 for name, (reason, f) in MAKERS.items():
     variant(name, reason=reason, make=f)
-variant("NoLoss", reason="no method loss(x, t), which returns the loss of a mini-batch", loss=None)
+variant("NoLoss", reason="no method loss(x, t)", loss=None)
 
 
 # Those that take more than a line
 
 
-@refused("did not change with params")
+@refused("does not read all of the parameters")
 class LayersWithCopies(Layers):
     def __init__(self, *sizes):
         super().__init__(*sizes)
@@ -646,7 +646,7 @@ class Convolutional(Book):
         self.params["W3"], self.params["b3"] = np.zeros((output_size, output_size)), np.zeros(output_size)
 
 
-@refused("did not change with params['b2']")
+@refused("does not read all of the parameters")
 class ForgotTheSecondBias(Keyed):
     def predict(self, x):
         w1, b1, w2, _ = self.arrays()
@@ -731,7 +731,8 @@ class CallsBothSomethingElse(AttributesAndMore):
 
 @known({"numerical_gradient": "numerical_gradients"}, hidden="sigmoid", output="identity", sentence="is a central")
 @refused(
-    'no numerical_gradient(x, t); if numerical_gradients(x, t) is meant, write numerical_gradient="numerical_gradients"'
+    "no method numerical_gradient(x, t); if numerical_gradients(x, t) is meant, write "
+    'numerical_gradient="numerical_gradients"'
 )
 class Plural(Keyed):
     numerical_gradients, numerical_gradient = Keyed.numerical_gradient, None

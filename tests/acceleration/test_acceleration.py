@@ -408,9 +408,7 @@ def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
         def numerical_gradient(self, x, t):
             return {**super().numerical_gradient(x, t), "W1": returned}
 
-    with pytest.raises(
-        secant.errors.UnsupportedError, match=r"numerical_gradient returns an? .* for a parameter \(3, 2\)"
-    ):
+    with pytest.raises(secant.errors.UnsupportedError, match=r"it returns an? .* for a parameter \(6, 5\)"):
         secant.accelerate(Other(*SIZES))
 
 
@@ -524,7 +522,7 @@ class BranchForHuge(Keyed):
 def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
     net = Keyed(*SIZES)
     net.numerical_gradient = lambda x, t: {}
-    with pytest.raises(secant.errors.UnsupportedError, match="as an attribute"):
+    with pytest.raises(secant.errors.UnsupportedError, match="is an attribute"):
         secant.accelerate(net)
 
 
@@ -544,7 +542,8 @@ def test_options_of_training():
 
 def test_lazily_a_known_network_is_reported_and_accelerated():
     said = []
-    cls = accelerate_lazily(fresh(Keyed), lambda cls, sentence: said.append(sentence))
+    cls = fresh(Keyed)
+    accelerate_lazily(cls, lambda cls, sentence: said.append(sentence))
     assert said == []
     for _ in range(2):
         net = filled(cls(*SIZES))
@@ -557,7 +556,8 @@ def test_lazily_a_known_network_is_reported_and_accelerated():
 
 def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
     said = []
-    cls = accelerate_lazily(fresh(readers.WeightDecay), lambda cls, sentence: said.append(sentence))
+    cls = fresh(readers.WeightDecay)
+    accelerate_lazily(cls, lambda cls, sentence: said.append(sentence))
     net = cls(*SIZES)
     x, t = batch()
     right = readers.WeightDecay.numerical_gradient(net, x, t)
@@ -566,14 +566,16 @@ def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
             assert np.array_equal(grad, right[key])
     assert len(said) == 1
     assert "weight decay" in said[0]
-    assert said[0].endswith(". Its own numerical_gradient runs")
+    assert said[0].endswith(". Its own numerical_gradient runs, at Python's speed")
     history = secant.train(net, x, t, n_iterations=2, batch_size=4, progress=False)
     assert len(history.train_loss_list) == 2
 
 
 def test_lazily_targets_that_are_not_known_run_its_own():
     said = []
-    net = accelerate_lazily(fresh(Keyed), lambda cls, sentence: said.append(sentence))(*SIZES)
+    cls = fresh(Keyed)
+    accelerate_lazily(cls, lambda cls, sentence: said.append(sentence))
+    net = cls(*SIZES)
     x, t = batch(1, targets="labels")
     right = Keyed.numerical_gradient(net, x, t)  # of labels times logarithms: not a loss, but theirs
     net.numerical_gradient(*batch())
@@ -616,3 +618,29 @@ def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
     assert f'if {other}(x, t) is meant, write {lacking}="{other}"' in sentence
     assert "fit" not in sentence
     assert called == []
+
+
+def test_a_library_class_is_left_as_it_is():
+    assert secant.accelerate(secant.TwoLayerNet) is secant.TwoLayerNet
+    assert secant.TwoLayerNet(6, 5, 4).numerical_gradient(*batch(), h=1e-3)
+
+
+def test_an_argument_of_the_readers_own_is_not_taken_for_the_number_of_threads():
+    class Scaled(Keyed):
+        def numerical_gradient(self, x, t, times=1):
+            return {key: times * grad for key, grad in super().numerical_gradient(x, t).items()}
+
+    net = secant.accelerate(filled(Scaled(*SIZES)))
+    with pytest.raises(TypeError, match="positional"):
+        net.numerical_gradient(*batch(), 2)
+
+
+def test_shapes_that_stand_in_a_gradient_are_tried_on_a_copy_of_their_size():
+    (inputs, hidden, outputs), keys = SIZES, Keyed.KEYS
+    shapes = dict(zip(keys, ((inputs, hidden), hidden, (hidden, outputs), outputs), strict=True))
+
+    class Fixed(Keyed):
+        def numerical_gradient(self, x, t):
+            return {key: np.resize(grad, shapes[key]) for key, grad in super().numerical_gradient(x, t).items()}
+
+    assert secant.recognize(Fixed(*SIZES)).known

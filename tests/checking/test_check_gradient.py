@@ -713,7 +713,7 @@ def test_a_check_of_a_network_leaves_it_alone():
     held = net.params["w"]
     assert secant.check_network(net, np.arange(3.0), np.ones(3)).passed
     assert net.params["w"] is held is net.layer
-    with pytest.raises(secant.errors.ParamsError, match="gradients must have the keys of params, w, got v"):
+    with pytest.raises(secant.errors.ParamsError, match="gradients must be a dict with the keys of params, w, got v"):
         secant.check_network(net, np.arange(3.0), np.ones(3), {"v": np.ones(3)})
 
 

@@ -66,6 +66,18 @@ def test_a_wrong_vjp_and_jvp_name_the_entry():
         assert 0.4e-6 < abs(finding.candidate - finding.numerical) < 1.6e-6
 
 
+def test_what_a_jvp_says_of_an_entry_of_the_second_array():
+    x = {"a": np.linspace(0.5, 1.5, 4), "b": np.linspace(-1, 1, 5)}
+
+    def jvp(tangent):
+        wrong = np.exp(x["b"]) * [1, 1, 1, 1.5, 1]
+        return 2 * x["a"] @ tangent["a"] + wrong @ tangent["b"]
+
+    (finding,) = secant.check_jvp(lambda x: x["a"] @ x["a"] + np.exp(x["b"]).sum(), x, jvp).findings
+    assert finding.name == "b[3]"
+    assert finding.candidate == pytest.approx(1.5 * finding.numerical, rel=1e-9)
+
+
 def test_where_no_array_of_a_wrong_jvp_is_wrong_by_itself_none_is_said_to_be_right():
     x = [np.array([value]) for value in np.random.default_rng(0).uniform(1, 2, 40)]
 
@@ -175,7 +187,7 @@ def test_what_is_no_network():
     with pytest.raises(UnsupportedError, match=r"object has no method loss\(x, t\)"):
         secant.check_network(object(), None, None)
     net = secant.TwoLayerNet(2, 2, 2, rng=0)
-    with pytest.raises(ParamsError, match="gradients must have the keys of params, W1, b1, W2, b2, got list"):
+    with pytest.raises(ParamsError, match="gradients must be a dict with the keys of params, W1, b1, W2, b2, got list"):
         secant.check_network(net, np.ones((1, 2)), np.array([1]), [])
     wrong = net.params | {"W2": np.ones((2, 3))}
     with pytest.raises(ShapeError, match=r"gradients\['W2'\] must have shape \(2, 2\) like .*, got \(2, 3\)"):

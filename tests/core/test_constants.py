@@ -1,5 +1,9 @@
 """The constants of the method: one set in the compiled core, one for the backends in Python."""
 
+import math
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,13 +11,33 @@ import secant
 from random_networks import HIDDEN, OUTPUTS
 from secant.backends import bound
 
+ROOT = Path(__file__).parents[2]
 
-@pytest.mark.usefixtures("compiled")
+
+def constants_of_the_core():
+    """The constants that stand before `struct Limits<float>` and after it, by name."""
+    source = (ROOT / "cpp/include/secant/interface/constants.hpp").read_text()
+    for part in re.sub("//.*", "", source).split("struct Limits<float>"):
+        yield {
+            name: math.prod(float.fromhex(factor) if "0x" in factor else float(factor) for factor in value.split("*"))
+            for name, value in re.findall(r"(\w+) = ([^,;]+)[,;]", part)
+        }
+
+
 def test_the_core_has_the_constants_of_the_other_backends():
-    from secant import _core
-
-    assert _core.constants() == {name: getattr(bound, name) for name in _core.constants()}
-    assert {"ORDERS", "MOST_TERMS_LIMIT", "EXPONENT_LIMIT", "TRUNCATION_LIMIT"} <= _core.constants().keys()
+    double, single = constants_of_the_core()
+    for own, orders, limit in (
+        (double, bound.ORDERS, bound.TRUNCATION_LIMIT),
+        (single, bound.SINGLE_ORDERS, bound.SINGLE_TRUNCATION_LIMIT),
+    ):
+        assert (own["lowest_order"], own["highest_order"], own["truncation"]) == (orders[0], orders[-1], limit)
+    same = {"exponent": "EXPONENT_LIMIT"}  # under another name
+    shared = {
+        **double,
+        **{name: single[name] for name in ("discs", "largest_radius", "radius_ratio", "log_bound_limit")},
+    }
+    for name in shared.keys() - {"lowest_order", "highest_order", "truncation", "linear"}:
+        assert shared[name] == getattr(bound, same.get(name, name.upper())), name
 
 
 @pytest.mark.parametrize(("terms", "limit"), [("FEW_TERMS", "FEW_TERMS_LIMIT"), ("MOST_TERMS", "MOST_TERMS_LIMIT")])

@@ -243,6 +243,36 @@ def test_fewer_threads_than_were_asked_for_end_no_process(run_python, limit):
     assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
 
 
+FEWER_MEANWHILE = """
+import ctypes, os, resource, time
+import numpy as np, secant
+
+net, x, t = secant.TwoLayerNet(300, 100, 10, rng=0, backend="cpp"), np.ones((500, 300)), np.arange(500) % 10
+expected = net.numerical_gradient(x, t, n_threads=8)
+before = len(os.listdir("/proc/self/task"))
+nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+ctypes.CDLL("libgomp.so.1").GOMP_parallel(nothing, None, 2, 0)  # as another library would
+end = time.monotonic() + 10
+while len(os.listdir("/proc/self/task")) > before - 6 and time.monotonic() < end:
+    time.sleep(0.01)
+os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+got = net.numerical_gradient(x, t, n_threads=8)
+assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
+print("alive")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.unsanitized
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of threads as Linux has them")
+def test_threads_that_another_library_has_ended_are_not_counted_on(run_python):
+    if os.geteuid() != 0:
+        pytest.skip("limits of threads need a superuser, who gives up being one")
+    done = run_python(FEWER_MEANWHILE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
+
+
 LITTLE_MEMORY = """
 import re, resource
 import numpy as np, secant

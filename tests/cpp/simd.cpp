@@ -1,4 +1,4 @@
-// The elementary functions and the series of secant/simd/, which includes nothing else of Secant, against the standard library
+// The elementary functions and the series of secant/simd/, which includes only secant/base/, against the standard library
 // in long double (2 ulp) and against closed forms. With -DSECANT_SINGLE they are those of float. From the root:
 //
 //     g++ -std=c++20 -O2 -ffp-contract=off -DSECANT_ISA=baseline -Icpp/include tests/cpp/simd.cpp -o simd && ./simd
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "secant/simd/elementary.hpp"
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 #include "secant/simd/jet.hpp"
 #include "secant/simd/packs.hpp"
 #include "secant/simd/transpose.hpp"

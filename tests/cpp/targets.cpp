@@ -15,7 +15,7 @@ constexpr double offset = 0.25;
 constexpr Real probability(std::size_t k) { return static_cast<Real>(0.125 * static_cast<double>(k + 1)); }
 
 void require_target(const TargetLists& targets, std::size_t n, std::size_t i, std::size_t k, Real weight) {
-    const Target t = targets.target(n, i);
+    const Target t = targets.of_sample(n)[i];
     const TargetPacks packs = targets.packs(n / lanes * lanes, i);
     const Exact sum = Exact{probability(k)} + static_cast<Exact>(offset);
     require(t.k == k && t.weight == weight, "a class or its weight");
@@ -49,7 +49,7 @@ int main() {
     Made<TargetLists> labelled(of_labels, *parameters, N);
     fill(*labelled);
     for (std::size_t n = 0; n < N; ++n) {
-        require(labelled->count(n) == 1 && labelled->mass(n) == 1, "a label is one target of weight 1");
+        require(labelled->of_sample(n).count == 1 && labelled->mass(n) == 1, "a label is one target of weight 1");
         require_target(*labelled, n, 0, (N - 1 - n) % O, 1);
     }
 
@@ -62,7 +62,7 @@ int main() {
     fill(*soft);
     for (std::size_t n = 0; n < N; ++n) {
         const std::size_t from = N - 1 - n;
-        require(soft->count(n) == (n == 0 ? 0 : O - 1), "weights of 0 are no targets");
+        require(soft->of_sample(n).count == (n == 0 ? 0 : O - 1), "weights of 0 are no targets");
         for (std::size_t k = 0, i = 0; k < O && n > 0; ++k)
             if (k != from % O) require_target(*soft, n, i++, k, static_cast<Real>(0.5 * static_cast<double>(k + 1)));
     }

@@ -398,7 +398,7 @@ def test_a_file_that_may_not_be_written_is_kept(tmp_path, monkeypatch):
 def received(path, save):
     """What a reader of a pipe gets."""
     content = []
-    reader = threading.Thread(target=lambda: content.append(Path(path).read_bytes()))
+    reader = threading.Thread(target=lambda: content.append(Path(path).read_bytes()), daemon=True)
     reader.start()
     save(path)
     reader.join(timeout=30)

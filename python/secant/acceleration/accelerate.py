@@ -1,12 +1,13 @@
 """`accelerate`: Secant computes the numerical gradient of a recognized network of another class.
 
 Design: an accelerated instance has an `Accelerated` in its ``__dict__``, under the name of its numerical gradient,
-where Python finds it before the method of its class. In a class that is accelerated a function stands instead, which
-puts one into an instance at its first use, under a name of its own.
+where Python finds it before the method of its class. In a class that is accelerated a method stands instead, which puts
+one into an instance at its first use, under a name of its own.
 """
 
 import functools
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -16,12 +17,10 @@ from secant._common.trial import being_tried
 from secant._common.validation import Array, thread_count
 from secant.acceleration.recognition.equivalent import RecognizedNet, rows
 from secant.acceleration.recognition.methods import (
-    PATCH,
     USUAL,
     MethodNames,
     bound,
     method_of,
-    patch_of,
     reader_gradient_of,
 )
 from secant.acceleration.recognition.recognize import recognized
@@ -64,7 +63,8 @@ def accelerate(
     Returns
     -------
     object or class
-        The same object. Its ``numerical_gradient(x, t)`` returns a dict with the keys and shapes that yours returns.
+        The same object. Its ``numerical_gradient(x, t)`` returns a dict with the keys that yours returns, and arrays
+        like those of the parameters.
         `train` trains it as fast as a `TwoLayerNet`. Without ``net``, a decorator.
 
     Raises
@@ -83,7 +83,7 @@ def accelerate(
     -----
     What computes the gradient is in ``vars(net)``, under the name of your method. A deep copy and a pickle have their
     own. A shallow copy (``copy.copy``) has that of the original, whose gradient it returns: accelerate the copy, too.
-    An accelerated class has a function in place of the method, and no such limit.
+    An accelerated class has no such limit.
 
     Side effects of your ``numerical_gradient`` do not happen any more: what it prints, counts or draws.
 
@@ -107,14 +107,14 @@ def accelerate(
     names = MethodNames(loss, numerical_gradient)
     if net is ...:
         return functools.partial(accelerate, loss=loss, numerical_gradient=numerical_gradient, n_threads=n_threads)
-    names.require_chosen(net)
+    if net is TwoLayerNet or (isinstance(net, TwoLayerNet) and not foreign_structure(net)):
+        return net  # it is as fast already
     if isinstance(net, type):
         method_of(net, "loss", loss)
-        AcceleratedClass(net, names, n_threads)
-    elif not isinstance(net, TwoLayerNet) or foreign_structure(net):
+        AcceleratedMethod(net, names, n_threads)
+    else:
         if not isinstance(getattr(net, "__dict__", {}).get(numerical_gradient), Accelerated | None):
-            cls = type(net).__name__
-            raise UnsupportedError(f"{cls} has {numerical_gradient} as an attribute: define it in the class")
+            raise UnsupportedError(f"{type(net).__name__}.{numerical_gradient} is an attribute: define it in the class")
         recognition = recognized_or_refused(net, names)
         vars(net)[numerical_gradient] = Accelerated(net, recognition, n_threads)
     return net
@@ -140,18 +140,8 @@ class Accelerated(RecognizedNet):
         """The name of the method that it stands in for."""
         return self.recognition.names.numerical_gradient
 
-    def __call__(self, x: Any, t: Any, n_threads: int | None = None) -> Any:
-        """Return the numerical gradient for a mini-batch."""
-        if being_tried.get():  # a copy that is tried has its own `Accelerated`
-            return self.readers_own()(x, t)
-        return self.gradient(x, t, n_threads)
-
-    def readers_own(self) -> Callable[..., Any]:
-        """The network's own numerical gradient."""
-        return bound(reader_gradient_of(type(self.net), self.name) or _without_gradient, self.net)
-
-    def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
-        """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
+    def __call__(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[Any, Array]:
+        """Return the numerical gradient for a mini-batch, with the keys of the reader's own.
 
         Raises
         ------
@@ -175,10 +165,6 @@ class Accelerated(RecognizedNet):
         return not self.recognition.summed and self.shares_arrays()
 
 
-def _without_gradient(net: Any, x: Any, t: Any) -> None:
-    """Stands for the numerical gradient of a class that has none: its arguments are then named x and t."""
-
-
 def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
     """Recognize an instance; an error if it is not known."""
     recognition = recognized(net, names)
@@ -187,61 +173,47 @@ def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
     return recognition
 
 
-class AcceleratedClass:
-    """An accelerated class: its ``function`` stands there in place of the numerical gradient.
+class AcceleratedMethod:
+    """The numerical gradient of an accelerated class: it stands there in place of the reader's, as a method.
 
     Each instance holds its own `Accelerated` under ``key``, made at the first use; None if its own method always runs.
-
-    Attributes
-    ----------
-    reader_gradient : object
-        What the class has or inherits; None if there is nothing.
     """
 
+    __wrapped__: Any
+
     def __init__(self, cls: type, names: MethodNames, n_threads: int | None = None) -> None:
+        functools.update_wrapper(self, reader_gradient_of(cls, names.numerical_gradient))
         self.names, self.n_threads = names, n_threads
         self.key = f"_secant_{names.numerical_gradient}"  # in the __dict__ of an instance
-        self.reader_gradient = reader_gradient_of(cls, names.numerical_gradient)
+        setattr(cls, names.numerical_gradient, self)
 
-        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            if one := self.of(net):
-                try:
-                    return one(*args, **kwargs)
-                except Exception as error:
-                    if not self.goes_on(net, error):
-                        raise
-            return bound(self.reader_gradient, net)(*args, **kwargs)
+    @property
+    def reader_gradient(self) -> Any:
+        """What the class had or inherited; None if there was nothing."""
+        return self.__wrapped__
 
-        if callable(self.reader_gradient):
-            functools.update_wrapper(numerical_gradient, self.reader_gradient)
-        self.function = numerical_gradient
-        vars(numerical_gradient)[PATCH] = self
-        setattr(cls, names.numerical_gradient, numerical_gradient)
+    def __get__(self, net: Any, cls: type | None = None) -> Callable[..., Any]:
+        """Bind it to an instance, as Python binds functions."""
+        return self if net is None else types.MethodType(self, net)
+
+    def __call__(self, net: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the numerical gradient of an instance."""
+        one = self.of(net)
+        return one(*args, **kwargs) if one else bound(self.reader_gradient, net)(*args, **kwargs)
 
     def of(self, net: Any) -> Accelerated | None:
         """Return what computes the gradient of an instance; None if its own method is to run."""
-        held = getattr(net, "__dict__", None)
-        if held and self.key in held:
-            one: Accelerated | None = held[self.key]
-            if one is None or one.net is net:
-                return one
-            # net is a shallow copy, which holds the one of its original
-            one = type(one)(net, one.recognition, one.n_threads)
-        elif being_tried.get() or self.is_overridden(type(net)):
-            return None
-        else:
-            one = self.at_first_use(net)
-        if held is not None:
-            held[self.key] = one
+        held = getattr(net, "__dict__", {})
+        if self.key not in held:
+            # A class that inherits from the accelerated one may have its own method, which calls this one by super().
+            of_class = inspect.getattr_static(type(net), self.names.numerical_gradient, None) is self
+            if being_tried.get() or not of_class:
+                return None
+            held[self.key] = self.at_first_use(net)
+        one: Accelerated | None = held[self.key]
+        if one and one.net is not net:  # net is a shallow copy, which holds the one of its original
+            one = held[self.key] = Accelerated(net, one.recognition, one.n_threads)
         return one
-
-    def is_overridden(self, cls: type) -> bool:
-        """Whether a class that inherits from this one has a method of its own, which calls this one's."""
-        return patch_of(inspect.getattr_static(cls, self.names.numerical_gradient, None)) is not self
-
-    def goes_on(self, net: Any, error: Exception) -> bool:
-        """Whether the class's own method runs in place of a call that failed."""
-        return False
 
     def at_first_use(self, net: Any) -> Accelerated | None:
         """Recognize an instance."""
@@ -252,10 +224,10 @@ def accelerated_of(net: Any) -> Accelerated | None:
     """Return what computes the numerical gradient of an instance; None if the reader's own is to run."""
     held = getattr(net, "__dict__", {})
     for name in [*held, *dir(type(net))]:
-        one = held[name] if name in held else patch_of(inspect.getattr_static(type(net), name, None))
-        if isinstance(one, AcceleratedClass):
+        one = held[name] if name in held else inspect.getattr_static(type(net), name, None)
+        if isinstance(one, AcceleratedMethod):
             one = one.of(net)
-        if isinstance(one, Accelerated) and one.name == name:  # not what stands under the key of an accelerated class
+        if isinstance(one, Accelerated) and one.name == name:  # that of a class is found by its method, not its key
             if one.net is not net:
                 raise UnsupportedError(
                     f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the "

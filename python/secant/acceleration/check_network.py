@@ -148,7 +148,7 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
     """The gradients in the order of the parameters."""
     if not isinstance(given, Mapping) or set(given) != set(params):
         got = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        raise ParamsError(f"gradients must have the keys of params, {', '.join(map(str, params))}, got {got}")
+        raise ParamsError(f"gradients must be a dict with the keys of params, {', '.join(map(str, params))}, got {got}")
     for key, param in params.items():
         if isinstance(param, np.ndarray) and (shape := np.shape(given[key])) != param.shape:
             raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {shape}")
@@ -160,8 +160,7 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
     """What a gradient returns when it is called again, on a copy; None of a copy that does not work."""
     try:
         with isolated():
-            copied = duplicate(net)
-            return None if copied is net else _candidate(params, getattr(copied, gradient)(x, t))
+            return _candidate(params, getattr(duplicate(net), gradient)(x, t))
     except Exception:  # whatever the user's objects raise
         return None
 

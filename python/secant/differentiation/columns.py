@@ -55,8 +55,7 @@ def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
 def elementwise_derivative(f: Any, x: Any, h: Any, full_output: Any, **options: Any) -> Any:
     """As `numerical_diff`, which documents it: f gets a float where x is a number."""
     validation.require_callable("f", f)
-    validation.flag("full_output", full_output)
-    problem = Problem.of(f, x, h, with_error=full_output, convert=numbers, **options)._replace(kind="Python")
+    problem = Problem.of(f, x, h, full_output=full_output, convert=numbers, **options)._replace(kind="Python")
     shape, size = problem.x.shape, problem.x.size
     if not isinstance(x, np.ndarray) and problem.x.ndim == 0:
         problem = problem._replace(f=_OfNumber(problem.f, np.float64 if isinstance(x, np.generic) else float))

@@ -10,20 +10,17 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.evaluators import c_pointer
-from secant.differentiation.schemes import SchemeName
+from secant.differentiation.evaluators import c_pointer, numba_jit
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
-_NONE: tuple[Any, ...] = ()  # there is only one empty tuple
-_DEFAULTS = ("central", False, None, None, False, False, False)
+_FUNCTION = type(lambda: None)
 Workers = int | Callable[..., Any] | None
 
 
 class Options(TypedDict, total=False):
-    """The options that derivatives share."""
+    """The options that derivatives share, for type checkers: `Problem.of` has their defaults."""
 
-    scheme: SchemeName
     rel_step: Any
     bounds: Any
     args: tuple[Any, ...]
@@ -33,15 +30,23 @@ class Options(TypedDict, total=False):
     progress: bool
 
 
-def are_defaults(others: tuple[Any, ...], rel_step: Any, bounds: Any, args: Any, kwargs: Any) -> bool:
-    """Whether the options of a gradient or Jacobian are; ``others`` are those in the order of `_DEFAULTS`."""
-    return rel_step is None and bounds is None and kwargs is None and args is _NONE and others == _DEFAULTS
+class MoreOptions(Options, total=False):
+    """What gradients, Jacobians and Hessians have as well."""
+
+    noise: float | None
+    f0: Any
+    inplace: bool
 
 
-def require_function(f: Any) -> None:
-    """Raise an error if f is neither a function nor a pointer to one: LowLevelCallable cannot be called."""
-    if not callable(f) and not c_pointer.is_c_pointer(f):
+def kind_of(f: Any) -> str:
+    """What f is: "C", "Numba" or "Python"."""
+    if type(f) is not _FUNCTION:
+        if c_pointer.is_c_pointer(f):
+            return "C"
         validation.require_callable("f", f)
+        if numba_jit.is_numba_function(f):
+            return "Numba"
+    return "Python"
 
 
 class WithArguments:
@@ -55,20 +60,18 @@ class WithArguments:
         return self._f(x, *self._args, **self._kwargs)
 
 
-def bound(f: Any, args: Any, kwargs: Any) -> Any:
-    """Check f, and return it as a function of x alone."""
-    require_function(f)
-    if args is _NONE and kwargs is None:
-        return f
+def bound(f: Any, args: Any, kwargs: Any) -> tuple[Any, str]:
+    """Check f, and return it as a function of x alone, and what it is."""
+    kind = kind_of(f)
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     if not isinstance(kwargs, dict | None):
         raise DTypeError(f"kwargs must be a dict, got {type(kwargs).__name__}")
     if not args and not kwargs:
-        return f
-    if c_pointer.is_c_pointer(f):
+        return f, kind
+    if kind == "C":
         raise UnsupportedError("a C function takes no args or kwargs: give it data with scipy.LowLevelCallable")
-    return WithArguments(f, tuple(args), dict(kwargs or {}))
+    return WithArguments(f, tuple(args), dict(kwargs or {})), "Python"
 
 
 def is_float64(x: Any) -> bool:

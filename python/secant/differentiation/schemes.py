@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -30,23 +30,23 @@ class Scheme(NamedTuple):
     order: int
     shifts: tuple[float, ...]
     uses_value: bool
-    quotient: Callable[[Sequence[Any], Sequence[Any], Any, Any], Any]
+    quotient: Callable[[Any, Any, Any, Any], Any]
 
 
-def _central(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _central(f: Any, points: Any, base: Any, x: Any) -> Any:
     return (f[0] - f[1]) / (points[0] - points[1])
 
 
-def _forward(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _forward(f: Any, points: Any, base: Any, x: Any) -> Any:
     return (f[0] - base) / (points[0] - x)
 
 
-def _five_point(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _five_point(f: Any, points: Any, base: Any, x: Any) -> Any:
     near, far = (f[1] - f[2]) / (points[1] - points[2]), (f[0] - f[3]) / (points[0] - points[3])
     return (4 * near - far) / 3
 
 
-def _one_sided(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _one_sided(f: Any, points: Any, base: Any, x: Any) -> Any:
     """Forward differences, extrapolated to a step of 0 by Neville's algorithm."""
     steps = [point - x for point in points]
     column = [(value - base) / step for value, step in zip(f, steps, strict=True)]
@@ -60,20 +60,16 @@ def _one_sided(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> An
 
 # The core has the same for C functions: differences/pointwise.hpp.
 SCHEMES = {
-    scheme.name: scheme
-    for scheme in (
-        Scheme("central", 2, (1, -1), False, _central),
-        Scheme("forward", 1, (1,), True, _forward),
-        Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
-    )
+    "central": Scheme("central", 2, (1, -1), False, _central),
+    "forward": Scheme("forward", 1, (1,), True, _forward),
+    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
 }
 ONE_SIDED = {
     "central": Scheme("central, one-sided", 2, (1, 2), True, _one_sided),
     "forward": SCHEMES["forward"],
     "five-point": Scheme("five-point, one-sided", 4, (1, 2, 3, 4), True, _one_sided),
 }
-_BY_NAME = SCHEMES | {"2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
-
+_BY_NAME = {**SCHEMES, "2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
 
 BOOK = Scheme("book", 2, (1, -1), False, lambda f, points, base, x: (f[0] - f[1]) / (2 * DEFAULT_STEP))
 """The central difference as the book has it, divided by 2 h, whatever rounding left of that."""

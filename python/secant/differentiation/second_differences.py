@@ -7,7 +7,6 @@ entry of a triangle and each step, and the result is symmetric. Steps are halved
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,7 +61,7 @@ class SecondDifferences:
         if not np.isfinite(self._x).all():
             i = int(np.argmin(np.isfinite(self._x)))
             raise ValueRangeError(f"x must be finite, got {self._x[i]} at {name_of(i, self._shape)}")
-        self._value = float(evaluator.at(problem.x))
+        self._value = float(evaluator.at(problem.x) if problem.f0 is None else problem.f0)
         if not np.isfinite(self._value):
             raise ValueRangeError(f"f must be finite at x, got {self._value}")
         every = np.arange(len(self._x))
@@ -94,12 +93,6 @@ class SecondDifferences:
                 f"f returns {returned}, too coarse for second differences at h = {float(steps.min()):g}: take "
                 "h=None, scheme='auto', or an f that computes in float64"
             )
-
-    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
-        """Measure how long an entry takes."""
-        start = time.perf_counter()
-        evaluator.at(self._x.reshape(self._shape))
-        return (time.perf_counter() - start) * (2 * _LEVELS if self._guarded else 2)
 
     def _learn(self, evaluator: Evaluator, least: float) -> None:
         """Find the diagonal, the noise of f, at least ``least``, and the steps that are right for each coordinate."""

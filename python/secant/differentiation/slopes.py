@@ -632,7 +632,7 @@ def jump_between(low: float, high: float, below: float, scatter: Callable[[float
         middle = sqrt(low * high)
         found[middle] = scatter(middle)
         low, high = (low, middle) if found[middle] > limit else (middle, high)
-    return found[high] if found[high] > 2 * found[low] else 0.0
+    return found[high] if 2 * found[low] < found[high] < inf else 0.0  # it is infinite where f overflows between them
 
 
 def _last_place(values: Floats) -> float:

@@ -64,7 +64,7 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[parti
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
     if not (accelerated or hasattr(net.params, "__setitem__")):
         raise UnsupportedError(f"net.params must be a dict of arrays to be trained, got {net.params!r}")
-    method = accelerated.gradient if accelerated else getattr(net, name)
+    method = accelerated if accelerated else getattr(net, name)
     if kind == "backprop":
         for option in ("method", "h"):
             if options[option] != _DEFAULTS[option]:

@@ -129,21 +129,20 @@ inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std:
                                 const Coefficients& odd, const PowerTables& tables, AddSeries add_row, std::size_t width,
                                 Tile<const Real> later, Accumulator into) {
     const Real* x[rows_at_once];
-    for (std::size_t n = 0; n < count;) {
-        std::size_t full = 0;  // how many from n on are full
-        while (n + full < count && !skip[n + full] && rows.block_alone(n + full, b).full) ++full;
-        if (full >= 2) {
-            full = even_part(full, rows_at_once);
-            for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
-            add_full_rows(order, {x, n, full, rows.columns(b)}, odd.from(n, 0), tables, width, later, into);
-        } else if (!skip[n]) {
+    rows.for_runs(b, 0, count, skip, [&](std::size_t n, std::size_t end, bool full) {
+        while (full && n < end) {
+            const std::size_t part = even_part(end - n, rows_at_once);
+            for (std::size_t i = 0; i < part; ++i) x[i] = rows.block_alone(n + i, b).values;
+            add_full_rows(order, {x, n, part, rows.columns(b)}, odd.from(n, 0), tables, width, later, into);
+            n += part;
+        }
+        for (; n < end; ++n) {
             const RowBlock row = rows.block(n, b);
             into.flush_if_full();
             if (!row.full) into.clear();
             add_row(row, odd, n, into.sums, into.stores());
         }
-        n += std::max<std::size_t>(full, 1);
-    }
+    });
     into.finish();
 }
 

@@ -104,16 +104,15 @@ public:
         });
     }
 
-    // Adds what the units of pack p that sample n brings near a kink contribute to the gradient of their weights.
-    void add_near_kinks(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<Real>& incoming,
-                        Real scale) {
+    // Adds what the units of pack p that sample n brings near a kink, a bit of `near` for each, contribute to the gradient of their weights.
+    void add_near_kinks(std::uint32_t near, std::size_t panel, std::size_t p, std::size_t n, std::size_t thread,
+                        const Incoming<Real>& incoming, Real scale) {
         with_activation(net_.hidden_activation(), [&]<class A>() {
             if constexpr (A::kink)
-                for (std::size_t j = p * lanes; j < (p + 1) * lanes; ++j)
-                    if (samples_.kinks.near(panel, n)[j])
-                        with_method(n, [&](const auto& method) {
-                            add_near_kink<A>(panel, j, n, samples_.a1(panel, n)[j], method, incoming, scale, thread);
-                        });
+                for (; near != 0; near &= near - 1)
+                    with_method(n, [&, j = p * lanes + static_cast<std::size_t>(std::countr_zero(near))](const auto& method) {
+                        add_near_kink<A>(panel, j, n, samples_.a1(panel, n)[j], method, incoming, scale, thread);
+                    });
         });
     }
 
@@ -140,17 +139,15 @@ private:
     // slopes(O,): the derivative of the loss in each a2_k.
     static void find_slopes(const OutputState& out, Real* slopes) {
         double sum = 0;
-        for (std::size_t i = 0; i < out.target_count; ++i) sum += out.target(i).weight * out.target(i).ratio;
+        for (std::size_t i = 0; i < out.targets.count; ++i) sum += out.targets[i].weight * out.targets[i].ratio;
         for (std::size_t k = 0; k < out.outputs; ++k) slopes[k] = static_cast<Real>(out.y(k) * sum);
-        for (std::size_t i = 0; i < out.target_count; ++i) slopes[out.target(i).k] -= out.target(i).weight * out.target(i).ratio;
+        for (std::size_t i = 0; i < out.targets.count; ++i) slopes[out.targets[i].k] -= out.targets[i].weight * out.targets[i].ratio;
         for (std::size_t k = 0; k < out.outputs && out.sigmoid_output; ++k) slopes[k] *= out.z2(k) * out.zc2(k);
     }
 
     // The derivative in the outputs of a pack of hidden units, with the outgoing weights w2.
     Pack hidden_slope(std::size_t n, Tile<const Real> w2) const {
-        LongSum sum;
-        for (std::size_t k = 0; k < net_.outputs(); ++k) sum.add_product(broadcast(slopes(n)[k]), load(w2.row(k)));
-        return sum.rounded();
+        return long_sum<Pack>(net_.outputs(), [&](Pack& sum, std::size_t k) { sum = fma(broadcast(slopes(n)[k]), load(w2.row(k)), sum); });
     }
 
     // How far a shift of a1 by 1 moves an a2, at most.
@@ -205,12 +202,9 @@ private:
             }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
             Pack difference = quotient * difference_of(unit.loss_change(f));
-            if constexpr (finds_slopes) {  // the change of a saturated unit is small, however large the shift
-                const bool small = std::abs(shift) <= linear;
-                difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > (small ? linear : linear_one_sided),
-                                    difference,
-                                    small ? scale * (value * derivative) : quotient * (f.plus - f.minus) * slope);
-            }
+            if constexpr (finds_slopes)  // the change of a saturated unit is small, however large the shift
+                difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > linear_one_sided, difference,
+                                    quotient * (f.plus - f.minus) * slope);
             store(differences + v * lanes, difference);
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);

@@ -24,8 +24,8 @@ public:
 
     explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()), limit_(Limits<Real>::exponent) {
         if (out.log_offset == 0 || out.log_offset >= Limits<Real>::small_offset) return;
-        for (std::size_t i = 0; i < out.target_count; ++i)
-            if (out.y(out.target(i).k) < std::numeric_limits<Real>::min()) limit_ = 0;
+        for (std::size_t i = 0; i < out.targets.count; ++i)
+            if (out.y(out.targets[i].k) < std::numeric_limits<Real>::min()) limit_ = 0;
     }
 
     // Relative to the most probable class: 1 + S >= 1 / O.
@@ -33,14 +33,12 @@ public:
     Sides loss_change_of_hidden(const Shift& shift) const {
         const Sides top = exponent(top_, shift(top_));
         const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
-        LongSides sum;
         Sides farthest{};
-        for (std::size_t k = 0; k < out_.outputs; ++k) {
+        const Sides mean = long_sum<Sides>(out_.outputs, [&](Sides& sum, std::size_t k) {
             const Sides q = relative(k);
-            sum.add(broadcast(out_.y(k)) * expm1(q));
+            sum = sum + broadcast(out_.y(k)) * expm1(q);
             farthest = larger(farthest, q);
-        }
-        const Sides mean = sum.rounded();
+        });
         const Sides change = loss_change_from_growths(1 + mean, [&](std::size_t k) {
             const Sides q = relative(k);
             return Growth{q, expm1(q) - mean};
@@ -83,19 +81,17 @@ private:
     template <class GrowthOf>
     Sides loss_change_from_growths(Sides sum, const GrowthOf& growth_of) const {
         const Sides scale = reciprocal(sum);
-        LongSides change;
-        for (std::size_t i = 0; i < out_.target_count; ++i) {
-            const Target t = out_.target(i);
+        return long_sum<Sides>(out_.targets.count, [&](Sides& change, std::size_t i) {
+            const Target t = out_.targets[i];
             const Real y = out_.y(t.k);
             const Growth growth = growth_of(t.k);
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // If little of the probability is left, 1 + w cancels: then the probability itself is computed.
             const Sides near = log1p(w);
             const Sides far = log_ratio(t.k, y, growth.exponent, scale);
-            change.add(broadcast(-t.weight) * Sides{select(w.plus < -Real{0.5}, far.plus, near.plus),
-                                                    select(w.minus < -Real{0.5}, far.minus, near.minus)});
-        }
-        return change.rounded();
+            change = change + broadcast(-t.weight) * Sides{select(w.plus < -Real{0.5}, far.plus, near.plus),
+                                                           select(w.minus < -Real{0.5}, far.minus, near.minus)};
+        });
     }
 
     // `change` if exponents are so small that growths are finite and no probability that has underflowed counts when it comes back;
@@ -107,16 +103,13 @@ private:
             return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
         };
         Sides top = logit(0);
-        LongSides sum, anew;
         for (std::size_t k = 1; k < out_.outputs; ++k)
             top = {maximum(top.plus, logit(k).plus), maximum(top.minus, logit(k).minus)};
-        for (std::size_t k = 0; k < out_.outputs; ++k) sum.add(exp(logit(k) - top));
-        const Sides scale = reciprocal(sum.rounded());
-        for (std::size_t i = 0; i < out_.target_count; ++i) {
-            const Target t = out_.target(i);
-            anew.add(broadcast(-t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale));
-        }
-        const auto [plus, minus] = anew.rounded();
+        const Sides scale = reciprocal(long_sum<Sides>(out_.outputs, [&](Sides& sum, std::size_t k) { sum = sum + exp(logit(k) - top); }));
+        const auto [plus, minus] = long_sum<Sides>(out_.targets.count, [&](Sides& anew, std::size_t i) {
+            const Target t = out_.targets[i];
+            anew = anew + broadcast(-t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale);
+        });
         return {select(farthest.plus > limit_, plus, change.plus), select(farthest.minus > limit_, minus, change.minus)};
     }
 
@@ -132,9 +125,8 @@ private:
     Pack minus_log(std::size_t k) const {
         if (out_.y(k) >= std::numeric_limits<Real>::min()) return log(broadcast(1 / out_.y(k)));
         const auto logit = [&](std::size_t l) { return broadcast(out_.sigmoid_output ? out_.z2(l) : out_.a2(l)); };
-        LongSum sum;
-        for (std::size_t l = 0; l < out_.outputs; ++l) sum.add(exp(logit(l) - logit(top_)));
-        return (logit(top_) - logit(k)) + log(sum.rounded());
+        const Pack sum = long_sum<Pack>(out_.outputs, [&](Pack& terms, std::size_t l) { terms += exp(logit(l) - logit(top_)); });
+        return (logit(top_) - logit(k)) + log(sum);
     }
 
     const OutputState& out_;

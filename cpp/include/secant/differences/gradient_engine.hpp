@@ -28,10 +28,7 @@ public:
           series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h(), highest_order_of(call.method)),
           direct_(work, net_, samples_, targets_, may_evaluate() ? capacity : 0, call.threads, h()),
           masses_(work.take<double>(capacity)),
-          losses_(work.take<double>(capacity)),
-          stopped_(work.take<bool>(1, false)),
-          valid_(work.take<bool>(1, true)),
-          given_up_(work.take<std::atomic<bool>>(1, false)) {}
+          losses_(work.take<double>(capacity)) {}
 
     // Before the first run; after the last one in training.
     void pack(const Team& team) { net_.pack(team); }
@@ -40,7 +37,7 @@ public:
     }
 
     // Whether the parameters, the samples and their targets were valid so far.
-    bool valid() const { return *valid_ && net_.finite(); }
+    bool valid() const { return valid_ && net_.finite(); }
 
     // Whether the gradient is finite, too, and no pre-activation was too large.
     bool finite() const { return valid() && sums_.finite() && !samples_.too_large(); }
@@ -52,15 +49,15 @@ public:
         bool evaluated = false;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
-            team.run_once(phases::begin_block, [&] { *stopped_ = call_.interrupted() || !valid(); });
+            team.run_once(phases::begin_block, [&] { stopped_ = call_.interrupted() || !valid(); });
             gather(team, batch, first, count, samples_.kinks.enabled);
             team.read(phases::look_whether_stopped);
-            if (*stopped_) return false;
+            if (stopped_) return false;
             const bool bounded = net_.bounded();
             if (!bounded) activate_hidden(team, count, !differentiates());
             make_plan(team, count);
             team.read(phases::look_at_plan);
-            if (!*valid_) return false;
+            if (!valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
             if (loss) add_losses(team, count, *loss);
@@ -69,7 +66,7 @@ public:
             series_.add(team, count, scale, first > 0);
             if (evaluates()) add_directly(team, count, scale);
             evaluated |= evaluates();
-            if (*given_up_) return false;
+            if (given_up_) return false;
         }
         if (loss) *loss /= static_cast<double>(batch.size);
         sums_.finish(team, scale, !evaluated);
@@ -122,7 +119,7 @@ private:
     void make_plan(const Team& team, std::size_t count) {
         team.run_once(phases::make_plan, [&] {
             for (std::size_t n = 0; n < count; ++n)
-                if (std::isnan(samples_.rows.largest(n)) || std::isnan(masses_[n])) *valid_ = false;
+                if (std::isnan(samples_.rows.largest(n)) || std::isnan(masses_[n])) valid_ = false;
             plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
                        *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
         });
@@ -132,7 +129,7 @@ private:
         const Panels& panels = net_.panels;
         panels.run(team, phases::activate_hidden, [&](std::size_t first, std::size_t last, std::size_t part) {
             const std::size_t begin = panels.begin(part, count), end = panels.begin(part + 1, count);
-            net_.record(team.rank, samples_.activate_hidden(first, last, begin, end, keep, team.rank));
+            net_.record(samples_.activate_hidden(first, last, begin, end, keep, team.rank));
         });
     }
 
@@ -183,11 +180,11 @@ private:
         team.run(phases::add_directly, net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
-                const bool kinks = samples_.kinks.enabled && samples_.kinks.found(panel, n);
-                if (!(directly(n) || kinks) || given_up(team)) continue;
+                const std::uint32_t near = samples_.kinks.enabled ? samples_.kinks.near(panel, n, p) : 0;
+                if (!(directly(n) || near != 0) || given_up(team)) continue;
                 const Incoming<Real> to = sums_.incoming(panel);
                 if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
-                if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, to, scale);
+                direct_.add_near_kinks(near, panel, p, n, team.rank, to, scale);
             }
         });
         team.run_once(phases::add_output_biases, [&] {
@@ -200,8 +197,8 @@ private:
     // a step of training is completed.
     bool given_up(const Team& team) {
         if (sums_.in_place()) return false;
-        if (team.rank == 0 && !*given_up_ && call_.interrupted()) *given_up_ = true;  // a handler that has raised is not run again
-        return *given_up_;
+        if (team.rank == 0 && !given_up_ && call_.interrupted()) given_up_ = true;  // a handler that has raised is not run again
+        return given_up_;
     }
 
     const GradientCall& call_;
@@ -215,8 +212,8 @@ private:
     SeriesEngine series_;
     Direct direct_;
     double *masses_, *losses_;
-    bool *stopped_, *valid_;
-    std::atomic<bool>* given_up_;
+    bool stopped_ = false, valid_ = true;
+    std::atomic<bool> given_up_{false};
 };
 
 inline std::size_t block_capacity(const GradientCall& call) {

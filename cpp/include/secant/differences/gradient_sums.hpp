@@ -2,6 +2,8 @@
 // weights, which are few, in an array of its own.
 #pragma once
 
+#include <atomic>
+
 #include "secant/differences/plan.hpp"
 #include "secant/network/parameters.hpp"
 #include "secant/platform/parallel.hpp"
@@ -22,7 +24,6 @@ public:
           near_kinks_(near_kinks),
           w2_(work.take<Real>(net.outputs() * net.panels.total_width())),
           b2_(work.take<double>(pad(net.outputs()))),
-          finite_(work.take<bool>(net.panels.count * net.panels.parts, true)),
           w1_step_(work, net.panels, training && (!one_block_ || (is_single && may_evaluate)) ? net.inputs() : 0) {}
 
     Incoming<Real> incoming(std::size_t panel) {
@@ -50,8 +51,10 @@ public:
     }
     void clear_output_biases() { std::fill_n(b2_, pad(net_.outputs()), 0.0); }
 
-    // What a part of a panel's gradient sums to: 0, or NaN where it is not finite. A later block cannot make it finite again.
-    void record(std::size_t panel, std::size_t part, Pack finite) { finite_[panel * net_.panels.parts + part] &= lane_sum(finite) == 0; }
+    // Takes 0, or NaN where a part of the gradient is not finite. A later block cannot make it finite again.
+    void record(Pack finite) {
+        if (lane_sum(finite) != 0) finite_ = false;
+    }
 
     // Moves what was not summed in place to where it is wanted: the sums of the outgoing weights, times `scale`, and the
     // step of a training in several blocks. `recorded`: whether all incoming weights and biases were, as finite or not.
@@ -60,7 +63,7 @@ public:
             Pack finite = put_outgoing(panel, scale);
             if (panel == 0) finite += put_output_biases(scale);
             if (!training_) {
-                record(panel, 0, finite);
+                record(finite);
                 if (!recorded) record_incoming(panel);
                 return;
             }
@@ -70,10 +73,7 @@ public:
     }
 
     // Whether the gradient is finite, after finish(). In training the caller looks at the parameters instead.
-    bool finite() const {
-        return training_ ||
-               std::all_of(finite_, finite_ + net_.panels.count * net_.panels.parts, [](bool finite) { return finite; });
-    }
+    bool finite() const { return training_ || finite_; }
 
     // Whether the sums of incoming weights are added to these at once: no later block will read them. Where samples are evaluated
     // directly floats wait for these: a step that is added in parts would be rounded as often.
@@ -107,7 +107,7 @@ private:
         const Incoming<Real> w1 = incoming(panel);
         Pack finite = zero_or_nan(w1.bias, w1.columns);
         for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.weights.row(i), w1.columns);
-        record(panel, 0, finite);
+        record(finite);
     }
 
     void add_step(std::size_t panel) {
@@ -122,7 +122,7 @@ private:
     bool training_, one_block_, near_kinks_;
     Real* w2_;
     double* b2_;
-    bool* finite_;
+    std::atomic<bool> finite_{true};
     PackedWeights w1_step_;
 };
 

@@ -14,8 +14,7 @@ class Plan {
 public:
     Plan(Workspace& work, const GradientCall& call, std::size_t capacity)
         : call_(call),
-          directly_(work.take<bool>(capacity)),
-          decided_(work.take<Decided>(1)) {}
+          directly_(work.take<bool>(capacity)) {}
 
     // Called by one thread; the others wait before they ask. largest_of(n) is of sample n, `mass` the largest sum of the target
     // weights of a sample. All samples that have a proven order share the smallest that is enough for all of them.
@@ -46,7 +45,7 @@ public:
         const int means_in_a_term = call_.batch.t.most(call_.net.outputs()) > few_targets ? 3 : 1;
         const bool third = narrow_packs && orders.hidden == 3;
         const ThirdOrderInFloat single = third ? bound->in_single(largest.input, mass, rows_at_once, means_in_a_term) : ThirdOrderInFloat{};
-        *decided_ = {orders, direct, single};
+        decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
@@ -60,12 +59,12 @@ public:
     }
 
     // How much of the third order may be float32; empty unless the order is 3.
-    ThirdOrderInFloat single() const { return decided_->single; }
+    ThirdOrderInFloat single() const { return decided_.single; }
 
-    const Orders& orders() const { return decided_->orders; }
-    bool has_series() const { return decided_->orders.hidden > 0; }
+    const Orders& orders() const { return decided_.orders; }
+    bool has_series() const { return decided_.orders.hidden > 0; }
     // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
-    bool has_direct() const { return decided_->direct > 0 && call_.method != GradientMethod::series; }
+    bool has_direct() const { return decided_.direct > 0 && call_.method != GradientMethod::series; }
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
@@ -77,7 +76,7 @@ private:
 
     const GradientCall& call_;
     bool* directly_;
-    Decided* decided_;
+    Decided decided_{};
 };
 
 }  // namespace secant::SECANT_ISA

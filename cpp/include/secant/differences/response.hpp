@@ -23,13 +23,11 @@ Pack change(const Unshifted& unit, Pack u) {
 // The output layer of one sample, as the forward pass left it, and its targets.
 class OutputState {
 public:
-    OutputState(const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t n)
+    OutputState(const Parameters& net, const Samples& samples, const TargetLists& lists, std::size_t n)
         : sigmoid_output(net.sigmoid_output()),
           log_offset(static_cast<Real>(net.log_offset())),
           outputs(net.outputs()),
-          target_count(targets.count(n)),
-          targets_(targets),
-          n_(n),
+          targets(lists.of_sample(n)),
           a2_(samples.a2(n)),
           z2_(samples.z2(n)),
           zc2_(samples.zc2(n)),
@@ -39,7 +37,6 @@ public:
     Real z2(std::size_t k) const { return z2_[k * lanes]; }
     Real zc2(std::size_t k) const { return zc2_[k * lanes]; }
     Real y(std::size_t k) const { return y_[k * lanes]; }
-    Target target(std::size_t i) const { return targets_.target(n_, i); }
 
     std::size_t most_probable() const {
         std::size_t best = 0;
@@ -50,11 +47,9 @@ public:
     const bool sigmoid_output;
     const Real log_offset;
     const std::size_t outputs;
-    const std::size_t target_count;
+    const SampleTargets targets;
 
 private:
-    const TargetLists& targets_;
-    std::size_t n_;
     const Real *a2_, *z2_, *zc2_, *y_;
 };
 

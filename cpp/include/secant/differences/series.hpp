@@ -134,7 +134,7 @@ public:
         for (std::size_t k = 0; k < outputs_; ++k) {
             const Pack y_k = load(y + k * lanes);
             const Jet<K> own = growth<K>(sigmoid_output, load(z2 + k * lanes), load(zc2 + k * lanes)), mean = scaled(y_k, own);
-            for (int m = 1; m <= K && K > 1; ++m) {
+            for (int m = 1; m <= K && K > 1 && !(all && outputs_ > few_targets); ++m) {  // with many targets, find_factors has them
                 if (single && (m == 2 || m == 3))
                     store_in_single(single_mean_(m - 1, k), mean.c[m]);
                 else
@@ -166,15 +166,15 @@ public:
     }
 
     // list(count,): the few targets of sample n, for hidden units of an order up to `order`. Returns count.
-    std::size_t hidden_targets(const TargetLists& targets, std::size_t n, int order, HiddenTarget* list) const {
-        for (std::size_t i = 0; i < targets.count(n); ++i) {
-            const Target t = targets.target(n, i);
+    std::size_t hidden_targets(const SampleTargets& targets, std::size_t n, int order, HiddenTarget* list) const {
+        for (std::size_t i = 0; i < targets.count; ++i) {
+            const Target t = targets[i];
             list[i].k = t.k;
             list[i].weight = t.weight;
             list[i].rest = t.rest;
             for (int m = 1; m <= order; ++m) list[i].ratio_growth[m - 1] = t.ratio * growth_(m, i)[n % lanes];
         }
-        return targets.count(n);
+        return targets.count;
     }
 
     // odd = `scale` times the odd coefficients of a pack of hidden units, for a sample with these targets, given the means
@@ -185,7 +185,7 @@ public:
         Jet<K> mean{};
         for (int m = 1; m <= K; ++m) mean.c[m] = load(sum_row(means, static_cast<std::size_t>(m - 1)));
         const Jet<K> log_mean = log1p(mean);
-        LongSum sums[K + 1];
+        Jet<K> loss{};  // as a series in f
         for (const HiddenTarget* target = targets; target < targets + count; ++target) {
             const Pack w = load(units.w2.row(target->k));
             Jet<K> own;
@@ -193,10 +193,8 @@ public:
             for (int m = 1; m <= K; ++m, power *= w)
                 own.c[m] = fma(broadcast(target->ratio_growth[m - 1]), power, target->rest * mean.c[m]);
             const Jet<K> log_target = log1p(own);
-            for (int m = 1; m <= K; ++m) sums[m].add_product(broadcast(target->weight), log_mean.c[m] - log_target.c[m]);
+            for (int m = 1; m <= K; ++m) loss.c[m] = fma(broadcast(target->weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
-        Jet<K> loss{};  // as a series in f
-        for (int m = 1; m <= K; ++m) loss.c[m] = sums[m].rounded();
         finish_hidden<K, Activation>(loss, units, scale, odd);
     }
 
@@ -269,14 +267,13 @@ private:
     // As a series in S. 1 - rest^m would cancel.
     template <int K>
     static Jet<K> all_targets(const TargetLists& targets, std::size_t n, std::size_t end) {
-        LongSum sums[K + 1];
-        for (std::size_t i = 0; i < targets.largest_count(n, end); ++i) {
+        Jet<K> out = long_sum<Jet<K>>(targets.largest_count(n, end), [&](Jet<K>& sum, std::size_t i) {
             const TargetPacks t = targets.packs(n, i);
             Pack powers = broadcast(1);  // 1 + rest + ... + rest^(m-1)
-            for (int m = 1; m <= K; ++m, powers = fma(powers, t.rest, broadcast(1))) sums[m].add_product(t.weight * t.ratio, powers);
-        }
-        Jet<K> out{};
-        for (int m = 1; m <= K; ++m) out.c[m] = fraction<Pack>(m % 2 == 0 ? -m : m) * sums[m].rounded();
+            for (int m = 1; m <= K; ++m, powers = fma(powers, t.rest, broadcast(1)))
+                sum.c[m] = fma(t.weight * t.ratio, powers, sum.c[m]);
+        });
+        for (int m = 1; m <= K; ++m) out.c[m] *= fraction<Pack>(m % 2 == 0 ? -m : m);
         return out;
     }
 

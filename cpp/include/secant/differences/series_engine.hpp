@@ -129,8 +129,7 @@ private:
         const std::size_t blocks = samples_.rows.blocks();
         for (std::size_t b = net_.panels.begin(part, blocks); b < net_.panels.begin(part + 1, blocks); ++b) {
             if (narrow_packs && plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
-            for (std::size_t panel = first; panel < last; ++panel)
-                add_block(panel, part, b, count, again, coefficients(panel), scratch);
+            for (std::size_t panel = first; panel < last; ++panel) add_block(panel, b, count, again, coefficients(panel), scratch);
         }
     }
 
@@ -203,7 +202,7 @@ private:
                 for (std::size_t n = begin; n < end; ++n) {
                     const Series own = series(n);
                     HiddenTarget targets[few_targets];
-                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_, n, K, targets);
+                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_.of_sample(n), n, K, targets);
                     for (std::size_t j = 0; j < whole; j += lanes) {
                         const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
                         const Tile<const Real> sums = scratch.class_sums.from(n - begin, j);
@@ -229,8 +228,7 @@ private:
     }
 
     // Sums begin with zero, and are then written or added; or they are the weights themselves.
-    void add_block(std::size_t panel, std::size_t part, std::size_t b, std::size_t count, bool again, const Coefficients& odd,
-                   const Scratch& scratch) {
+    void add_block(std::size_t panel, std::size_t b, std::size_t count, bool again, const Coefficients& odd, const Scratch& scratch) {
         const std::size_t columns = samples_.rows.columns(b);
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
@@ -243,7 +241,7 @@ private:
         Pack finite{};
         for (std::size_t i = 0; i < columns && !in_weights; ++i)
             finite += write(sums.row(i), again || sums_.in_place(), to.row(i), incoming.columns);
-        sums_.record(panel, part, finite);
+        sums_.record(finite);
     }
 
     // A bias is the weight of an input that is always 1.
@@ -260,7 +258,7 @@ private:
             add_row({&entry, &entry + 1, &one, false}, odd, n, into.sums, into.stores());
         }
         into.finish();
-        if (!in_weights) sums_.record(panel, 0, write(into.sums.at, again || sums_.in_place(), to.bias, to.columns));
+        if (!in_weights) sums_.record(write(into.sums.at, again || sums_.in_place(), to.bias, to.columns));
     }
 
     // to(columns,) = sums; or += that. Returns 0, or NaN where it is not finite.
@@ -280,19 +278,16 @@ private:
         bool clear = !again;  // whether there are no sums yet
         if (panel == 0 && clear) sums_.clear_output_biases();
         const bool* skip = plan_.directly();
-        std::size_t n = 0;
-        while (n < count) {
-            if (skip[n]) {
-                ++n;
-                continue;
-            }
+        for (std::size_t n = 0, end; n < count; n = end) {
             const std::size_t last = n + even_part(count - n, rows_at_once);
-            std::size_t end = n;
-            while (end < last && !skip[end]) ++end;
-            add_outgoing_of(panel, n, end, powers, clear);
-            clear = false;
-            if (panel == 0) add_output_biases(n, end);
-            n = end;
+            for (end = n; end < last && !skip[end];) ++end;
+            if (end > n) {
+                add_outgoing_of(panel, n, end, powers, clear);
+                if (panel == 0) add_output_biases(n, end);
+                clear = false;
+            } else {
+                ++end;
+            }
         }
         if (clear) sums_.clear_outgoing(panel);
     }

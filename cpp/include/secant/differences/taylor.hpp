@@ -18,18 +18,16 @@ public:
     class Unit {
     public:
         Unit(const Taylor& method, Tile<const Real> w2) : method_(method), w2_(w2) {
-            LongSum means[D];
-            for (std::size_t k = 0; k < method.out_.outputs; ++k) {
+            mean_ = long_sum<Jet<D>>(method.out_.outputs, [&](Jet<D>& sum, std::size_t k) {
                 const Pack w = load(w2.row(k));
                 Pack power = method.out_.y(k) * w;
-                for (int m = 0; m < D; ++m, power *= w)
-                    means[m].add_product(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m)]), power);
-            }
-            for (int m = 0; m < D; ++m) mean_[m] = means[m].rounded();
+                for (int m = 1; m <= D; ++m, power *= w)
+                    sum.c[m] = fma(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m - 1)]), power, sum.c[m]);
+            });
         }
 
         Sides loss_change(Sides f) const {
-            return method_.loss_change_from_growths(polynomial(mean_, f), [&](std::size_t k) {
+            return method_.loss_change_from_growths(polynomial(mean_.c + 1, f), [&](std::size_t k) {
                 return method_.growth(k, load(w2_.row(k)) * f);
             });
         }
@@ -37,7 +35,7 @@ public:
     private:
         const Taylor& method_;
         Tile<const Real> w2_;
-        Pack mean_[D];
+        Jet<D> mean_;
     };
 
     static void expand(const OutputState& out, Real* coefficients) {
@@ -68,13 +66,11 @@ private:
     template <class Growth>
     Sides loss_change_from_growths(Sides mean, const Growth& growth_of) const {
         const Sides scale = reciprocal(1 + mean);
-        LongSides change;
-        for (std::size_t i = 0; i < out_.target_count; ++i) {
-            const Target t = out_.target(i);
+        return long_sum<Sides>(out_.targets.count, [&](Sides& change, std::size_t i) {
+            const Target t = out_.targets[i];
             const Sides w = broadcast(t.ratio) * ((growth_of(t.k) - mean) * scale);
-            change.add_product(broadcast(-t.weight), short_log1p(w));
-        }
-        return change.rounded();
+            change = fma(broadcast(-t.weight), short_log1p(w), change);
+        });
     }
 
     static Sides short_log1p(Sides w) {

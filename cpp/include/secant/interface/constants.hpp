@@ -1,4 +1,4 @@
-// Constants of the method. tests/core/test_constants.py compares those of double with secant/backends/bound.py.
+// Constants of the method. tests/core/test_constants.py reads this file, and compares it with secant/backends/bound.py.
 #pragma once
 
 namespace secant {

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "secant/interface/constants.hpp"
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 #ifdef SECANT_ISA
 #include "secant/simd/real.hpp"
 #endif

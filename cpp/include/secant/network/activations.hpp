@@ -16,7 +16,7 @@
 
 #include <tuple>
 
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 #include "secant/simd/jet.hpp"
 #include "secant/simd/sides.hpp"
 

@@ -32,8 +32,7 @@ public:
           a2_(work.take<Real>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
           z2_(work.take<Real>(pad(capacity) * net.outputs())),
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
-          y_(work.take<Real>(pad(capacity) * pad(net.outputs()))),
-          too_large_(work.take<std::atomic<bool>>(1, false)) {}
+          y_(work.take<Real>(pad(capacity) * pad(net.outputs()))) {}
 
     // z1 and its state of the units of panels [first, last) for the samples [begin, end), by a thread; with `keep` a1 too, and kinks
     // are found. Returns NaN where a weight that was copied is not finite, else 0.
@@ -115,7 +114,7 @@ public:
 
     // Whether a pre-activation was not finite: such a sum may be NaN or an infinity, by the order of its terms, and activations make
     // numbers of it. Or so large that float has no digits left for what shifts it.
-    bool too_large() const { return *too_large_; }
+    bool too_large() const { return too_large_; }
 
     Rows rows;
     Kinks kinks;
@@ -144,13 +143,11 @@ private:
         const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
         const std::size_t last = copied ? lanes : w.columns - (net_.panels.packs_in(panel) - 1) * lanes;
         const auto add_alone = with_units(net_.panels, panel, []<class Row>() { return &Samples::add_alone<Row>; });
-        for (std::size_t n = begin; n < end;) {
-            n = (this->*add_alone)(panel, b, n, end, w_b, last);
-            const std::size_t several = full_rows(n, end, b);
-            add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several, rows.columns(b), w_b,
-                                     [&](std::size_t i) { return at(z1_, panel, i); }, net_.panels.units_in(panel));
-            n += several;
-        }
+        rows.for_runs(b, begin, end, nullptr, [&](std::size_t first, std::size_t end_of_run, bool full) {
+            if (!full || last != lanes) return (this->*add_alone)(panel, b, first, end_of_run, w_b, last);
+            add_rows<Pack, HalfPack>([&](std::size_t n) { return rows.block_alone(n, b).values; }, first, end_of_run, rows.columns(b), w_b,
+                                     [&](std::size_t n) { return at(z1_, panel, n); }, net_.panels.units_in(panel));
+        });
         return finite;
     }
 
@@ -172,27 +169,25 @@ private:
         notice(farthest, finite);
         if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
         if constexpr (Activation::kink)
-            if (keep) kinks.find<Activation>(panel, n, a1, state);
+            for (std::size_t j = 0; j < size && keep && kinks.enabled; j += lanes) kinks.find<Activation>(panel, n, j, a1 + j, state + j);
     }
 
     // The largest pre-activations of some units and samples, in absolute value; and 0, or NaN where one is not finite.
     void notice(Pack farthest, Pack finite) {
         constexpr Real most_of_float = 1e12F;
         const bool small = sizeof(Real) == sizeof(double) || largest_lane(farthest) <= most_of_float;
-        if (!small || lane_sum(finite) != 0) *too_large_ = true;
+        if (!small || lane_sum(finite) != 0) too_large_ = true;
     }
 
     std::size_t y_group(std::size_t n) const { return n / lanes * lanes * pad(net_.outputs()); }
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
 
-    // a1 += x w, of block b of the samples [n, end), one by one: up to one that add_rows takes together with the next. Returns it.
-    // w: the weights of that block, whose last pack has `last` columns.
+    // a1 += x w, of block b of the samples [n, end), one by one. w: the weights of that block, whose last pack has `last` columns.
     // |error| <= (I + 1) eps (|x_n| |w| + |b|)
     template <class Row>
-    std::size_t add_alone(std::size_t panel, std::size_t b, std::size_t n, std::size_t end, Tile<const Real> w, std::size_t last) {
+    void add_alone(std::size_t panel, std::size_t b, std::size_t n, std::size_t end, Tile<const Real> w, std::size_t last) {
         for (; n < end; ++n) {
             const RowBlock row = rows.block(n, b);
-            if (row.full && last == lanes && full_rows(n, std::min(n + 2, end), b) == 2) break;
             Row sum(at(z1_, panel, n));
             if (last == lanes)
                 for (const Entry* e = row.begin; e < row.end; ++e)
@@ -202,20 +197,12 @@ private:
                     sum.add(broadcast(row.values[e->value]), w.row(e->column), last);
             sum.store_to(at(z1_, panel, n));
         }
-        return n;
-    }
-
-    // How many rows from n on, before `end`, are full in block b.
-    std::size_t full_rows(std::size_t n, std::size_t end, std::size_t b) const {
-        std::size_t count = 0;
-        while (n + count < end && rows.block_alone(n + count, b).full) ++count;
-        return count;
     }
 
     const Parameters& net_;
     std::size_t capacity_;
     Real *a1_, *copies_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
-    std::atomic<bool>* too_large_;
+    std::atomic<bool> too_large_{false};
 };
 
 // How many samples a block has room for: enough to reuse what is loaded, but so few that interrupts, which are polled between

@@ -17,8 +17,7 @@ public:
           rows_(rows),
           capacity_(capacity),
           h_(h),
-          found_(work.take<bool>(enabled ? capacity * net.panels.count : 0)),
-          near_(work.take<bool>(enabled ? capacity * net.panels.total_width() : 0)),
+          near_(work.take<std::uint32_t>(enabled ? capacity * net.panels.count * net.panels.packs_in(0) : 0)),
           units_(work.take<Real>(enabled ? 2 * net.panels.total_width() : 0)),
           terms_(work.take<Real>(enabled ? capacity : 0)),
           inputs_(work.take<Real>(enabled ? capacity : 0)) {}
@@ -55,44 +54,35 @@ public:
         inputs_[n] = norm(squares, inputs);
     }
 
-    // Looks at the units of sample n in a panel. Those that rounding leaves in doubt are summed with twice the digits. Those that are
-    // close have a1 exact to the last digit then, and the slope 0.
+    // Looks at a pack of units of sample n, from unit j of a panel on. Those that rounding leaves in doubt are summed with twice the digits.
+    // Those that are close have a1 exact to the last digit then, and the slope 0.
     template <class Activation>
-    void find(std::size_t panel, std::size_t n, Real* a1, Real* slope) {
-        const std::size_t size = net_.panels.packs_in(panel) * lanes;
-        found_[panel * capacity_ + n] = false;
-        if (!any_near(size, [&](std::size_t j) { return excess(panel, n, j, load(a1 + j), terms_[n]); })) return;
-        // What twice the digits lose is the square of what the digits lose.
-        const auto exactly = [&](std::size_t j) { return excess(panel, n, j, load(a1 + j), terms_[n] * terms_[n]); };
-        for (std::size_t j = 0; j < size; j += lanes) {
-            const Pack doubt = excess(panel, n, j, load(a1 + j), terms_[n]);
-            if (!(largest_lane(doubt) >= 0)) continue;
-            const Pack exact = pre_activations(panel, n, j);
-            store(a1 + j, select(doubt >= 0, exact, load(a1 + j)));
-            store(slope + j, select(doubt >= 0, Activation::evaluate(exact).state + zero_or_nan(exact), load(slope + j)));
-        }
-        const bool any = found_[panel * capacity_ + n] = any_near(size, exactly);
-        for (std::size_t j = 0; any && j < size; j += lanes) {
-            const Pack by = exactly(j);
-            store(slope + j, select(by >= 0, Pack{}, load(slope + j)));
-            for (std::size_t l = 0; l < lanes; ++l) near_[at(panel, n) + j + l] = lane(by, l) >= 0;
-        }
+    void find(std::size_t panel, std::size_t n, std::size_t j, Real* a1, Real* slope) {
+        std::uint32_t& found = near_[at(panel, n) + j / lanes] = 0;
+        const Pack a = load(a1), doubt = excess(panel, n, j, a, terms_[n]);
+        if (!(largest_lane(doubt) >= 0)) return;  // NaN: of lanes without a unit, or an overflow
+        const Pack exact = select(doubt >= 0, pre_activations(panel, n, j), a);
+        const Pack by = excess(panel, n, j, exact, terms_[n] * terms_[n]);  // twice the digits lose the square of what the digits lose
+        const Pack slope_of_exact = Activation::evaluate(exact).state + zero_or_nan(exact);
+        store(a1, exact);
+        store(slope, select(by >= 0, Pack{}, select(doubt >= 0, slope_of_exact, load(slope))));
+        for (std::size_t l = 0; l < lanes; ++l) found |= std::uint32_t{lane(by, l) >= 0} << l;
     }
 
-    // Whether each unit of a panel is close to its kink for sample n, if one was found.
-    const bool* near(std::size_t panel, std::size_t n) const { return near_ + at(panel, n); }
-
-    bool found(std::size_t panel, std::size_t n) const { return found_[panel * capacity_ + n]; }
+    // Which units of pack p of a panel are close to their kink for sample n: a bit for each.
+    std::uint32_t near(std::size_t panel, std::size_t n, std::size_t p) const { return near_[at(panel, n) + p]; }
+    // Whether any unit is.
     bool found(std::size_t n) const {
-        bool any = false;
-        for (std::size_t panel = 0; panel < net_.panels.count; ++panel) any = any || found(panel, n);
-        return any;
+        std::uint32_t any = 0;
+        for (std::size_t panel = 0; panel < net_.panels.count; ++panel)
+            for (std::size_t p = 0; p < net_.panels.packs_in(panel); ++p) any |= near(panel, n, p);
+        return any != 0;
     }
 
     const bool enabled;  // whether anything is looked for
 
 private:
-    std::size_t at(std::size_t panel, std::size_t n) const { return (panel * capacity_ + n) * net_.panels.width(); }
+    std::size_t at(std::size_t panel, std::size_t n) const { return (panel * capacity_ + n) * net_.panels.packs_in(0); }
 
     // The sum of x^2. Several sums at once are faster: each addition waits for the one before.
     static Real squares_of(const RowBlock& row) {
@@ -120,14 +110,6 @@ private:
         return std::min(std::sqrt(most), std::numeric_limits<Real>::max());
     }
 
-    // Whether by(j) is at least 0 for a unit of any pack.
-    template <class By>
-    static bool any_near(std::size_t size, const By& by) {
-        Pack most = broadcast(-1);
-        for (std::size_t j = 0; j < size; j += lanes) most = maximum(by(j), most);  // NaN: of lanes without a unit, or an overflow
-        return largest_lane(most) >= 0;
-    }
-
     // By how much a shift may reach beyond 0, for a pack of units whose a1 has lost that share of its terms.
     Pack excess(std::size_t panel, std::size_t n, std::size_t j, Pack a1, Real lost) const {
         const Real *norms = units_ + 2 * panel * net_.panels.width() + j, *biases = norms + net_.panels.width();
@@ -152,8 +134,7 @@ private:
     const Rows& rows_;
     std::size_t capacity_;
     Real h_;
-    bool* found_;             // (panels, capacity)
-    bool* near_;              // (panels, capacity, width)
+    std::uint32_t* near_;     // (panels, capacity, packs)
     Real* units_;             // of a panel: the norm of each of its units' weights, then |b|
     Real *terms_, *inputs_;   // (capacity,) of a row: eps (m + 2), and the norm of x
 };

@@ -78,6 +78,22 @@ public:
         return {begin, end, indexed() && !full ? x_.indexed.table<Real>() : tables_[at], full};
     }
 
+    // body(first, last, full) for the rows [begin, end) in their order, without those that `skip` names, if it is not null: in runs of two
+    // or more that are full in block b, and of others.
+    template <class Body>
+    void for_runs(std::size_t b, std::size_t begin, std::size_t end, const bool* skip, const Body& body) const {
+        const auto read = [&](std::size_t n) { return n < end && !(skip && skip[n]); };
+        const auto full = [&](std::size_t n) { return read(n) && spans_[b * capacity_ + n].begin == every_column_; };
+        for (std::size_t n = begin, last; n < end; n = last) {
+            for (last = n; full(last);) ++last;
+            const bool several = last >= n + 2;
+            if (!several)
+                for (last = n; read(last) && !(full(last) && full(last + 1));) ++last;
+            if (last > n) body(n, last, several);
+            if (!read(last)) ++last;
+        }
+    }
+
     std::size_t blocks() const { return blocks_; }
     std::size_t columns(std::size_t b) const { return std::min(block_columns, x_.cols - b * block_columns); }
     Real largest(std::size_t n) const { return largest_[n]; }  // max |x|, NaN if one is not finite
@@ -91,51 +107,36 @@ private:
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
     Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
-    // Lane by lane, of the packs that were added.
-    struct Magnitudes {
-        Pack largest{}, smallest = broadcast(std::numeric_limits<Real>::infinity());
-        Pack finite{};  // 0, or NaN where one is not finite
-
-        void add(Pack x) {
-            const Pack magnitude = absolute(x);
-            largest = maximum(largest, magnitude);
-            smallest = minimum(smallest, magnitude);
-            finite = fma(x, Pack{}, finite);
-        }
-    };
-
-    // The largest |x| of a row, of which it is shown a part at a time.
-    class LargestInput {
+    // The largest |x| of a row, of which it is shown a part at a time, and whether one is 0.
+    class Magnitudes {
     public:
-        // Returns the smallest |x| of these, if all are finite. Two chains, so that neither waits for the other.
-        Real add(const Real* x, std::size_t size) {
-            Magnitudes one, other;
-            std::size_t i = 0;
-            for (; i + 2 * lanes <= size; i += 2 * lanes) {
-                one.add(load(x + i));
-                other.add(load(x + i + lanes));
+        void add(const Real* x, std::size_t size) {
+            Pack largest{}, finite{};  // parts need not wait for each other
+            for (std::size_t i = 0; i < size; i += lanes) {
+                const Pack some = load_part(x + i, std::min(lanes, size - i), x[0]);  // x[0] again changes nothing
+                largest = maximum(largest, absolute(some));
+                zero_ = select(some == 0, broadcast(1), zero_);
+                finite = fma(some, Pack{}, finite);
             }
-            for (; i < size; i += lanes) one.add(load_part(x + i, std::min(lanes, size - i), x[0]));  // x[0] again changes nothing
-            largest_ = maximum(largest_, maximum(one.largest, other.largest));
-            finite_ += one.finite + other.finite;
-            return over_lanes(minimum(one.smallest, other.smallest), [](Real a, Real b) { return std::min(a, b); });
+            largest_ = maximum(largest_, largest);
+            finite_ += finite;
         }
-        Real largest() const { return largest_lane(largest_) + lane_sum(finite_); }
+        Real largest() const { return largest_lane(largest_) + lane_sum(finite_); }  // NaN if one is not finite
+        bool any_is_zero() const { return lane_sum(zero_) != 0; }
 
     private:
-        Pack largest_{};
-        Pack finite_{};
+        Pack largest_{}, finite_{}, zero_{};
     };
 
     template <class X>
     void find_entries(std::size_t n, const X* x) {
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
-        LargestInput seen;
-        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell whether it is likely that none is 0
-        if (whole) {
+        Magnitudes seen;
+        if (begins_without_zero(x, x_.cols)) {  // likely none is 0
             const Real* all = converted(x, x_.cols, values);
-            if (seen.add(all, x_.cols) > 0) {
+            for (std::size_t b = 0; b < blocks_; ++b) seen.add(all + b * block_columns, columns(b));
+            if (!seen.any_is_zero()) {
                 for (std::size_t b = 0; b < blocks_; ++b) set_full(n, b, all + b * block_columns);
                 largest_[n] = seen.largest();
                 return;
@@ -144,25 +145,26 @@ private:
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            // Where most inputs are zero, they are found in one pass. Else they are counted first, and another thread may write to x before
-            // they are found: there may be more or fewer then.
-            const bool likely = begins_without_zero(x_b, size);
-            std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
-                                          : find_nonzeros(x_b, size, entries, values);
-            if (is_full(nonzeros, b)) {
-                const Real* all = converted(x_b, size, values);
-                set_full(n, b, all);
-                if (!whole) seen.add(all, size);
-                values += all == values ? size : 0;
-            } else {
-                if (likely) nonzeros = find_nonzeros(x_b, size, entries, values);
+            // Where the first inputs are not zero, most may not be: to count them is faster then than to find them. Another thread may write
+            // to x meanwhile: how many are found then is what counts.
+            bool full = begins_without_zero(x_b, size) && is_full(size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0})), b);
+            const std::size_t nonzeros = full ? size : find_nonzeros(x_b, size, entries, values);
+            full = full || is_full(nonzeros, b);
+            if (!full) {
                 span(n, b) = {entries, entries + nonzeros};
                 tables_[b * capacity_ + n] = values;
                 entries += nonzeros;
                 values += nonzeros;
+                continue;
             }
+            const Real* all = converted(x_b, size, values);
+            set_full(n, b, all);
+            if (all == values)
+                values += size;
+            else
+                seen.add(all, size);
         }
-        if (!whole) seen.add(first, static_cast<std::size_t>(values - first));
+        seen.add(first, static_cast<std::size_t>(values - first));
         largest_[n] = seen.largest();
     }
 

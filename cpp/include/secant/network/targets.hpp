@@ -24,6 +24,20 @@ struct Target {
     Real rest;
 };
 
+// The targets of one sample: where its lane of them begins.
+struct SampleTargets {
+    static constexpr std::size_t fields = 3;
+
+    std::size_t count;
+    const std::uint32_t* classes;
+    const Real* first;
+
+    Target operator[](std::size_t i) const {
+        const Real* own = first + fields * i * lanes;
+        return {classes[i * lanes], own[0], own[lanes], own[2 * lanes]};
+    }
+};
+
 // One target of each sample of a group, a lane for each. All are zero for a sample that has none.
 struct TargetPacks {
     Pack weight, ratio, rest;
@@ -104,8 +118,8 @@ public:
         std::copy_n(counts, lanes, counts_ + begin);
         std::copy_n(callers, lanes, callers_ + begin);
         const std::size_t most = largest_count(begin, end);
-        LongSum sum;
-        for (std::size_t i = 0; i < most; ++i) {
+        double totals[lanes] = {};
+        long_sum<Pack>(most, [&](Pack& sum, std::size_t i) {
             for (std::size_t l = 0; l < lanes; ++l)
                 if (i >= counts[l]) add(l, i, i, 0.0);
             Real* of_group = fields_ + fields * at(begin, i);
@@ -113,10 +127,8 @@ public:
             const TargetPacks with_ratio = of_weights(load(of_group), y_i);
             store(of_group + lanes, with_ratio.ratio);
             store(of_group + 2 * lanes, with_ratio.rest);
-            if (losses) sum.add(log_terms(with_ratio.weight, y_i, log_offset_));
-        }
-        double totals[lanes];
-        sum.store_to(totals);
+            if (losses) sum += log_terms(with_ratio.weight, y_i, log_offset_);
+        }, totals);
         if (losses) std::copy_n(totals, end - begin, losses);
     }
 
@@ -132,11 +144,9 @@ public:
 
     // The most targets that a sample can have.
     std::size_t longest() const { return longest_; }
-    std::size_t count(std::size_t n) const { return counts_[n]; }
-    Target target(std::size_t n, std::size_t i) const {
-        const std::size_t own = at(n, i);
-        const Real* from = fields_ + fields * (own - n % lanes) + n % lanes;
-        return {classes_[own], from[0], from[lanes], from[2 * lanes]};
+    SampleTargets of_sample(std::size_t n) const {
+        const std::size_t own = at(n, 0);
+        return {counts_[n], classes_ + own, fields_ + fields * (own - n % lanes) + n % lanes};
     }
 
     // The i-th target of each sample of the group that begins with sample n; and its class.
@@ -154,7 +164,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t fields = 3;
+    static constexpr std::size_t fields = SampleTargets::fields;
 
     std::size_t at(std::size_t n, std::size_t i) const { return (n / lanes * longest_ + i) * lanes + n % lanes; }
 

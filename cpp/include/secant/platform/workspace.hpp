@@ -7,7 +7,7 @@
 #include <new>
 #include <type_traits>
 
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -24,14 +24,6 @@ public:
         if (piece) std::memset(static_cast<void*>(piece), 0xff, count * sizeof(T));
 #endif
         bytes_ += ceil_of(count * sizeof(T), alignment) * alignment;
-        return piece;
-    }
-
-    // The same, which begin with `value`.
-    template <class T, class Value>
-    T* take(std::size_t count, Value value) {
-        T* piece = take<T>(count);
-        for (std::size_t i = 0; piece && i < count; ++i) new (piece + i) T(value);
         return piece;
     }
 

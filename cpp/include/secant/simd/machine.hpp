@@ -91,8 +91,6 @@ using HalfPack = VectorOf<Real, half_packs ? pack_bytes / 2 : pack_bytes>::Type;
 // Packs of float with as many bytes as a pack has, so twice as many lanes as one of double; and with half of that.
 using FloatPack = VectorOf<float, pack_bytes>::Type;
 using HalfFloatPack = VectorOf<float, pack_bytes / 2>::Type;
-// Doubles, for half of the lanes of a pack of float.
-using HalfWidePack = VectorOf<double, pack_bytes>::Type;
 
 // The type of a pack's lanes, or of a number.
 template <class P>
@@ -191,17 +189,6 @@ P maximum(P a, P b) {
     else return _mm512_max_pd(a, b);
 #else
     return a > b ? a : b;
-#endif
-}
-
-// The smaller of the two, lane by lane; b where either is NaN.
-template <class P>
-P minimum(P a, P b) {
-#if SECANT_AVX512
-    if constexpr (is_single) return _mm512_min_ps(a, b);
-    else return _mm512_min_pd(a, b);
-#else
-    return a < b ? a : b;
 #endif
 }
 

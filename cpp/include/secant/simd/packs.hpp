@@ -1,7 +1,7 @@
 // A pack of numbers, one per SIMD lane, in memory and in registers.
 #pragma once
 
-#include "secant/simd/inline.hpp"
+#include "secant/base/inline.hpp"
 #include "secant/simd/machine.hpp"
 
 namespace secant::SECANT_ISA {
@@ -41,31 +41,13 @@ void store(Element<P>* to, P p) {
     std::memcpy(to, &p, sizeof p);
 }
 
-// A pack of float in double, in two halves: compilers keep a vector of twice the size in memory. The second is not used if a pack is one
-// number.
-struct WidePack {
-    HalfWidePack low, high;
-};
-
 // to = sums; or += that, with `add`.
 template <class P>
 void put(Element<P>* to, P sums, bool add) {
     store(to, add ? load<P>(to) + sums : sums);
 }
 
-#ifdef SECANT_SINGLE
-inline WidePack widen(Pack p) {
-    HalfFloatPack halves[2] = {};
-    std::memcpy(halves, &p, sizeof p);
-    return {converted<HalfWidePack>(halves[0]), converted<HalfWidePack>(halves[1])};
-}
-inline Pack narrow(const WidePack& p) {
-    const HalfFloatPack halves[] = {converted<HalfFloatPack>(p.low), converted<HalfFloatPack>(p.high)};
-    Pack both;
-    std::memcpy(&both, halves, sizeof both);
-    return both;
-}
-#else
+#ifndef SECANT_SINGLE
 // to = sums in double; or += that, with `add`.
 template <class P>
     requires std::is_same_v<Element<P>, float>

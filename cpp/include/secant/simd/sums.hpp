@@ -1,83 +1,16 @@
 // The rule for sums of float32: at most `longest_float_sum` terms are added in float, and such sums are added in double. So an error does
-// not grow with the number of classes, or of samples of a block. LongSum keeps it for packs, Accumulator (contraction.hpp) for rows, and
+// not grow with the number of classes, or of samples of a block. long_sum keeps it for packs, Accumulator (contraction.hpp) for rows, and
 // who sums products calls add_in_double after so many terms. Doubles are added as they come.
 #pragma once
 
-#include "secant/simd/sides.hpp"
+#include <iterator>
+#include <limits>
+
+#include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
 
 constexpr std::size_t longest_float_sum = 112;  // of equal terms: 12 epsilon, measured
-
-// A sum of packs, lane by lane.
-#ifdef SECANT_SINGLE
-
-class LongSum {
-public:
-    void add(Pack x) {
-        part_ += x;
-        count();
-    }
-    void add_product(Pack a, Pack b) {
-        part_ = fma(a, b, part_);
-        count();
-    }
-    Pack rounded() const { return any_ ? narrow(total()) : part_; }
-    void store_to(double (&to)[lanes]) const {
-        const WidePack all = total();
-        std::memcpy(to, &all, sizeof to);
-    }
-
-private:
-    void count() {
-        if (++terms_ < longest_float_sum) return;
-        earlier_ = total();
-        part_ = Pack{};
-        terms_ = 0;
-        any_ = true;
-    }
-    WidePack total() const {
-        const auto [low, high] = widen(part_);
-        return {earlier_.low + low, earlier_.high + high};
-    }
-
-    Pack part_{};
-    WidePack earlier_{};
-    std::size_t terms_ = 0;
-    bool any_ = false;
-};
-
-#else
-
-class LongSum {
-public:
-    void add(Pack x) { sum_ += x; }
-    void add_product(Pack a, Pack b) { sum_ = fma(a, b, sum_); }
-    Pack rounded() const { return sum_; }
-    void store_to(double (&to)[lanes]) const { store(to, sum_); }
-
-private:
-    Pack sum_{};
-};
-
-#endif
-
-// The same for the two sides of a difference.
-class LongSides {
-public:
-    void add(Sides x) {
-        plus_.add(x.plus);
-        minus_.add(x.minus);
-    }
-    void add_product(Pack a, Sides x) {
-        plus_.add_product(a, x.plus);
-        minus_.add_product(a, x.minus);
-    }
-    Sides rounded() const { return {plus_.rounded(), minus_.rounded()}; }
-
-private:
-    LongSum plus_, minus_;
-};
 
 // totals(size,) += sums, in double; or = sums, with `first`. With `last`, sums = totals; else they are to begin again.
 inline void add_in_double(Real* sums, double* totals, std::size_t size, bool first, bool last) {
@@ -85,6 +18,32 @@ inline void add_in_double(Real* sums, double* totals, std::size_t size, bool fir
         totals[i] = first ? sums[i] : totals[i] + sums[i];
         if (last) sums[i] = static_cast<Real>(totals[i]);
     }
+}
+
+// The same for sums that are packs; returns them.
+template <class Sum>
+[[gnu::noinline]] Sum added_in_double(Sum sum, double* totals, bool first, bool last) {
+    Real each[sizeof sum / sizeof(Real)];
+    std::memcpy(each, &sum, sizeof sum);
+    add_in_double(each, totals, std::size(each), first, last);
+    std::memcpy(&sum, each, sizeof sum);
+    return sum;
+}
+
+// The sum of so many terms, lane by lane: add(sum, i) adds term i. A Sum is packs. If asked, `totals` become the sums in double, if there
+// are any terms.
+template <class Sum, class Add>
+Sum long_sum(std::size_t terms, const Add& add, double* totals = nullptr) {
+    constexpr std::size_t longest = is_single ? longest_float_sum : std::numeric_limits<std::size_t>::max();
+    double own_totals[sizeof(Sum) / sizeof(Real)];
+    Sum sum{};
+    for (std::size_t first = 0, end; first < terms; first = end) {
+        end = first + std::min(longest, terms - first);
+        sum = Sum{};
+        for (std::size_t i = first; i < end; ++i) add(sum, i);
+        if (terms > longest || totals) sum = added_in_double(sum, totals ? totals : own_totals, first == 0, end == terms);
+    }
+    return sum;
 }
 
 }  // namespace secant::SECANT_ISA

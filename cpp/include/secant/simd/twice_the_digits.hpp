@@ -10,16 +10,20 @@ namespace secant::SECANT_ISA {
 // In double, where the product of two floats is exact.
 class TwiceTheDigits {
 public:
-    explicit TwiceTheDigits(Pack first) : sum_(widen(first)) {}
-    void add_product(Real x, Pack y) {
-        const auto [low, high] = widen(y);
-        sum_.low += low * static_cast<double>(x);
-        sum_.high += high * static_cast<double>(x);
+    explicit TwiceTheDigits(Pack first) {
+        for (std::size_t l = 0; l < lanes; ++l) sums_[l] = lane(first, l);
     }
-    Pack rounded() const { return narrow(sum_); }
+    void add_product(Real x, Pack y) {
+        for (std::size_t l = 0; l < lanes; ++l) sums_[l] += static_cast<double>(x) * lane(y, l);
+    }
+    Pack rounded() const {
+        Real each[lanes];
+        for (std::size_t l = 0; l < lanes; ++l) each[l] = static_cast<Real>(sums_[l]);
+        return load(each);
+    }
 
 private:
-    WidePack sum_;
+    double sums_[lanes];
 };
 
 #else

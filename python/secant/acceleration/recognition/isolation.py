@@ -1,6 +1,7 @@
 """Run the reader's code while it is tried out: its output and warnings are hidden, its random draws are put back.
 
-All of these belong to the whole process, so what other threads print, warn of or draw meanwhile is affected too.
+The draws are those from `random` and `np.random`. All of these belong to the whole process, so what other threads
+print, warn of or draw meanwhile is affected too.
 """
 
 import contextlib

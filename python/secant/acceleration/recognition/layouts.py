@@ -40,10 +40,6 @@ class Layout(NamedTuple):
         w1, b1, w2, b2 = arrays
         return w1, b1, w2, b2
 
-    def names(self) -> list[str]:
-        """The parameters, as a program would name them."""
-        return [f"{self.holder}[{key!r}]" if self.holder else key for key in self.keys]
-
     def __str__(self) -> str:
         """The parameters, as a reader would name them."""
         return f"{self.holder or 'attributes'} {', '.join(map(str, self.keys))}"
@@ -122,24 +118,21 @@ def _assignments(held: dict[str, Array], *, exactly: bool) -> Iterator[tuple[str
 
 def _no_two_layers(name: str, held: MutableMapping[str, Any]) -> str:
     """Say what kind of network the arrays in a dict belong to."""
-    floats = _floats(held)
-    matrices = [array for array in floats.values() if array.ndim == 2 and 1 not in array.shape]
-    given = {key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
-    others = [f"{key} is {value.dtype}" for key, value in given.items() if key not in floats]
-    check = "Train it with gradients by backpropagation, and check those with secant.check_network"
-    if any(array.ndim > 2 for array in floats.values()):
-        reason = f"this seems to be a convolutional network. {check}"
-    elif len(matrices) > 2:
-        reason = f"these are {len(matrices)} layers, {len(matrices) - 1} of them hidden. {check}"
-    elif others:
-        reason = f"{others[0]}, not float64 or float32"
-    elif len(matrices) < 2:
-        reason = "this is not a network of two layers"
-    elif len(floats) > 4:
-        reason = "there are more than two layers need, as for batch normalization"
-    elif matrices[0].shape[1] != matrices[1].shape[0]:
-        reason = "x @ W1 @ W2 does not fit: the matrices seem to be transposed"
-    else:
-        reason = "the biases are missing or of another shape"
-    listed = ", ".join(f"{key} {array.shape}" for key, array in floats.items())
-    return f"{name} holds {listed}: {reason}. Secant knows W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,)"
+    arrays = {key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
+    matrices = [array.shape for array in arrays.values() if array.ndim == 2 and 1 not in array.shape]
+    layers, fit = len(matrices), len(matrices) == 2 and matrices[0][1] == matrices[1][0]
+    causes = {
+        "this seems to be a convolutional network": any(array.ndim > 2 for array in arrays.values()),
+        f"these are {layers} layers, {layers - 1} of them hidden": layers > 2,
+        "some are not float64 or float32": not arrays.keys() <= _floats(held).keys(),
+        "this is not a network of two layers": layers < 2,
+        "there are more than two layers need, as for batch normalization": len(arrays) > 4,
+        "x @ W1 @ W2 does not fit: the matrices seem to be transposed": not fit,
+        "the biases are missing or of another shape": True,
+    }
+    listed = ", ".join(f"{key} {array.dtype} {array.shape}" for key, array in arrays.items())
+    return (
+        f"{name} holds {listed}: {next(cause for cause, holds in causes.items() if holds)}. Secant knows W1 (I, H), "
+        "b1 (H,), W2 (H, O) and b2 (O,). Train others with gradients by backpropagation, and check those with "
+        "secant.check_network"
+    )

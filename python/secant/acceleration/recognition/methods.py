@@ -16,7 +16,6 @@ _ALIKE = {  # what readers call them
     "gradient": re.compile(".*(grad(ient)?|slope|derivative)s?", re.IGNORECASE),  # often by backpropagation
 }
 _FUNCTION = re.compile("f|fn|fun|func|function|.*_(f|fn|func|function)", re.IGNORECASE)  # what helpers differentiate
-PATCH = "_secant"  # the attribute of a function that stands in a class in place of its numerical gradient
 
 
 class MethodNames(NamedTuple):
@@ -25,17 +24,10 @@ class MethodNames(NamedTuple):
     loss: str = "loss"
     numerical_gradient: str = "numerical_gradient"
 
-    def without_loss(self, net: Any) -> str:
-        """Say that a network has no loss, and which of its methods may be one."""
-        meant = if_meant("loss", self.alike(type(net), "loss"))
-        what = f"; {meant}" if meant else ", which returns the loss of a mini-batch"
-        return f"it has no method {self.loss}(x, t){what}"
-
-    def require_chosen(self, net: Any) -> None:
-        """Raise an error if a network or a class lacks a method whose name is not the usual one."""
-        for option, name, usual in zip(USUAL._fields, self, USUAL, strict=True):
-            if name != usual:
-                method_of(net, option, name)
+    def lacks(self, net: Any, option: Option) -> str:
+        """Say that a network lacks a method, and which of its methods may be meant."""
+        meant = if_meant(option, self.alike(type(net), option))
+        return f"it has no method {getattr(self, option)}(x, t){'; ' * bool(meant)}{meant}"
 
     def or_usual(self, cls: type) -> "MethodNames":
         """The same for a class, with the usual name where it has no other."""
@@ -115,17 +107,10 @@ def defines(cls: type, *names: str) -> bool:
     return any(inspect.getattr_static(cls, name, None) is not None for name in names)
 
 
-def patch_of(function: Any) -> Any:
-    """The `AcceleratedClass` whose function this is; None for any other, also for one with its attributes copied."""
-    patch = vars(function).get(PATCH) if inspect.isfunction(function) else None
-    return patch if patch is not None and patch.function is function else None
-
-
 def reader_gradient_of(cls: type, name: str) -> Any:
     """The reader's numerical gradient of a class, as defined there or inherited; None if there is none."""
     standing = inspect.getattr_static(cls, name, None)
-    patch = patch_of(standing)
-    return standing if patch is None else patch.reader_gradient
+    return getattr(standing, "reader_gradient", standing)  # an `AcceleratedMethod` has it
 
 
 def bound(method: Any, net: Any) -> Callable[..., Any]:

@@ -57,14 +57,13 @@ class ProbeNet:
     def loss(self, probe: Probe) -> float:
         """Return its loss for the parameters and the mini-batch of a probe. Raises an error if no time is left."""
         if self.clock.left() < 0:
-            raise UnsupportedError(f"its loss takes too long, {self.clock.last:.2g} s: recognition takes at most 2 s")
+            raise UnsupportedError(f"it takes too long, {self.clock.last:.2g} s a call: recognition takes at most 2 s")
         name = self.names.loss
         return number(self._called(getattr(self._copy, name), probe, name), name)
 
     def gradient(self, reader_gradient: Any, probe: Probe) -> Any:
         """Return what the reader's numerical gradient, as it stands in a class, returns for a probe."""
-        method = bound(reader_gradient, self._copy)
-        return self._called(method, probe, self.names.numerical_gradient)
+        return self._called(bound(reader_gradient, self._copy), probe, self.names.numerical_gradient)
 
     def _called(self, method: Callable[..., Any], probe: Probe, name: str) -> Any:
         for array, param in zip(self.arrays, probe.params, strict=True):
@@ -76,7 +75,7 @@ class ProbeNet:
         return returned
 
     def probe_losses(self) -> tuple[dict[Form, list[ProbeLoss]], str]:
-        """The losses for each form of targets that it takes, and the first error for another form."""
+        """The losses for each form of targets that it takes, and the first error of a form that it does not take."""
         losses: dict[Form, list[ProbeLoss]] = {}
         failed: dict[Form, str] = {}
         for probe in probes(self.sizes):
@@ -104,9 +103,3 @@ class ProbeNet:
                     f"its loss of one mini-batch differs from call to call, as with dropout: {first:.6g} and "
                     f"{again:.6g}. Turn that off, since a numerical gradient is a difference of losses"
                 )
-
-    def unread(self, losses: list[ProbeLoss]) -> list[str]:
-        """The parameters that the loss does not read: replaced by those of another probe, they change no loss."""
-        (probe, loss), (other, _) = losses[:2]
-        exchanged = [probe.with_param(i, other.params[i]) for i in range(4)]
-        return [name for name, one in zip(self.layout.names(), exchanged, strict=True) if self.loss(one) == loss]

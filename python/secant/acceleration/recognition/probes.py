@@ -14,7 +14,7 @@ from secant.errors import UnsupportedError
 
 Form = Literal["one-hot", "soft", "labels"]
 Params = tuple[Floats, Floats, Floats, Floats]
-AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
+_AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
 
 
 class Probe(NamedTuple):
@@ -39,7 +39,7 @@ class _Scale(NamedTuple):
     least: float = -np.inf  # inputs below are set to 0
 
 
-# Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative or mostly zero.
+# Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative or zero.
 _SCALES = [
     _Scale(4, 1, 1, 1),
     _Scale(7, 30, 1, 30),
@@ -88,7 +88,7 @@ def _params(rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: flo
 def ordinary_probe(sizes: Sizes, form: Form) -> Probe:
     """Return a probe whose loss has large third derivatives, so that a step can be told from another.
 
-    Of each parameter one entry is 0 or negative.
+    Of W1, b1 and b2 one entry is 0 or negative.
     """
     rng = np.random.default_rng(5)
     inputs, hidden, outputs = sizes
@@ -137,7 +137,7 @@ def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.fl
     with np.errstate(all="ignore"):
         a1 = float((np.abs(x) @ np.abs(w1) + np.abs(b1)).max())
         a2 = a1 * float(np.abs(w2).sum(axis=0).max()) + float(np.abs(b2).max())
-    agree, size = AGREE if dtype == np.float64 else _AGREE_SINGLE, abs(loss)
+    agree, size = _AGREE if dtype == np.float64 else _AGREE_SINGLE, abs(loss)
     return 8 * eps + agree * size + min(16 * eps * a2 * min(1.0, size), math.sqrt(eps) * size)
 
 

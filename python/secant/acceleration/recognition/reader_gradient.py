@@ -1,4 +1,4 @@
-"""The reader's own `numerical_gradient`, tried once: which central difference it is, or what else.
+"""The reader's own `numerical_gradient`, tried on a copy: which central difference it is, or what else.
 
 Design: it is called on a small copy at two points, an ordinary one, and one where all gradients are large, as for
 clipping. At the ordinary one its step is told by the reader's own loss in one entry, where both round alike. At both,
@@ -13,11 +13,11 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.acceleration.recognition.candidates import Candidate
-from secant.acceleration.recognition.methods import if_meant, reader_gradient_of, takes_a_function
+from secant.acceleration.recognition.methods import USUAL, if_meant, reader_gradient_of, takes_a_function
 from secant.acceleration.recognition.probe_net import ProbeNet
-from secant.acceleration.recognition.probes import Form, Probe, large_probe, ordinary_probe, short
+from secant.acceleration.recognition.probes import Form, Params, Probe, large_probe, ordinary_probe, short
 from secant.backends.base import USUAL_STEP
-from secant.errors import UnsupportedError
+from secant.errors import ShapeError, UnsupportedError
 
 _EPS = float(np.finfo(float).eps)
 _USUAL_STEPS = [1e-4, 1e-3, 1e-5, 1e-2, 1e-6, 1e-7, 1e-8, 1e-9, 0.1]
@@ -53,8 +53,8 @@ def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, for
     name = names.numerical_gradient
     own = reader_gradient_of(cls, name)
     if own is None:
-        if others := names.alike(cls, "numerical_gradient"):
-            raise UnsupportedError(f"it has no {name}(x, t); {if_meant('numerical_gradient', others)}")
+        if name != USUAL.numerical_gradient or names.alike(cls, "numerical_gradient"):
+            raise UnsupportedError(names.lacks(net, "numerical_gradient"))
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
         return ReaderGradient(USUAL_STEP, layout.keys, order), f"it gets a {name}, at h = {short(USUAL_STEP)}"
     if takes_a_function(own):
@@ -62,18 +62,14 @@ def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, for
         meant = if_meant("numerical_gradient", others) or "write a method that returns a dict of the gradients"
         raise UnsupportedError(f"its {name} takes a function and an array: it must take (x, t); {meant}")
     inputs, hidden, outputs = probe_net.sizes
-    failures: list[str] = []
-    for sizes in ((3, 2, 2), (inputs, 2, outputs), (inputs, hidden, outputs)):  # its sizes may stand in its code
+    for sizes in ((2, 2, 3), (inputs, 2, outputs), (inputs, hidden, outputs)):  # its sizes may stand in its code
         try:
             return _tried(ProbeNet(net, layout, names, sizes, probe_net.clock), own, candidate, form)
         except UnsupportedError:
             raise
         except Exception as error:  # the reader's code may raise anything on such a network
-            failures.append(f"{type(error).__name__}: {error}")
-    raise UnsupportedError(
-        f"its {name} cannot be tried on a copy, so what it returns is not known: on a small one, {failures[0]}; on one "
-        f"of its own size, {failures[-1]}"
-    )
+            failure = f"{type(error).__name__}: {error}"
+    raise UnsupportedError(f"its {name} cannot be tried on a copy, so what it returns is not known: {failure}")
 
 
 def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple[ReaderGradient, str]:
@@ -92,12 +88,12 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
     if type(returned) not in (dict, OrderedDict):
         got = type(returned).__name__
         raise UnsupportedError(f"{name} returns a {got}, not a dict with a gradient of each parameter")
-    keys = _keys(returned, small.layout.keys, ordinary, name)
-    gradient = ordinary.entries(returned, keys, name)
+    keys = _keys(returned, small.layout.keys, ordinary.probe.params, name)
+    gradient = ordinary.entries(returned, keys)
     fits = [fit for fit in _fits(small, ordinary, gradient, loss) if ordinary.agrees(gradient, *fit)]
     if not fits:
         raise UnsupportedError(f"{name} {ordinary.mistake(gradient)}")
-    at_large = large.entries(small.gradient(own, large.probe), keys, name)
+    at_large = large.entries(small.gradient(own, large.probe), keys)
     kind, h = next((fit for fit in fits if large.agrees(at_large, *fit)), ("", 0.0))
     if not kind:
         raise UnsupportedError(f"where it is large, as for clipping, {name} {large.mistake(at_large)}")
@@ -120,13 +116,13 @@ class _Point:
         param.flat[at] += step
         return self.probe.with_param(i, param)
 
-    def entries(self, returned: Any, keys: tuple[Any, ...], name: str) -> Floats:
+    def entries(self, returned: Any, keys: tuple[Any, ...]) -> Floats:
         """The compared entries of a gradient that was returned."""
         for key, param in zip(keys, self.probe.params, strict=True):
             got = returned[key]
             if not isinstance(got, np.ndarray) or got.shape not in (param.shape, (1, *param.shape)):
                 what = f"an array {got.shape}" if isinstance(got, np.ndarray) else f"a {type(got).__name__}"
-                raise UnsupportedError(f"{name} returns {what} for a parameter {param.shape}")
+                raise ShapeError(f"it returns {what} for a parameter {param.shape}")  # a larger copy may do
         return np.array([np.ravel(returned[keys[i]])[at] for i, at in self.places], np.float64)
 
     def difference(self, kind: str = "central", h: float = USUAL_STEP) -> tuple[Floats, float]:
@@ -190,18 +186,12 @@ def _fits(small: ProbeNet, point: _Point, gradient: Floats, middle: float) -> li
     return sorted(fits, key=lambda fit: fits[fit])
 
 
-def _keys(returned: dict[Any, Any], parameters: tuple[Any, ...], point: _Point, name: str) -> tuple[Any, ...]:
-    """The keys of the gradients: those of the parameters, or else those whose values fit."""
+def _keys(returned: dict[Any, Any], parameters: tuple[Any, ...], params: Params, name: str) -> tuple[Any, ...]:
+    """The keys of the gradients: those of the parameters, or else those of arrays of their shapes."""
     keys = parameters
     if not all(key in returned for key in parameters):
-        (right, _), places = point.difference(), np.array(point.places)
-        keys = tuple(
-            key
-            for i, param in enumerate(point.probe.params)
-            for key, value in returned.items()
-            if np.shape(value) in (param.shape, (1, *param.shape))
-            and np.allclose(np.ravel(value)[places[places[:, 0] == i, 1]], right[places[:, 0] == i], 1e-2, 1e-4)
-        )
+        fitting = [(param.shape, (1, *param.shape)) for param in params]
+        keys = tuple(key for fits in fitting for key, value in returned.items() if np.shape(value) in fits)
     if not len(keys) == len(set(keys)) == len(returned) == 4:
         got, wanted = (", ".join(map(str, some)) or "nothing" for some in (returned, parameters))
         raise UnsupportedError(f"{name} returns {got}, not one gradient of each of {wanted}")

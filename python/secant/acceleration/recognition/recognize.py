@@ -23,7 +23,7 @@ from secant.errors import SecantError, UnsupportedError
 def recognize(net: Any, *, loss: str = USUAL.loss, numerical_gradient: str = USUAL.numerical_gradient) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
-    This takes 2 s at most, or as long as one loss if that is more.
+    This takes about 2 s at most. A loss that is too slow for that is refused.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def recognize(net: Any, *, loss: str = USUAL.loss, numerical_gradient: str = USU
     Raises
     ------
     UnsupportedError
-        If ``net`` is a class, or has no method of a name that was given.
+        If ``net`` is a class.
 
     Examples
     --------
@@ -51,9 +51,7 @@ def recognize(net: Any, *, loss: str = USUAL.loss, numerical_gradient: str = USU
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
-    names = MethodNames(loss, numerical_gradient)
-    names.require_chosen(net)
-    return recognized(net, names)
+    return recognized(net, MethodNames(loss, numerical_gradient))
 
 
 def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = True) -> Recognition:
@@ -61,7 +59,7 @@ def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = Tr
     try:
         with isolated():
             if not callable(getattr(net, names.loss, None)):
-                raise UnsupportedError(names.without_loss(net))
+                raise UnsupportedError(names.lacks(net, "loss"))
             return _match(net, names, with_gradient)
     except SecantError as error:
         return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
@@ -69,7 +67,7 @@ def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = Tr
 
 def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
     """Compare the losses of a copy with those of every candidate, for each way in which its arrays may be W1 to b2."""
-    refusals: list[Callable[[], str]] = []  # called only if nothing fits: they take further losses
+    refusals: list[Callable[[], str]] = []  # the first is called, if nothing fits: it takes further losses
     clock = Clock()
     for layout in layouts(net):
         probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
@@ -99,9 +97,7 @@ def _refusal(probe_net: ProbeNet, losses: list[ProbeLoss], near: list[Candidate]
     if fitting:
         return f"its loss cannot tell apart {' and '.join(map(str, fitting))}"
     probe_net.require_repeatable(*losses[0])
-    unread = ", ".join(probe_net.unread(losses))
-    unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
-    return cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss)
+    return cause_of(losses) or nearest_to(losses, near, probe_net.loss)
 
 
 def _described(

@@ -152,7 +152,7 @@ def nearest_to(losses: Sequence[ProbeLoss], near: Sequence[Candidate], loss: Cal
     agreed = [[candidate.agrees(*one) for one in losses] for candidate in near]
     nearest = max(range(len(near)), key=lambda i: sum(agreed[i]), default=None)
     if nearest is None or not any(agreed[nearest]):
-        return f"its loss is none of those that were tried. {_KNOWN_LOSSES}"
+        return f"its loss is none of those that were tried, or does not read all of the parameters. {_KNOWN_LOSSES}"
     probe, value = losses[agreed[nearest].index(False)]
     return (
         f"nearest is {near[nearest]}, which agrees in {sum(agreed[nearest])} of {len(losses)} trials; but for "

@@ -1,6 +1,6 @@
 """`Recognition`: what `recognize` returns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from secant.acceleration.recognition.methods import USUAL, MethodNames
@@ -56,11 +56,11 @@ class Recognition:
     sizes: tuple[int, ...] = ()
     keys: tuple[Any, ...] = ()
     holder: str = ""
-    targets: tuple[str, ...] = field(default=(), repr=False)
+    targets: tuple[str, ...] = ()
     h: float = USUAL_STEP
-    gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
-    order: tuple[Any, ...] = field(default=(), repr=False)
-    names: MethodNames = field(default=USUAL, repr=False)
+    gradient_keys: tuple[Any, ...] = ()
+    order: tuple[Any, ...] = ()
+    names: MethodNames = USUAL
 
     def __repr__(self) -> str:
         """Return the sentence."""
