@@ -75,7 +75,7 @@ def tiny(monkeypatch):
     files = {
         name: file._replace(
             gz=hashlib.sha256(TINY[name]).hexdigest(),
-            full=hashlib.sha256(TINY_CONTENTS[name]).hexdigest(),
+            contents=hashlib.sha256(TINY_CONTENTS[name]).hexdigest(),
         )
         for name, file in datasets._FILES.items()
     }

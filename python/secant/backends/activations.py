@@ -53,7 +53,7 @@ class Activation(NamedTuple):
     bounded: bool = False
     """Whether |f| <= 1."""
     kinked: bool = False
-    """Whether it is relu, whose slope jumps at 0: see `near_kink` and `kinked_change`."""
+    """Whether it is relu, whose slope jumps at 0: see `near_kink`."""
 
 
 # ---- sigmoids of rate k:  F' = (p + F) (q - F),  p = k sigmoid(k a),  q = k sigmoid(-k a) ----------------------------
@@ -167,9 +167,3 @@ def _halves(x: Floats) -> tuple[Floats, Floats]:
     high = _SPLIT * x
     high = high - (high - x)
     return high, x - high
-
-
-def kinked_change(a: Any, u: Any) -> Floats:
-    """F(u) of relu, across its kink too."""
-    change: Floats = np.where(a > 0, np.maximum(u, -a), np.maximum(a + u, 0.0))
-    return change

@@ -35,12 +35,12 @@ def _compose(c: Floats, f: Floats) -> Floats:
 
 
 def _contraction(x: Floats, phi: Floats, h: float) -> Floats:
-    """`series.contraction`, which is faster for the usual orders where most of x is zero."""
-    sample, order = x[::8], len(phi) - 1
-    if order > 3 or 2 * np.count_nonzero(sample) > sample.size:
+    """`series.contraction`, which is faster for the usual order where most of x is zero."""
+    sample = x[::8]
+    if len(phi) != 4 or 2 * np.count_nonzero(sample) > sample.size:
         return series.contraction(x, phi, h)
     out = np.zeros((x.shape[1], phi.shape[2]))
-    kernels.contract(x, h, phi[1], phi[3 if order == 3 else 0], out)  # phi[0] is 0
+    kernels.contract(x, h, phi[1], phi[3], out)
     return out
 
 

@@ -101,14 +101,14 @@ def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
 
 
 @kernel
-def contract(x: Floats, h: float, one: Floats, other: Floats, out: Floats) -> None:
-    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 other[n,j] to out (I, J)."""
+def contract(x: Floats, h: float, one: Floats, three: Floats, out: Floats) -> None:
+    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 three[n,j] to out (I, J)."""
     for n in range(len(x)):
         for i in range(len(out)):
             if x[n, i] != 0:
                 cubed = x[n, i] * (h * x[n, i]) ** 2
                 for j in range(out.shape[1]):
-                    out[i, j] += x[n, i] * one[n, j] + cubed * other[n, j]
+                    out[i, j] += x[n, i] * one[n, j] + cubed * three[n, j]
 
 
 # ---- direct: phi(h x) - phi(-h x). Both sides stand in one array: what belongs to +h first, then what belongs to -h --

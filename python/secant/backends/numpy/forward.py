@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats, all_finite
 from secant.backends import faults
-from secant.backends.activations import ACTIVATIONS, Activation, kinked_change, near_kink, rounded_once
+from secant.backends.activations import ACTIVATIONS, Activation, near_kink, rounded_once
 from secant.backends.base import Fault, Parameters
 from secant.backends.bound import SMALL_SHIFT_LIMIT
 from secant.backends.inputs import NormalizedPixels, Rows
@@ -84,11 +84,12 @@ class Layer(NamedTuple):
         family, rate = self.activation.family, self.activation.rate
         a, p, q = self.a[at], self.p[at], self.q[at]
         if self.activation.kinked:
-            return kinked_change(a, u)
+            changes: Floats = np.where(a > 0, np.maximum(u, -a), np.maximum(a + u, 0.0))
+            return changes
         by_little = family.change(rate, p, q, u, np.expm1(np.minimum(rate * np.abs(u), SMALL_SHIFT_LIMIT)))
         _, shifted_p, shifted_q = family.state(rate, False, a + u)
         anew = np.where(2 * a + u > 0, q - shifted_q, shifted_p - p)  # of that which is small
-        changes: Floats = np.where(rate * np.abs(u) <= SMALL_SHIFT_LIMIT, by_little, anew)
+        changes = np.where(rate * np.abs(u) <= SMALL_SHIFT_LIMIT, by_little, anew)
         return changes
 
 
