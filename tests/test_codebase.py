@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import inspect
 import re
 import tomllib
 from graphlib import TopologicalSorter
@@ -146,6 +147,41 @@ def test_what_is_imported_later_is_what_type_checkers_see():
     assert len(secant.__all__) <= 37
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         secant.nothing  # noqa: B018
+
+
+POSITIONAL = {  # which arguments may be left out that are no keywords; of what users call
+    "History.plot": ["path"],
+    "SimpleNet": ["input_size", "output_size"],
+    "TwoLayerNet": ["weight_init_std"],
+    "accelerate": ["net"],
+    "check_network": ["gradients"],
+    "gradient_descent": ["lr", "step_num"],
+    "load_mnist": ["normalize", "flatten", "one_hot_label"],
+    "numerical_diff": ["h"],
+    "numerical_gradient": ["h"],
+    "numerical_jacobian": ["h"],
+    "to_one_hot": ["classes"],
+    "train": ["x_test", "t_test"],
+}
+
+
+def test_options_are_keywords_and_all_else_may_be():
+    public = {name: getattr(secant, name) for name in secant.__all__} | vars(secant.testing)
+    called = {name: value for name, value in public.items() if getattr(value, "__module__", "").startswith("secant")}
+    for name, cls in list(called.items()):
+        if inspect.isclass(cls):
+            called |= {f"{name}.{method}": f for method, f in vars(cls).items() if inspect.isfunction(f)}
+            # What is raised, returned, or a type of arguments.
+            if issubclass(cls, Exception | dict) or name in ("GradientReport", "History"):
+                del called[name]
+    optional = {}
+    for name, function in called.items():
+        if not re.search(r"(^|\.)_", name):
+            parameters = inspect.signature(function).parameters.values()
+            assert not [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY], name
+            may = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+            optional[name] = [each.name for each in may if each.default is not each.empty]
+    assert {name: names for name, names in optional.items() if names} == POSITIONAL
 
 
 def test_every_public_name_is_documented():

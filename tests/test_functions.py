@@ -131,7 +131,7 @@ def test_sigmoid_is_its_formula(backend, x):
 
 
 @of_any_example
-@given(x=arrays(np.float64, array_shapes(max_dims=4, max_side=40), elements=st.floats(-100, 100)))
+@given(x=arrays(np.float64, array_shapes(max_dims=3, max_side=12), elements=st.floats(-100, 100)))
 def test_softmax_is_its_formula_along_the_last_axis(backend, x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     # The plain formula itself errs by eps (max - x) / 2: it rounds that difference and then takes the exponential.

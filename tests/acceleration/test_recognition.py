@@ -51,6 +51,32 @@ def test_a_network_is_refused_with_the_reason(reader):
     assert found.sentence.startswith(name(reader))
 
 
+HIDDEN = {
+    "softplus": lambda a: np.logaddexp(a, 0),
+    "ELU": lambda a: np.where(a > 0, a, np.exp(np.minimum(a, 0)) - 1),
+    "swish": lambda a: a * readers.sigmoid(a),
+    "step": lambda a: 1.0 * (a > 0),
+}
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_a_hidden_activation_that_is_not_known_is_named(activation):
+    class Net(Keyed):
+        def hidden(self, a):
+            return HIDDEN[activation](a)
+
+    assert f"the hidden activation is {activation}. " in secant.recognize(Net(6, 5, 4)).sentence
+
+
+@pytest.mark.parametrize("most", [1.0, 1 - 1e-7])
+def test_probabilities_that_are_clipped_are_named(most):
+    class Net(Keyed):
+        def loss(self, x, t):
+            return -np.sum(t * np.log(np.clip(self.predict(x), 1e-7, most))) / len(x)
+
+    assert "probabilities are clipped at 1e-7: nothing is added to them. " in secant.recognize(Net(6, 5, 4)).sentence
+
+
 SQUARE = [(5, 5, 3), (5, 4, 5), (5, 5, 5), (1, 1, 3)]
 
 

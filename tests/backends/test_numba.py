@@ -1,8 +1,4 @@
-"""What is special about the Numba backend: when it compiles, where that is kept, threads, and shifts of any size."""
-
-import os
-import threading
-import time
+"""What is special about the Numba backend: when it compiles, where that is kept, and shifts of any size."""
 
 import numpy as np
 import pytest
@@ -16,8 +12,8 @@ from secant.networks import batch
 numba = pytest.importorskip("numba")
 pytestmark = pytest.mark.needs_numba
 
-from secant.backends import numba as backend  # noqa: E402
-from secant.backends.numba import gradients, kernels, threads  # noqa: E402
+from secant.backends.numba import gradients  # noqa: E402
+from secant.backends.numpy.forward import activated  # noqa: E402
 
 USE = """
 import secant
@@ -69,62 +65,25 @@ def test_numba_without_its_compiler_is_refused(run_python):
     assert "During handling" not in done.stderr
 
 
-# ---- threads ---------------------------------------------------------------------------------------------------------
-
-
-def work():
-    """A case that is worth several threads, and its gradients by both methods."""
-    net = secant.TwoLayerNet(100, 64, 10, rng=0, backend="numba")
-    x, t = np.random.RandomState(1).uniform(0.01, 1, (2000, 100)), np.arange(2000) % 10
-    return [net.numerical_gradient(x, t, method=m, n_threads=2) for m in ("direct", "series")], net, x, t
-
-
-@pytest.mark.slow
-def test_work_for_several_threads_is_taken_by_them_and_the_bits_are_the_same(monkeypatch):
-    wanted = []
-    choose = threads.choose_threads
-    monkeypatch.setattr(backend.gradients, "choose_threads", lambda *given: wanted.append(choose(*given)) or wanted[-1])
-    by_two, net, x, t = work()
-    assert set(wanted) == {min(2, threads.max_threads())}
-    for method, grads in zip(("direct", "series"), by_two, strict=True):
-        by_one = net.numerical_gradient(x, t, method=method, n_threads=1)
-        assert all(np.array_equal(by_one[key], grads[key]) for key in grads)
-
-
 @pytest.mark.slow
 def test_a_forked_child_computes_the_same(forked):
-    expected, *_ = work()
+    net, x, t = secant.TwoLayerNet(8, 6, 10, rng=0, backend="numba"), np.eye(8), np.arange(8)
+
+    def gradients():
+        return [net.numerical_gradient(x, t, method=method) for method in ("direct", "series")]
 
     def same():
-        grads, *_ = work()
-        return all(np.array_equal(a[key], b[key]) for a, b in zip(grads, expected, strict=True) for key in a)
+        pairs = zip(gradients(), expected, strict=True)
+        return all(np.array_equal(got[key], grads[key]) for got, grads in pairs for key in grads)
 
+    expected = gradients()
     assert forked(same)
 
 
-THREADS = """
-import numpy as np, secant
-from secant.backends.numba import threads
-
-net = secant.TwoLayerNet(100, 64, 10, rng=0, backend="numba")
-x = np.random.RandomState(1).uniform(0.01, 1, (900, 100))
-net.gradient(np.tile(x, (3, 1)), np.arange(2700) % 10, n_threads=30000)
-print(threads.max_threads() <= 64)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif((os.cpu_count() or 1) > 64, reason="this machine has more processors than that")
-def test_more_threads_than_a_system_has_are_not_started(run_python):
-    done = run_python(THREADS, NUMBA_NUM_THREADS="100000")
-    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
-
-
-def test_threads_default_to_what_numba_is_told(run_python):
-    code = "import secant; secant.show_config()"
-    done = run_python(code, SECANT_BACKEND="numba", NUMBA_NUM_THREADS="3")
-    assert "\nthreads          3\n" in done.stdout
+def test_the_configuration_names_numba(run_python):
+    done = run_python("import secant; secant.show_config()", SECANT_BACKEND="numba")
     assert f"\nnumba            {numba.__version__} (llvmlite " in done.stdout
+    assert "\nthreads" not in done.stdout  # a gradient runs on one
 
 
 # ---- shifts and pre-activations of any size --------------------------------------------------------------------------
@@ -195,39 +154,22 @@ def test_the_samples_that_have_an_order_are_those_with_the_smaller_inputs():
     assert order == max(alone[1] for alone in one_by_one)
 
 
-def test_python_goes_on_while_a_kernel_runs():
-    @numba.njit(nogil=True)
-    def kernel(first, last, state, answered, enough):  # it has to look again each time
-        while not state[answered + first] and state[1] < enough:
-            state[1] += 1
-
-    state, enough = np.zeros(2, np.int64), 3_000_000_000
-    threads.run(kernel, 1, 2, state, 0, 0)
-    thread = threading.Thread(target=threads.run, args=(kernel, 1, 2, state, 0, enough))
-    thread.start()
-    while not state[1]:
-        time.sleep(0.001)
-    state[0] = 1
-    thread.join()
-    assert state[1] < enough
-
-
-def test_an_activation_that_is_not_in_the_kernels_is_differenced_by_a_loop(monkeypatch):
+def test_an_activation_that_is_not_in_the_kernels_has_the_same_differences(monkeypatch):
+    net, x, t = secant.TwoLayerNet(4, 3, 2, rng=0, backend="numba"), np.eye(4), np.arange(4) % 2
+    by_kernels = net.numerical_gradient(x, t, method="direct")
     monkeypatch.setattr(gradients, "_COMPILED", set())
-    nets = [secant.TwoLayerNet(4, 3, 2, rng=0, backend=name) for name in ("numba", "numpy")]
-    got, loop = (net.numerical_gradient([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1], method="direct") for net in nets)
-    assert all(np.array_equal(got[key], loop[key]) for key in loop)
+    one_by_one = net.numerical_gradient(x, t, method="direct")
+    assert all(np.allclose(one_by_one[key], by_kernels[key], rtol=0, atol=1e-16) for key in by_kernels)
 
 
-# ---- the functions that are compiled ---------------------------------------------------------------------------------
+# ---- changes of any size ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("u", [1.5, -1.5, 30.0, -30.0, 800.0, -800.0])
 @pytest.mark.parametrize("name", [name for name, activation in ACTIVATIONS.items() if not activation.kinked])
 def test_a_large_change_does_not_cancel(name, u):
     activation, f = ACTIVATIONS[name], oracles.ACTIVATIONS[name]
-    for a in [*np.linspace(-40, 40, 41).tolist(), 700.0, -700.0, 1e4, -1e4]:
-        _, p, q = kernels.state(activation.rate, False, a)
-        got = kernels.unit_change(activation.rate, a, p, q, u)
+    points = [*np.linspace(-40, 40, 41).tolist(), 700.0, -700.0, 1e4, -1e4]
+    for a, got in zip(points, activated(activation, np.array([points])).change(0, np.array(u)), strict=True):
         truth = float(f(oracles.mpfr(a) + u) - f(oracles.mpfr(a)))
         assert abs(got - truth) <= 2e-15 * max(abs(truth), abs(u) * 1e-15), (a, got, truth)

@@ -77,3 +77,9 @@ def test_a_factor_that_fits_what_was_measured_and_not_the_rest_is_not_said():
     gradient = {"W": 3 * X["W"] ** 2, "V": 2 * X["V"], "b": np.exp(X["b"])}
     gradient["V"] *= [2, 2, 2, 3, 3, 3]
     assert secant.check_gradient(f, X, gradient).diagnosis is None
+
+
+def test_two_rows_are_enough_to_be_transposed():
+    x = np.array([[1.0, 2, 3], [0.5, 1.5, 2.5]])
+    report = secant.check_gradient(lambda x: np.sum(x**3), x, (3 * x**2).T.reshape(2, 3))
+    assert report.diagnosis == "x is transposed"

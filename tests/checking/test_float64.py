@@ -75,13 +75,14 @@ def test_what_a_module_caches_in_float64_is_not_left_to_it():
     assert module(x).dtype == torch.float32
 
 
-def test_roundings_scatter_and_errors_do_not():
+@pytest.mark.parametrize("scatter", [4, 0])
+def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
     rng = np.random.default_rng(0)
     gradient = rng.standard_normal(100)
     for factor, is_wrong in ((1.0, False), (1 + 1e-4, True)):
         comparison = Comparison()
         for _ in range(13):
-            exact = gradient * (1 + 4 * 2.0**-23 * rng.uniform(-1, 1, 100))
+            exact = gradient * (1 + scatter * 2.0**-23 * rng.uniform(-1, 1, 100))
             comparison.add([factor * exact.astype(np.float32).astype(np.float64)], [exact])
         (found,) = comparison.agreements(2.0**-23)
         assert (found.worst > 1) == is_wrong

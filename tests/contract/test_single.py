@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import single
 
 import bounds
 import cases
@@ -362,11 +361,3 @@ def test_a_result_beyond_the_range_of_float32_is_refused(backend):
         net.gradient(x, t)
     with pytest.raises(secant.errors.ValueRangeError, match="finite result"):
         net.numerical_gradient(x, t, h=1e-18)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
-def test_some_float32_networks_of_any_size():
-    outcome = single.run(300, 7)
-    assert outcome.tried == 300
-    assert outcome.failed == 0, outcome.examples

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 import secant
 from secant.backends.activations import ACTIVATIONS
+from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
 THREADS = 8
@@ -140,8 +141,10 @@ INPUTS = {  # of 300 samples, which are three blocks, and their hidden units: mo
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("hidden", ACTIVATIONS)
-@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize(
+    ("inputs", "hidden"),
+    grid(lambda inputs, hidden: hidden in ("sigmoid", "relu") or "some" not in inputs, INPUTS, ACTIVATIONS),
+)
 def test_the_bits_do_not_depend_on_the_number_of_threads(fast, inputs, hidden, dtype):
     rng, (units, change) = np.random.RandomState(0), INPUTS[inputs]
     x, t = change(rng, rng.uniform(0, 1, (300, 24))).astype(dtype), rng.randint(6, size=300)

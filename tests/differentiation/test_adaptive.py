@@ -19,7 +19,10 @@ def gradient_and_bars(f, x, *arguments, **options):
 
 
 @pytest.mark.filterwarnings("ignore:f returned one and the same value")  # where all squared kinks are 0
-@pytest.mark.parametrize("rounded", [lambda case: case, in_float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "rounded",
+    [pytest.param(lambda case: case, id="float64"), pytest.param(in_float32, id="float32", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_error_bars_cover_the_truth(family, rounded):
     rng, errors, bars = np.random.default_rng(len(family)), [], []
@@ -376,3 +379,19 @@ def test_where_x_plus_h_and_x_minus_h_are_rounded_differently_the_slope_of_a_qua
     up, down = np.array([[[1.0]]]), np.array([[[-0.75]]])
     differences = Differences.of(3 * up + 5 * up**2, 3 * down + 5 * down**2, up, down, np.zeros((1, 1, 1)))
     assert [float(part.item()) for part in differences] == [0.875, 3, 2 * 5 * 0.875, 8]
+
+
+def test_results_are_contiguous():
+    """SciPy's SLSQP ignores the strides of a gradient, and ends elsewhere."""
+    found = secant.numerical_gradient(lambda x: np.sum(x**2), np.ones(3), scheme="auto", full_output=True)
+    assert found.value.flags.c_contiguous
+    assert found.error.flags.c_contiguous
+
+
+def test_a_second_derivative_next_to_where_f_overflows():
+    """The parameter divides in an exponent, and f overflows where it is a little negative."""
+    k = np.array([2.0, 3.0])
+    found = secant.numerical_hessian(lambda x: np.sum((np.exp(-k * 1e-6 / x[0]) - 0.1) ** 2), [1e-6], full_output=True)
+    e = np.exp(-k)
+    right = np.sum(2 * (k * e) ** 2 + 2 * (e - 0.1) * (k**2 - 2 * k) * e) * 1e12
+    assert abs(found.value[0, 0] - right) <= found.error[0, 0] <= 1e-9 * right

@@ -175,34 +175,6 @@ def test_a_network_is_described_in_one_line():
     assert repr(net) == "<DecayingNet ?, identity output, 0 parameters>"
 
 
-def trained(x, normalize=False):
-    net = secant.TwoLayerNet(3, 4, 2, rng=0)
-    secant.train(net, x, [0, 1, 1, 0], n_iterations=1, batch_size=2, rng=0, progress=False, normalize=normalize)
-    return net
-
-
-def test_inputs_on_another_scale_than_those_of_the_training_are_noticed_once(tmp_path):
-    pixels = np.array([[0, 255, 3], [255, 0, 9], [4, 0, 0], [7, 7, 7]], np.uint8)
-    trained(pixels / 255).save(tmp_path / "net.npz")
-    for net in (
-        trained(-(pixels / 255)),
-        trained(pixels, normalize=True),
-        secant.TwoLayerNet.load(tmp_path / "net.npz"),
-    ):
-        net.predict(16 * pixels / 255)
-        with pytest.warns(RuntimeWarning, match="x goes up to 255, but the network was trained on inputs up to 1: "):
-            net.accuracy(pixels, [0, 1, 1, 0])
-        net.predict(pixels)
-
-
-def test_a_scale_that_is_not_known_is_no_reason_for_a_warning(tmp_path):
-    trained(np.zeros((4, 3))).predict([1, 2, 3])  # nothing but zeros says nothing
-    secant.TwoLayerNet(3, 4, 2).predict([1e3, 2, 3])
-    net = trained(np.ones((4, 3)))
-    secant.train(net, np.full((1, 3), 100), [0], n_iterations=1, batch_size=1, progress=False)
-    net.predict([255, 0, 0])
-
-
 # ---- predict, loss, accuracy -----------------------------------------------------------------------------------------
 
 

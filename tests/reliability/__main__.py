@@ -1,8 +1,8 @@
 """Measure how reliable Secant is, and write docs/reliability.md.
 
-    python tests/reliability [--quick] [--only NAME] [--output PAGE]
+    python tests/reliability [--quick] [--only NAME]
 
-Rows that are not measured are kept, from the JSON beside the page.
+A quick look takes minutes, and prints the page. Rows that are not measured are kept, from the JSON beside the page.
 """
 
 import argparse
@@ -12,16 +12,15 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from launching import HERE, from_json, measured
-from outcome import Outcome, joined
+from launching import HERE, measured
+from outcome import Outcome, from_json, joined
 from page import machine, page
-from rows import ROWS, part
+from rows import ROWS
 from writers import is_sanitized
 
-PAGE = HERE.parent.parent / "docs" / "reliability.md"
+RECORD = HERE.parent.parent / "docs" / "reliability.json"
 AT_A_TIME = 2
 PARTS = 4  # of a row, for each that runs at a time
 LONGEST = 7200  # seconds of a part
@@ -29,19 +28,17 @@ LONGEST = 7200  # seconds of a part
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few minutes; prints, if there is no --output")
+    parser.add_argument("--quick", action="store_true", help="a few minutes; prints, and writes nothing")
     parser.add_argument("--only", choices=ROWS, metavar="NAME", help=f"one row: {', '.join(ROWS)}")
-    parser.add_argument("--output", type=Path, metavar="PAGE", help="where to write (default: docs/reliability.md)")
     options = parser.parse_args()
-    output = options.output or (None if options.quick else PAGE)
     done: dict[str, Any] = {}
     if options.only and ROWS[options.only].sanitized and not is_sanitized():
         parser.error(f"{options.only} is for a core that was built with the address sanitizer: see HACKING.md")
     for name in [options.only] if options.only else [name for name in ROWS if not ROWS[name].sanitized]:
         done[name] = row(name, options.quick)
-        if output:
-            write(output, done)
-    if not output:
+        if not options.quick:
+            write(done)
+    if options.quick:
         print(page(done))
     sys.exit(not all(from_json(row["outcome"]).kept for row in done.values()))
 
@@ -62,17 +59,16 @@ def measure(name: str, quick: bool) -> Outcome:
     count = min(trials, AT_A_TIME * PARTS) if together else 1
     shares = [trials // count + (i < trials % count) for i in range(count)]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        parts = pool.map(lambda seed: measured(part, name, shares[seed], seed, timeout=LONGEST), range(count))
+        parts = pool.map(lambda seed: measured(name, shares[seed], seed, timeout=LONGEST), range(count))
         return joined(parts)
 
 
-def write(output: Path, done: dict[str, Any]) -> None:
+def write(done: dict[str, Any]) -> None:
     """The page, and all that was measured beside it; of rows that were not, what was there."""
-    beside = output.with_suffix(".json")
-    before = json.loads(beside.read_text()) if beside.exists() else {}
+    before = json.loads(RECORD.read_text())
     rows = {name: (before | done)[name] for name in ROWS if name in before | done}
-    beside.write_text(json.dumps(rows, indent=1) + "\n")
-    output.write_text(page(rows), encoding="utf-8")
+    RECORD.write_text(json.dumps(rows, indent=1) + "\n")
+    RECORD.with_suffix(".md").write_text(page(rows), encoding="utf-8")
 
 
 def commit() -> str:

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,10 @@ from outcome import Outcome
 import secant
 from secant.datasets import idx
 
-PROMISE = "A damaged file is refused by secant.errors.DataError, or loads to something valid; and it is left as it is."
 
-
-def a_network() -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **secant.TwoLayerNet(3, 4, 2, rng=0).params, output_activation="sigmoid")
-    return buffer.getvalue()
+def save_network(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **secant.TwoLayerNet(3, 4, 2, rng=0).params, output_activation="sigmoid")
 
 
 def load_network(path: Path) -> None:
@@ -33,11 +31,7 @@ def load_network(path: Path) -> None:
         net.predict(np.zeros(len(net.params["W1"])))
 
 
-def a_history() -> bytes:
-    history = secant.History([2.3, 2.2, float("inf")], [0.1, 0.2], [0.15, 0.25], [0, 2], {"h": 1e-4, "n_threads": None})
-    with tempfile.TemporaryDirectory() as folder:
-        history.save(Path(folder, "history"))
-        return Path(folder, "history").read_bytes()
+HISTORY = secant.History([2.3, 2.2, float("inf")], [0.1, 0.2], [0.15, 0.25], [0, 2], {"h": 1e-4, "n_threads": None})
 
 
 def load_history(path: Path) -> None:
@@ -50,13 +44,9 @@ def load_history(path: Path) -> None:
         raise AssertionError("what was loaded does not survive being saved")
 
 
-def images() -> bytes:
-    pixels = np.random.RandomState(0).randint(256, size=2 * 784).astype(np.uint8).tobytes()
-    return gzip.compress(struct.pack(">4I", 0x803, 2, 28, 28) + pixels, mtime=0)
-
-
-def labels() -> bytes:
-    return gzip.compress(struct.pack(">2I", 0x801, 60) + bytes(range(10)) * 6, mtime=0)
+PIXELS = np.random.RandomState(0).randint(256, size=2 * 784).astype(np.uint8).tobytes()
+IMAGES = gzip.compress(struct.pack(">4I", 0x803, 2, 28, 28) + PIXELS, mtime=0)
+LABELS = gzip.compress(struct.pack(">2I", 0x801, 60) + bytes(range(10)) * 6, mtime=0)
 
 
 def load_idx(path: Path, rank: int) -> None:
@@ -66,35 +56,28 @@ def load_idx(path: Path, rank: int) -> None:
         raise AssertionError(f"{array.dtype}, {array.shape}")
 
 
-FORMATS = {  # how a good file is made, and read
-    "network": (a_network, load_network),
-    "history": (a_history, load_history),
-    "images": (images, lambda path: load_idx(path, 3)),
-    "labels": (labels, lambda path: load_idx(path, 1)),
+FORMATS = {  # how a good file is written, and read
+    "network": (save_network, load_network),
+    "history": (HISTORY.save, load_history),
+    "images": (lambda path: path.write_bytes(IMAGES), lambda path: load_idx(path, 3)),
+    "labels": (lambda path: path.write_bytes(LABELS), lambda path: load_idx(path, 1)),
 }
 
 
-def flipped(content: bytearray, rng: np.random.RandomState) -> bytearray:
-    for position in rng.randint(len(content), size=rng.randint(1, 9)):
-        content[position] ^= rng.randint(1, 256)
-    return content
-
-
-def truncated(content: bytearray, rng: np.random.RandomState) -> bytearray:
-    return content[: rng.randint(len(content))]
-
-
-def inserted(content: bytearray, rng: np.random.RandomState) -> bytearray:
-    at = rng.randint(len(content))
-    return content[:at] + rng.bytes(rng.randint(1, 40)) + content[at:]
-
-
-def swapped(content: bytearray, rng: np.random.RandomState) -> bytearray:
+def damaged(content: bytes, how: str, rng: np.random.RandomState) -> bytes:
     a, b, c = np.sort(rng.randint(len(content) + 1, size=3))
-    return content[:a] + content[b:c] + content[a:b] + content[c:]
+    if how == "flipped":
+        array = np.frombuffer(content, np.uint8).copy()
+        array[rng.randint(len(content), size=rng.randint(1, 9))] ^= np.uint8(rng.randint(1, 256))
+        return array.tobytes()
+    return {
+        "truncated": content[: rng.randint(len(content))],
+        "inserted": content[:a] + rng.bytes(rng.randint(1, 40)) + content[a:],
+        "swapped": content[:a] + content[b:c] + content[a:b] + content[c:],
+    }[how]
 
 
-DAMAGE = (flipped, truncated, inserted, swapped)
+DAMAGE = ("flipped", "truncated", "inserted", "swapped")
 
 
 def inside(content: bytes, damage: Callable[[bytes], bytes], rng: np.random.RandomState) -> bytes:
@@ -126,17 +109,18 @@ def fault(path: Path, content: bytes, load: Callable[[Path], None]) -> str:
     return found if kept and list(path.parent.iterdir()) == [path] else found or "the folder was changed"
 
 
-def run(trials: int, seed: int) -> Outcome:
-    outcome, rng = Outcome(PROMISE, "files"), np.random.RandomState(seed)
-    good = {name: make() for name, (make, _) in FORMATS.items()}
+def run(outcome: Outcome, trials: int, seed: int) -> None:
+    rng = np.random.RandomState(seed)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
+        path, good = Path(folder, "file"), {}
+        for name, (save, _) in FORMATS.items():
+            save(path)
+            good[name] = path.read_bytes()
         for _ in range(trials):
-            name = list(FORMATS)[rng.randint(len(FORMATS))]
-            how = DAMAGE[rng.randint(len(DAMAGE))]
-            damage = lambda content, how=how: bytes(how(bytearray(content), rng))  # noqa: E731
+            name, how = list(FORMATS)[rng.randint(len(FORMATS))], DAMAGE[rng.randint(len(DAMAGE))]
+            damage = partial(damaged, how=how, rng=rng)
             content = inside(good[name], damage, rng) if rng.randint(2) else damage(good[name])
-            wrong = fault(Path(folder, "file"), content, FORMATS[name][1])
-            outcome.add(f"{name}, {how.__name__}", bool(wrong), example=f"{wrong}: {content[:300]!r}")
+            wrong = fault(path, content, FORMATS[name][1])
+            outcome.add(f"{name}, {how}", bool(wrong), example=f"{wrong}: {content[:300]!r}")
             outcome.tried += 1
-    return outcome

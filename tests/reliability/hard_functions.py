@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from families import Case
+from families import Case, in_float32
 
 
 class Shape(NamedTuple):
@@ -52,20 +52,6 @@ def cast_to(dtype):
     return cast
 
 
-def result_in(dtype):
-    def of_type(shape, rng, n):
-        f, x, gradient = plain(shape, rng, n)
-        return Case(lambda x: dtype(f(x)), x, gradient)
-
-    return of_type
-
-
-def rounded(shape, rng, n):
-    """A result that is rounded to some decimals."""
-    digits, (f, x, gradient) = int(rng.integers(3, 9)), plain(shape, rng, n)
-    return Case(lambda x: round(f(x), digits), x, gradient)
-
-
 def fine_beside_coarse(shape, rng, n):
     """A part that is rounded to some decimals, and a smooth one."""
     digits, x = int(rng.integers(5, 8)), rng.standard_normal(n)
@@ -83,12 +69,6 @@ def ripples(shape, rng, n):
     size, k, x = 10 ** rng.uniform(-9, -7), 10 ** rng.uniform(3, 4), rng.standard_normal(n)
     gradient = shape.slope(x) + size * k * np.cos(k * x)
     return Case(lambda x: float(np.sum(shape.value(x) + size * np.sin(k * x))), x, gradient)
-
-
-def on_a_constant(shape, rng, n):
-    f, x, gradient = plain(shape, rng, n)
-    constant = 10 ** rng.uniform(4, 9)
-    return Case(lambda x: f(x) + constant, x, gradient)
 
 
 def of_any_scale(shape, rng, n):
@@ -114,12 +94,6 @@ def near_a_kink(shape, rng, n):
     return Case(lambda x: float(np.sum(shape.value(x) + abs(x - at))), x, shape.slope(x) + np.sign(x - at))
 
 
-def noisy(shape, rng, n):
-    """Noise as the tolerance of an iteration leaves it."""
-    level, (f, x, gradient) = 10 ** rng.uniform(-11, -5), plain(shape, rng, n)
-    return Case(lambda x: f(x) + level * (zlib.crc32(x.tobytes()) / 2**32 - 0.5), x, gradient)
-
-
 def far_out(shape, rng, n):
     """x is large beside the scale of f: its rounding leaves few digits."""
     x = np.round(rng.standard_normal(n) * 2**10) / 2**10 + 2.0 ** rng.integers(10, 37, n)
@@ -140,50 +114,65 @@ def at_an_end(shape, rng, n):
     return Case(lambda x: float(shape.value(x).sum()) if (x >= end).all() else np.nan, x, shape.slope(x))
 
 
-def rounded_at_an_end(shape, rng, n):
-    digits, (f, x, gradient) = int(rng.integers(3, 9)), at_an_end(shape, rng, n)
-    return Case(lambda x: round(f(x), digits), x, gradient)
+def rounded(case, rng):
+    """A result that is rounded to some decimals."""
+    digits = int(rng.integers(3, 9))
+    return case._replace(f=lambda x: round(case.f(x), digits))
+
+
+def noisy(case, rng):
+    """Noise as the tolerance of an iteration leaves it."""
+    level = 10 ** rng.uniform(-11, -5)
+    return case._replace(f=lambda x: case.f(x) + level * (zlib.crc32(x.tobytes()) / 2**32 - 0.5))
+
+
+def on_a_constant(case, rng):
+    constant = 10 ** rng.uniform(4, 9)
+    return case._replace(f=lambda x: case.f(x) + constant)
+
+
+def result_in(dtype):
+    return lambda case, rng: case._replace(f=lambda x: dtype(case.f(x)))
+
+
+def changed(setting, change):
+    """The same functions, whose results are changed."""
+    return lambda shape, rng, n: change(setting(shape, rng, n), rng)
 
 
 SETTINGS = {
     "plain": plain,
     "at an end": at_an_end,
-    "rounded at an end": rounded_at_an_end,
+    "rounded at an end": changed(at_an_end, rounded),
     "beside 1e6": beside(1e6),
     "beside 1e12": beside(1e12),
     "of x in float32": cast_to(np.float32),
     "of x in float16": cast_to(np.float16),
-    "in float32": result_in(np.float32),
-    "in float16": result_in(np.float16),
-    "rounded": rounded,
+    "in float32": changed(plain, result_in(np.float32)),
+    "in float16": changed(plain, result_in(np.float16)),
+    "rounded": changed(plain, rounded),
     "fine beside coarse": fine_beside_coarse,
     "small steps": small_steps,
     "ripples": ripples,
-    "on a constant": on_a_constant,
+    "on a constant": changed(plain, on_a_constant),
     "of any scale": of_any_scale,
     "near 0": near_zero,
     "at 0": at_zero,
     "near a kink": near_a_kink,
-    "noisy": noisy,
+    "noisy": changed(plain, noisy),
     "far out": far_out,
     "products": products,
 }
 
 
-def fast_sine(frequency):
-    def sine(rng, n):
-        x = rng.standard_normal(n)
+def sine(frequency=1.0, size=None):
+    """At x of order 1, or of a size."""
+
+    def of_x(rng, n):
+        x = rng.standard_normal(n) if size is None else size * rng.uniform(0.5, 2, n)
         return Case(lambda x: float(np.sin(frequency * x).sum()), x, frequency * np.cos(frequency * x))
 
-    return sine
-
-
-def sine_of_large(size):
-    def sine(rng, n):
-        x = size * rng.uniform(0.5, 2, n)
-        return Case(lambda x: float(np.sin(x).sum()), x, np.cos(x))
-
-    return sine
+    return of_x
 
 
 def cancelling_constants(rng, n):
@@ -191,25 +180,16 @@ def cancelling_constants(rng, n):
     return Case(lambda x: float(np.sum((x + 1e8) ** 2 - 1e16 - 2e8 * x)), x, 2 * x)
 
 
-def constant(rng, n):
-    return Case(lambda x: 3.0, rng.standard_normal(n), np.zeros(n))
-
-
-def fast_sine_in_float32(rng, n):
-    f, x, gradient = fast_sine(1e2)(rng, n)
-    return Case(lambda x: np.float32(f(x)), x, gradient)
-
-
 ALONE = {
-    "sin(100 x)": fast_sine(1e2),
-    "sin(100 x) in float32": fast_sine_in_float32,
-    "sin(1e4 x)": fast_sine(1e4),
-    "sin(1e6 x)": fast_sine(1e6),
-    "sin at 1e6": sine_of_large(1e6),
-    "sin at 1e9": sine_of_large(1e9),
-    "sin at 1e12": sine_of_large(1e12),
+    "sin(100 x)": sine(1e2),
+    "sin(100 x) in float32": lambda rng, n: in_float32(sine(1e2)(rng, n)),
+    "sin(1e4 x)": sine(1e4),
+    "sin(1e6 x)": sine(1e6),
+    "sin at 1e6": sine(size=1e6),
+    "sin at 1e9": sine(size=1e9),
+    "sin at 1e12": sine(size=1e12),
     "canceling constants": cancelling_constants,
-    "constant": constant,
+    "constant": lambda rng, n: Case(lambda x: 3.0, rng.standard_normal(n), np.zeros(n)),
 }
 
 
@@ -217,48 +197,27 @@ def _of(setting, shape):
     return lambda rng, n: setting(shape, rng, n)
 
 
-class Curved(NamedTuple):
-    """A function, a point, and the Hessian there."""
-
-    f: Callable
-    x: np.ndarray
-    hessian: np.ndarray
+FUNCTIONS = ALONE | {
+    f"{name}, {where}": _of(setting, shape) for where, setting in SETTINGS.items() for name, shape in SHAPES.items()
+}
 
 
 def curved(shape, rng, n):
+    """With a Hessian, in place of a gradient."""
     x, w = rng.standard_normal(n), rng.standard_normal((5, n)) / np.sqrt(n)
     second = np.imag(shape.slope(w @ x + 1e-30j)) / 1e-30
-    return Curved(lambda x: float(shape.value(w @ x).sum()), x, w.T * second @ w)
-
-
-def curved_and_rounded(shape, rng, n):
-    digits, (f, x, hessian) = int(rng.integers(3, 9)), curved(shape, rng, n)
-    return Curved(lambda x: round(f(x), digits), x, hessian)
-
-
-def curved_in_float32(shape, rng, n):
-    f, x, hessian = curved(shape, rng, n)
-    return Curved(lambda x: np.float32(f(x)), x, hessian)
+    return Case(lambda x: float(shape.value(w @ x).sum()), x, w.T * second @ w)
 
 
 def curved_beside_coarse(shape, rng, n):
-    f, x, hessian = curved_and_rounded(shape, rng, n)
-    return Curved(lambda x: f(x) + x @ x, x, hessian + 2 * np.eye(n))
-
-
-def curved_and_noisy(shape, rng, n):
-    level, (f, x, hessian) = 10 ** rng.uniform(-11, -5), curved(shape, rng, n)
-    return Curved(lambda x: f(x) + level * (zlib.crc32(x.tobytes()) / 2**32 - 0.5), x, hessian)
+    f, x, hessian = changed(curved, rounded)(shape, rng, n)
+    return Case(lambda x: f(x) + x @ x, x, hessian + 2 * np.eye(n))
 
 
 CURVED = {
     "plain": curved,
-    "rounded": curved_and_rounded,
-    "in float32": curved_in_float32,
+    "rounded": changed(curved, rounded),
+    "in float32": changed(curved, result_in(np.float32)),
     "fine beside coarse": curved_beside_coarse,
-    "noisy": curved_and_noisy,
-}
-
-FUNCTIONS = ALONE | {
-    f"{name}, {where}": _of(setting, shape) for where, setting in SETTINGS.items() for name, shape in SHAPES.items()
+    "noisy": changed(curved, noisy),
 }

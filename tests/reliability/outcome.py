@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 MOST_EXAMPLES = 10
 
@@ -14,13 +15,10 @@ class Part:
     failed: int = 0
     worst: float | None = None
 
-    def add(self, failed: bool, worst: float | None = None) -> None:
-        self.join(Part(1, int(failed), worst))
-
     def join(self, other: "Part") -> None:
         self.tried += other.tried
         self.failed += other.failed
-        self.worst = larger(self.worst, other.worst)
+        self.worst = max((worst for worst in (self.worst, other.worst) if worst is not None), default=None)
 
 
 @dataclass
@@ -33,8 +31,7 @@ class Outcome:
     tried: int = 0
     details: dict[str, Part] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
-    skipped: str = ""
-    allowed: dict[str, float] = field(default_factory=dict)  # shares that may fail, by how a kind ends
+    allowed: dict[str, float] = field(default_factory=dict)  # shares that may fail, by how a kind ends; else none may
 
     @property
     def failed(self) -> int:
@@ -42,34 +39,24 @@ class Outcome:
 
     @property
     def kept(self) -> bool:
-        """Whether the promise is: no more failed than may, which is none if the promise is no rate."""
-        for end, share in (self.allowed or {"": 0.0}).items():
-            parts = [part for kind, part in self.details.items() if kind.endswith(end)]
-            if sum(part.failed for part in parts) > share * sum(part.tried for part in parts):
-                return False
-        return True
+        """Whether no more failed than may."""
+        totals: dict[str, Part] = {}
+        for kind, part in self.details.items():
+            totals.setdefault(self.end_of(kind), Part()).join(part)
+        return all(total.failed <= self.allowed.get(end, 0.0) * total.tried for end, total in totals.items())
 
     def is_kept_by(self, kind: str) -> bool:
-        """Whether it is kept by one kind of trials."""
         part = self.details[kind]
-        shares = [share for end, share in (self.allowed or {"": 0.0}).items() if kind.endswith(end)]
-        return part.failed <= max(shares, default=0.0) * part.tried
+        return part.failed <= self.allowed.get(self.end_of(kind), 0.0) * part.tried
 
-    @property
-    def worst(self) -> float | None:
-        worst = None
-        for part in self.details.values():
-            worst = larger(worst, part.worst)
-        return worst
+    def end_of(self, kind: str) -> str:
+        """The longest end in ``allowed`` that it has."""
+        return max((end for end in self.allowed if kind.endswith(end)), key=len, default="")
 
     def add(self, kind: str, failed: bool, worst: float | None = None, example: str = "") -> None:
-        self.details.setdefault(kind, Part()).add(failed, worst)
+        self.details.setdefault(kind, Part()).join(Part(1, int(failed), worst))
         if failed and example and len(self.examples) < MOST_EXAMPLES:
             self.examples.append(f"{kind}: {example}")
-
-
-def larger(a: float | None, b: float | None) -> float | None:
-    return max((value for value in (a, b) if value is not None), default=None)
 
 
 def joined(outcomes: Iterable[Outcome]) -> Outcome:
@@ -80,5 +67,9 @@ def joined(outcomes: Iterable[Outcome]) -> Outcome:
         for kind, part in other.details.items():
             first.details.setdefault(kind, Part()).join(part)
         first.examples = (first.examples + other.examples)[:MOST_EXAMPLES]
-        first.skipped = first.skipped or other.skipped
     return first
+
+
+def from_json(content: dict[str, Any]) -> Outcome:
+    details = {kind: Part(**part) for kind, part in content["details"].items()}
+    return Outcome(**content | {"details": details})

@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from launching import from_json
+from outcome import from_json
 
 HEAD = """# Reliability
 
@@ -28,16 +28,9 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         kept = "yes" if not families else f"in {count - len(families)} of {count} families"
         tried = f"{outcome.tried:,} {outcome.unit}"
         lines.append(line(outcome.promise, f"`{name}`", tried, f"{outcome.failed:,}", kept, rows[name]["date"]))
-        broken += [
-            line(
-                f"`{name}`",
-                kind,
-                f"{part.tried:,}",
-                f"{part.failed:,}",
-                f"{100 * (1 - part.failed / part.tried):.2f} %",
-            )
-            for kind, part in families
-        ]
+        for kind, part in families:
+            holds = f"{100 * (1 - part.failed / part.tried):.2f} %"
+            broken.append(line(f"`{name}`", kind, f"{part.tried:,}", f"{part.failed:,}", holds))
     if broken:
         lines += ["", "## Families where a promise is not kept", ""]
         lines += ["| name | family | tried | failed | what holds |", "| --- | --- | --: | --: | --: |", *broken]

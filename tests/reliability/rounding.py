@@ -24,17 +24,14 @@ class Rounding:
     def __init__(self, case: Case, truth: oracles.Network):
         self.case, self.truth = case, truth
 
-    def of_change(self, where: tuple, shift: mpfr) -> mpfr:
-        """On the change of the loss: a pre-activation is rounded once, and is the same before and after the shift."""
-        return self.sum_of_effects(where[0], lambda net: net.perturbed_loss(*where, shift) - net.total)
+    def of(self, where: tuple, shift: mpfr, by_loop: bool) -> mpfr:
+        """On the change of the loss, as a pre-activation is rounded once; the loop rounds all anew for each loss."""
 
-    def of_loss(self, where: tuple, shift: mpfr) -> mpfr:
-        """On the loss itself: the loop rounds all anew for each."""
-        return self.sum_of_effects(where[0], lambda net: net.perturbed_loss(*where, shift))
+        def quantity(net: oracles.Network) -> mpfr:
+            return net.perturbed_loss(*where, shift) - (0 if by_loop else net.total)
 
-    def sum_of_effects(self, name: str, quantity) -> mpfr:
-        exact = quantity(self.truth)
-        return sum(max(abs(quantity(net) - exact) for net in pair) for pair in self.pairs[name in ("W1", "b1")])
+        exact, pairs = quantity(self.truth), self.pairs[where[0] in ("W1", "b1")]
+        return sum(max(abs(quantity(net) - exact) for net in pair) for pair in pairs)
 
     @cached_property
     def pairs(self) -> tuple[list[list[oracles.Network]], ...]:

@@ -5,12 +5,11 @@ import json
 import sys
 
 import pytest
-from launching import HERE, launch, measured
+from launching import HERE, measured
 from outcome import Outcome
 from page import page
-from rows import ROWS, part
+from rows import ROWS
 from sweep import check
-from writers import short
 
 import oracles
 from networks import KNOWN
@@ -25,8 +24,9 @@ pytestmark = [
 ]
 
 
-NAMES = [  # other tests notice what most of them do, but for damaged files
-    pytest.param(name, marks=pytest.mark.slow if name == "files" else pytest.mark.nightly)
+SLOW = ("single", "files", "writers")  # of the others, other tests notice most
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else pytest.mark.nightly)
     for name, row in ROWS.items()
     if row.slice
 ]
@@ -40,15 +40,9 @@ def test_the_page_has_the_rows_that_are_measured_and_no_others():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_slice(name):
-    outcome = measured(part, name, ROWS[name].slice, 12345)
+    outcome = measured(name, ROWS[name].slice, 12345)
     assert outcome.tried > 0
     assert outcome.kept, outcome.examples
-
-
-@pytest.mark.slow
-def test_arrays_that_other_threads_write_to():
-    done = launch(short, 4)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(("name", "backend"), grid(lambda name, backend: backend == "cpp", KNOWN, BACKENDS))

@@ -5,8 +5,7 @@ import itertools
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +13,16 @@ from outcome import Outcome
 
 import secant
 
-PROMISE = "Whatever four threads write to x, t and params while four others use them, the process goes on."
-SANITIZED = f"{PROMISE} The address sanitizer ends it at the first access that is out of bounds."
-SECONDS = 10  # of a round
+LONGEST = 10  # seconds of a round
 CALLERS = WRITERS = 4
 SAMPLES, INPUTS, CLASSES = 150, 240, 10  # more samples, and more columns, than a block has
 
 
-def run(rounds: int, seed: int) -> Outcome:
-    """So many rounds of `SECONDS`, each with eight threads."""
-    outcome = Outcome(PROMISE, "calls")
-    rng = np.random.default_rng(seed)
+def run(outcome: Outcome, seconds: int, seed: int) -> None:
+    """So many seconds, in rounds of all kinds of inputs and of targets, each with eight threads."""
+    rng, rounds = np.random.default_rng(seed), max(len(KINDS), seconds // LONGEST)
     for number in range(rounds):
-        one_round(outcome, rng, SECONDS, *KINDS[number % len(KINDS)])
-    return outcome
-
-
-def sanitized(rounds: int, seed: int) -> Outcome:
-    """The same, of a core that was built with the address sanitizer."""
-    return replace(run(rounds, seed), promise=SANITIZED)
+        one_round(outcome, rng, seconds / rounds, *KINDS[number % len(KINDS)])
 
 
 def is_sanitized() -> bool:
@@ -42,17 +32,13 @@ def is_sanitized() -> bool:
 
 
 INPUT_TYPES = (np.float64, np.uint8, np.float32)
-TARGETS = ("labels", "weights", "uint8 labels", "bool weights")
+TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "labels": lambda labels: labels,
+    "weights": lambda labels: np.eye(CLASSES)[labels],
+    "uint8 labels": lambda labels: labels.astype(np.uint8),
+    "bool weights": lambda labels: np.eye(CLASSES, dtype=np.bool_)[labels],
+}
 KINDS = [*itertools.product(INPUT_TYPES, TARGETS)]
-
-
-def short(seconds: str) -> None:
-    """For a test: a part of the time for each kind of input and of targets."""
-    outcome, rng = Outcome(PROMISE, "calls"), np.random.default_rng(0)
-    for kind in KINDS:
-        one_round(outcome, rng, float(seconds) / len(KINDS), *kind)
-    assert outcome.tried > 0
-    assert outcome.kept, outcome.examples
 
 
 def one_round(outcome: Outcome, rng: np.random.Generator, seconds: float, input_type: type, targets: str) -> None:
@@ -61,7 +47,7 @@ def one_round(outcome: Outcome, rng: np.random.Generator, seconds: float, input_
     sparse = dense * (rng.uniform(size=dense.shape) < 0.3).astype(input_type)
     begin = np.arange(INPUTS) % 112 < 4  # a block that begins as a dense one does is counted first, and then found
     sparse[:, begin] = dense[:, begin]
-    x, t = dense.copy(), targets_of(targets, rng)
+    x, t = dense.copy(), TARGETS[targets](rng.integers(0, CLASSES, SAMPLES))
     nets = [network(activation, x) for activation in ("sigmoid", "relu")]
     stop = threading.Event()
     lock = threading.Lock()
@@ -82,10 +68,10 @@ def one_round(outcome: Outcome, rng: np.random.Generator, seconds: float, input_
                 outcome.add(f"{np.dtype(input_type)}, {targets}: {name}", bool(error), example=error)
 
     def write(rank: int) -> None:
-        for step in itertools.cycle(writes(rank, x, t, dense, sparse, [*nets[rank % 2].params.values()])):
+        for array, values in itertools.cycle(writes(rank, x, t, [dense, sparse], [*nets[rank % 2].params.values()])):
             if stop.is_set():
                 return
-            step()
+            array[...] = values
 
     threads = [threading.Thread(target=call, args=(rank,)) for rank in range(CALLERS)]
     threads += [threading.Thread(target=write, args=(rank,)) for rank in range(WRITERS)]
@@ -102,17 +88,6 @@ def one_round(outcome: Outcome, rng: np.random.Generator, seconds: float, input_
 def network(activation: str, x: np.ndarray) -> secant.TwoLayerNet:
     dtype = np.float32 if x.dtype == np.float32 else np.float64
     return secant.TwoLayerNet(INPUTS, 20, CLASSES, rng=0, hidden_activation=activation, dtype=dtype)
-
-
-def targets_of(kind: str, rng: np.random.Generator) -> np.ndarray:
-    labels = rng.integers(0, CLASSES, SAMPLES)
-    rows = np.eye(CLASSES)[labels]
-    return {
-        "labels": labels,
-        "weights": rows,
-        "uint8 labels": labels.astype(np.uint8),
-        "bool weights": rows.astype(np.bool_),
-    }[kind]
 
 
 def calls(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray) -> list[tuple[str, Callable[[], object]]]:
@@ -134,27 +109,13 @@ def calls(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray) -> list[tuple[s
     ]
 
 
-def writes(
-    rank: int, x: np.ndarray, t: np.ndarray, dense: np.ndarray, sparse: np.ndarray, params: list[np.ndarray]
-) -> Iterator[Callable[[], object]]:
-    """What a writer writes, again and again: inputs, targets, or parameters."""
-    right, largest = t.copy(), 10**12 if t.dtype == np.int64 else 255
-
-    def spoil() -> None:
-        t[:] = largest
-
-    def restore() -> None:
-        t[:] = right
-
-    def inputs(values: np.ndarray) -> Callable[[], object]:
-        return lambda: np.copyto(x, values)
-
-    copies = [param.copy() for param in params]
+def writes(rank: int, x: np.ndarray, t: np.ndarray, others: list[np.ndarray], params: list[np.ndarray]) -> list[tuple]:
+    """What a writer writes, again and again: arrays with values for targets, for parameters, or for inputs."""
     if rank == 0:
-        return iter([spoil, *[restore] * 3])
+        return [(t, 10**12 if t.dtype == np.int64 else 255), *[(t, t.copy())] * 3]
     if rank == 1:
-        return iter([lambda: [np.copyto(p, np.nan) for p in params]] + [lambda: [*map(np.copyto, params, copies)]] * 50)
-    strange = dense.copy()
+        return [(param, np.nan) for param in params] + [(param, param.copy()) for param in params] * 50
+    strange = others[0].copy()
     if x.dtype != np.uint8:
         strange[::7, ::5] = np.nan
-    return iter([*[inputs(sparse), inputs(dense)] * 20, inputs(strange)])
+    return [*[(x, other) for other in others] * 20, (x, strange)]

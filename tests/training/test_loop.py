@@ -206,14 +206,6 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
     assert quiet(Dropout(net.params), data, n_iterations=15, sampling=sampling, rng=None).train_loss_list == expected
 
 
-def test_pixels_that_are_none_are_noticed(net, data):
-    x_train, t_train, *_ = data
-    with pytest.warns(
-        RuntimeWarning, match="x_train goes up to 16 only, but uint8 samples are taken as images with pixels up to 255"
-    ):
-        quiet(net, (np.uint8(16 * np.ceil(x_train)), t_train), normalize=True)
-
-
 @pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
 @pytest.mark.parametrize(("place", "message"), [(0, "x must be finite"), (2, "x must be finite"), (3, "labels from 0")])
 def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, message):

@@ -10,7 +10,6 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
 
 from secant.errors import DataError, DTypeError
 
@@ -77,25 +76,19 @@ def require_writable(path: AnyPath) -> None:
                 pass
 
 
-@contextmanager
-def readable(path: AnyPath) -> Iterator[BinaryIO]:
-    """Open a file to read it in a ``with`` block.
+def read_file(path: AnyPath) -> bytes:
+    """Return all that a file holds.
 
     Raises
     ------
     DataError
-        The file cannot be opened, or not be read in the block.
+        The file cannot be read.
     DTypeError
         ``path`` is not a path.
     """
     name = path_text(path)
-    with _named(name, "read"):
-        file = open(name, "rb")  # noqa: SIM115 - an error of the block is not one of the name
-    with file:
-        try:
-            yield file
-        except OSError as error:
-            raise _failure(name, "read", error) from error
+    with _named(name, "read"), open(name, "rb") as stream:
+        return stream.read()
 
 
 def _is_replaced(name: str) -> bool:
@@ -131,8 +124,5 @@ def _named(name: str, done: str, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: no file name can have one of the characters
-        raise _failure(name, done, error, remedy) from error
-
-
-def _failure(name: str, done: str, error: OSError | ValueError, remedy: str = "") -> DataError:
-    return DataError(f"{name} could not be {done}: {getattr(error, 'strerror', None) or error}{remedy}.")
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{name} could not be {done}: {reason}{remedy}.") from error

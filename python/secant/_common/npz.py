@@ -1,12 +1,13 @@
 """An untrusted .npz file of plain arrays, never a pickle."""
 
+import io
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
-from secant._common.files import AnyPath, path_text, readable
+from secant._common.files import AnyPath, path_text, read_file
 from secant._common.validation import Array
 from secant.errors import DataError
 
@@ -22,20 +23,17 @@ def npz_arrays(path: AnyPath, most: int, fault: str) -> Iterator[Mapping[str, Ar
     """
     import zipfile  # takes a while to import
 
-    name = path_text(path)
+    content = io.BytesIO(read_file(path))
     try:
-        with readable(name) as file:
-            with zipfile.ZipFile(file) as archive:
-                if (size := sum(entry.file_size for entry in archive.infolist())) > most:
-                    raise ValueError(f"it unpacks to {size} bytes, expected at most {most}")
-            file.seek(0)
-            with (
-                warnings.catch_warnings(action="error", category=UserWarning),
-                np.load(file, allow_pickle=False) as arrays,
-            ):
-                yield arrays
-    except DataError:
-        raise
+        with zipfile.ZipFile(content) as archive:
+            if (size := sum(entry.file_size for entry in archive.infolist())) > most:
+                raise ValueError(f"it unpacks to {size} bytes, expected at most {most}")
+        content.seek(0)
+        with (
+            warnings.catch_warnings(action="error", category=UserWarning),
+            np.load(content, allow_pickle=False) as arrays,
+        ):
+            yield arrays
     except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
         reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise DataError(f"{name} {fault}: {reason}.") from error
+        raise DataError(f"{path_text(path)} {fault}: {reason}.") from error

@@ -2,7 +2,7 @@
 
 To add a hidden activation, write its entry in `ACTIVATIONS` and its name in `HiddenActivation`; and for the compiled
 core its policy in ``network/activations.hpp``. If neither family fits, write one here. Tests go over all entries. Until
-``numba/kernels.py`` has the family too, the method "direct" is a loop there.
+``numba/kernels.py`` has the family too, the method "direct" is slow there.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
 pass, determine F.
@@ -53,7 +53,7 @@ class Activation(NamedTuple):
     bounded: bool = False
     """Whether |f| <= 1."""
     kinked: bool = False
-    """Whether it is relu, whose slope jumps at 0: see `near_kink` and `kinked_change`."""
+    """Whether it is relu, whose slope jumps at 0: see `near_kink`."""
 
 
 # ---- sigmoids of rate k:  F' = (p + F) (q - F),  p = k sigmoid(k a),  q = k sigmoid(-k a) ----------------------------
@@ -167,8 +167,3 @@ def _halves(x: Floats) -> tuple[Floats, Floats]:
     high = _SPLIT * x
     high = high - (high - x)
     return high, x - high
-
-
-def kinked_change(a: float, u: Any) -> Any:
-    """F(u) of relu, across its kink too."""
-    return np.maximum(u, -a) if a > 0 else np.maximum(a + u, 0.0)

@@ -27,19 +27,6 @@ def get_backend() -> str:
     return backend_module().name
 
 
-def max_threads(backend: str) -> int | None:
-    """Return the largest number of threads of a backend; None if Secant does not decide it."""
-    if backend == "cpp":
-        from secant._common.core import _core
-
-        return int(_core.max_threads())
-    if backend == "numba":
-        from secant.backends.numba import threads
-
-        return threads.max_threads()
-    return None
-
-
 def show_config() -> None:
     """Print versions, what compiled the backend in use and for what, and the number of threads.
 
@@ -80,11 +67,10 @@ def _facts() -> dict[str, str]:
         facts["openmp"] = str(build["openmp"] or "none")
         if build["openmp"]:
             facts["waiting threads"] = waiting_threads()
+        facts["threads"] = str(_core.max_threads())
     if backend == "numba":
         import llvmlite
         import numba
 
         facts["numba"] = f"{numba.__version__} (llvmlite {llvmlite.__version__})"
-    if (threads := max_threads(backend)) is not None:
-        facts["threads"] = str(threads)
     return facts

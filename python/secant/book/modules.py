@@ -25,8 +25,6 @@ _MODULES = {  # of the book, and what stands in for them; None for a folder
     "ch04.two_layer_net": "secant.book.two_layer_net",
     "ch05.two_layer_net": "secant.book.two_layer_net_relu",
 }
-_DATA = ("mnist.pkl", "train-images-idx3-ubyte.gz")
-_DEAD = "yann.lecun.com"  # it served MNIST when the book appeared
 
 
 def supply(folder: str, say: Say) -> None:
@@ -85,7 +83,7 @@ def _is_imported_for_a_module(package: str) -> bool:
 
 
 class _ReadersMnist:
-    """Finds the reader's own ``dataset.mnist``, and supplies data if it has none."""
+    """Finds the reader's own ``dataset.mnist``, whose ``load_mnist`` falls back to ours where its download fails."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -97,29 +95,18 @@ class _ReadersMnist:
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                self._complete(module)
+                if readers_own := getattr(module, "load_mnist", None):
+                    vars(module)["load_mnist"] = partial(self._load, readers_own)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
-    def _complete(self, module: ModuleType) -> None:
-        """Let ``load_mnist`` fall back to ours. Replace it if it could only download from a dead address."""
-        readers_own, folder = getattr(module, "load_mnist", None), os.path.dirname(module.__file__ or "")
-        if readers_own is None or any(os.path.exists(os.path.join(folder, name)) for name in _DATA):
-            return
-        dead = _DEAD in str(getattr(module, "url_base", ""))
-
-        def load_mnist(*args: Any, **kwargs: Any) -> Any:
-            why = f"{folder} has no data, and {_DEAD} no longer serves it"
-            if not dead:
-                try:
-                    return readers_own(*args, **kwargs)
-                except OSError as error:  # of the network, and of damaged archives
-                    why = f"load_mnist of {folder} failed ({error})"
-            self._say(f"{why}: load_mnist is Secant's")
+    def _load(self, readers_own: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return readers_own(*args, **kwargs)
+        except OSError as error:  # of the network, and of damaged archives
+            self._say(f"load_mnist of your folder failed ({error}): load_mnist is Secant's")
             return _load_mnist(self._say, *args, **kwargs)
-
-        vars(module)["load_mnist"] = load_mnist
 
 
 def _load_mnist(

@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from secant.errors import DataError, MissingExtraError
+from secant.errors import DataError
 
 
 def bench(
@@ -20,6 +19,4 @@ def bench(
     report = Path("bench") / "report.py"
     if not report.is_file():
         raise DataError("secant bench must be run in a clone of the repository: there is no bench/report.py here")
-    if not find_spec("threadpoolctl"):
-        raise MissingExtraError("secant bench needs more packages: pip install '.[bench]'")
     raise typer.Exit(subprocess.run([sys.executable, str(report), *(options or [])], check=False).returncode)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.datasets.mnist import load_mnist
 from secant.errors import DataError
 
 _SAMPLES = 20
@@ -16,8 +15,8 @@ _SAMPLES = 20
 def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, gradient: str) -> tuple[Any, str]:
     """Return the network that a file defines, an object or one of a class that needs no arguments, and its name.
 
-    ``names`` is what the file defines, ``name`` that of the network; if it is empty, objects come before classes, and
-    the file's own before what it imports. ``loss`` and ``gradient`` are methods.
+    ``names`` is what the file defines, ``name`` that of the network; if it is empty, there must be one only, besides
+    its class. ``loss`` and ``gradient`` are methods.
 
     Raises
     ------
@@ -26,15 +25,13 @@ def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, g
     """
     if name and name not in names:
         raise DataError(f"{file} defines no {name}")
-    found = {
-        id(value): (key, value)  # one that has two names is one network
+    networks = {
+        key: value
         for key, value in ({name: names[name]} if name else names).items()
         if not isinstance(value, ModuleType) and all(callable(getattr(value, m, None)) for m in (loss, gradient))
     }
-    networks = dict(found.values())
-    own = {key: value for key, value in networks.items() if _class_of(value).__module__ == names["__name__"]}
-    networks = own or networks
-    networks = {key: value for key, value in networks.items() if not isinstance(value, type)} or networks
+    made = {type(value) for value in networks.values()}
+    networks = {key: value for key, value in networks.items() if value not in made}
     if not networks:
         where = f"{file}:{name} is" if name else f"{file} defines"
         raise DataError(
@@ -56,12 +53,8 @@ def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, g
         ) from error
 
 
-def _class_of(value: Any) -> type:
-    return value if isinstance(value, type) else type(value)
-
-
 def mini_batch(net: Any, name: str, loss: str) -> tuple[Array, Array, str]:
-    """Return samples, targets, and what they are in words: digits if they fit the parameters, else random numbers.
+    """Return random samples, targets, and what they are in words.
 
     Targets are labels if the loss refuses others.
 
@@ -77,13 +70,8 @@ def mini_batch(net: Any, name: str, loss: str) -> tuple[Array, Array, str]:
         raise DataError(f"{name} must have params, a dict of arrays of which the first is a matrix of weights")
     inputs, classes = len(matrices[0]), matrices[-1].shape[1]
     count = _SAMPLES + (classes == _SAMPLES)  # so that targets of the wrong shape are noticed
-    if (inputs, classes) == (784, 10):
-        (digits, values), _ = load_mnist(subset=True)
-        x, labels = digits[:count].astype(np.float64), values[:count].astype(np.int64)
-        data = f"{count} digits of MNIST"
-    else:
-        x, labels = np.random.uniform(size=(count, inputs)), np.random.randint(max(classes, 2), size=count)
-        data = f"{count} random samples"
+    x, labels = np.random.uniform(size=(count, inputs)), np.random.randint(max(classes, 2), size=count)
+    data = f"{count} random samples"
     if classes == 1:
         return x, labels.reshape(count, 1).astype(np.float64), f"{data} with targets of 0 and 1"
     t = np.eye(classes)[labels]

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.ma  # an import during the run could lose a Ctrl-C
@@ -17,15 +17,12 @@ import typer
 
 from secant._common.files import require_writable
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BackendName, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
-from secant.backends.configuration import max_threads
 from secant.cli.console import note, say, table
 from secant.cli.data import HELP, METAVAR, is_pixels, measured
 from secant.cli.data import load as load_data
-from secant.datasets.idx import NAMES
 from secant.datasets.npz_data import Arrays, classes
 from secant.errors import DataError, SecantError
 from secant.networks.two_layer import TwoLayerNet
@@ -82,17 +79,14 @@ def train(
 
     Ctrl-C ends a run early: --save, --history and --plot get what was trained until then.
     """
-    if gradient == "backprop" and (method != "auto" or h != USUAL_STEP):
-        option = f"--method {method}" if method != "auto" else f"--h {h:g}"
-        raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
     if load is not None:
         _require_untouched(context, "hidden", "hidden_activation", "output_activation", "log_offset", "dtype")
     outputs = _checked({"save": save, "history": history, "plot": plot}, data)
     rng = np.random.RandomState(seed)
-    arrays = load_data(data)
-    x_train, t_train, _, t_test = arrays
+    arrays = x_train, t_train, _, t_test = load_data(data)
     if load is not None:
-        net = _loaded(load, x_train, data, backend)
+        net = TwoLayerNet.load(load)
+        net.backend = backend
     else:
         net = TwoLayerNet(
             x_train.shape[1],
@@ -105,21 +99,38 @@ def train(
             dtype=dtype,
             backend=backend,
         )
-    _train(
-        net,
-        arrays,
-        outputs,
-        {"seed": seed, "hidden_size": net.params["W1"].shape[1], "data": data},
-        n_iterations=iters,
-        batch_size=batch,
-        learning_rate=lr,
-        gradient=gradient,
-        sampling=sampling,
-        method=method,
-        h=h,
-        rng=rng,
-        n_threads=threads,
-    )
+    record, interrupted, start = History(), False, time.perf_counter()
+    with interruptible():
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+                train_network(
+                    net,
+                    *arrays,
+                    n_iterations=iters,
+                    batch_size=batch,
+                    learning_rate=lr,
+                    gradient=gradient,
+                    sampling=sampling,
+                    method=method,
+                    h=h,
+                    rng=rng,
+                    n_threads=threads,
+                    history=record,
+                    normalize=is_pixels(x_train),
+                )
+        except KeyboardInterrupt:
+            if not record.train_loss_list:
+                raise
+            interrupted = True
+            note(f"interrupted after {len(record.train_loss_list)} of {iters} iterations")
+        seconds = time.perf_counter() - start
+        facts = {"seed": seed, "hidden_size": len(net.params["b1"]), "data": data}
+        record.settings |= facts | {"backend": backend_module(net.backend).name}
+        _keep(net, record, outputs)
+        _summarize(net, arrays, record, seconds)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _require_untouched(context: typer.Context, *options: str) -> None:
@@ -130,38 +141,6 @@ def _require_untouched(context: typer.Context, *options: str) -> None:
             raise typer.BadParameter(f"--{option.replace('_', '-')} is for a new network: that of --load has its own.")
 
 
-def _loaded(path: Path, x_train: Array, data: str, backend: str | None) -> TwoLayerNet:
-    net = TwoLayerNet.load(path)
-    if backend is not None:
-        backend_module(backend)  # raises an error if it is missing
-        net.backend = backend
-    if (inputs := len(net.params["W1"])) != x_train.shape[1]:
-        raise DataError(f"{path} holds a network of {inputs} inputs, but samples of {data} have {x_train.shape[1]}")
-    return net
-
-
-@interruptible()
-def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, Any], **hyperparameters: Any) -> None:
-    """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
-    record, interrupted, start = History(), False, time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
-            train_network(net, *data, **hyperparameters, history=record, normalize=is_pixels(data[0]))
-    except KeyboardInterrupt:
-        if not record.train_loss_list:
-            raise
-        interrupted = True
-    seconds = time.perf_counter() - start
-    record.settings |= settings | {"backend": backend_module(net.backend).name}
-    if interrupted:
-        note(f"interrupted after {len(record.train_loss_list)} of {record.settings['n_iterations']} iterations")
-    _keep(net, record, outputs)
-    _summarize(net, data, record, seconds)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
-
-
 def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
     sets = [measured(net, x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
@@ -169,10 +148,6 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
     gradient = "backpropagation"
     if settings["gradient"] == "numerical":
         gradient = f"central differences, method {settings['method']}, h {settings['h']:g}"
-    threads = max_threads(settings["backend"])
-    if threads is not None:
-        threads = settings["n_threads"] or threads
-    threads_used = f", up to {threads} thread{'s' * (threads > 1)}" if threads is not None else ""
     number = f"{iterations:,} iteration{'s' * (iterations != 1)}"
     table(
         ("", "training", "test"),
@@ -181,7 +156,7 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
         ("samples", *(f"{len(y):,}" for y, _, _ in sets)),
         ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} per second"),
         ("gradient", gradient),
-        ("backend", settings["backend"] + threads_used),
+        ("backend", settings["backend"]),
     )
 
 
@@ -191,8 +166,7 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
     for path in outputs.values():
         require_writable(path)
     names = {os.path.realpath(path) for path in outputs.values()}
-    given = [data, *(os.path.join(data, name + end) for name in NAMES for end in ("", ".gz"))]
-    if len(names) < len(outputs) or any(os.path.realpath(path) in names for path in given if os.path.exists(path)):
+    if len(names) < len(outputs) or os.path.realpath(data) in names:
         raise typer.BadParameter("--data, --save, --history and --plot need different files.")
     if "plot" in outputs:
         figure_format(outputs["plot"])
@@ -202,17 +176,13 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
 def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
     """Write the requested files, each even if another fails. Ctrl-C is held back meanwhile; a second one is not."""
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
-    failures, interrupted = [], False
-    for option, path in outputs.items():
-        try:
-            with held_interrupts():
+    failures = []
+    with held_interrupts():
+        for option, path in outputs.items():
+            try:
                 writers[option](path)
                 say(f"wrote {path}")
-        except SecantError as error:
-            failures.append(str(error))
-        except KeyboardInterrupt:
-            interrupted = True
+            except SecantError as error:
+                failures.append(str(error))
     if failures:
         raise DataError(" ".join(failures))
-    if interrupted:
-        raise KeyboardInterrupt

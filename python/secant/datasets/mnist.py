@@ -1,13 +1,12 @@
 """MNIST, as the chapter's ``load_mnist`` returns it: from the cache, a public mirror or the bundled subset.
 
-Design: a file is trusted if its SHA-256 is the known one, wherever it comes from. Pooch downloads it, and gives it its
-name once it is complete and verified. What takes long to import, such as pooch, is imported when
-used.
+Design: a file of the full set is trusted if its SHA-256 is the known one, wherever it comes from. Pooch downloads it,
+and gives it its name once it is complete and verified. What takes long to import, such as pooch, is imported when used.
 """
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder, path_text
 from secant._common.validation import flag
@@ -23,34 +22,29 @@ _TIMEOUTS = 5.0, 20.0  # seconds to connect, and that a download may stand still
 
 
 class _File(NamedTuple):
-    """Three SHA-256 of a file: of the mirrors' .gz, its contents, the subset's contents."""
+    """The SHA-256 of the mirrors' .gz, and of its contents."""
 
     gz: str
-    full: str
-    subset: str
+    contents: str
 
 
 # Labels first: a folder that cannot be written shows after 29 kB of download, not after 10 MB.
 _FILES = {
     "train-labels-idx1-ubyte.gz": _File(
         gz="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        full="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        subset="651e38e2ac0632f5113ec18f1df4977117f953197819034009971a6675a0df78",
+        contents="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     ),
     "t10k-labels-idx1-ubyte.gz": _File(
         gz="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        full="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        subset="7b098e5f6a3065807cebeabf36fb1724a8aff19f2673ac08b4923e0e8c715bce",
+        contents="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
     "train-images-idx3-ubyte.gz": _File(
         gz="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        full="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        subset="2889698e6bc3614913e76901316712919d1998fc2b44512451bfe65bc1e668b1",
+        contents="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     ),
     "t10k-images-idx3-ubyte.gz": _File(
         gz="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        full="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        subset="3f6bd66dee48df299584c67669bceee490faa25f931496bd7473b42106d7daed",
+        contents="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     ),
 }
 
@@ -113,7 +107,8 @@ def load_mnist(
     flag("subset", subset)
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     if subset:
-        arrays = _read(_FILES, os.path.join(os.path.dirname(__file__), "files"), "Install Secant again.", "subset")
+        folder = os.path.join(os.path.dirname(__file__), "files")
+        arrays = _read(_FILES, folder, "Install Secant again.", is_full=False)
     else:
         arrays = _complete(os.path.expanduser(path_text(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
@@ -136,20 +131,20 @@ def _complete(home: str | None, progress: bool) -> _Arrays:
     folder = home or cache_folder()
     remedy = ("Put the original file in its place, or move it away, and" if home else "Delete it and") + " load again."
     missing = [name for name in _FILES if not os.path.exists(os.path.join(folder, name))]
-    arrays = _read(_FILES.keys() - missing, folder, remedy, "full")
+    arrays = _read(_FILES.keys() - missing, folder, remedy)
     if missing:
         _download(missing, folder, progress)
-    return arrays | _read(missing, folder, remedy, "full")
+    return arrays | _read(missing, folder, remedy)
 
 
-def _read(names: Iterable[str], folder: str, remedy: str, which: Literal["full", "subset"]) -> _Arrays:
+def _read(names: Iterable[str], folder: str, remedy: str, is_full: bool = True) -> _Arrays:
     arrays: _Arrays = {}
     for name in names:
         origin = Origin(os.path.join(folder, name), remedy)
         raw = read(origin.name, origin)
         if raw is None:
             raise origin.error("is missing")
-        arrays[name] = parse(raw, rank_of(name), origin, getattr(_FILES[name], which))
+        arrays[name] = parse(raw, rank_of(name), origin, _FILES[name].contents if is_full else None)
     return arrays
 
 
@@ -159,12 +154,7 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
     from requests import RequestException
 
     registry = {name: f"sha256:{file.gz}" for name, file in _FILES.items()}
-    http = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUTS)
-
-    def downloader(url: str, file: str, store: Any) -> None:
-        os.remove(file)  # pooch's temporary file can be read by its owner only; http makes one like any other
-        http(url, file, store)
-
+    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUTS)
     logger, failures = pooch.get_logger(), []
     level = logger.level
     logger.setLevel("ERROR")  # it says what it fetches on standard error: the bar, or our error, does

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,17 +12,15 @@ from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant._common.warn import warn
 from secant.differentiation.adaptive import Adaptive
-from secant.differentiation.evaluators.evaluation import Evaluator, differentiate, name_of
-from secant.differentiation.options import put_back
-from secant.differentiation.problem import Problem
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, differentiate, name_of, number
+from secant.differentiation.options import kind_of, own_point, put_back
+from secant.differentiation.problem import Problem, in_place
 from secant.differentiation.rounding import root_mean_square
-from secant.differentiation.schemes import RelativeStep, Stencils
+from secant.differentiation.schemes import SCHEMES, RelativeStep, Stencils
 from secant.errors import ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
-_MEASURED = 0.01  # seconds of a measurement
 _SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
-_EVALUATIONS_OF_AUTO = 6  # per entry, about
 
 
 class Derivatives(NamedTuple):
@@ -47,41 +44,42 @@ def derivatives(problem: Problem, given: Any, *, warns: bool = True) -> Derivati
     return result
 
 
-def central_differences(problem: Problem, given: Any) -> Floats:
-    """The same for the default options and some coordinates, without what only others need."""
-    assert problem.scheme is not None
-    evaluator, stencils = problem.evaluator(), Stencils(problem.scheme, cast(float, problem.step))
+def central_differences(f: Any, x: Any, h: Any, convert: Convert = number) -> tuple[Floats, tuple[int, ...]]:
+    """The same with the default options, whose checks take longer than a small f; and the shape of x."""
+    if type(h) is not float or not 0 < h < math.inf:
+        problem = Problem.of(f, x, h, convert=convert)
+        return derivatives(problem, x).values, problem.x.shape
+    kind, own, scheme = kind_of(f), own_point(x), SCHEMES["central"]
+    seen = in_place(f, x, own) if kind == "Python" else None
+    evaluator, stencils = Problem(f, own, seen, convert, scheme, h, kind=kind).evaluator(), Stencils(scheme, h)
     try:
-        values = _differences(evaluator, problem.x, stencils, None, (0, problem.x.size))
-        warn_of_values(evaluator, stencils, problem.x, values)
+        values = _differences(evaluator, own, stencils, None, (0, own.size))
+        warn_of_values(evaluator, stencils, own, values)
     finally:
-        put_back(given, problem.x)
-    return values
+        put_back(x, own)
+    return values, own.shape
 
 
 def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, Evaluator]:
     """Return all that a method finds, the method that ``make`` makes, and the evaluator of this process."""
     evaluator = problem.evaluator()
-    if not problem.progress and not problem.asks_for_workers:
-        method = make(evaluator, problem)
-        return method(evaluator, 0, method.size, _silent), method, evaluator
     with Progress(problem.progress) as bar:
-        tell: Callable[[int], object] = _silent
         if problem.progress:
             evaluator.first_block = 1  # so that a slow f is seen to move
-            tell = _counter(bar, problem.x.size)
-            tell(0)  # from now on time is counted
+        bar("coordinates", 0, problem.x.size)  # from now on time is counted
         method = make(evaluator, problem)
         size = method.size
-        if problem.progress and size != problem.x.size:
-            tell = _counter(bar, size)
+        name = "coordinates" if size == problem.x.size else "entries"
+
+        def tell(done: int) -> None:
+            bar(name, done, size)
+
         if problem.is_shared() and size:
             from secant.differentiation import workers
 
-            if callable(problem.workers) or workers.pays(problem, size * method.seconds_per_coordinate(evaluator)):
-                result = workers.computed(workers.Task(problem, method), problem, size, tell)
-                evaluator.is_constant &= not result.values.any()
-                return result._replace(evaluations=result.evaluations + evaluator.evaluations), method, evaluator
+            result = workers.computed(workers.Task(problem, method), problem, size, tell)
+            evaluator.is_constant &= not result.values.any()
+            return result._replace(evaluations=result.evaluations + evaluator.evaluations), method, evaluator
         return method(evaluator, 0, size, tell), method, evaluator
 
 
@@ -161,18 +159,6 @@ class Method:
         if self.stencils is None or problem.with_error:
             self._adaptive = Adaptive(evaluator, problem.x, problem.columns, problem.bounds, problem.noise)
 
-    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
-        """Measure how long a coordinate takes, on few of them: each call takes some time for all of x, too."""
-        count = max(1, evaluator.first_block // 16)
-        shifts = [0.0] * (1 if self.stencils is None else len(self.stencils.scheme.shifts))
-        while True:
-            start = time.perf_counter()
-            evaluator.shifted(0, count, shifts)
-            seconds = time.perf_counter() - start
-            if seconds > _MEASURED or 64 * count > evaluator.size:
-                return seconds / count / len(shifts) * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
-            count *= 8
-
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Derivatives:
         """Return derivatives of a range of coordinates, and their error bars."""
         values = None
@@ -181,7 +167,8 @@ class Method:
             if self._adaptive is None:
                 return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
-        slopes, bars = np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
+        # In C order: there are libraries that ignore the strides of a gradient, as SciPy's SLSQP.
+        slopes, bars = np.ascontiguousarray(np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0))
         if values is None:
             return Derivatives(slopes, bars if self._with_error else None, evaluator.evaluations)
         with np.errstate(all="ignore"):
@@ -223,11 +210,3 @@ def not_finite(value: float, where: str) -> ValueRangeError:
     """The error of an f that is NaN or infinite at a shifted point, though it is finite at x."""
     name = "NaN" if math.isnan(value) else value
     return ValueRangeError(f"f is {name} at {where}, and finite at x; where the domain of f ends, give it as bounds=")
-
-
-def _silent(_: int) -> None:
-    pass
-
-
-def _counter(bar: Progress, size: int) -> Callable[[int], None]:
-    return lambda done: bar("coordinates", done, size)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, Literal, Unpack, cast, overload
+from typing import Any, Literal, Unpack, overload
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.columns import elementwise_derivative
 from secant.differentiation.derivatives import central_differences, derivatives
 from secant.differentiation.evaluators import c_pointer
-from secant.differentiation.evaluators.evaluation import Evaluator
-from secant.differentiation.options import Options, Workers, are_defaults, is_float64, own_point
-from secant.differentiation.problem import Problem, kind_of
+from secant.differentiation.options import MoreOptions, kind_of
+from secant.differentiation.problem import Problem, with_options
 from secant.differentiation.result import Derivative, with_error
-from secant.differentiation.schemes import SchemeName
+from secant.differentiation.schemes import DEFAULT_STEP, SchemeName
 
 
 def numerical_diff(
@@ -91,11 +87,9 @@ def numerical_gradient(
     x: ArrayLike,
     h: Any = ...,
     *,
-    noise: float | None = ...,
-    f0: float | None = ...,
+    scheme: SchemeName = ...,
     full_output: Literal[False] = ...,
-    inplace: bool = ...,
-    **options: Unpack[Options],
+    **options: Unpack[MoreOptions],
 ) -> Floats: ...
 
 
@@ -105,31 +99,21 @@ def numerical_gradient(
     x: ArrayLike,
     h: Any = ...,
     *,
-    noise: float | None = ...,
-    f0: float | None = ...,
+    scheme: SchemeName = ...,
     full_output: Literal[True],
-    inplace: bool = ...,
-    **options: Unpack[Options],
+    **options: Unpack[MoreOptions],
 ) -> Derivative: ...
 
 
+@with_options(MoreOptions)
 def numerical_gradient(
     f: Any,
     x: ArrayLike,
-    h: Any = 1e-4,
+    h: Any = DEFAULT_STEP,
     *,
     scheme: SchemeName = "central",
-    rel_step: Any = None,
-    bounds: Any = None,
-    args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
-    vectorized: bool = False,
-    workers: Workers = None,
-    noise: float | None = None,
-    f0: float | None = None,
     full_output: bool = False,
-    inplace: bool = False,
-    progress: bool = False,
+    **options: Unpack[MoreOptions],
 ) -> Any:
     """Return the numerical derivative of f in every coordinate of x.
 
@@ -149,6 +133,8 @@ def numerical_gradient(
         Step: f is evaluated at x + h and x - h. None is SciPy's step for the scheme.
     scheme : {"central", "3-point", "forward", "2-point", "five-point", "auto"}, default "central"
         "3-point" and "2-point" are SciPy's names of "central" and "forward". "auto" chooses a step for each entry.
+    full_output : bool, default False
+        Return a `secant.Derivative`.
     rel_step : float or array_like, optional
         As in SciPy, ``h = rel_step * abs(x)``.
     bounds : tuple (array_like, array_like) or scipy.optimize.Bounds, optional
@@ -159,17 +145,15 @@ def numerical_gradient(
         f takes a stack of points, (points, and the shape of x), and returns a value for each.
     workers : int or map-like callable, optional
         Processes, or threads if f is in C or Numba; -1 means all. Or a callable like ``map``.
+    progress : bool, default False
+        Draw a progress bar, if tqdm is installed.
     noise : float, optional
         By how much values of f may be off, such as by the tolerance of a solver, which does not scatter: for "auto" and
         error bars.
     f0 : float, optional
         f(x), which saves an evaluation where the scheme needs it.
-    full_output : bool, default False
-        Return a `secant.Derivative`.
     inplace : bool, default False
         Shift x itself from the start.
-    progress : bool, default False
-        Draw a progress bar, if tqdm is installed.
 
     Returns
     -------
@@ -215,40 +199,12 @@ def numerical_gradient(
     >>> result.value.round(6), result.error < 1e-10
     (array([1.      , 2.718282]), array([ True,  True]))
     """
-    others = (scheme, vectorized, workers, noise, full_output, inplace, progress)
-    if f0 is None and are_defaults(others, rel_step, bounds, args, kwargs):
-        kind = kind_of(f)
-        is_plain = type(x) is np.ndarray and x.size > 0 and type(h) is float and 0 < h < math.inf
-        if is_plain and kind == "C" and cast(Floats, x).size <= Evaluator.first_block and c_pointer.core() is not None:
-            point = cast(Floats, x) if is_float64(x) else own_point(x)
-            values = c_pointer.few_differences(f, point, h)
-            listed = values.tolist()
-            if all(listed) and math.isfinite(sum(listed)):  # others may need a warning or an error
-                return values if point.ndim == 1 else values.reshape(point.shape)
-        problem = Problem.of_defaults(f, x, h, kind)
-        if is_plain:
-            values = central_differences(problem, x)
-            return values if problem.x.ndim == 1 else values.reshape(problem.x.shape)
-    else:
-        if full_output is not False:
-            validation.flag("full_output", full_output)
-        problem = Problem.of(
-            f,
-            x,
-            h,
-            scheme=scheme,
-            rel_step=rel_step,
-            bounds=bounds,
-            args=args,
-            kwargs=kwargs,
-            vectorized=vectorized,
-            workers=workers,
-            noise=noise,
-            with_error=full_output,
-            inplace=inplace,
-            progress=progress,
-            f0=f0,
-        )
+    if scheme == "central" and full_output is False and not options:
+        if kind_of(f) == "C" and (found := c_pointer.few_differences(f, x, h)) is not None:
+            return found
+        values, shape = central_differences(f, x, h)
+        return values if len(shape) == 1 else values.reshape(shape)
+    problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, **options)
     values, errors, evaluations = derivatives(problem, x)
     gradient = values.reshape(problem.x.shape)
-    return with_error(gradient, errors.reshape(problem.x.shape), evaluations) if errors is not None else gradient
+    return gradient if errors is None else with_error(gradient, errors.reshape(gradient.shape), evaluations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,31 +13,25 @@ from secant.differentiation.columns import Pattern
 from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.jacobian import numerical_jacobian
-from secant.differentiation.options import Workers, put_back
-from secant.differentiation.problem import Problem
+from secant.differentiation.options import MoreOptions, put_back
+from secant.differentiation.problem import Problem, with_options
 from secant.differentiation.result import with_error
+from secant.differentiation.schemes import DEFAULT_STEP
 from secant.differentiation.second_differences import SecondDifferences
 from secant.errors import ShapeError
 
 
+@with_options(MoreOptions)
 def numerical_hessian(
     f: Any,
     x: ArrayLike,
     *,
     gradient: Callable[..., Any] | None = None,
     scheme: Literal["auto", "central"] = "auto",
-    h: Any = 1e-4,
-    rel_step: Any = None,
-    bounds: Any = None,
-    args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
+    h: Any = DEFAULT_STEP,
     sparsity: Any = None,
-    vectorized: bool = False,
-    workers: Workers = None,
-    noise: float | None = None,
     full_output: bool = False,
-    inplace: bool = False,
-    progress: bool = False,
+    **options: Unpack[MoreOptions],
 ) -> Any:
     """Return the second derivatives of f at x, a symmetric matrix.
 
@@ -57,8 +51,6 @@ def numerical_hessian(
     h : float, array_like or None
         The step of "central", as for `numerical_gradient`; None is ``eps**(1/4) * max(1, abs(x))``, where eps is that
         of what f returns.
-    rel_step, args, kwargs, vectorized, workers, noise, inplace, progress
-        As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
         f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given.
     sparsity : array_like or sparse array, (n, n), optional
@@ -66,6 +58,8 @@ def numerical_hessian(
         second differences along random directions tell if others are not 0. It needs SciPy.
     full_output : bool
         Return a `Derivative`: the Hessian, how far each entry may be off, and the number of evaluations.
+    rel_step, args, kwargs, vectorized, workers, progress, noise, f0, inplace
+        As for `numerical_gradient`.
 
     Returns
     -------
@@ -97,24 +91,11 @@ def numerical_hessian(
     array([[4., 2.],
            [2., 0.]])
     """
-    validation.flag("full_output", full_output)
     validation.one_of("scheme", scheme, ("auto", "central"))
-    options: Any = {
-        "scheme": scheme,
-        "rel_step": rel_step,
-        "args": args,
-        "kwargs": kwargs,
-        "vectorized": vectorized,
-        "workers": workers,
-        "noise": noise,
-        "inplace": inplace,
-        "progress": progress,
-        "bounds": bounds,
-    }
     if gradient is not None:
         validation.require_callable("gradient", gradient)
-        options |= {"sparsity": sparsity, "full_output": full_output}
-        found = numerical_jacobian(gradient, x, h, **options)
+        options.pop("f0", None)  # f is not evaluated
+        found = numerical_jacobian(gradient, x, h, scheme=scheme, full_output=full_output, sparsity=sparsity, **options)
         size = np.size(x)
         if not full_output:
             return _half_sum(_square(found, size))
@@ -125,7 +106,7 @@ def numerical_hessian(
         else:
             error += np.abs(asymmetry)
         return with_error(_half_sum(value), error, found.nfev)
-    problem = Problem.of(f, x, h, **options)
+    problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, **options)
     size = problem.x.size
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
     if pattern is not None and pattern.shape[0] != size:

@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.columns import sparse_jacobian
-from secant.differentiation.derivatives import derivatives
+from secant.differentiation.derivatives import central_differences, derivatives
 from secant.differentiation.evaluators.evaluation import numbers
-from secant.differentiation.options import Workers, are_defaults
-from secant.differentiation.problem import Problem, kind_of
+from secant.differentiation.options import MoreOptions
+from secant.differentiation.problem import Problem, with_options
 from secant.differentiation.result import with_error
-from secant.differentiation.schemes import SchemeName
+from secant.differentiation.schemes import DEFAULT_STEP, SchemeName
 from secant.errors import UnsupportedError
 
 
+@with_options(MoreOptions)
 def numerical_jacobian(
     f: Callable[..., Any],
     x: ArrayLike,
-    h: Any = 1e-4,
+    h: Any = DEFAULT_STEP,
     *,
     scheme: SchemeName = "central",
-    rel_step: Any = None,
-    bounds: Any = None,
-    args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
-    vectorized: bool = False,
-    workers: Workers = None,
-    noise: float | None = None,
-    f0: ArrayLike | None = None,
     full_output: bool = False,
     sparsity: Any = None,
-    inplace: bool = False,
-    progress: bool = False,
+    **options: Unpack[MoreOptions],
 ) -> Any:
     """Return the numerical derivatives of all outputs of f in every coordinate of x.
 
@@ -46,12 +37,14 @@ def numerical_jacobian(
     f : callable
         Takes x and returns an array, always of the same shape.
     x : array_like, of any shape and layout
-    h, scheme, rel_step, bounds, args, kwargs, vectorized, workers, noise, f0, full_output, inplace, progress
+    h, scheme, full_output
         As for `numerical_gradient`.
     sparsity : array_like or sparse array, (outputs, coordinates), optional
         Not 0 where the Jacobian may not be. Coordinates that share no row are shifted together, which needs few
         evaluations of f. A derivative where the pattern has 0 would make others wrong: the derivative along one
         direction, two evaluations more, tells if there is a large one. It needs SciPy.
+    rel_step, bounds, args, kwargs, vectorized, workers, progress, noise, f0, inplace
+        As for `numerical_gradient`.
 
     Returns
     -------
@@ -88,31 +81,11 @@ def numerical_jacobian(
     array([[6., 0.],
            [0., 8.]])
     """
-    others = (scheme, vectorized, workers, noise, full_output, inplace, progress)
-    if f0 is None and are_defaults(others, rel_step, bounds, args, kwargs):
-        problem = Problem.of_defaults(f, x, h, kind_of(f), numbers)
-    else:
-        validation.flag("full_output", full_output)
-        problem = Problem.of(
-            f,
-            x,
-            h,
-            scheme=scheme,
-            rel_step=rel_step,
-            bounds=bounds,
-            args=args,
-            kwargs=kwargs,
-            vectorized=vectorized,
-            workers=workers,
-            noise=noise,
-            with_error=full_output,
-            inplace=inplace,
-            progress=progress,
-            f0=f0,
-            convert=numbers,
-        )
+    if scheme == "central" and full_output is False and sparsity is None and not options:
+        return _outputs_first(*central_differences(f, x, h, numbers))
+    problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, convert=numbers, **options)
     if sparsity is not None:
-        if inplace:
+        if problem.inplace:
             raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
         jacobian, error, evaluations = sparse_jacobian(problem, x, sparsity)
     else:
@@ -124,4 +97,4 @@ def numerical_jacobian(
 
 def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
     """Derivatives (coordinates, outputs) as (outputs, and the shape of x)."""
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1)).reshape(values.shape[1:] + shape)
+    return np.ascontiguousarray(values.transpose(*range(1, values.ndim), 0)).reshape(values.shape[1:] + shape)

@@ -10,20 +10,17 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.evaluators import c_pointer
-from secant.differentiation.schemes import SchemeName
+from secant.differentiation.evaluators import c_pointer, numba_jit
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
-_NONE: tuple[Any, ...] = ()  # there is only one empty tuple
-_DEFAULTS = ("central", False, None, None, False, False, False)
+_FUNCTION = type(lambda: None)
 Workers = int | Callable[..., Any] | None
 
 
 class Options(TypedDict, total=False):
-    """The options that derivatives share."""
+    """The options that derivatives share, for type checkers: `Problem.of` has their defaults."""
 
-    scheme: SchemeName
     rel_step: Any
     bounds: Any
     args: tuple[Any, ...]
@@ -33,15 +30,23 @@ class Options(TypedDict, total=False):
     progress: bool
 
 
-def are_defaults(others: tuple[Any, ...], rel_step: Any, bounds: Any, args: Any, kwargs: Any) -> bool:
-    """Whether the options of a gradient or Jacobian are; ``others`` are those in the order of `_DEFAULTS`."""
-    return rel_step is None and bounds is None and kwargs is None and args is _NONE and others == _DEFAULTS
+class MoreOptions(Options, total=False):
+    """What gradients, Jacobians and Hessians have as well."""
+
+    noise: float | None
+    f0: Any
+    inplace: bool
 
 
-def require_function(f: Any) -> None:
-    """Raise an error if f is neither a function nor a pointer to one: LowLevelCallable cannot be called."""
-    if not callable(f) and not c_pointer.is_c_pointer(f):
+def kind_of(f: Any) -> str:
+    """What f is: "C", "Numba" or "Python"."""
+    if type(f) is not _FUNCTION:
+        if c_pointer.is_c_pointer(f):
+            return "C"
         validation.require_callable("f", f)
+        if numba_jit.is_numba_function(f):
+            return "Numba"
+    return "Python"
 
 
 class WithArguments:
@@ -55,20 +60,18 @@ class WithArguments:
         return self._f(x, *self._args, **self._kwargs)
 
 
-def bound(f: Any, args: Any, kwargs: Any) -> Any:
-    """Check f, and return it as a function of x alone."""
-    require_function(f)
-    if args is _NONE and kwargs is None:
-        return f
+def bound(f: Any, args: Any, kwargs: Any) -> tuple[Any, str]:
+    """Check f, and return it as a function of x alone, and what it is."""
+    kind = kind_of(f)
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     if not isinstance(kwargs, dict | None):
         raise DTypeError(f"kwargs must be a dict, got {type(kwargs).__name__}")
     if not args and not kwargs:
-        return f
-    if c_pointer.is_c_pointer(f):
+        return f, kind
+    if kind == "C":
         raise UnsupportedError("a C function takes no args or kwargs: give it data with scipy.LowLevelCallable")
-    return WithArguments(f, tuple(args), dict(kwargs or {}))
+    return WithArguments(f, tuple(args), dict(kwargs or {})), "Python"
 
 
 def is_float64(x: Any) -> bool:
@@ -112,12 +115,7 @@ def require_perturbable(name: str, x: Any) -> None:
     if not validation.is_plain(x):
         raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
-        why = "it is perturbed in place"
-        if x.dtype.kind in "biu":
-            why = "it cannot hold x + h"
-        elif loses_h(x.dtype):
-            why = LOST
-        raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
+        raise DTypeError(f"{name} must be float64, got {x.dtype}: it cannot hold x + h; use x.astype(float)")
     if not x.flags.writeable:
         raise ValueRangeError(
             f"{name} must be writeable, got a read-only array: it is perturbed in place; use {name}.copy()"
@@ -126,22 +124,12 @@ def require_perturbable(name: str, x: Any) -> None:
         raise ValueRangeError(f"{name} must have elements that share no memory, but they overlap: use {name}.copy()")
 
 
-LOST = "h is lost in its rounding"
-
-
-def loses_h(dtype: np.dtype[Any]) -> bool:
-    """Whether numbers of that type are too coarse to be shifted by h."""
-    return dtype.kind == "f" and dtype.itemsize < 8
-
-
 def threads(workers: Any) -> int | None:
     """How many threads or processes an integer asks for: all for -1."""
     if workers is None:
         return None
-    if workers == -1 and not isinstance(workers, bool):
-        return os.cpu_count() or 1
-    if isinstance(workers, int) and not isinstance(workers, bool) and workers < 1:
-        raise ValueRangeError(f"workers must be at least 1, or -1 for all, got {workers}")
     if not isinstance(workers, int) or isinstance(workers, bool):
         raise DTypeError(f"workers must be a whole number or a map-like callable, got {workers!r}")
-    return validation.positive_int("workers", workers)
+    if workers < 1 and workers != -1:
+        raise ValueRangeError(f"workers must be at least 1, or -1 for all, got {workers}")
+    return (os.cpu_count() or 1) if workers == -1 else workers

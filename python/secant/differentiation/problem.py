@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,13 +14,19 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer, numba_jit
 from secant.differentiation.evaluators.evaluation import Convert, Evaluator, InPlace, PythonEvaluator, number
 from secant.differentiation.evaluators.vectorized import VectorizedEvaluator
-from secant.differentiation.options import Workers, bound, own_point, require_perturbable, threads, writeable
+from secant.differentiation.options import (
+    Workers,
+    bound,
+    own_point,
+    require_perturbable,
+    threads,
+    writeable,
+)
 from secant.differentiation.schemes import (
-    SCHEMES,
+    DEFAULT_STEP,
     Bounds,
     Scheme,
     Stencils,
-    Step,
     is_default,
     scheme_of,
     stencils,
@@ -27,18 +34,7 @@ from secant.differentiation.schemes import (
 )
 from secant.errors import MissingExtraError, UnsupportedError
 
-_FUNCTION = type(lambda: None)
-_CENTRAL = SCHEMES["central"]
-
-
-def kind_of(f: Any) -> str:
-    """What f is: "C", "Numba" or "Python"."""
-    if type(f) is not _FUNCTION:
-        if c_pointer.is_c_pointer(f):
-            return "C"
-        if numba_jit.is_numba_function(f):
-            return "Numba"
-    return "Python"
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Problem(NamedTuple):
@@ -78,7 +74,7 @@ class Problem(NamedTuple):
     in_place: Callable[[Any], Any] | None = None
     convert: Convert = number
     scheme: Scheme | None = None
-    step: Step | Stencils = 1e-4
+    step: Any = DEFAULT_STEP
     bounds: Bounds | None = None
     kind: str = "Python"
     vectorized: bool = False
@@ -96,36 +92,34 @@ class Problem(NamedTuple):
         cls,
         f: Any,
         x: Any,
-        h: Any = 1e-4,
+        h: Any = DEFAULT_STEP,
         *,
         scheme: Any = "central",
         rel_step: Any = None,
         bounds: Any = None,
-        args: Any = (),
-        kwargs: Any = None,
-        vectorized: Any = False,
-        workers: Any = None,
-        with_error: Any = False,
-        inplace: Any = False,
-        progress: Any = False,
-        noise: Any = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        vectorized: bool = False,
+        workers: Workers = None,
+        noise: float | None = None,
         f0: Any = None,
+        inplace: bool = False,
+        progress: bool = False,
+        full_output: bool = False,
         convert: Convert = number,
     ) -> Problem:
         """Check arguments."""
-        f = bound(f, args, kwargs)
+        f, kind = bound(f, args, kwargs)
         own = own_point(x)
         step = step_of(h, rel_step, own.shape)
         chosen = scheme_of(scheme, "auto")
         if chosen is None and not (rel_step is None and (h is None or is_default(h))):
             raise UnsupportedError("scheme='auto' chooses the steps itself: h and rel_step do not go with it")
-        if noise is not None and chosen is not None and not with_error:
+        flags = {"vectorized": vectorized, "inplace": inplace, "progress": progress, "full_output": full_output}
+        for name, value in flags.items():
+            validation.flag(name, value)
+        if noise is not None and chosen is not None and not full_output:
             raise UnsupportedError("noise is for scheme='auto' and error bars: other schemes take h")
-        for name, flag in (("vectorized", vectorized), ("inplace", inplace), ("progress", progress)):
-            if flag is not False:
-                validation.flag(name, flag)
-        if not callable(workers):
-            threads(workers)
         problem = cls(
             f,
             own,
@@ -134,10 +128,10 @@ class Problem(NamedTuple):
             chosen,
             step,
             Bounds.of(bounds, own),
-            kind_of(f),
+            kind,
             bool(vectorized),
             workers,
-            bool(with_error),
+            bool(full_output),
             bool(inplace),
             bool(progress),
             0.0 if noise is None else validation.finite_number("noise", noise, least=0.0),
@@ -145,41 +139,23 @@ class Problem(NamedTuple):
         )
         if inplace:
             require_perturbable("x", x)
-            problem._require_in_place()
+            if vectorized or kind == "C" or problem.asks_for_workers:
+                raise UnsupportedError(
+                    "inplace=True shifts x itself: stacks of points, C functions and workers get copies of x"
+                )
             return problem._replace(f=InPlace(f, x, own), kind="Python")
-        if problem.asks_for_workers:
-            problem._require_workers()
-        may_look = problem.kind == "Python" and not vectorized and not problem.asks_for_workers
-        return problem._replace(in_place=_in_place(f, x, own)) if may_look else problem
-
-    @classmethod
-    def of_defaults(cls, f: Any, x: Any, h: Any, kind: str, convert: Convert = number) -> Problem:
-        """The same for the default options: to check them would take longer than a small f."""
-        if kind == "Python":
-            validation.require_callable("f", f)
-        own = own_point(x)
-        in_place = _in_place(f, x, own) if kind == "Python" else None
-        return cls(f, own, in_place, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
+        if callable(workers):
+            if kind == "C":
+                raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
+        elif threads(workers) and problem.is_shared() and not find_spec("joblib"):
+            raise MissingExtraError("workers needs joblib: pip install 'secant[parallel]'")
+        may_look = kind == "Python" and not vectorized and not problem.asks_for_workers
+        return problem._replace(in_place=in_place(f, x, own)) if may_look else problem
 
     @property
     def asks_for_workers(self) -> bool:
         """Whether more than this thread is asked for."""
         return self.workers is not None and self.workers != 1
-
-    def _require_in_place(self) -> None:
-        if self.vectorized:
-            raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
-        if self.kind == "C":
-            raise UnsupportedError("a C function gets copies of x: inplace=True does not go with it")
-        if self.asks_for_workers:
-            raise UnsupportedError("workers have copies of x: inplace=True does not go with workers")
-
-    def _require_workers(self) -> None:
-        if callable(self.workers):
-            if self.kind == "C":
-                raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
-        elif self.is_shared() and not find_spec("joblib"):
-            raise MissingExtraError("workers needs joblib: pip install 'secant[parallel]'")
 
     def evaluator(self) -> Evaluator:
         """Return the evaluator of f in this process."""
@@ -218,7 +194,20 @@ class Problem(NamedTuple):
         return self._replace(x=np.asarray(self.x, order="C"), workers=1, progress=False, in_place=None)
 
 
-def _in_place(f: Any, x: Any, origin: Floats) -> InPlace | None:
+def in_place(f: Any, x: Any, origin: Floats) -> InPlace | None:
     """Return f as it is where it looks at x itself, as the chapter's closures do."""
     given = writeable(x)
     return None if given is None else InPlace(f, given, origin)
+
+
+def with_options(options: type) -> Callable[[F], F]:
+    """Let the signature of a derivative show the options of `Problem.of` that it takes as ``**options``."""
+
+    def shown(function: F) -> F:
+        signature, known = inspect.signature(function), inspect.signature(Problem.of).parameters
+        own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+        others = [known[name] for name in options.__annotations__]
+        vars(function)["__signature__"] = signature.replace(parameters=own + others)
+        return function
+
+    return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf, sqrt
+from sys import float_info
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from secant._common.validation import Floats
 
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
-_TINY = 1e-250  # a sum of squares that may have lost digits
+_TINY = float_info.min / float_info.epsilon  # a sum of squares that may have lost digits
 
 
 class Value(NamedTuple):

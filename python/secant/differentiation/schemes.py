@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -30,23 +30,23 @@ class Scheme(NamedTuple):
     order: int
     shifts: tuple[float, ...]
     uses_value: bool
-    quotient: Callable[[Sequence[Any], Sequence[Any], Any, Any], Any]
+    quotient: Callable[[Any, Any, Any, Any], Any]
 
 
-def _central(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _central(f: Any, points: Any, base: Any, x: Any) -> Any:
     return (f[0] - f[1]) / (points[0] - points[1])
 
 
-def _forward(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _forward(f: Any, points: Any, base: Any, x: Any) -> Any:
     return (f[0] - base) / (points[0] - x)
 
 
-def _five_point(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _five_point(f: Any, points: Any, base: Any, x: Any) -> Any:
     near, far = (f[1] - f[2]) / (points[1] - points[2]), (f[0] - f[3]) / (points[0] - points[3])
     return (4 * near - far) / 3
 
 
-def _one_sided(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+def _one_sided(f: Any, points: Any, base: Any, x: Any) -> Any:
     """Forward differences, extrapolated to a step of 0 by Neville's algorithm."""
     steps = [point - x for point in points]
     column = [(value - base) / step for value, step in zip(f, steps, strict=True)]
@@ -60,20 +60,16 @@ def _one_sided(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> An
 
 # The core has the same for C functions: differences/pointwise.hpp.
 SCHEMES = {
-    scheme.name: scheme
-    for scheme in (
-        Scheme("central", 2, (1, -1), False, _central),
-        Scheme("forward", 1, (1,), True, _forward),
-        Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
-    )
+    "central": Scheme("central", 2, (1, -1), False, _central),
+    "forward": Scheme("forward", 1, (1,), True, _forward),
+    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
 }
 ONE_SIDED = {
     "central": Scheme("central, one-sided", 2, (1, 2), True, _one_sided),
     "forward": SCHEMES["forward"],
     "five-point": Scheme("five-point, one-sided", 4, (1, 2, 3, 4), True, _one_sided),
 }
-_BY_NAME = SCHEMES | {"2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
-
+_BY_NAME = {**SCHEMES, "2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
 
 BOOK = Scheme("book", 2, (1, -1), False, lambda f, points, base, x: (f[0] - f[1]) / (2 * DEFAULT_STEP))
 """The central difference as the book has it, divided by 2 h, whatever rounding left of that."""
@@ -140,13 +136,7 @@ def _steps(name: str, value: Any, shape: tuple[int, ...], least: float = 0.0) ->
     """A number, or one for each entry of x; each greater than ``least``."""
     if not (isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)):
         return validation.finite_number(name, value, above=least)
-    array = validation.real_array(name, value)
-    if array.dtype.kind == "b":
-        raise DTypeError(f"{name} must be a real number or an array of them, got an array of bool")
-    try:
-        array = np.broadcast_to(array, shape).astype(np.float64)
-    except ValueError:
-        raise ShapeError(f"{name} must have the shape of x, {shape}, or broadcast to it, got {array.shape}") from None
+    array = _spread(name, value, shape)
     wrong = ~(np.isfinite(array) & (array > least))
     if wrong.any():
         wanted = "finite" if np.isinf(least) else "finite and greater than 0"
@@ -193,11 +183,15 @@ def _bound(value: Any, shape: tuple[int, ...], none: float) -> Floats:
         value = none  # as SciPy's minimizers take it
     elif isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.ndim):
         value = [none if each is None else each for each in value]
-    array = validation.real_array("bounds", value)
+    return _spread("bounds", value, shape)
+
+
+def _spread(name: str, value: Any, shape: tuple[int, ...]) -> Floats:
+    array = validation.real_array(name, value)
     try:
         return np.broadcast_to(array, shape).astype(np.float64)
     except ValueError:
-        raise ShapeError(f"bounds must have the shape of x, {shape}, or be numbers, got {array.shape}") from None
+        raise ShapeError(f"{name} must have the shape of x, {shape}, or broadcast to it, got {array.shape}") from None
 
 
 def exact_steps(steps: Any, x: Any, reach: float = 1.0) -> Floats:

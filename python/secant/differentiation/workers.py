@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 
 from secant.differentiation.evaluators.evaluation import Evaluator, require_same_shape
-from secant.differentiation.options import threads
 from secant.differentiation.problem import Problem
 
-_TASKS_PER_PROCESS = 4  # so that all have work until the end
-_TASKS = 64  # for workers whose number is not known
-_ENOUGH_FOR_PROCESSES = 1.0  # seconds of work: starting them takes as long
+_TASKS = 64  # so that all workers have something to do until the end
 
 Span = tuple[int, int]
 ComputeRange = Callable[[Evaluator, int, int, Callable[[int], object]], Any]
@@ -34,32 +31,18 @@ class Task:
         return self._compute(self._problem.evaluator(), *span, lambda _: None)
 
 
-def pays(problem: Problem, seconds: float) -> bool:
-    """Whether so much work is given to workers: always where they are the user's."""
-    return callable(problem.workers) or seconds > _ENOUGH_FOR_PROCESSES
-
-
 def computed(task: Task, problem: Problem, size: int, tell: Callable[[int], object]) -> Any:
     """Return the derivatives of all coordinates."""
-    tasks = _TASKS if callable(problem.workers) else _TASKS_PER_PROCESS * (threads(problem.workers) or 1)
-    count = -(-size // tasks)
+    count = -(-size // _TASKS)
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
-    result: Any = None
-    for (begin, end), part in zip(spans, _mapped(problem.workers, task, spans), strict=True):
-        if hasattr(part, "result"):  # a future, as a client of Dask returns
-            part = part.result()
-        if result is None:
-            values = np.empty((size, *part.values.shape[1:]))
-            result = part._replace(
-                values=values, errors=None if part.errors is None else np.empty_like(values), evaluations=0
-            )
-        require_same_shape(result.values.shape[1:], part.values.shape[1:])
-        result.values[begin:end] = part.values
-        if part.errors is not None:
-            result.errors[begin:end] = part.errors
-        result = result._replace(evaluations=result.evaluations + part.evaluations)
+    parts: list[Any] = []
+    for (_, end), part in zip(spans, _mapped(problem.workers, task, spans), strict=True):
+        parts.append(part.result() if hasattr(part, "result") else part)  # a future, as a client of Dask returns
+        require_same_shape(parts[0].values.shape[1:], parts[-1].values.shape[1:])
         tell(end)
-    return result
+    values, errors, evaluations = zip(*parts, strict=True)
+    bars = None if errors[0] is None else np.concatenate(errors)
+    return parts[0]._replace(values=np.concatenate(values), errors=bars, evaluations=sum(evaluations))
 
 
 def _mapped(workers: Any, task: Task, spans: list[Span]) -> Iterable[Any]:

@@ -1,7 +1,6 @@
 """A network in a file: an .npz of plain arrays, never a pickle."""
 
 import io
-import math
 from typing import cast
 
 import numpy as np
@@ -17,14 +16,14 @@ LARGEST = 4 * 2**30
 """Bytes that a file may unpack to."""
 
 
-def save(path: AnyPath, net: Parameters, soft_targets: SoftTargets, largest_input: float) -> None:
-    """Write a network, and the largest input that it was trained on, all of it or nothing."""
+def save(path: AnyPath, net: Parameters, soft_targets: SoftTargets) -> None:
+    """Write a network, all of it or nothing."""
     buffer = io.BytesIO()
-    np.savez(buffer, **net._asdict(), soft_targets=soft_targets, largest_input=largest_input)
+    np.savez(buffer, **net._asdict(), soft_targets=soft_targets)
     write_file(path, buffer.getvalue())
 
 
-def load(path: AnyPath) -> tuple[Parameters, SoftTargets, float]:
+def load(path: AnyPath) -> tuple[Parameters, SoftTargets]:
     """Read what `save` wrote, now or in an older version. The file is untrusted."""
     with npz_arrays(path, LARGEST, "does not hold a network that TwoLayerNet.save wrote") as arrays:
         output = cast(OutputActivation, str(arrays["output_activation"]))
@@ -35,7 +34,4 @@ def load(path: AnyPath) -> tuple[Parameters, SoftTargets, float]:
         net = Parameters(*batch.params({name: arrays[name] for name in PARAM_NAMES}), hidden, output, log_offset)
         if fault := faults.first(net):
             raise faults.error(fault, net._asdict())
-        largest_input = float(arrays.get("largest_input", 0.0))
-        if not 0 <= largest_input < math.inf:
-            raise ValueError(f"largest_input is {largest_input}")
-    return net, soft_targets, largest_input
+    return net, soft_targets

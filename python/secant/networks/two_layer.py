@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, get_args, overload
+from typing import Literal, Self, TypedDict, Unpack, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -25,13 +25,18 @@ from secant.backends.base import (
     Method,
     OutputActivation,
 )
-from secant.backends.inputs import Rows
 from secant.backends.numpy.direct import central_difference
 from secant.differentiation.options import require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import batch, checkpoint
 from secant.networks.batch import SoftTargets
+
+
+class _Options(TypedDict, total=False):
+    h: float
+    method: Method
+    n_threads: int | None
 
 
 class TwoLayerNet:
@@ -93,8 +98,6 @@ class TwoLayerNet:
     log_offset: float = LOG_OFFSET
     soft_targets: SoftTargets = "weights"
     backend: str | None = None
-    _largest_input: float = 0.0  # in absolute value, that `secant.train` trained with; 0 if none
-    _warned_of_scale: bool = False
     _warned_of_loop: bool = False
 
     def __init__(
@@ -152,19 +155,14 @@ class TwoLayerNet:
         Parameters
         ----------
         x : array_like, (N, I) or (I,)
-            Samples, or one sample, of any real dtype. uint8 and float32 are converted row by row, exactly. For float32
-            parameters others are rounded to float32.
+            Samples, or one sample, of any real dtype, on the scale of the training: not pixels from 0 to 255 where
+            those were from 0 to 1. uint8 and float32 are converted row by row, exactly. For float32 parameters others
+            are rounded to float32.
 
         Returns
         -------
         ndarray, (N, O) or (O,)
             Of the type of ``params``.
-
-        Warns
-        -----
-        RuntimeWarning
-            Once per network, if `secant.train` has trained it and x is more than 16 times larger than in training, such
-            as pixels from 0 to 255 instead of 0 to 1. Only the first 100 samples are checked.
 
         Raises
         ------
@@ -190,7 +188,6 @@ class TwoLayerNet:
         y = backend.predict(net, samples, 0)
         if isinstance(y, Fault):
             raise faults.error(y, net._asdict() | {"x": samples}, x)
-        self._notice_scale(samples)
         return y[0] if is_one_sample else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -252,26 +249,12 @@ class TwoLayerNet:
 
     @overload
     def numerical_gradient(
-        self,
-        x: ArrayLike,
-        t: ArrayLike,
-        *,
-        h: float = ...,
-        method: Method = ...,
-        n_threads: int | None = ...,
-        return_info: Literal[False] = ...,
+        self, x: ArrayLike, t: ArrayLike, *, return_info: Literal[False] = ..., **options: Unpack[_Options]
     ) -> dict[str, Array]: ...
 
     @overload
     def numerical_gradient(
-        self,
-        x: ArrayLike,
-        t: ArrayLike,
-        *,
-        h: float = ...,
-        method: Method = ...,
-        n_threads: int | None = ...,
-        return_info: Literal[True],
+        self, x: ArrayLike, t: ArrayLike, *, return_info: Literal[True], **options: Unpack[_Options]
     ) -> tuple[dict[str, Array], GradientInfo]: ...
 
     def numerical_gradient(
@@ -405,7 +388,7 @@ class TwoLayerNet:
         net = batch.network(self)
         if fault := faults.first(net):
             raise faults.error(fault, net._asdict())
-        checkpoint.save(path, net, self.soft_targets, self._largest_input)
+        checkpoint.save(path, net, self.soft_targets)
 
     @classmethod
     def load(cls, path: AnyPath) -> Self:
@@ -424,7 +407,7 @@ class TwoLayerNet:
         >>> secant.TwoLayerNet.load("net.npz")
         <TwoLayerNet 4-3-2, sigmoid output, 23 parameters>
         """
-        saved, soft_targets, largest_input = checkpoint.load(path)
+        saved, soft_targets = checkpoint.load(path)
         inputs, hidden = saved.W1.shape
         try:
             net = cls(inputs, hidden, len(saved.b2), rng=0)
@@ -433,7 +416,7 @@ class TwoLayerNet:
             raise UnsupportedError(f"{cls.__name__} must take {needed}, to be loaded: {error}") from error
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
         net.hidden_activation, net.output_activation = saved.hidden_activation, saved.output_activation
-        net.log_offset, net.soft_targets, net._largest_input = saved.log_offset, soft_targets, largest_input
+        net.log_offset, net.soft_targets = saved.log_offset, soft_targets
         return net
 
     def _gradient(self, x: ArrayLike, t: ArrayLike, method: AnyMethod, h: float, n_threads: int) -> Differences:
@@ -443,18 +426,6 @@ class TwoLayerNet:
         if isinstance(result, Fault):
             raise batch.error(result, samples, x)
         return result
-
-    def _notice_scale(self, x: Array | Rows) -> None:
-        """Warn of inputs on another scale than in training, for which predictions are wrong but confident."""
-        if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
-            return
-        largest = batch.largest(x[:_LOOKED_AT])
-        if largest > ANOTHER_SCALE * self._largest_input:
-            self._warned_of_scale = True
-            warn(
-                f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
-                "x as in the training, such as pixels by x / 255"
-            )
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
         if not (being_tried.get() or self._warned_of_loop):
@@ -484,6 +455,3 @@ def foreign_structure(net: TwoLayerNet) -> str:
 _KNOWN_PARAMS = frozenset(PARAM_NAMES)
 _METHODS = get_args(Method)
 _PREDICT, _LOSS = TwoLayerNet.predict, TwoLayerNet.loss
-
-
-ANOTHER_SCALE, _LOOKED_AT = 16, 100  # times larger than in training; samples that are checked

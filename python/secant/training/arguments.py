@@ -17,13 +17,12 @@ from secant.backends.base import USUAL_STEP
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.networks.batch import largest
-from secant.networks.two_layer import ANOTHER_SCALE
 from secant.training.history import History
 
 GradientKind = Literal["numerical", "backprop"]
 LossTime = Literal["after", "before"]
 
-_DARK = 64  # pixels of a data set go up to 255
+_ANOTHER_SCALE = 16  # times larger than the other set
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
 _DEFAULTS = {"h": USUAL_STEP, "method": "auto", "n_threads": None}
 
@@ -43,16 +42,12 @@ class Network(Protocol):
 
 
 class Data(NamedTuple):
-    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing.
-
-    ``largest`` is the largest |x| of the training set.
-    """
+    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing."""
 
     x_train: Array | Rows
     t_train: Array
     x_test: Array | Rows | None
     t_test: Array | None
-    largest: float
 
 
 def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Accelerated | None]:
@@ -95,14 +90,8 @@ def checked_data(
 ) -> Data:
     """Return the arrays, none empty, if those that belong together have the same length."""
     train = _checked_set("train", x_train, t_train, normalize)
-    of_train = largest(train[0])
-    if normalize and 0 < 255 * of_train < _DARK:
-        warn(
-            f"x_train goes up to {255 * of_train:.0f} only, but uint8 samples are taken as images with "
-            "pixels up to 255 (normalize=True): scale other data yourself, to numbers from 0 to 1"
-        )
     if x_test is None and t_test is None:
-        return Data(*train, None, None, of_train)
+        return Data(*train, None, None)
     for name, other, array in (("x_test", "t_test", x_test), ("t_test", "x_test", t_test)):
         if array is None:
             raise DTypeError(f"{name} must be given together with {other}, got None")
@@ -110,10 +99,10 @@ def checked_data(
     if train[0].shape[1:] != test[0].shape[1:]:
         expected, got = train[0].shape[1:], test[0].shape[1:]
         raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
-    of_test = largest(test[0])
-    if max(of_train, of_test) > ANOTHER_SCALE * min(of_train, of_test) > 0:
+    of_train, of_test = largest(train[0]), largest(test[0])
+    if max(of_train, of_test) > _ANOTHER_SCALE * min(of_train, of_test) > 0:
         warn(f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255")
-    return Data(*train, *test, of_train)
+    return Data(*train, *test)
 
 
 def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | NormalizedPixels, Array]:

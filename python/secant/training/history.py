@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from secant._common.files import AnyPath, path_text, readable, write_file
+from secant._common.files import AnyPath, path_text, read_file, write_file
 from secant.errors import DataError, MissingExtraError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -185,8 +185,7 @@ class History:
         """
         name = path_text(path)
         try:
-            with readable(name) as file:
-                content = json.loads(file.read().decode())
+            content = json.loads(read_file(path).decode())
             if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
                 raise ValueError(f"it must be a JSON object with the format {_FORMAT!r}")
             content |= {key: [float(value) for value in content[key]] for key in _FLOATS}

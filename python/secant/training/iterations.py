@@ -8,6 +8,7 @@ result does not depend on how many iterations run in one call.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -31,13 +32,11 @@ from secant.networks.batch import (
     require_updatable,
     require_valid,
 )
-from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 _BUILT_IN: dict[Any, str] = {
     TwoLayerNet.numerical_gradient: "auto",
     TwoLayerNet.gradient: "derivative",
-    SimpleNet.numerical_gradient: "auto",  # by a loop, but not the user's own
 }
 
 
@@ -50,13 +49,10 @@ class Iterations(ABC):
         The inputs, in the form in which they are read.
     ahead : bool
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
-    by_own_gradient : bool
-        Whether a method of the network's own computes the gradient.
     """
 
     x: Any
     ahead = False
-    by_own_gradient = False
 
     @abstractmethod
     def run(self, indices: Array, losses: list[float]) -> None:
@@ -122,9 +118,8 @@ def iterations_of(
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before)
             kind = options["method"] if method == "auto" else method
             return _InBackend(net, backend, batch, x, kind, options, learning_rate, before, one_by_one)
-    by_own_gradient = accelerated is None and not method
     loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
-    return _ByMethods(net, x, t, take_gradient, learning_rate, before, loss, by_own_gradient)
+    return _ByMethods(net, x, t, take_gradient, learning_rate, before, loss)
 
 
 class _Snapshot:
@@ -132,19 +127,15 @@ class _Snapshot:
 
     def __init__(self, params: Any, keys: Any = None) -> None:
         self._params = params
-        self._arrays = {key: params[key] for key in (params if keys is None else keys)}
-        self._copies = {
-            key: array.copy() if isinstance(array, np.ndarray) else array for key, array in self._arrays.items()
-        }
+        self._before = {key: (params[key], copy(params[key])) for key in (params if keys is None else keys)}
 
     def rollback(self) -> None:
         """Put everything back."""
-        for key, array in self._arrays.items():
-            if isinstance(array, np.ndarray):
-                array[...] = self._copies[key]
-        for key, array in self._arrays.items():
-            if self._params[key] is not array:
-                self._params[key] = array
+        for key, (param, numbers) in self._before.items():
+            if isinstance(param, np.ndarray):
+                param[...] = numbers
+            if self._params[key] is not param:
+                self._params[key] = param
 
 
 @dataclass
@@ -254,7 +245,6 @@ class _ByMethods(Iterations):
     rate: float
     before: bool
     loss_method: str = USUAL.loss
-    by_own_gradient: bool = False
 
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices."""

@@ -111,7 +111,7 @@ def train(
         returns something true.
     normalize : bool
         Take x as uint8 pixels and train on x / 255 in float32, as `load_mnist` returns them with its ``normalize``:
-        the same run, in a quarter of the memory.
+        the same run, in a quarter of the memory. Other data must be scaled before, to numbers from 0 to 1.
     accuracy_after : {"first", "last"}
         Which iteration of an epoch the accuracies are taken after: the first, as in the chapter, or the last.
 
@@ -203,15 +203,11 @@ def train(
     with display(n_iterations, progress) as shown, use_backend(backend or get_backend()):
         for block in _blocks(draw, n_iterations, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
-            try:
-                with held_interrupts():
-                    iterations.run(block, record.train_loss_list)
-            finally:
-                if record.train_loss_list and isinstance(net, TwoLayerNet):
-                    net._largest_input = max(net._largest_input, data.largest)
+            with held_interrupts():
+                iterations.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
             slow = last == 0 and time.monotonic() - start > _LONG_SECONDS
-            if slow and iterations.by_own_gradient and gradient == "numerical":  # which `accelerate` may replace
+            if slow and not accelerated and not isinstance(net, TwoLayerNet) and gradient == "numerical":
                 shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == evaluated or last + 1 == n_iterations:

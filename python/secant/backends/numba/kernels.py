@@ -21,10 +21,6 @@ except ModuleNotFoundError:
 if numba.config.DISABLE_JIT:
     raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
-# Those of backends/bound.py, of which Numba would not notice a change: a test compares them.
-SMALL_SHIFT_LIMIT, EXPONENT_LIMIT, SMALL_OFFSET = 1.0, 600.0, 1e-40
-
-_LEAST_NORMAL = float(np.finfo(float).tiny)
 _LOG1P = np.array([0.0, 1.0, -1 / 2, 1 / 3, -1 / 4, 1 / 5, -1 / 6, 1 / 7, -1 / 8])
 
 
@@ -41,23 +37,16 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
-class Layers(NamedTuple):
-    """Both layers after the forward pass: the fields of `numpy.forward.Pass` and of its layers."""
+class Units(NamedTuple):
+    """Both layers after the forward pass, and what the loss adds to y."""
 
-    rate1: float  # 0 if it is linear
-    kinked: bool
-    rate2: float
-    log_offset: float
+    rate: float  # of the hidden units; 0 if they are linear
     x: Floats  # (N, I)
-    a1: Floats  # (N, H)
-    z1: Floats  # (N, H)
-    p1: Floats  # (N, H)
-    q1: Floats  # (N, H)
-    a2: Floats  # (N, O)
-    z2: Floats  # (N, O)
-    p2: Floats  # (N, O)
-    q2: Floats  # (N, O)
+    p: Floats  # (N, H); 0 where a shift may cross a kink
+    q: Floats  # (N, H)
+    z: Floats  # (N, H)
     y: Floats  # (N, O)
+    log_offset: float
 
 
 # ---- the steps of backends/numpy/series.py. Series stand in arrays (K+1, M): a[m] is the coefficient of s^m ----------
@@ -112,53 +101,14 @@ def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
 
 
 @kernel
-def contract(first: int, last: int, x: Floats, h: float, one: Floats, other: Floats, out: Floats) -> None:
-    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 other[n,j] to some rows of out (I, J)."""
-    rows, x = out[first:last], x[:, first:last]  # indices from 0 on are faster
+def contract(x: Floats, h: float, one: Floats, three: Floats, out: Floats) -> None:
+    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 three[n,j] to out (I, J)."""
     for n in range(len(x)):
-        for i in range(len(rows)):
+        for i in range(len(out)):
             if x[n, i] != 0:
                 cubed = x[n, i] * (h * x[n, i]) ** 2
-                for j in range(rows.shape[1]):
-                    rows[i, j] += x[n, i] * one[n, j] + cubed * other[n, j]
-
-
-# ---- the families of backends/activations.py: a linear function has the rate 0 ---------------------------------------
-
-
-@compiled
-def state(rate: float, kinked: bool, a: float) -> tuple[float, float, float]:
-    """f(a), p and q."""
-    if rate == 0:
-        p = 0.0 if kinked and a <= 0 else 1.0
-        return (max(a, 0.0) if kinked else a), p, p
-    e = math.exp(-rate * abs(a))
-    large, small = rate / (1 + e), rate * e / (1 + e)
-    p, q = (large, small) if a > 0 else (small, large)
-    return p if rate == 1 else math.tanh(a), p, q
-
-
-@compiled
-def change(rate: float, p: float, q: float, u: float, m: float) -> float:
-    """F(u), given m = expm1(rate |u|): no kink is between."""
-    if rate == 0:
-        return p * u
-    return math.copysign(p * q * m / (rate + (p if u > 0 else q) * m), u)
-
-
-@compiled
-def unit_change(rate: float, a: float, p: float, q: float, u: float) -> float:
-    """F(u) for a u of any size, of a unit without a kink."""
-    if rate * abs(u) <= SMALL_SHIFT_LIMIT:
-        return float(change(rate, p, q, u, math.expm1(rate * abs(u))))
-    _, shifted_p, shifted_q = state(rate, False, a + u)
-    return float(q - shifted_q if 2 * a + u > 0 else shifted_p - p)  # of that which is small
-
-
-@compiled
-def kinked_change(a: float, u: float) -> float:
-    """F(u) of relu, across its kink too."""
-    return max(u, -a) if a > 0 else max(a + u, 0.0)
+                for j in range(out.shape[1]):
+                    out[i, j] += x[n, i] * one[n, j] + cubed * three[n, j]
 
 
 # ---- direct: phi(h x) - phi(-h x). Both sides stand in one array: what belongs to +h first, then what belongs to -h --
@@ -166,62 +116,48 @@ def kinked_change(a: float, u: float) -> float:
 
 @kernel
 def add_differences(
-    first: int,
-    last: int,
-    powers: Floats,
-    t: Floats,
-    h: float,
-    terms: Any,
-    growths: Floats,
-    layers: Layers,
-    w1: Floats,
-    w2: Floats,
+    powers: Floats, t: Floats, h: float, terms: Any, growths: Floats, units: Units, w1: Floats, w2: Floats
 ) -> None:
-    """Add the central differences of some parts of the samples to the sums of each.
+    """Add the central differences of the samples that some terms suffice for to w1 (I+1, H) and w2 (H+1, O).
 
-    These are w1 (parts, I+1, H) and w2 (parts, O, H+1); powers are those of the weights W2, (D+1, O, 2H), and growths
-    (D+1, N, O) those of the softmax numerators in the shift of a2.
+    ``powers`` are those of the weights W2, (D+1, O, 2H), and ``growths`` (D+1, N, O) those of the softmax numerators in
+    the shift of a2.
     """
-    samples, parts = len(t), len(w1)
-    for part in range(first, last):
-        for n in range(samples * part // parts, samples * (part + 1) // parts):
+    for n in range(len(t)):
+        if terms[n] > 0:
             growth = growths[: terms[n] + 1, n].copy()
-            add_hidden(powers, t[n], h, layers, n, growth, w1[part])
-            add_outputs(t[n], h, layers, n, growth, w2[part])
+            add_hidden(powers, t[n], h, units, n, growth, w1)
+            add_outputs(t[n], h, units, n, growth, w2)
 
 
 @compiled
-def add_hidden(powers: Floats, t: Floats, h: float, layers: Layers, n: int, growth: Floats, sums: Floats) -> None:
+def add_hidden(powers: Floats, t: Floats, h: float, units: Units, n: int, growth: Floats, sums: Floats) -> None:
     """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
-    hidden, x, w2, length = layers.a1.shape[1], np.append(layers.x[n], 1.0), powers[1], len(growth)
+    hidden, x, w2, length = units.p.shape[1], np.append(units.x[n], 1.0), powers[1], len(growth)
     sides, mean_terms = 2 * hidden, np.zeros((length, 2 * hidden))
     for m in range(1, length):
         for k in range(len(t)):
-            factor = layers.y[n, k] * growth[m, k]
+            factor = units.y[n, k] * growth[m, k]
             for j in range(sides):
                 mean_terms[m, j] += factor * powers[m, k, j]
     active = np.flatnonzero(x)
     changes, phi, mean = np.empty(sides), np.empty(sides), np.empty(sides)
-    shifts, target_growth, logs = np.empty(sides), np.empty(sides), np.empty(sides)
-    q, before = np.empty(len(t)), 0.0
+    shifts, target_growth, logs, before = np.empty(sides), np.empty(sides), np.empty(sides), 0.0
     for i in active[np.argsort(x[active])]:
         if x[i] != before:  # equal inputs have equal responses
             before = x[i]
-            hidden_changes(layers, n, h * before, changes)
-            if length > 1:
-                polynomials(mean_terms, changes, mean)
-                phi[:] = 0
-                for k in range(len(t)):
-                    if t[k] != 0:
-                        for j in range(sides):
-                            shifts[j] = w2[k, j] * changes[j]
-                        polynomial(growth[:, k], shifts, target_growth)
-                        add_target(length, layers.y[n, k], t[k], layers.log_offset, mean, target_growth, logs, phi)
-            else:
-                for j in range(sides):
-                    for k in range(len(t)):
-                        q[k] = exponent(layers, n, k, w2[k, j] * changes[j])
-                    phi[j] = exact_response(q, t, layers, n)
+            grown = math.expm1(units.rate * abs(h * before))
+            for j in range(hidden):
+                changes[j] = change(units.rate, units.p[n, j], units.q[n, j], h * before, grown)
+                changes[hidden + j] = change(units.rate, units.p[n, j], units.q[n, j], -h * before, grown)
+            polynomials(mean_terms, changes, mean)
+            phi[:] = 0
+            for k in range(len(t)):
+                if t[k] != 0:
+                    for j in range(sides):
+                        shifts[j] = w2[k, j] * changes[j]
+                    polynomial(growth[:, k], shifts, target_growth)
+                    add_target(length, units.y[n, k], t[k], units.log_offset, mean, target_growth, logs, phi)
             for j in range(hidden):
                 phi[j] = (phi[j] - phi[hidden + j]) / (2 * h)
         for j in range(hidden):
@@ -229,43 +165,29 @@ def add_hidden(powers: Floats, t: Floats, h: float, layers: Layers, n: int, grow
 
 
 @compiled
-def add_outputs(t: Floats, h: float, layers: Layers, n: int, growth: Floats, sums: Floats) -> None:
-    """Add the central differences (O, H+1) of one sample in the weights of output units."""
-    units, length, z1 = sums.shape[1], len(growth), np.append(layers.z1[n], 1.0)
-    shift = np.concatenate((h * z1, -h * z1))
-    phi, target_growth, logs, q = np.empty(len(shift)), np.empty(len(shift)), np.empty(len(shift)), np.zeros(len(t))
-    for k in range(len(t)):
-        if length > 1:
-            phi[:] = 0
-            for target in range(len(t)):
-                if t[target] != 0:
-                    polynomial(growth[:, k], shift, target_growth)
-                    mean = layers.y[n, k] * target_growth
-                    target_growth *= target == k
-                    y_t = layers.y[n, target]
-                    add_target(length, y_t, t[target], layers.log_offset, mean, target_growth, logs, phi)
-        else:
-            for j in range(len(shift)):
-                q[k] = exponent(layers, n, k, shift[j])
-                phi[j] = exact_response(q, t, layers, n)
-            q[k] = 0
-        for j in range(units):
-            sums[k, j] += (phi[j] - phi[units + j]) / (2 * h)
+def change(rate: float, p: float, q: float, u: float, m: float) -> float:
+    """F(u) of the families of backends/activations.py, given m = expm1(rate |u|); a linear function has the rate 0."""
+    if rate == 0:
+        return p * u
+    return math.copysign(p * q * m / (rate + (p if u > 0 else q) * m), u)
 
 
 @compiled
-def hidden_changes(layers: Layers, n: int, shift: float, out: Floats) -> None:
-    """The changes of z1 of a sample, when a1 is shifted by ``shift`` and by its negative."""
-    rate, hidden = layers.rate1, layers.a1.shape[1]
-    m = math.expm1(rate * abs(shift)) if rate * abs(shift) <= SMALL_SHIFT_LIMIT else math.inf
-    for j in range(hidden):
-        a, p, q = layers.a1[n, j], layers.p1[n, j], layers.q1[n, j]
-        if layers.kinked:
-            out[j], out[hidden + j] = kinked_change(a, shift), kinked_change(a, -shift)
-        elif m < math.inf:
-            out[j], out[hidden + j] = change(rate, p, q, shift, m), change(rate, p, q, -shift, m)
-        else:
-            out[j], out[hidden + j] = unit_change(rate, a, p, q, shift), unit_change(rate, a, p, q, -shift)
+def add_outputs(t: Floats, h: float, units: Units, n: int, growth: Floats, sums: Floats) -> None:
+    """Add the central differences (H+1, O) of one sample in the weights of output units."""
+    z = np.append(units.z[n], 1.0)
+    shift = np.concatenate((h * z, -h * z))
+    phi, own_growth, logs = np.empty(len(shift)), np.empty(len(shift)), np.empty(len(shift))
+    for k in range(len(t)):
+        phi[:] = 0
+        for target in range(len(t)):
+            if t[target] != 0:
+                polynomial(growth[:, k], shift, own_growth)
+                mean = units.y[n, k] * own_growth
+                own_growth *= target == k
+                add_target(len(growth), units.y[n, target], t[target], units.log_offset, mean, own_growth, logs, phi)
+        for j in range(len(z)):
+            sums[j, k] += (phi[j] - phi[len(z) + j]) / (2 * h)
 
 
 @compiled
@@ -298,74 +220,3 @@ def polynomials(c: Floats, x: Floats, out: Floats) -> None:
     for m in range(len(c) - 4, 0, -4):
         for j in range(len(x)):
             out[j] = x[j] * (c[m, j] + x[j] * (c[m + 1, j] + x[j] * (c[m + 2, j] + x[j] * (c[m + 3, j] + out[j]))))
-
-
-# ---- shifts of any size: the full functions, and no cancellation however far a probability moves ---------------------
-
-
-@compiled
-def exact_response(q: Floats, t: Floats, layers: Layers, n: int) -> float:
-    """The change of the loss when each z2_k changes by q_k.
-
-    Softmax does not see a common factor of its numerators, so growths are relative to that of the most probable class:
-    1 + S is then at least 1 / O.
-    """
-    y, loss_change, shifted = layers.y[n], 0.0, layers.z2[n] + q
-    q = q - q[y.argmax()]
-    limit = EXPONENT_LIMIT
-    if 0 < layers.log_offset < SMALL_OFFSET:
-        for k in range(len(t)):
-            if t[k] != 0 and y[k] < _LEAST_NORMAL:
-                limit = 0.0  # what has underflowed counts as soon as it comes back
-    if np.abs(q).max() > limit:
-        return float(loss_change_anew(layers.z2[n], shifted, y, t, layers.log_offset))
-    mean = (y * np.expm1(q)).sum()
-    for k in range(len(t)):
-        if t[k] != 0:
-            excess = math.expm1(q[k]) - mean
-            loss_change -= t[k] * log_change(y[k], layers.log_offset, math.exp(q[k]) / (1 + mean), excess / (1 + mean))
-    return loss_change
-
-
-@compiled
-def exponent(layers: Layers, n: int, k: int, u: float) -> float:
-    """The change of z2_k when a2_k is shifted by u."""
-    return float(unit_change(layers.rate2, layers.a2[n, k], layers.p2[n, k], layers.q2[n, k], u))
-
-
-@compiled
-def log_change(y: float, log_offset: float, factor: float, excess: float) -> float:
-    """The change of log(y + log_offset) when y is multiplied by ``factor``, which is 1 + ``excess``."""
-    relative = y / (y + log_offset) * excess
-    if relative < -0.5 and log_offset == 0:
-        return math.log(factor)  # y times it may underflow
-    if relative < -0.5:  # where the probability has all but vanished, it is computed as such
-        return math.log((log_offset + y * factor) / (y + log_offset))
-    return math.log1p(relative)
-
-
-@compiled
-def loss_change_anew(before: Floats, z2: Floats, y: Floats, t: Floats, log_offset: float) -> float:
-    """The change of the loss, from probabilities y, the softmax of ``before``, to those of z2."""
-    shifted, loss_change = np.empty(len(y)), 0.0
-    softmax(z2, shifted)
-    for k in range(len(t)):
-        if t[k] != 0 and log_offset == 0:  # a probability may underflow
-            loss_change -= t[k] * (log_softmax(z2, k) - log_softmax(before, k))
-        elif t[k] != 0:
-            loss_change -= t[k] * math.log((shifted[k] + log_offset) / (y[k] + log_offset))
-    return loss_change
-
-
-@compiled
-def log_softmax(x: Floats, k: int) -> float:
-    """The logarithm of the softmax of x, of class k."""
-    top = x.max()
-    return float(x[k] - top - math.log(np.exp(x - top).sum()))
-
-
-@compiled
-def softmax(x: Floats, out: Floats) -> None:
-    """exp(x) over its sum."""
-    out[:] = np.exp(x - x.max())
-    out /= out.sum()

@@ -1,6 +1,6 @@
 """The forward pass: affine, activation, affine, activation, softmax; and the loss."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,9 @@ from secant._common.validation import Array, Floats, all_finite
 from secant.backends import faults
 from secant.backends.activations import ACTIVATIONS, Activation, near_kink, rounded_once
 from secant.backends.base import Fault, Parameters
+from secant.backends.bound import SMALL_SHIFT_LIMIT
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.backends.plan import blocks, in_float64
+from secant.backends.plan import blocks, in_float64, one_hot
 
 
 def softmax(x: Floats) -> Floats:
@@ -67,6 +68,7 @@ class Layer(NamedTuple):
     """Units (N, units) after the forward pass: their outputs, and what their changes are computed from."""
 
     activation: Activation
+    a: Floats
     z: Floats
     p: Floats
     q: Floats
@@ -77,30 +79,35 @@ class Layer(NamedTuple):
         self.activation.family.series(self.activation.rate, self.p, self.q, out)
         return out
 
-    def change(self, n: int, u: Floats) -> Floats:
-        """The changes of z of sample n for shifts u (..., units), between which there is no kink."""
-        rate, change = self.activation.rate, self.activation.family.change
-        changed: Floats = change(rate, self.p[n], self.q[n], u, np.expm1(rate * np.abs(u)))
-        return changed
+    def change(self, at: Any, u: Floats) -> Floats:
+        """The changes of z[at] for shifts u of any size."""
+        family, rate = self.activation.family, self.activation.rate
+        a, p, q = self.a[at], self.p[at], self.q[at]
+        if self.activation.kinked:
+            changes: Floats = np.where(a > 0, np.maximum(u, -a), np.maximum(a + u, 0.0))
+            return changes
+        by_little = family.change(rate, p, q, u, np.expm1(np.minimum(rate * np.abs(u), SMALL_SHIFT_LIMIT)))
+        _, shifted_p, shifted_q = family.state(rate, False, a + u)
+        anew = np.where(2 * a + u > 0, q - shifted_q, shifted_p - p)  # of that which is small
+        changes = np.where(rate * np.abs(u) <= SMALL_SHIFT_LIMIT, by_little, anew)
+        return changes
 
 
 def activated(activation: Activation, a: Floats) -> Layer:
     """The units of pre-activations a (N, units)."""
-    return Layer(activation, *activation.family.state(activation.rate, activation.kinked, a))
+    return Layer(activation, a, *activation.family.state(activation.rate, activation.kinked, a))
 
 
 class Pass(NamedTuple):
     """What a forward pass leaves behind, of inputs x (N, I).
 
-    Where a shift may take a1 across a kink, as ``near`` (N, H) says, a1 is rounded only once, and the slope p is 0. The
-    y of a sample is NaN where a pre-activation overflows.
+    Where a shift may take a unit across a kink, as ``near`` (N, H) says, its a is rounded only once, and its slope p is
+    0. The y of a sample is NaN where a pre-activation overflows.
     """
 
     x: Floats
     near: NDArray[np.bool_]
-    a1: Floats
     inner: Layer
-    a2: Floats
     outer: Layer
     y: Floats
 
@@ -119,7 +126,7 @@ def forward_pass(net: Parameters, x: Array, h: float) -> Pass:
         inner.p[near] = 0
         for n, j in np.argwhere(near).tolist():
             a1[n, j] = rounded_once(x[n], net.W1[:, j], net.b1[j])
-    return Pass(x, near, a1, inner, a2, outer, y)
+    return Pass(x, near, inner, outer, y)
 
 
 def nan_where_infinite(y: Floats, a1: Floats, a2: Floats) -> Floats:
@@ -145,9 +152,14 @@ def pre_activations(net: Parameters, x: Array) -> tuple[Floats, Floats]:
 
 def loss_of_logits(z2: Floats, t: Array) -> float:
     """The cross entropy without an offset, also where a probability underflows."""
-    t = np.eye(z2.shape[1])[t] if t.ndim == 1 else t
-    z2 = z2 - z2.max(axis=1, keepdims=True)
-    return float(-np.sum(t * (z2 - np.log(np.exp(z2).sum(axis=1, keepdims=True)))) / len(z2))
+    return float(-np.sum(one_hot(t, z2.shape[1]) * log_softmax(z2)) / len(z2))
+
+
+def log_softmax(x: Floats) -> Floats:
+    """The logarithm of the softmax."""
+    x = x - x.max(axis=-1, keepdims=True)
+    logs: Floats = x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+    return logs
 
 
 def largest_row(net: Parameters) -> int:

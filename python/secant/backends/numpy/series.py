@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
-from secant.backends.activations import kinked_change
 from secant.backends.base import Parameters
 from secant.backends.numpy import jets
-from secant.backends.numpy.forward import Pass, forward_pass, mean_loss
-from secant.backends.plan import Sums
+from secant.backends.numpy.changes import add_hidden
+from secant.backends.numpy.forward import forward_pass, mean_loss
+from secant.backends.plan import Sums, one_hot
 
 
 def contraction(x: Floats, c: Floats, h: float) -> Floats:
@@ -60,7 +60,6 @@ class Steps(NamedTuple):
 PLAIN = Steps()
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
 def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int, steps: Steps = PLAIN) -> Sums:
     """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order.
 
@@ -83,9 +82,7 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int, ste
         len(x) * mean_loss(layers.y, t, net.log_offset),
     )
     for n, j in np.argwhere(layers.near).tolist():
-        difference = across_kink(net, layers, targets, h, n, j)
-        sums.W1[:, j] += difference[:-1]
-        sums.b1[j] += difference[-1]
+        add_hidden(net, layers, one_hot(t[n : n + 1], len(net.b2))[0], h, n, j, sums)
     return sums
 
 
@@ -95,16 +92,3 @@ def one_by_one(t: Array) -> list[Targets]:
         return [(t, np.ones(len(t)))]
     targets_first = np.argsort(t == 0, axis=1, kind="stable")[:, : np.count_nonzero(t, axis=1).max()]
     return [(k, t[np.arange(len(t)), k]) for k in np.ascontiguousarray(targets_first.T)]
-
-
-def across_kink(net: Parameters, layers: Pass, targets: list[Targets], h: float, n: int, j: int) -> Floats:
-    """The central differences (I+1,) of sample n in the weights into unit j and its bias, evaluated."""
-    inputs, y = np.append(layers.x[n], 1.0), layers.y[n]
-    a2_change = kinked_change(layers.a1[n, j], h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]
-    growth = np.expm1(layers.outer.change(n, a2_change))  # (2, I+1, O)
-    mean = growth @ y
-    phi = np.zeros(mean.shape)
-    for k, weight in ((k[n], weight[n]) for k, weight in targets if weight[n]):
-        phi -= weight * np.log1p(y[k] / (y[k] + net.log_offset) * (growth[..., k] - mean) / (1 + mean))
-    difference: Floats = (phi[0] - phi[1]) / (2 * h)
-    return difference

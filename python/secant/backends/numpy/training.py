@@ -30,7 +30,7 @@ def iterate(
     net = batch.net
     for chosen in indices:
         part = Batch(net, batch.x[chosen], batch.t[chosen])
-        result = differences(part, method, h, n_threads)
+        result = differences(part, method, h)
         if isinstance(result, Fault):
             return result
         if result.loss == math.inf and net.log_offset:

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +27,10 @@ _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait a
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
 _WRAP = "wrap yours in C: double f_secant(const double *x, intptr_t n, void *data) { return f(x, (int)n); }"
 _ARGUMENTS = "[ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]"
-_NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
-_SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
+_SIGNATURE = re.compile(
+    r"double \(((double|void) ?\*), "
+    r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?), \w+ ?\*\)"
+)
 
 
 class Pointer(NamedTuple):
@@ -105,21 +108,21 @@ def _of_ctypes(f: Any) -> Pointer:
         undeclared.append("f.restype = ctypes.c_double")
     if undeclared:
         raise DTypeError(f"{_WANTED}: declare {' and '.join(undeclared)}")
-    if f.restype is not ctypes.c_double:
-        raise DTypeError(f"{_WANTED}, got the restype {getattr(f.restype, '__name__', f.restype)}: {_WRAP}")
-    names = [getattr(argument, "__name__", str(argument)) for argument in arguments]
-    right = (
-        len(arguments) == 3
-        and (names[0] in ("LP_c_double", "c_void_p") or getattr(arguments[0], "_dtype_", None) == np.float64)
-        and names[1].removeprefix("c_") in ("long", "longlong", "ulong", "ulonglong", "ssize_t", "size_t")
-        and ctypes.sizeof(arguments[1]) == ctypes.sizeof(ctypes.c_void_p)
-        and (names[2] == "c_void_p" or names[2].startswith("LP_"))
-    )
-    if not right:
-        of_others = getattr(arguments[0], "_dtype_", np.float64) != np.float64 if arguments else False
-        cure = "x is an array of float64" if of_others else _WRAP
-        raise DTypeError(f"{_WANTED}, got the argtypes {', '.join(names)}: {cure}")
+    _require_signature(f"{_in_c(f.restype)} ({', '.join(map(_in_c, arguments))})")
     return Pointer(_address(f), 0)
+
+
+def _in_c(kind: Any) -> str:
+    """A type of ctypes, or an array of NumPy's, as C has it."""
+    if hasattr(kind, "_dtype_"):
+        return f"{'double' if kind._dtype_ == np.float64 else kind._dtype_} *"
+    name = getattr(kind, "__name__", str(kind)).replace("c_", "")
+    if name.startswith("LP_"):
+        return f"{name[3:]} *"
+    return _NAMES.get(name, name)
+
+
+_NAMES = {"void_p": "void *", "longlong": "long long", "ulong": "unsigned long", "ulonglong": "unsigned long long"}
 
 
 def _require_signature(text: str) -> None:
@@ -133,15 +136,16 @@ def _require_signature(text: str) -> None:
 _LONG_IS_WIDE = ctypes.sizeof(ctypes.c_long) == ctypes.sizeof(ctypes.c_void_p)
 
 
+_PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)
+
+
 def as_function(f: Any) -> Callable[[Floats], float]:
     """The pointer as a function of an array."""
-    found = pointer(f)
-    call = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)(found.address)
 
     def function(x: Floats) -> float:
-        _ = f  # is kept as long as this
+        address, data = pointer(f)
         x = float_array("x", x)
-        return float(call(x.ctypes.data, x.size, found.data))
+        return float(_PROTOTYPE(address)(x.ctypes.data, x.size, data))
 
     return function
 
@@ -152,17 +156,26 @@ def core() -> Any:
     return import_module("secant._common.core")._core if find_spec("secant._core") else None
 
 
-def few_differences(f: Any, x: Floats, h: float) -> Floats:
-    """Central differences of few coordinates, in less time than it takes to make a `CEvaluator`; they need the core."""
-    address, data = pointer(f)
-    if x.ndim != 1 or not x.flags.c_contiguous:
-        x = x.reshape(-1)
-    result: Floats = core().difference(address, data, x, 0, x.size, "central", h, 1)
-    return result
+def few_differences(f: Any, x: Any, h: Any) -> Floats | None:
+    """Central differences of few coordinates, in less time than it takes to make a `CEvaluator`.
+
+    None where there are none or more, there is no core, or something may need a warning or an error.
+    """
+    compiled = core()
+    if compiled is None or type(x) is not np.ndarray or not 0 < x.size <= CEvaluator.first_block:
+        return None
+    if type(h) is not float or not 0 < h < inf:
+        return None
+    flat = float_array("x", x).reshape(-1)
+    values: Floats = compiled.difference(*pointer(f), flat, 0, x.size, "central", h, 1)
+    listed = values.tolist()
+    return values.reshape(x.shape) if all(listed) and isfinite(sum(listed)) else None
 
 
 class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
+
+    first_block = 128  # it is most often fast
 
     def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
         super().__init__(f, np.asarray(x, order="C"), number)

@@ -25,24 +25,21 @@ from secant.errors import DTypeError, SecantError, ShapeError
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
-_DIGITS = 12  # significant ones, of a number that was rounded
 _TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
 
 def quotients(scheme: Scheme, values: Floats, base: Any, x: Floats, shifts: Floats) -> Floats:
     """The difference quotients of values (coordinates, shifts, ...) of f, where x (coordinates,) was shifted.
 
-    ``base`` is f(x), for schemes that use it. Where all steps of 1 h round to nothing, the quotient is 0.
+    ``shifts`` are those of all coordinates, or of each. ``base`` is f(x), for schemes that use it. Where all steps of
+    1 h round to nothing, the quotient is 0.
     """
-    count = len(scheme.shifts)
-    points = x[:, np.newaxis] + shifts
-    lost = (points[:, np.abs(scheme.shifts) == 1] == x[:, np.newaxis]).all(axis=1)
-    axes = (-1, *[1] * (values.ndim - 2))
-    columns = [points[:, j].reshape(axes) for j in range(count)]
+    x = x.reshape(-1, *[1] * (values.ndim - 2))
+    points = np.asarray(shifts).T.reshape(len(scheme.shifts), -1, *x.shape[1:]) + x
     with np.errstate(all="ignore"):  # where values are not finite, quotients are not
-        result: Floats = scheme.quotient([values[:, j] for j in range(count)], columns, base, x.reshape(axes))
-    if lost.any():
-        result[lost] = 0.0
+        result: Floats = scheme.quotient(values.swapaxes(0, 1), points, base, x)
+    if np.count_nonzero(is_lost := points == x):
+        result[is_lost[np.abs(scheme.shifts) == 1].all(axis=0).reshape(-1)] = 0.0
     return result
 
 
@@ -110,10 +107,10 @@ class Evaluator(ABC):
 
         h is a number, or an array of the steps in the range.
         """
-        values = self.shifted(begin, end, shifts_of(scheme, h))
+        shifts = shifts_of(scheme, h)
+        values = self.shifted(begin, end, shifts)
         if scheme.uses_value:
             require_same_shape(np.shape(base), values.shape[2:])
-        shifts = np.broadcast_to(np.multiply.outer(h, scheme.shifts), values.shape[:2])
         return quotients(scheme, values, base, self.flat[begin:end], shifts)
 
 
@@ -213,8 +210,8 @@ class PythonEvaluator(Evaluator):
 
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted."""
-        lists = self._each(begin, end, shifts)
-        return _stacked(lists) if lists else np.empty((0, np.shape(shifts)[-1]))
+        values = _stacked(self._each(begin, end, shifts))
+        return values.reshape(end - begin, np.shape(shifts)[-1], *values.shape[1:])
 
     def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates: for few numbers, Python is faster than NumPy."""
@@ -225,20 +222,19 @@ class PythonEvaluator(Evaluator):
         return np.array(
             [
                 (above - below) / (up - down) if (up := at + step) != (down := at - step) else 0.0
-                for (above, below), at, step in zip(values, x, steps, strict=False)
+                for above, below, at, step in zip(values[::2], values[1::2], x, steps, strict=False)
             ]
         )
 
-    def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
-        """The values of f for each coordinate of a range."""
+    def _each(self, begin: int, end: int, shifts: Any) -> list[Any]:
+        """The values of f for each coordinate of a range, and each of its shifts."""
         f: Any = self._f
         copy, convert, is_vector, is_in_place = self._copy, self._convert, self._is_vector, isinstance(f, InPlace)
-        found: list[list[Any]] = []
+        found: list[Any] = []
         each = repeat(shifts) if type(shifts) is list else shifts.tolist()
         i, there = begin, None
         try:
             for i, (at, steps) in enumerate(zip(self.flat[begin:end].tolist(), each, strict=False), begin):
-                values: list[Any] = []
                 for shift in steps:
                     if is_in_place:
                         there = f.shifted(i, at + shift, at)
@@ -249,15 +245,14 @@ class PythonEvaluator(Evaluator):
                         else:
                             point.flat[i] = at + shift
                         there = f(point)
-                    values.append(float(there) if isinstance(there, float) else convert(there))
-                found.append(values)
+                    found.append(float(there) if isinstance(there, float) else convert(there))
         except Exception as error:
             error.add_note(f"f was evaluated at {self.place(i, shift)}")
             raise
-        self.evaluations += sum(map(len, found))
+        self.evaluations += len(found)
         if there is not None and type(there) is not float:
             self.returned = returned_dtype(there, self.returned)
-        if self.is_constant and found and self._looks_at_given([value for values in found for value in values]):
+        if self.is_constant and found and self._looks_at_given(found):
             return self._each(begin, end, shifts)
         return found
 
@@ -269,11 +264,14 @@ class PythonEvaluator(Evaluator):
         """
         if self._value is None:
             self._value, self._next = values[0], values[-1]
-        self.is_constant = all(_are_same(value, self._value) for value in values)
-        if not self.is_constant or self._is_settled:
+        for value in reversed(values):
+            if not _are_same(value, self._value):
+                self.is_constant = False
+                return False
+        if self._is_settled:
             return False
         self._is_settled = True
-        other = self._elsewhere()
+        other = elsewhere(self._x, self._bounds, self.columns)
         self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
         if not self.is_constant or self._in_place is None:
             return False
@@ -283,9 +281,6 @@ class PythonEvaluator(Evaluator):
         self._f = self._in_place
         return True
 
-    def _elsewhere(self) -> Floats:
-        return elsewhere(self._x, self._bounds, self.columns)
-
     def is_rounded(self) -> bool:
         """Whether f returns numbers of few digits beside what it changes by, at a point with many digits as well."""
         if not _is_short(self._value) or self.returned != np.float64:
@@ -293,7 +288,7 @@ class PythonEvaluator(Evaluator):
         change = abs(self._next - self._value)
         if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
             return False
-        return _is_short(self._value_or_none(self._f, self._elsewhere()))
+        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds, self.columns)))
 
     def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
         self.evaluations += 1
@@ -323,13 +318,14 @@ def _stacked(values: list[Any]) -> Floats:
 
 
 def _is_short(value: Any) -> bool:
-    return isinstance(value, float) and math.isfinite(value) and float(f"{value:.{_DIGITS}g}") == value
+    """Whether it is a number of at most 12 digits."""
+    return isinstance(value, float) and float(f"{value:.12g}") == value and math.isfinite(value)
 
 
 def _are_same(value: Any, other: Any) -> bool:
-    if type(value) is float:
+    if type(value) is type(other) is float:
         return bool(value == other)
-    return value is not None and np.array_equal(value, other)
+    return value is not None and np.asarray(value).tobytes() == np.asarray(other).tobytes()
 
 
 def name_of(i: int, shape: tuple[int, ...]) -> str:
@@ -346,36 +342,32 @@ def differentiate(
 ) -> Floats:
     """Return the difference quotients of a range of coordinates, block by block; ``tell`` is told how many are done."""
     begin, end = span
-    block = end - begin
-    if block > evaluator.first_block:
-        block = evaluator.first_block
-    first = _differences(evaluator, stencils, base, begin, begin + block)
-    if block == end - begin:
-        return first
-    result = np.empty((end - begin, *first.shape[1:]))
-    result[:block] = first
-    done = block
-    while done < end - begin:
-        tell(done)
-        start, count = time.perf_counter(), min(block, end - begin - done)
-        found = _differences(evaluator, stencils, base, begin + done, begin + done + count)
-        require_same_shape(first.shape[1:], found.shape[1:])
-        result[done : done + count] = found
+    block, done, result = evaluator.first_block, begin, None
+    while True:
+        start, count = time.perf_counter(), min(block, end - done)
+        found = _differences(evaluator, stencils, base, done, done + count)
+        if count == end - begin:
+            return found
+        if result is None:
+            result = np.empty((end - begin, *found.shape[1:]))
+        require_same_shape(result.shape[1:], found.shape[1:])
+        result[done - begin : done - begin + count] = found
         done += count
+        if done == end:
+            return result
+        tell(done - begin)
         seconds = max(time.perf_counter() - start, 1e-9)
         block = min(max(1, int(count * min(64.0, _SECONDS_PER_BLOCK / seconds))), _LARGEST_BLOCK)
-    return result
 
 
 def _differences(evaluator: Evaluator, stencils: Stencils, base: Any, begin: int, end: int) -> Floats:
     if stencils.is_one_sided is None:
         h = stencils.h
-        each = h if isinstance(h, float) else h[begin:end]
-        return evaluator.differences(stencils.scheme, each, base, begin, end)
+        return evaluator.differences(stencils.scheme, h if isinstance(h, float) else h[begin:end], base, begin, end)
     parts = [evaluator.differences(scheme, h, base, *span) for scheme, h, *span in stencils.parts(begin, end)]
     for part in parts[1:]:
         require_same_shape(parts[0].shape[1:], part.shape[1:])
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return np.concatenate(parts)
 
 
 def require_same_shape(before: tuple[int, ...], now: tuple[int, ...]) -> None:
@@ -396,8 +388,9 @@ def number(value: Any) -> float:
 
 def numbers(value: Any) -> Floats:
     """Return what f returned as an array of float64, if it holds real numbers."""
-    real = _real(value, "a regular array", "real numbers")
-    return real.astype(np.float64)  # a copy: f may return the same array again
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value.copy()  # f may return the same array again
+    return _real(value, "a regular array", "real numbers").astype(np.float64)
 
 
 def returned_dtype(value: Any, before: np.dtype[Any]) -> np.dtype[Any]:
