@@ -8,13 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any
 
 from secant.checking.gradient import check_gradient
-from secant.checking.options import CheckOptions, with_options
 
 
-@with_options
 def assert_gradient(
     f: Callable[..., Any],
     x: Any,
@@ -22,13 +20,14 @@ def assert_gradient(
     *,
     inplace: bool = False,
     args: tuple[Any, ...] = (),
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> None:
     """Raise an AssertionError with a report unless a gradient is right.
 
     Parameters
     ----------
-    f, x, gradient, scale, max_evaluations, max_findings, names, inplace, entries, args, progress, rng
+    f, x, gradient, inplace, args, progress, rng
         As for `secant.check_gradient`.
 
     Raises
@@ -42,4 +41,4 @@ def assert_gradient(
     >>> secant.testing.assert_gradient(lambda x: np.sum(x**2), x, 2 * x)
     """
     __tracebackhide__ = True
-    check_gradient(f, x, gradient, inplace=inplace, args=args, **options).raise_if_failed()
+    check_gradient(f, x, gradient, inplace=inplace, args=args, progress=progress, rng=rng).raise_if_failed()

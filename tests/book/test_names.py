@@ -160,7 +160,7 @@ def test_gradients_of_one_dimension():
     ],
 )
 def test_integers_which_cannot_be_shifted_by_h_are_an_error(function):
-    with pytest.raises(secant.errors.DTypeError, match="must be float64, got int64: it cannot hold x \\+ h"):
+    with pytest.raises(secant.errors.DTypeError, match="must be float64, got int64: it cannot hold x"):
         function(lambda x: np.sum(x**2), np.array([3, 4]))
 
 

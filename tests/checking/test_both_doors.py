@@ -160,3 +160,14 @@ def test_what_is_wrong_in_float32_alone_is_said_so(door):
     assert report.diagnosis == "in float64 the gradient is right: that of float32 alone is wrong"
     assert len(report.findings) == len(POINTS)
     assert door.check(lambda x: door.np.sin(scaled(door, 1.001, 1.0)(x)), x).verdict == "wrong"
+
+
+def test_what_is_wrong_in_float32_alone_shows_in_forward_mode_too(door):
+    """Of as many outputs as arguments, but of another shape."""
+
+    def push(x, tangent):
+        return tangent * (1.001 if str(tangent.dtype).endswith("float32") else 1.0)
+
+    own = door.function(lambda x: 1 * x, push, push)
+    report = door.check(lambda x: door.np.outer(own(x), x), door.array(POINTS, "float32"), mode="fwd")
+    assert report.diagnosis == "in float64 the gradient is right: that of float32 alone is wrong"

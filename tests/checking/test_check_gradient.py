@@ -70,7 +70,6 @@ def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
     report = secant.check_gradient(f, x, right, inplace=inplace)
     assert report.passed
     assert [array.name for array in report.arrays] == ["z.real", "z.imag", "a"]
-    assert secant.check_gradient(f, x, right, names=["w", "b"]).arrays[1].name == "w.imag"
     report = secant.check_gradient(f, x, {**right, "z": right["z"].conj()}, inplace=inplace)
     assert report.diagnosis == "z.imag is of the wrong sign"
     assert x["z"].tobytes() == before
@@ -78,7 +77,7 @@ def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
 
 def test_a_real_gradient_of_complex_x_and_a_complex_one_of_real_x():
     z = np.array([1 + 2j, -3 + 1j])
-    assert secant.check_gradient(lambda z: np.sum(z.real**2), z, 2 * z.real, scale=np.ones(2)).passed
+    assert secant.check_gradient(lambda z: np.sum(z.real**2), z, 2 * z.real).passed
     assert not secant.check_gradient(lambda z: np.sum(abs(z) ** 2), z, 2 * z.real).passed
     assert secant.check_gradient(lambda z: abs(z) ** 2, 1 + 2j, 2 + 4j).passed
     with pytest.raises(DTypeError, match=r"^gradient must be real where x is, got an array of complex128$"):
@@ -106,9 +105,7 @@ def test_an_array_on_kinks_is_not_verified_and_others_are_as_without():
         assert "w (4,)  not verified: x lies on a kink of f: move x" in str(report)
         assert report.sensitivity["v"] < 1e-9
         wrong = {**right, "v": right["v"] + [0, 0, 1e-6, 0]}
-        for entries in (False, True):
-            report = secant.check_gradient(f, x, wrong, entries=entries)
-            assert [finding.name for finding in report.findings] == ["v[2]"]
+        assert [finding.name for finding in secant.check_gradient(f, x, wrong).findings] == ["v[2]"]
 
 
 def test_a_gradient_that_overflows_is_wrong_or_an_error_without_a_warning():
@@ -231,29 +228,13 @@ def test_an_error_just_above_the_sensitivity_is_noticed(part):
         assert not check(net, x, t, wrong).passed
 
 
-def test_more_evaluations_notice_smaller_errors():
-    rng = np.random.default_rng(3)
-    w = rng.standard_normal((50, 200)).astype(np.float32)
-
-    def f(x):
-        return np.float32(np.sum(np.tanh(w @ x)))
-
-    x = rng.standard_normal(200).astype(np.float32) / 10
-    gradient = w.T @ (1 - np.tanh(w @ x) ** 2)
-    few, many = (secant.check_gradient(f, x, gradient, max_evaluations=most) for most in (100, 3000))
-    assert few.passed
-    assert many.passed
-    assert few.evaluations <= 110 < many.evaluations <= 3100
-    assert many.sensitivity["x"] < few.sensitivity["x"]
-
-
 Pair = collections.namedtuple("Pair", "first second")
 
 
 def test_structures():
     rng = np.random.default_rng(0)
     x = {
-        "a": [rng.standard_normal(3), rng.standard_normal((2, 2)).astype(np.float32)],
+        "a": [rng.standard_normal(3), rng.standard_normal((2, 2))],
         "b": Pair(np.ones(2), np.array(2.0)),
     }
 
@@ -261,23 +242,12 @@ def test_structures():
         assert isinstance(x["b"], Pair)
         return float(sum((np.float64(a) ** 3).sum() for a in (*x["a"], *x["b"])))
 
-    gradient = {"a": [3 * x["a"][0] ** 2, 3 * np.float64(x["a"][1]) ** 2], "b": Pair(np.full(2, 3.0), np.array(12.0))}
+    gradient = {"a": [3 * x["a"][0] ** 2, 3 * x["a"][1] ** 2], "b": Pair(np.full(2, 3.0), np.array(12.0))}
     report = secant.check_gradient(f, x, gradient)
     assert report.passed
     assert [array.name for array in report.arrays] == ["a[0]", "a[1]", "b.first", "b.second"]
     gradient["a"][1][1, 0] += 1
     assert secant.check_gradient(f, x, gradient).findings[0].name == "a[1][1, 0]"
-    named = secant.check_gradient(f, x, gradient, names=["p", "q", "r", "s"])
-    assert named.findings[0].name == "q[1, 0]"
-
-
-def test_every_entry():
-    x = np.arange(1.0, 5.0)
-    report = secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 0, 1e-6, 0], entries=True)
-    assert [entry.index for entry in report.entries] == [(0,), (1,), (2,), (3,)]
-    assert not report.passed
-    for entry, value in zip(report.entries, x, strict=True):
-        assert abs(entry.numerical - 3 * value**2) <= entry.error_bar < 1e-9
 
 
 def test_a_function_that_does_not_use_its_argument():
@@ -538,7 +508,6 @@ BAD = {
     ),
     "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
     "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
-    "names is a number": (np.sum, {"names": 3}, DTypeError, "names must be a list of str, got int"),
     "args is a number": (np.sum, {"args": 3}, DTypeError, "args must be a tuple, got int"),
     "text": (
         np.sum,
@@ -553,12 +522,8 @@ BAD = {
         ValueRangeError,
         "x must be finite, got NaN or infinity",
     ),
-    "no evaluations": (np.sum, {"max_evaluations": 0}, ValueRangeError, "max_evaluations must be at least 1, got 0"),
-    "no findings": (np.sum, {"max_findings": 0}, ValueRangeError, "max_findings must be at least 1, got 0"),
-    "a typo": (np.sum, {"max_finding": 1}, TypeError, "Options.__init__() got an unexpected keyword argument"),
-    "a scale of 0": (np.sum, {"scale": 0}, ValueRangeError, "scale must be finite and greater than 0, got 0"),
+    "a typo": (np.sum, {"progres": 1}, TypeError, "check_gradient() got an unexpected keyword argument 'progres'"),
     "progress is text": (np.sum, {"progress": "no"}, DTypeError, "progress must be True or False, got 'no'"),
-    "two names": (np.sum, {"names": ["a", "b"]}, ShapeError, "names must have one name for each of 1 arrays, got 2"),
 }
 
 
@@ -576,7 +541,7 @@ def test_a_function_that_is_finite_at_x_only_has_no_slope():
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
 
 
-def test_what_a_function_raises_around_x_stays_what_it_is_and_is_not_tried_again_and_again():
+def test_what_a_function_raises_around_x_stays_what_it_is():
     class SolverFailedError(RuntimeError):
         pass
 
@@ -591,10 +556,8 @@ def test_what_a_function_raises_around_x_stays_what_it_is_and_is_not_tried_again
 
     with pytest.raises(SolverFailedError, match=r"^the solver is gone") as raised:
         secant.check_gradient(f, np.ones(3), np.ones(3))
-    assert raised.value.__notes__ == [
-        "f raised this at x shifted by a check, however small the step: is scale= too large?"
-    ]
-    assert calls <= 23  # ten steps on each side
+    assert raised.value.__notes__ == ["f raised this at x shifted by a check, however small the step"]
+    assert calls < 200
 
 
 @pytest.mark.parametrize("limit", [1e-1, 1e-3, 1e-5])
@@ -602,16 +565,14 @@ def test_where_f_raises_farther_away_smaller_steps_are_taken(limit):
     class OutOfBoundsError(Exception):
         pass
 
-    raised, x = [], np.array([1.0, 2.0, 400.0])
+    x = np.array([1.0, 2.0, 400.0])
 
     def f(given):
         if np.any(abs(given - x) > limit * x):
-            raised.append(given)
             raise OutOfBoundsError
         return np.sum(given**2)
 
     assert secant.check_gradient(f, x, 2 * x).passed
-    assert len(raised) <= 80  # ten on each side, along each of four directions
     assert not secant.check_gradient(f, x, 2.001 * x).passed
 
 
@@ -692,9 +653,9 @@ def test_progress_is_a_bar_for_each_part_of_the_work(bar_on_stderr):
     wrong = 2 * x
     wrong[7] += 1
     terminal = bar_on_stderr()
-    secant.check_gradient(lambda x: np.sum(x**2), x, wrong, entries=True, progress=True)
-    names = re.findall(r"(probing|entries|searching) [█-▏ ]*\d+/(\d+) [\d:?]+ left", terminal.getvalue())
-    assert sorted({*names}) == [("entries", "300"), ("probing", "100")]
+    secant.check_gradient(lambda x: np.sum(x**2), x, wrong, progress=True)
+    names = re.findall(r"(probing|searching) [█-▏ ]*\d+/(\d+) [\d:?]+ left", terminal.getvalue())
+    assert sorted({*names}) == [("probing", "100"), ("searching", "5000")]
 
 
 def test_a_check_of_a_network_leaves_it_alone():
@@ -773,23 +734,6 @@ def test_entries_that_do_not_show_beside_large_ones_are_not_verified(factors):
     assert report.arrays[0].unverified == "errors do not show in f where x is small, in 1 of 2 entries"
     x = np.array([1e7, *np.linspace(1, 2, 9)])
     assert secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).verdict == "not verified"
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
-    def f(x):  # the power law cut off at 1.2 and 5; its exponent is near -1
-        power = x[3] + 1
-        if not power:
-            return float(np.sum(np.log(x[:3] / 1.2)) / np.log(5 / 1.2))
-        return float(np.sum(x[:3] ** power - 1.2**power) / (5**power - 1.2**power))
-
-    x, whole = np.array([1.5, 2.0, 3.0, -1.0]), np.log(5 / 1.2)
-    logs = np.log(x[:3] / 1.2)
-    gradient = np.append(1 / x[:3] / whole, np.sum(logs * (logs - whole)) / 2 / whole)
-    gradient[0] *= sign
-    for seed in range(5):
-        verdict = secant.check_gradient(f, x, gradient, rng=seed).verdict
-        assert verdict == ("right" if sign == 1 else "wrong")
 
 
 def test_where_many_entries_rise_in_steps_the_sum_of_steps_is_no_slope():

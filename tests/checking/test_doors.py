@@ -182,11 +182,11 @@ def test_outputs_that_cannot_be_checked_are_named(torch):
     x = torch.ones(3, requires_grad=True)
     with pytest.raises(DTypeError, match=r"or dataclasses of them, got Normal as output\['b'\]\[0\]"):
         secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
-    with pytest.raises(UnsupportedError, match=r"func must return dense tensors, got torch.sparse_coo as output"):
+    with pytest.raises(UnsupportedError, match=r"outputs of func must be dense, got torch.sparse_coo as output"):
         secant.torch.gradcheck(lambda x: x.to_sparse(), x)
     with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got torch.int64, str"):
         secant.torch.gradcheck(lambda x: (x.argmax(), "it"), x)
-    with pytest.raises(UnsupportedError, match=r"inputs\[0\] must be a dense tensor, got torch.sparse_coo"):
+    with pytest.raises(UnsupportedError, match=r"inputs\[0\] must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(torch.sin, torch.eye(2).to_sparse().requires_grad_())
     with pytest.raises(DTypeError, match=r"func must return a tensor with a gradient .*, got none"):
         secant.torch.gradgradcheck(lambda x: x.detach().sin(), x)
@@ -204,12 +204,12 @@ def test_outputs_without_a_gradient(torch):
         secant.torch.gradcheck(lambda x: x.detach().sin(), x)
     y = torch.randn(4, requires_grad=True)
     for f in (lambda _: torch.ones(3), lambda _: y.sin()):
-        with pytest.raises(ValueRangeError, match="func must depend on what is checked: it has one value"):
+        with pytest.raises(ValueRangeError, match="the function must depend on what is checked: it has one value"):
             secant.torch.gradcheck(f, x)
     half = torch.full((4,), 0.5, dtype=torch.float64, requires_grad=True)
     assert secant.torch.gradcheck(torch.floor, half, check_forward_ad=True)  # it is used, and its derivative is 0
     assert secant.torch.gradgradcheck(torch.floor, half)
-    with pytest.raises(ValueRangeError, match="func must depend on what is checked"):
+    with pytest.raises(ValueRangeError, match="the function must depend on what is checked"):
         secant.torch.check_module(torch.nn.Linear(4, 3), x.detach().float(), lambda _: x.sin().sum())
 
 
@@ -258,17 +258,11 @@ def test_arguments_need_no_tuple(torch):
 
 
 @needs_torch
-def test_names_and_scales_are_those_of_the_users_arguments(torch):
-    x, z = torch.randn(3, dtype=torch.float64, requires_grad=True), torch.randn(2, dtype=torch.complex128)
-    assert secant.torch.gradgradcheck(torch.sin, x, names=["x"], scale=np.full(3, 0.1))
-    with pytest.raises(GradientMismatchError, match="own") as raised:
-        secant.torch.gradgradcheck(lambda x: (x.detach() * x).sin(), x, names=["own"])
+def test_an_error_of_second_derivatives_names_the_users_argument(torch):
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(GradientMismatchError, match=r"(?m)^  own \(3,\) +wrong") as raised:
+        secant.torch.gradgradcheck(lambda own: (own.detach() * own).sin(), x)
     assert isinstance(raised.value, RuntimeError)  # as tests of PyTorch expect
-    with pytest.raises(ShapeError, match="names must have one name for each of 1 arrays, got 2"):
-        secant.torch.gradgradcheck(torch.sin, x, names=["x", "y"])
-    assert secant.torch.check(torch.sin, z.requires_grad_(), scale=torch.ones(2)).passed
-    with pytest.raises(ShapeError, match="scale must have one array for each of 1 arrays, got 2"):
-        secant.torch.check(torch.sin, x, scale=[np.ones(3), np.ones(3)])
 
 
 @needs_torch
@@ -313,8 +307,6 @@ def test_several_inputs_and_outputs(torch):
     sine = scaled_sine(torch, 1.01)
     with pytest.raises(GradientMismatchError, match=r"(?m)^  b \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b))
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  bias \(4,\) +wrong in all 4 entries"):
-        secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b), names=["weight", "bias"])
 
 
 @needs_torch
@@ -421,8 +413,7 @@ class OfBuffers:
     def shared(self, x):
         self.b += 1
         assert self.same is self.b
-        assert (self.view == self.b[0]).all()
-        return (self.w * x * self.view).sum()
+        return (self.w * x * self.b[0]).sum()
 
     def computed(self, x):
         self.b = self.b.detach() + self.w * x
@@ -440,7 +431,6 @@ def test_the_same_buffers_are_there_after_a_check(torch, name):
             self.w = torch.nn.Parameter(torch.rand(3, dtype=torch.float64))
             self.register_buffer("b", torch.ones(2, 3, dtype=torch.float64))
             self.register_buffer("same", self.b)
-            self.register_buffer("view", self.b[0])
             self.register_buffer("unset", None)
 
     module = Module()
@@ -470,22 +460,22 @@ def test_a_second_derivative_that_is_detached_is_wrong(torch):
             return (3 * grad * x**2).detach(), 3 * grad * y**2
 
     x, y = (torch.rand(4, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    with pytest.raises(
-        GradientMismatchError, match="autograd has no gradient in x: on the way to the output it is det"
-    ):
+    with pytest.raises(GradientMismatchError, match=r"x \(4,\) +wrong in all 4 entries"):
         secant.torch.gradgradcheck(Cubes.apply, (x, y))
     assert secant.torch.gradgradcheck(lambda x, y: 3 * x + y.floor() + y**3, (x, y))
 
 
 @needs_torch
-def test_forward_mode_of_a_function_that_looks_at_the_tensor_itself(torch):
+def test_a_function_that_looks_at_the_tensor_itself_takes_it_for_a_constant(torch):
     x = torch.rand(4, dtype=torch.float64, requires_grad=True)
-    assert secant.torch.check(lambda z: x.sin() * z, x, mode="fwd").passed
-    assert "does it depend on x?" in str(secant.torch.check(lambda _: x.sin(), x, mode="fwd"))
+    assert all(secant.torch.check(lambda z: x.sin() * z, x, mode=mode).passed for mode in ("rev", "fwd"))
+    for mode in ("rev", "fwd"):
+        with pytest.raises(ValueRangeError, match="the function must depend on what is checked: it has one value"):
+            secant.torch.check(lambda _: x.sin(), x, mode=mode)
 
 
 @needs_torch
-def test_a_checkpoint_that_autograd_does_not_see_through_is_named(torch):
+def test_a_checkpoint_that_autograd_does_not_see_through_is_wrong(torch):
     from torch.utils.checkpoint import checkpoint
 
     x = torch.rand(2, 4, dtype=torch.float64, requires_grad=True)
@@ -495,11 +485,7 @@ def test_a_checkpoint_that_autograd_does_not_see_through_is_named(torch):
             return checkpoint(super().forward, x, use_reentrant=use_reentrant).sin()
 
     module = Checkpointed(torch.nn.Linear(4, 3)).double()
-    report = secant.torch.check_module(module, (True,))
-    assert (
-        "autograd has no gradient in 0.weight, 0.bias: on the way to the output it is detached, or in a check"
-        in str(report)
-    )
+    assert secant.torch.check_module(module, (True,)).diagnosis == "the gradient is 0 everywhere"
     assert secant.torch.check_module(module, (False,)).passed
 
 
@@ -508,7 +494,7 @@ def test_tensors_of_types_that_numpy_does_not_have(torch):
     x = torch.rand(6)
     with pytest.raises(DTypeError, match=r"x must be float64, .*, got torch\.float8_e4m3fn"):
         secant.torch.gradcheck(lambda x: x.float().sin(), x.to(torch.float8_e4m3fn).requires_grad_())
-    with pytest.raises(DTypeError, match=r"func must return float64, .*, got torch\.float8_e4m3fn as output"):
+    with pytest.raises(DTypeError, match=r"outputs of func must be float64, .*, got torch\.float8_e4m3fn as output"):
         secant.torch.gradcheck(lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_())
     low = x.bfloat16()
     both = low[:3].requires_grad_(), low[3:].requires_grad_()
@@ -602,7 +588,7 @@ def squared(jax, factor):
 @needs_jax
 def test_outputs_of_jax_without_elements_are_left_out(jax):
     secant.jax.check_grads(lambda x: (jax.numpy.sin(x), x[:0]), (jax.numpy.ones(3),), order=2)
-    secant.jax.check_grads(jax.numpy.sin, (jax.numpy.ones(3),), order=2, names=["x"], scale=(np.ones(3),))
+    secant.jax.check_grads(jax.numpy.sin, (jax.numpy.ones(3),), order=2)
 
 
 @needs_jax
@@ -655,7 +641,7 @@ def test_arguments_of_jax(jax):
         secant.jax.check_grads(f, (params, key, jax.numpy.array([0, 3]), True))
     secant.jax.check_grads(jax.numpy.sin, (np.linspace(0, 1, 5),))  # which JAX makes float32
     secant.jax.check_grads(jax.numpy.floor, (x / 4 + 0.4,))  # it is used, and its derivative is 0
-    with pytest.raises(ValueRangeError, match="f must depend on args to be checked: it has one value"):
+    with pytest.raises(ValueRangeError, match="the function must depend on what is checked: it has one value"):
         secant.jax.check_grads(lambda _: jax.numpy.sin(x), (x,))
     for f, args in ((jax.numpy.sin, (x[:0],)), (lambda x: x[:0], (x,))):
         with pytest.warns(RuntimeWarning, match="^args or outputs have no elements: nothing is checked"):
@@ -713,8 +699,8 @@ def test_a_function_of_torch_that_writes_to_its_argument(torch):
 
 @pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
-    with pytest.raises(TypeError, match=r"got an unexpected .* 'max_findigs'"):
-        check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
+    with pytest.raises(TypeError, match=r"got an unexpected .* 'progres'"):
+        check(np.sin, np.ones(2), lambda v: v, progres=True)
 
 
 def test_assert_gradient():

@@ -61,7 +61,6 @@ def test_names_of_arguments_of_torch(torch):
     assert names(secant.torch.check(Module(), (x, {"a": y}))) == ["image", "inputs[1]['a']"]
     assert names(secant.torch.check(lambda p: p["a"][0] * x, {"a": [y]})) == ["p['a'][0]"]
     assert names(secant.torch.check(torch.mul, (x, y))) == ["inputs[0]", "inputs[1]"]
-    assert names(secant.torch.check(lambda x, y: x * y, (x, y), names=["p", "q"])) == ["p", "q"]
 
 
 @needs_jax
@@ -127,11 +126,9 @@ def test_a_report_says_what_to_do_next():
     assert last(report) == "next: check in float64, which tells a mistake from rounding"
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
-    assert last(noisy) == "next: check at another x, with another scale= or with max_evaluations=1000"
-    noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right, max_evaluations=1000)
-    assert last(noisy) == "next: check at another x, with another scale="
+    assert last(noisy) == "next: check at another x"
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
-    assert last(noisy).startswith("next: check in float64, at another x, with another scale=")
+    assert last(noisy).startswith("next: check in float64, at another x")
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked).startswith("next: move x off the kinks")
@@ -155,8 +152,6 @@ def test_the_colors_of_verdicts():
     x = np.arange(1.0, 9)
     noisy = secant.check_gradient(lambda x: 1e20 + np.sum(x**2), x, 2 * x)
     right, wrong = (secant.check_gradient(lambda x: np.sum(x**2), x, factor * x) for factor in (2, 3))
-    assert ["[green]right" in r.__rich__() for r in (right, noisy, wrong)] == [True, False, False]
-    assert "[yellow]not verified[/]" in noisy.__rich__()
     assert len({r._repr_html_().split(";")[0] for r in (right, noisy, wrong)}) == 3
 
 
@@ -302,12 +297,6 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
     for f, mode in ((reverse, "rev"), (forward, "fwd"), (forward, "rev")):
         with pytest.raises(GradientMismatchError, match=r"output\[0\] of f is off by .* where its derivative is taken"):
             secant.jax.check_grads(f, (x,), modes=mode)
-
-
-def test_an_array_that_f_does_not_depend_on_is_right_in_float32():
-    x = {"used": np.arange(1, 4, dtype=np.float32), "other": np.ones(3, np.float32)}
-    gradient = {"used": 2 * x["used"], "other": np.zeros(3, np.float32)}
-    assert secant.check_gradient(lambda p: np.sum(p["used"] ** 2) + 0 * p["other"].sum(), x, gradient).passed
 
 
 @needs_torch

@@ -216,16 +216,15 @@ def test_outputs_are_paired_by_their_keys():
     assert secant.check_vjp(lambda x: dict(list(f(x).items())[:: next(order)]), X, vjp).passed
 
 
-@pytest.mark.parametrize("inplace", [False, True])
-def test_a_vector_function_may_write_to_its_argument_and_x_is_left_alone(inplace):
+def test_a_vector_function_may_write_to_its_argument_and_x_is_left_alone():
     def f(x):
         x["w"] *= 2
         return x["w"]
 
     x = {"w": X.copy(), "b": np.ones(2)}
-    assert secant.check_vjp(f, x, lambda c: {"w": 2 * c, "b": np.zeros(2)}, inplace=inplace).passed
-    assert secant.check_jvp(f, x, lambda tangent: 2 * tangent["w"], inplace=inplace).passed
-    assert not secant.check_vjp(f, x, lambda c: {"w": c, "b": np.zeros(2)}, inplace=inplace).passed
+    assert secant.check_vjp(f, x, lambda c: {"w": 2 * c, "b": np.zeros(2)}).passed
+    assert secant.check_jvp(f, x, lambda tangent: 2 * tangent["w"]).passed
+    assert not secant.check_vjp(f, x, lambda c: {"w": c, "b": np.zeros(2)}).passed
     assert x["w"].tolist() == X.tolist()
 
 

@@ -78,7 +78,7 @@ def test_json(check):
 def test_a_function_that_does_not_use_its_argument(check):
     assert check("at_home", "RIGHT", "X").exit_code == 0
     assert check("at_home", "WRONG", "X").exit_code == 1
-    assert check("at_home", "RIGHT", "X", options=["--inplace", "--max-evaluations", "300"]).exit_code == 0
+    assert check("at_home", "RIGHT", "X", options=["--inplace"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,6 @@ def test_an_error_in_a_file_is_shown(check, tmp_path, source, shown):
     [
         ("mine.py", "mine.py:RIGHT", "mine.py:X"),
         ("mine.py:f", "mine.py:RIGHT"),
-        ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-findings", "0"),
     ],
 )
 def test_what_is_no_command_is_2(check, arguments):

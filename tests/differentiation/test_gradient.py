@@ -185,13 +185,21 @@ IN_PLACE = "it is perturbed in place"
 BAD_X = {
     "list": ([1.0, 2.0], DTypeError, f"x must be a plain NumPy array, got list: {IN_PLACE}"),
     "float": (3.0, DTypeError, f"x must be a plain NumPy array, got float: {IN_PLACE}"),
-    "integers": (np.array([3]), DTypeError, "x must be float64, got int64: it cannot hold x + h; use x.astype(float)"),
+    "integers": (
+        np.array([3]),
+        DTypeError,
+        "x must be float64, got int64: it cannot hold x + h; use x.astype(float)",
+    ),
     "float32": (
         np.ones(2, np.float32),
         DTypeError,
-        "x must be float64, got float32: h is lost in its rounding; use x.astype(float)",
+        "x must be float64, got float32: it cannot hold x + h; use x.astype(float)",
     ),
-    "big-endian": (np.ones(2, ">f8"), DTypeError, f"x must be float64, got >f8: {IN_PLACE}; use x.astype(float)"),
+    "big-endian": (
+        np.ones(2, ">f8"),
+        DTypeError,
+        "x must be float64, got >f8: it cannot hold x + h; use x.astype(float)",
+    ),
     "read-only": (
         np.broadcast_to(np.array(1.0), (2,)),
         ValueRangeError,

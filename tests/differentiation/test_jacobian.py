@@ -244,31 +244,6 @@ def test_the_pattern_given_is_left_as_it_is(sparse):
         secant.numerical_jacobian(np.square, x, sparsity=sparse.eye_array(3, dtype=complex))
 
 
-def broken(sparse):
-    """Sparse arrays whose parts do not fit together."""
-    whole = sparse.csr_array(np.eye(3))
-    for format_name, part, i, value in [
-        ("csr", "indices", 1, 7),
-        ("csr", "indices", 1, -1),
-        ("csr", "indptr", 1, 9),
-        ("csr", "indptr", -1, 1000),
-        ("csr", "indptr", 0, 2),
-        ("csc", "indices", 2, 3),
-        ("csc", "indptr", 2, 0),
-        ("coo", "row", 0, 5),
-        ("coo", "col", 0, -2),
-    ]:
-        array = whole.asformat(format_name).copy()
-        getattr(array, part)[i] = value
-        yield array
-
-
-def test_patterns_that_are_no_valid_sparse_arrays(sparse):
-    for array in broken(sparse):
-        with pytest.raises(ValueRangeError, match=r"^sparsity must "):
-            secant.numerical_jacobian(np.square, np.array([1.0, 2.0, 3.0]), sparsity=array)
-
-
 def test_bad_patterns(sparse):
     for wrong in (np.ones((7, 6)), np.ones(8)):
         with pytest.raises(ShapeError, match=r"^sparsity must have 7 columns, a coordinate of x each, got "):

@@ -1,6 +1,7 @@
 """Steps by entry, bounds, domains, further arguments, and results with error bars."""
 
 import ctypes
+import inspect
 import math
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_the_steps_of_numerical_diff_are_those_of_each_element():
         ({"rel_step": np.inf}, ValueRangeError, "rel_step must be finite, got inf"),
         ({"h": 1e-3, "rel_step": 1e-3}, ValueRangeError, "h must be left out where rel_step is given"),
         ({"bounds": 3}, DTypeError, r"bounds must be a tuple \(lower, upper\) or scipy.optimize.Bounds, got 3"),
-        ({"bounds": (0, [1, 2, 3])}, ShapeError, r"bounds must have the shape of x, \(2,\), or be numbers"),
+        ({"bounds": (0, [1, 2, 3])}, ShapeError, r"bounds must have the shape of x, \(2,\), or broadcast to it"),
         ({"bounds": (0, 1)}, ValueRangeError, r"x must be within bounds, got 2.0 at \(1,\), outside of \[0.0, 1.0\]"),
         ({"bounds": (2, 2)}, ValueRangeError, "x must be within bounds"),
         ({"bounds": ([1, 2], [1, 3])}, ValueRangeError, r"bounds must leave room to shift x, got \[1.0, 1.0\] at 0"),
@@ -419,3 +420,20 @@ def test_evaluations_of_numerical_diff_are_counted(options):
         return np.exp(v)
 
     assert secant.numerical_diff(f, np.array([0.5, 1.0]), full_output=True, **options).nfev == len(calls)
+
+
+def test_signatures_show_the_options_that_derivatives_share():
+    shared = ["rel_step", "bounds", "args", "kwargs", "vectorized", "workers", "progress"]
+    own = [*shared, "noise", "f0", "inplace"]
+    for call, names in [
+        (secant.numerical_gradient, own),
+        (secant.numerical_jacobian, own),
+        (secant.numerical_hessian, own),
+        (secant.gradient_descent, shared),
+    ]:
+        assert list(inspect.signature(call).parameters)[-len(names) :] == names
+        with pytest.raises(TypeError, match="unexpected keyword argument 'n_jobs'"):
+            call(np.sum, np.ones(2), n_jobs=2)
+    for name in ("f0", "inplace", "full_output"):  # which would make the later steps of a walk wrong
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            secant.gradient_descent(np.sum, np.ones(2), **{name: 1})

@@ -127,7 +127,7 @@ def test_another_loss_has_no_plain_loop_in_float32():
     net = OwnLoss(4, 5, 2, dtype=np.float32)
     with (
         pytest.warns(RuntimeWarning, match="falls back"),
-        pytest.raises(DTypeError, match=r"^params\['W1'\] must be float64, got float32: h is lost in its rounding"),
+        pytest.raises(DTypeError, match=r"^params\['W1'\] must be float64, got float32: it cannot hold x"),
     ):
         net.numerical_gradient(X, T)
 

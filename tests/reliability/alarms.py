@@ -11,7 +11,6 @@ from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
 from secant.checking.probing import probe_together
-from secant.checking.procedure import MAX_EVALUATIONS
 from secant.checking.verdict import MeasuredError
 
 LARGEST = 100_000
@@ -41,7 +40,7 @@ def probed(point: Point, gradient, number: int) -> list[MeasuredError]:
     """The first part of a check alone: probes of all entries."""
     value = point.require_sane()
     probe = DirectionalProbe(point, CandidateGradient.of(point, gradient), value)
-    return probe_together(probe, MAX_EVALUATIONS, np.random.default_rng(number))[0]
+    return probe_together(probe, np.random.default_rng(number))
 
 
 def share_of_bar(probe: MeasuredError) -> float:

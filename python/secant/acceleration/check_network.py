@@ -35,10 +35,6 @@ def check_network(
     *,
     loss: str = "loss",
     gradient: str = "gradient",
-    scale: Any = None,
-    max_evaluations: int | None = None,
-    max_findings: int = 20,
-    entries: bool = False,
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -55,7 +51,7 @@ def check_network(
         What is checked, if it is not what ``net.gradient(x, t)`` returns.
     loss, gradient : str
         The names of these methods, if they are others.
-    scale, max_evaluations, max_findings, entries, progress, rng
+    progress, rng
         As for `check_gradient`.
 
     Returns
@@ -104,11 +100,7 @@ def check_network(
             f,
             params,
             lambda _: calls.pop(),
-            scale=scale,
-            max_evaluations=max_evaluations,
-            max_findings=max_findings,
             inplace=True,
-            entries=entries,
             progress=progress,
             rng=rng,
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array
-from secant.checking.point import Direction, EntryRange, Point, flat, largest_of
+from secant._common.validation import Array, Floats
+from secant.checking.point import EntryRange, Point, as_vector
 from secant.differentiation.rounding import norm
 from secant.errors import ValueRangeError
 
@@ -23,41 +23,38 @@ class Candidate:
 
     Attributes
     ----------
-    arrays : list of ndarray or None
-        The gradient, flat, array by array, with 0 for NaN and infinity; None if only derivatives along directions are
-        known.
-    not_finite : list of ndarray
-        For each array of the gradient, the entries that are NaN or infinite.
+    gradient : ndarray or None
+        The entries of all arrays, with 0 for NaN and infinity; None if only derivatives along directions are known.
+    not_finite : ndarray
+        The entries of a gradient that are NaN or infinite.
     remark : str
         What was seen to be wrong with it beforehand: the diagnosis, if it is wrong.
     """
 
-    arrays: list[Array] | None = None
+    gradient: Floats | None = None
+    not_finite = np.zeros(0, int)
     remark = ""
 
-    def __init__(self, point: Point, derivative: Callable[[Direction], float]) -> None:
+    def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
         self._point, self._derivative = point, derivative
-        self.not_finite = [np.zeros(0, int)] * len(point.spans)
 
-    def along(self, direction: Direction, entries: EntryRange) -> float:
+    def along(self, direction: Floats, entries: EntryRange) -> float:
         """The derivative along a direction of which only a range is shifted."""
-        restricted = [np.zeros_like(part) for part in direction]
-        for leaf, (begin, end) in self._point.parts(entries):
-            restricted[leaf][begin:end] = direction[leaf][begin:end]
+        restricted = np.zeros_like(direction)
+        entries.of(restricted)[...] = entries.of(direction)
         return self._derivative(restricted)
 
-    def rounding(self, direction: Direction, entries: EntryRange) -> float:
+    def rounding(self, direction: Floats, entries: EntryRange) -> float:
         """What the rounding of the candidate may change in that derivative: some units in the last place of x."""
         return _ULPS * self._point.resolution * self.contribution(direction, entries)
 
-    def contribution(self, direction: Direction, entries: EntryRange) -> float:
+    def contribution(self, direction: Floats, entries: EntryRange) -> float:
         """What entries add to the derivative along directions like this, in absolute value: about how much."""
         return abs(self.along(direction, entries))
 
-    def entry(self, leaf: int, flat: int, direction: Direction) -> float:
+    def entry(self, entry: int, direction: Floats) -> float:
         """An entry of the gradient: what the function says of that alone."""
-        begin = self._point.spans[leaf].begin + flat
-        return self.along(direction, EntryRange(begin, begin + 1)) / float(direction[leaf][flat])
+        return self.along(direction, EntryRange(entry, entry + 1)) / float(direction[entry])
 
     def size(self, leaf: int) -> tuple[float, float]:
         """The largest entry of an array, and the root of the sum of squares of all; NaN if they are not known."""
@@ -65,18 +62,21 @@ class Candidate:
 
 
 class CandidateGradient(Candidate):
-    """A gradient, as flat arrays in the order of those of x."""
+    """A gradient, as arrays in the order of those of x."""
+
+    gradient: Floats
 
     def __init__(self, point: Point, arrays: list[Array]) -> None:
-        self._point, self.given = point, arrays
-        self.not_finite = [np.flatnonzero(~np.isfinite(array)) for array in arrays]
-        pairs = zip(arrays, self.not_finite, strict=True)
-        self.arrays: list[Array] = [np.where(np.isfinite(a), a, 0) if len(bad) else a for a, bad in pairs]
+        self._point, self.given = point, as_vector(arrays)
+        self._eps = max(float(np.finfo(array.dtype).eps) for array in arrays)
+        self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
+        self.not_finite = np.flatnonzero(~np.isfinite(self.given))
+        self.gradient = np.where(np.isfinite(self.given), self.given, 0) if len(self.not_finite) else self.given
 
     @classmethod
     def of(cls, point: Point, gradient: Any) -> CandidateGradient:
         """Take a gradient in the structure of x."""
-        return cls(point, [array.flatten() for array in point.like("gradient", gradient)])  # f may have them, too
+        return cls(point, point.like("gradient", gradient))
 
     @classmethod
     def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
@@ -113,44 +113,41 @@ class CandidateGradient(Candidate):
     @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
-        others = self._point.like("gradient", gradient)
-        norms = [self.size(leaf)[1] for leaf in range(len(self.given))]
-        for leaf, (name, one) in enumerate(zip(self._point.names, self.given, strict=True)):
-            other = flat(others[leaf])[:].astype(np.float64) / factor
-            same = (one == other) | (np.isnan(one) & np.isnan(other))
-            off = float(np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf).max())
-            eps = max(float(np.finfo(one.dtype).eps), self._point.resolution)
-            least = max(_ULPS * eps * math.hypot(*norms), float(np.finfo(one.dtype).tiny))
-            if off > max(math.sqrt(eps) * norms[leaf], least):  # an array may be rightly 0, but for rounding
+        one, other = self.given, as_vector(self._point.like("gradient", gradient)) / factor
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
+        eps = max(self._eps, self._point.resolution)
+        least = max(_ULPS * eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
+        for name, span in zip(self._point.names, self._point.spans, strict=True):
+            off = float(span.of(differences).max())
+            if off > max(math.sqrt(eps) * norm(span.of(one)), least):
                 return f"{off:.1e} in {name}"
         return ""
 
-    def along(self, direction: Direction, entries: EntryRange) -> float:
+    def along(self, direction: Floats, entries: EntryRange) -> float:
         """The product of the entries and the direction."""
-        return sum(float(products.sum()) for _, products in self._products(direction, entries))
+        return float(self._products(direction, entries).sum())
 
-    def rounding(self, direction: Direction, entries: EntryRange) -> float:
+    def rounding(self, direction: Floats, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
-        parts = self._products(direction, entries)
-        size = math.hypot(*(_ULPS * float(np.finfo(self.arrays[leaf].dtype).eps) * norm(own) for leaf, own in parts))
+        size = _ULPS * self._eps * self.contribution(direction, entries)
         if not math.isfinite(size):  # all errors would be within that
             raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
         return size
 
-    def contribution(self, direction: Direction, entries: EntryRange) -> float:
+    def contribution(self, direction: Floats, entries: EntryRange) -> float:
         """The root of the sum of squares of the products of entries and steps: signs are random."""
-        return math.hypot(*(norm(products) for _, products in self._products(direction, entries)))
+        return norm(self._products(direction, entries))
 
-    def _products(self, direction: Direction, entries: EntryRange) -> Iterator[tuple[int, Array]]:
-        for leaf, (begin, end) in self._point.parts(entries):
-            with np.errstate(over="ignore"):
-                products = self.arrays[leaf][begin:end].astype(np.float64) * direction[leaf][begin:end]
-            yield leaf, products
+    @np.errstate(over="ignore")
+    def _products(self, direction: Floats, entries: EntryRange) -> Floats:
+        return entries.of(self.gradient) * entries.of(direction)
 
-    def entry(self, leaf: int, flat: int, direction: Direction) -> float:
+    def entry(self, entry: int, direction: Floats) -> float:
         """An entry as given."""
-        return float(self.given[leaf][flat])
+        return float(self.given[entry])
 
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
-        return largest_of(self.given[leaf]), norm(self.given[leaf].astype(np.float64))
+        own = self._point.spans[leaf].of(self.given)
+        return float(np.abs(own).max()), norm(own)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Floats
 from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import entry_name
@@ -20,10 +20,10 @@ _NOTHING = 1e-9  # of the gradient: if less of it is right, no factor says what 
 
 
 class _Correction(NamedTuple):
-    """What may be wrong, and the arrays of the gradient without it, by their numbers."""
+    """What may be wrong, and the gradient without it."""
 
     text: str
-    changes: dict[int, Floats]
+    gradient: Floats
 
 
 @np.errstate(all="ignore")  # a correction that is not finite does not fit
@@ -54,20 +54,21 @@ def diagnosed(
     if found := case.without_evaluations():
         return found
     for correction in case.corrections():
-        if case.fits(correction) and case.confirms(correction, rng):
+        if case.fits(correction.gradient) and case.confirms(correction.gradient, rng):
             return correction.text
     return case.zeros()
 
 
 class _Case:
     def __init__(
-        self, probe: DirectionalProbe, given: Sequence[Array], entries: Sequence[Entry], suspect_arrays: list[int]
+        self, probe: DirectionalProbe, given: Floats, entries: Sequence[Entry], suspect_arrays: list[int]
     ) -> None:
-        self.probe, self.point = probe, probe.point
-        self.given = [np.asarray(part, np.float64) for part in given]
-        self.entries = entries
+        self.probe, self.point, self.given, self.entries = probe, probe.point, given, entries
         self.wrong = [entry for entry in entries if entry.wrong]
         self.suspect_arrays = suspect_arrays
+        self.is_suspect = np.zeros(given.size, bool)
+        for leaf in suspect_arrays:
+            self.is_suspect[slice(*self.point.spans[leaf])] = True
         names, is_all = self.point.names, len(suspect_arrays) == len(self.point.names)
         self.who = "the gradient" if is_all else " and ".join(names[leaf] for leaf in suspect_arrays)
         self.who_is = f"{self.who} {'is' if is_all or len(suspect_arrays) == 1 else 'are'}"
@@ -76,13 +77,13 @@ class _Case:
         """What is obvious."""
         if self.wrong and (standstill := self.point.standstill()):
             return standstill
-        for name, part in zip(self.point.names, self.given, strict=True):
+        for name, span in zip(self.point.names, self.point.spans, strict=True):
+            part = span.of(self.given)
             if count := int((~np.isfinite(part)).sum()):
                 kind = "NaN" if np.isnan(part).any() else "infinite"
                 return f"{count:,} of {part.size:,} entries of {name} are {kind}"
-        if all(not self.given[leaf].any() and self.given[leaf].size > 1 for leaf in self.suspect_arrays):
-            return f"{self.who_is} 0 everywhere"
-        return ""
+        parts = [self.point.spans[leaf].of(self.given) for leaf in self.suspect_arrays]
+        return "" if any(part.any() or part.size == 1 for part in parts) else f"{self.who_is} 0 everywhere"
 
     def zeros(self) -> str:
         """Entries that are left out."""
@@ -90,67 +91,62 @@ class _Case:
             return f"some entries of {self.who} are 0 that should not be"
         return ""
 
-    def fits(self, correction: _Correction) -> bool:
+    def fits(self, gradient: Floats) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""
-        gradient = self._corrected(correction)
         return bool(self.wrong) and all(
-            abs(gradient[e.leaf][e.flat] - e.numerical) <= 8 * e.error_bar + 1e-5 * abs(e.numerical)
-            for e in self.entries
+            abs(gradient[e.number] - e.numerical) <= 8 * e.error_bar + 1e-5 * abs(e.numerical) for e in self.entries
         )
 
-    def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
+    def confirms(self, gradient: Floats, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
-        corrected = CandidateGradient(self.point, self._corrected(correction))
+        corrected = CandidateGradient(self.point, [gradient])
         found = (self.probe.measure(self.point.direction(rng), self.point.all, corrected) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
-
-    def _corrected(self, correction: _Correction) -> list[Floats]:
-        return [correction.changes.get(leaf, part) for leaf, part in enumerate(self.given)]
 
     def corrections(self) -> Iterator[_Correction]:
         """The likeliest first: one entry, a factor, a weight decay, a transposed array."""
         if len(self.wrong) == 1:
             (entry,) = self.wrong
-            part = self.given[entry.leaf].copy()
-            part[entry.flat] = entry.numerical
+            corrected = self.given.copy()
+            corrected[entry.number] = entry.numerical
             clear = abs(entry.numerical) > 100 * entry.error_bar
             ratios = _rounded(entry.given / entry.numerical) if clear else []
             how = next((_as_factor(ratio) for ratio in ratios if ratio != 1), "wrong")
             name = entry_name(self.point.names[entry.leaf], entry.place)
-            yield _Correction(f"one entry, {name}, is {how}", {entry.leaf: part})
+            yield _Correction(f"one entry, {name}, is {how}", corrected)
         rest = self._share_of(self.given)
         for factor in _rounded(1 / (1 + rest)) if math.isfinite(rest) and abs(1 + rest) > _NOTHING else []:
             if factor != 1:
-                changes = {leaf: self.given[leaf] / factor for leaf in self.suspect_arrays}
-                yield _Correction(f"{self.who_is} {_as_factor(factor)}", changes)
-        x = [array.reshape(-1).astype(np.float64) for array in self.point.origin]
-        for decay in _rounded(self._share_of(x)):
+                corrected = np.where(self.is_suspect, self.given / factor, self.given)
+                yield _Correction(f"{self.who_is} {_as_factor(factor)}", corrected)
+        for decay in _rounded(self._share_of(self.point.x)):
             text = (
                 f"a weight decay is missing in {self.who}: {decay:.6g} times the parameters"
                 if decay > 0
                 else f"there is a weight decay in {self.who} that f does not have: {-decay:.6g} times the parameters"
             )
-            yield _Correction(text, {leaf: self.given[leaf] + decay * x[leaf] for leaf in self.suspect_arrays})
-        shapes = [array.shape for array in self.point.origin]
-        for leaf in self.suspect_arrays:
-            if len(self.suspect_arrays) == 1 and len(shapes[leaf]) == 2 and min(shapes[leaf]) > 1:
-                transposed = self.given[leaf].reshape(shapes[leaf][::-1]).T.ravel()
-                yield _Correction(f"{self.point.names[leaf]} is transposed", {leaf: transposed})
+            yield _Correction(text, np.where(self.is_suspect, self.given + decay * self.point.x, self.given))
+        if len(self.suspect_arrays) == 1:
+            (leaf,) = self.suspect_arrays
+            shape, span = self.point.shapes[leaf], self.point.spans[leaf]
+            if len(shape) == 2 and min(shape) > 1:
+                corrected = self.given.copy()
+                span.of(corrected)[...] = span.of(self.given).reshape(shape[::-1]).T.ravel()
+                yield _Correction(f"{self.point.names[leaf]} is transposed", corrected)
 
-    def _share_of(self, pattern: list[Floats]) -> float:
+    def _share_of(self, pattern: Floats) -> float:
         """How many times a pattern has to be added to the arrays that are wrong, as far as f along it tells."""
-        pattern = [part if leaf in self.suspect_arrays else 0 * part for leaf, part in enumerate(pattern)]
-        largest = max(float(np.abs(part).max()) for part in pattern)
+        pattern = np.where(self.is_suspect, pattern, 0.0)
+        largest = float(np.abs(pattern).max())
         if not 0 < largest < math.inf:
             return math.nan
-        pattern = [part / largest for part in pattern]  # whose squares are no too large numbers
-        sizes = [float(np.abs(part).max()) for part in pattern]
-        step = min(self.point.least_scale(leaf) / size for leaf, size in enumerate(sizes) if size)
-        direction = [step * part for part in pattern]
-        along = step * largest * math.fsum(float(part @ part) for part in pattern)
+        pattern = pattern / largest  # whose squares are no too large numbers
+        sizes = [float(np.abs(span.of(pattern)).max()) for span in self.point.spans]
+        step = min(self.point.least_scales[leaf] / size for leaf, size in enumerate(sizes) if size)
+        along = step * largest * float(pattern @ pattern)
         if not 0 < along < math.inf:
             return math.nan
-        found = self.probe.measure(direction, self.point.all)
+        found = self.probe.measure(step * pattern, self.point.all)
         return found.error / along if math.isfinite(found.error_bar) else math.nan  # f may have no slope there
 
 

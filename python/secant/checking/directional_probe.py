@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf, isfinite, log, nan
 from typing import NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
-from secant.checking.point import Direction, EntryRange, Point
+from secant.checking.point import EntryRange, Point
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
 from secant.differentiation.slopes import Climb, Levels, Sample, Samples, Walk
 
 _FARTHER = -slopes.RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
-_ENOUGH = 1e-8  # a relative error bar that is not worth larger steps
-_HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
-_AWAY = 6 * slopes.RUNG
-"""The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
-_FALLS = 1e-4  # to so much of the noise of small steps: else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _SHRINKS = 0.75  # a second difference over the step, where f is smooth: half would be left
 _NOISY = 8.0  # times the noise: second differences that are none
@@ -50,9 +46,9 @@ class _Climbed(NamedTuple):
     slope: _Slope
     number: int
 
-    def shows(self, share: float, size: float) -> bool:
-        """Whether the slope is known to a share of it or of a size, or nothing will be: on a kink."""
-        return self.slope.bar <= share * max(abs(self.slope.value), size) or self.slope.is_kink
+    def is_enough(self, size: float) -> bool:
+        """Whether the slope is known well, beside it or a size, or nothing will be: on a kink."""
+        return self.slope.bar <= slopes.ENOUGH * max(abs(self.slope.value), size) or self.slope.is_kink
 
 
 class DirectionalProbe:
@@ -65,8 +61,6 @@ class DirectionalProbe:
     ----------
     noise : Levels
         That of f, as far as it is known.
-    is_one_sided : bool
-        Whether the domain of f ends at x, along one of the directions.
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
     steepest : float
@@ -85,7 +79,7 @@ class DirectionalProbe:
         self.begin("probing", 0)
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
-        self.is_one_sided, self.rises_in_steps, self.steepest = False, False, 0.0
+        self.rises_in_steps, self.steepest = False, 0.0
         self._number: int | None = None  # of the largest of the steps that are tried first
         self._bar = 0.0  # that they gave
         least = max(_FINEST * point.resolution, slopes.step_of(slopes.rungs_of(1.0, 1.0)[0]))
@@ -96,7 +90,7 @@ class DirectionalProbe:
         self._stage = stage, self.point.evaluations, total
 
     def measure(
-        self, direction: Direction, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
+        self, direction: Floats, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
     ) -> MeasuredError:
         """How far the candidate is off along a direction of which only a range is shifted.
 
@@ -116,14 +110,9 @@ class DirectionalProbe:
                 return found
         return judged(self._climbed(samples, size))
 
-    def is_constant(self, direction: Direction, entries: EntryRange, steps: Sequence[float]) -> bool:
-        """Whether f has its value at x at these steps, too, to the last bit."""
-        sample = self.point.sampler(direction, None, entries)
-        return all(sample(step)[0] == self.value for step in steps)
-
-    def _samples(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Samples:
+    def _samples(self, direction: Floats, entries: EntryRange, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE
-        shifted = self.point.sampler(direction, candidate.arrays if is_coarse else None, entries)
+        shifted = self.point.sampler(direction, candidate.gradient if is_coarse else None, entries)
 
         def sample(step: float) -> Sample:
             stage, begin, total = self._stage
@@ -164,12 +153,8 @@ class DirectionalProbe:
             samples(slopes.step_of(0))
             self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
         found = self._climbed_from(samples, self._smallest, 0)
-        if not found.shows(_ENOUGH, size):
+        if not found.is_enough(size):
             found = self._climbed_from(samples, self._smallest, _FARTHER)
-        if not found.shows(_HARDLY, size):
-            away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
-            if away.start.noise.near[0] < _FALLS * found.start.noise.near[0]:
-                found = away
         numbers, walk, start, (value, bar, doubt, is_kink), number = found
         changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
         changes = {step: change for step, change in changes.items() if isfinite(change)}
@@ -183,7 +168,6 @@ class DirectionalProbe:
         if not isfinite(bar):
             values, bars = slopes.one_sided(samples, numbers, self.noise, 0.0)
             value, bar = float(values[0]), float(bars[0])
-            self.is_one_sided |= isfinite(bar)
         elif walk.is_still[0]:
             value, bar, doubt = 0.0, unit / still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding

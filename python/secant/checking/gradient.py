@@ -7,11 +7,11 @@ docs/check_method.md for what a check that passes proves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Any
 
 from secant._common import validation
 from secant.checking.candidate import CandidateGradient
-from secant.checking.options import CheckOptions, Options, with_options
+from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
@@ -19,7 +19,6 @@ from secant.differentiation.evaluators import c_pointer
 from secant.errors import DTypeError
 
 
-@with_options
 def check_gradient(
     f: Callable[[Any], Any],
     x: Any,
@@ -27,7 +26,8 @@ def check_gradient(
     *,
     inplace: bool = False,
     args: tuple[Any, ...] = (),
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check a whole gradient in about a hundred evaluations of f, and name the entries that are wrong.
 
@@ -40,23 +40,11 @@ def check_gradient(
     gradient : the same structure as x, or callable
         What is checked. A callable takes x and returns it; it is called twice, and is wrong if results differ. Where x
         is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is its conjugate.
-    scale : float, or arrays as x, optional
-        How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
-        of its array.
-    max_evaluations : int, optional
-        Evaluations of f of a check that passes; by default 100. More of them notice smaller errors. Where x lies on
-        kinks, each array takes a hundred more: those on kinks are not verified.
-    max_findings : int
-        At most so many wrong entries are looked for, in each array.
-    names : sequence of str, optional
-        Names of the arrays; by default their keys and paths.
     inplace : bool
         Shift the arrays of x themselves, for a function that looks at them without using its argument. They are
         restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
         ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
         may use x meanwhile.
-    entries : bool
-        Look at every entry by itself as well, in some ten evaluations each: the report then has their error bars.
     args : tuple
         Further arguments of f and of a gradient that is callable.
     progress : bool
@@ -83,8 +71,9 @@ def check_gradient(
 
     Notes
     -----
-    Group testing: along a random direction v the errors d of all entries show as their sum d . v, which is compared
-    with the error bar of the slope of f in that direction: that of the scheme "auto".
+    It takes about a hundred evaluations of f where the gradient is right; where x lies on kinks, each array takes a
+    hundred more. Group testing: along a random direction v the errors d of all entries show as their sum d . v, which
+    is compared with the error bar of the slope of f in that direction: that of the scheme "auto".
 
     Examples
     --------
@@ -95,16 +84,16 @@ def check_gradient(
     >>> report.passed, report.findings[0].name
     (False, 'x[1]')
     """
-    chosen = Options(**options)
+    options = Options(progress, rng)
     f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
     validation.require_callable("f", f)
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
-    point = Point(lambda x: f(x, *args), x, inplace=inplace, names=chosen.names, scale=chosen.scale)
+    point = Point(lambda x: f(x, *args), x, inplace=inplace)
 
     def candidate() -> CandidateGradient:
         if callable(gradient):
-            return CandidateGradient.repeated(point, lambda: gradient(point.copy(), *args))
+            return CandidateGradient.repeated(point, lambda: gradient(point.structure(point.x), *args))
         return CandidateGradient.of(point, gradient)
 
-    return run_check(point, candidate, chosen)
+    return run_check(point, candidate, options)

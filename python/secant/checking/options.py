@@ -4,67 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
-from numbers import Real
-from typing import Any, TypedDict, TypeVar
-
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from secant._common import validation
 from secant._common.randomness import seed
-from secant._common.validation import Array
 from secant._common.warn import warn
-from secant.checking.structure import walk
-from secant.errors import DTypeError, ShapeError
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class CheckOptions(TypedDict, total=False):
-    """The options that all checks have, for type checkers: see `secant.check_gradient`."""
-
-    scale: Any
-    max_evaluations: int | None
-    max_findings: int
-    names: Sequence[str] | None
-    entries: bool
-    progress: bool
-    rng: int
 
 
 @dataclass(frozen=True)
 class Options:
-    """The same with their defaults."""
+    """The options that all checks have: see `secant.check_gradient`."""
 
-    scale: Any = None
-    max_evaluations: int | None = None
-    max_findings: int = 20
-    names: Sequence[str] | None = None
-    entries: bool = False
     progress: bool = False
     rng: int = 0
 
     def __post_init__(self) -> None:
         """Raise the errors of single options."""
-        if self.max_evaluations is not None:
-            validation.positive_int("max_evaluations", self.max_evaluations)
-        validation.positive_int("max_findings", self.max_findings)
-        validation.flag("entries", self.entries)
         validation.flag("progress", self.progress)
         seed(self.rng)
-
-
-def with_options(function: F) -> F:
-    """Let the signature of a check show the options that it takes as ``**options``."""
-    signature = inspect.signature(function)
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    for each in fields(Options):
-        own.append(
-            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-        )
-    vars(function)["__signature__"] = signature.replace(parameters=own)
-    return function
 
 
 def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
@@ -87,31 +46,3 @@ def argument_paths(function: Callable[..., Any], prefix: str, paths: Sequence[st
         return names[index] if index < len(names) else found[0]
 
     return [re.sub(rf"^{prefix}\[(\d+)\]", named, path) for path in paths]
-
-
-def named(given: Sequence[str] | None, own: Sequence[str], hidden: int = 0) -> list[str]:
-    """The names that are given for arrays, of which the last are not the user's; or else their own."""
-    count = len(own) - hidden
-    if given is None:
-        return list(own)
-    if not isinstance(given, Collection):
-        raise DTypeError(f"names must be a list of str, got {type(given).__name__}")
-    if len(given) != count:
-        raise ShapeError(f"names must have one name for each of {count} arrays, got {len(given)}")
-    return [*given, *own[count:]]
-
-
-def scales(scale: Any, arrays: Sequence[Array], hidden: int = 0) -> Any:
-    """Scales as `Point` takes them of arrays, of which the last are not the user's: their scales are their sizes.
-
-    Arrays of complex numbers have their real and imaginary parts in a last axis, of which a scale need not know.
-    """
-    if scale is None or isinstance(scale, Real):
-        return scale
-    given = [np.asarray(each, np.float64) for _, each in walk("", scale)]
-    count = len(arrays) - hidden
-    if len(given) != count:
-        raise ShapeError(f"scale must have one array for each of {count} arrays, got {len(given)}")
-    pairs = zip(given, arrays[:count], strict=True)
-    parts = [np.stack([each] * 2, -1) if (*each.shape, 2) == array.shape else each for each, array in pairs]
-    return [*parts, *(np.abs(other) + np.abs(other).mean() for other in arrays[count:])]

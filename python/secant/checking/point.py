@@ -1,19 +1,17 @@
-"""Where a gradient is checked: arrays in a structure, and f at shifted copies of them."""
+"""Where a gradient is checked: arrays in a structure, as one vector, and f at shifted copies of them."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, finite_number, overlaps
-from secant.checking.options import named
+from secant._common.validation import Array, Floats, overlaps
 from secant.checking.report import ONE_VALUE
 from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.evaluators.evaluation import number
@@ -21,10 +19,9 @@ from secant.differentiation.rounding import Value, norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
-_NEAR = 0.19  # of the scales: a step of 1
+_NEAR = 0.19  # of the size of an entry: a step of 1
 _REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
 _FAR = 0.25  # a step that shows whether f depends on x
-_TRIES = 9  # steps at which f may raise, on one side, beside that of its noise
 
 
 class EntryRange(NamedTuple):
@@ -38,23 +35,9 @@ class EntryRange(NamedTuple):
         """How many entries it has."""
         return self.end - self.begin
 
-    def __and__(self, other: EntryRange) -> EntryRange:
-        """What lies in both, if anything does."""
-        return EntryRange(max(self.begin, other.begin), min(self.end, other.end))
-
-
-Direction = list[Array]
-"""A displacement of every entry, for a step of 1: flat, array by array."""
-
-
-class _Piece(NamedTuple):
-    """Entries of an array that are shifted together: where they are, x, its displacement and the gradient there."""
-
-    leaf: int
-    where: slice
-    start: Floats
-    unit: Floats
-    slope: Floats
+    def of(self, vector: Floats) -> Floats:
+        """These entries."""
+        return vector[self.begin : self.end]
 
 
 class Point:
@@ -66,28 +49,26 @@ class Point:
 
     Attributes
     ----------
-    origin : list of ndarray
-        Copies of the arrays of x.
+    names, shapes : list
+        Of the arrays.
+    spans : list of EntryRange
+        Where their entries are.
+    x : ndarray
+        All entries.
     error : Exception, optional
         The last one that f raised at x shifted.
     blur : float
         By how much steps are off, at most, since x shifted is rounded.
+    least_scales : list of float
+        What entries of an array are shifted by at a step of 1, at least, but for a random factor.
     """
 
     def __init__(
-        self,
-        f: Callable[[Any], Any],
-        x: Any,
-        *,
-        inplace: bool = False,
-        names: Sequence[str] | None = None,
-        scale: Any = None,
+        self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False, names: Sequence[str] | None = None
     ) -> None:
         x = of_arrays(x)
         found = leaves("x", x)
-        own = list(dict.fromkeys(leaf.name for leaf in found))  # a complex array is two
-        given = dict(zip(own, named(names, own), strict=True))
-        self.names = [f"{given[leaf.name]}{leaf.part}" for leaf in found]
+        self.names = list(names) if names else [leaf.name + leaf.part for leaf in found]
         self._f, self._x, self._inplace = f, x, inplace
         self._own = [leaf.array for leaf in found]
         for name, array in zip(self.names, self._own, strict=True):
@@ -95,65 +76,63 @@ class Point:
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, self._own)
-        self.origin = [array.copy(order="K") for array in self._own]
+        self.x, self.shapes = as_vector(self._own), [array.shape for array in self._own]
         self.evaluations = 0
         self.error: Exception | None = None
         self._values = set[float]()
         self.rounding = 0.0  # of f at x
         self.unit = 0.0  # the relative rounding of values
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
-        ends = [0, *itertools.accumulate(array.size for array in self.origin)]
+        ends = [0, *itertools.accumulate(array.size for array in self._own)]
         self.spans = [EntryRange(begin, end) for begin, end in itertools.pairwise(ends)]
         self.all = EntryRange(0, ends[-1])
-        self.signs_are_random = True
-        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.origin)
-        self._least, self._given = self._scales(scale)
-        shifts = [(largest_of(array), 0.5 * least) for array, least in zip(self.origin, self._least, strict=True)]
-        widest = max(size / shift for size, shift in shifts) if scale is not None else 2 / _NEAR
-        self.blur = self.resolution / 2 * widest
+        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
+        self.blur = self.resolution / _NEAR
+        typical = [_typical_size(np.abs(span.of(self.x))) for span in self.spans]
+        others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
+        self.least_scales = [_NEAR * (size or others) for size in typical]
 
-    def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
-        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
-
-        Real arrays are multiplied by ``unit`` where x is complex.
-        """
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value, "x", unit))]
-        wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
-        if got != wanted:
-            raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
+    def like(self, title: str, value: Any) -> list[Array]:
+        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value, "x"))]
+        if (got := [array.shape for array in found]) != self.shapes:
+            raise ShapeError(f"{title} must have the shapes of x, {listed(self.shapes)}, got {listed(got)}")
         return found
 
-    def copy(self) -> Any:
-        """Return x with arrays of its own."""
-        return rebuilt(self._x, (array.copy() for array in self.origin))
+    def structure(self, vector: Floats) -> Any:
+        """New arrays in the structure of x, with the entries of a vector."""
+        return rebuilt(self._x, iter(self._arrays(vector)))
+
+    def _arrays(self, vector: Floats) -> list[Array]:
+        arrays = [np.empty_like(own) for own in self._own]
+        self._write(vector, arrays)
+        return arrays
+
+    def _write(self, vector: Floats, arrays: Sequence[Array]) -> None:
+        for array, span in zip(arrays, self.spans, strict=True):
+            array[...] = span.of(vector).reshape(array.shape)
 
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""
-        for own, origin in zip(self._own, self.origin, strict=True):
+        for own, origin in zip(self._own, self._arrays(self.x), strict=True):
             if self._inplace or (own.flags.writeable and own.tobytes() != origin.tobytes()):
                 own[...] = origin
 
-    def _value(self, arrays: Sequence[Array]) -> Value:
-        """What f returns of these arrays; exceptions of f are not told from others."""
+    def _value(self, vector: Floats) -> Value:
+        """What f returns there; exceptions of f are not told from others."""
         self.evaluations += 1
-        found = self._f(self._x if self._inplace else rebuilt(self._x, iter(arrays)))
+        try:
+            if self._inplace:
+                self._write(vector, self._own)
+            found = self._f(self._x if self._inplace else self.structure(vector))
+        finally:
+            if self._inplace:
+                self._write(self.x, self._own)
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < _REMEMBERED:
             self._values.add(value.number)
             self.unit = unit_rounding(np.array(list(self._values)))
         return value
-
-    @np.errstate(all="ignore")
-    def _at_x(self) -> Value:
-        try:
-            return self._value(self._arrays())
-        finally:
-            if self._inplace:
-                self.restore()
-
-    def _arrays(self) -> list[Array]:
-        """What f gets: new arrays, or those of x."""
-        return self._own if self._inplace else [array.copy(order="K") for array in self.origin]
 
     def is_constant(self) -> bool:
         """Whether f had the same value wherever it was evaluated."""
@@ -163,7 +142,7 @@ class Point:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
         return ONE_VALUE if self.is_constant() and not self.is_used else ""
 
-    def at_x_itself(self, direction: Direction) -> Point | None:
+    def at_x_itself(self, direction: Floats) -> Point | None:
         """The same in place, for f that looks at x without using its argument: x is shifted once to see that."""
         if self._inplace or not all(own.dtype == np.float64 and own.flags.writeable for own in self._own):
             return None
@@ -175,13 +154,14 @@ class Point:
                 return other
         return None
 
+    @np.errstate(all="ignore")
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        first, self.rounding = self._at_x()
+        first, self.rounding = self._value(self.x)
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
         self.rounding = max(self.rounding, 2.0**-53 * abs(first))
-        again = self._at_x().number
+        again = self._value(self.x).number
         if again != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
@@ -190,128 +170,69 @@ class Point:
         return first
 
     def sampler(
-        self, direction: Direction, gradient: Sequence[Array] | None, span: EntryRange
+        self, direction: Floats, gradient: Floats | None, entries: EntryRange
     ) -> Callable[[float], tuple[float, float]]:
-        """Return a function of a step: f where the entries of ``span`` are shifted, and the step that rounding left.
+        """Return a function of a step: f where some entries are shifted, and the step that rounding left.
 
-        Where f raises an exception it is NaN, and it is not tried there or farther away again. With a ``gradient``, f
-        is corrected by what that says of shifts beside the direction, which rounding leaves, too.
+        Where f raises an exception it is NaN. With a ``gradient``, f is corrected by what that says of shifts beside
+        the direction, which rounding leaves, too.
         """
-        pieces = []
-        for leaf, part in self.parts(span):
-            where = slice(*part)
-            slope = np.zeros(part.size) if gradient is None else gradient[leaf][where]
-            numbers = flat(self.origin[leaf])[where], direction[leaf][where], slope
-            pieces.append(_Piece(leaf, where, *(each.astype(np.float64, copy=False) for each in numbers)))
-        largest = max((float(np.abs(piece.unit).max()) for piece in pieces), default=0.0) or 1.0
-        square = math.fsum(norm(piece.unit / largest) ** 2 for piece in pieces)
-        predicted = math.fsum(float(piece.slope @ piece.unit) for piece in pieces)
-        ends, tries = {False: math.inf, True: math.inf}, {False: 0, True: 0}
+        start, unit = entries.of(self.x), entries.of(direction)
+        largest = float(np.abs(unit).max(initial=0.0)) or 1.0
+        share = unit / largest  # whose squares are no too small numbers
+        square = float(share @ share)
 
         @np.errstate(all="ignore")
         def shifted(step: float) -> tuple[float, float]:
-            side = step < 0
-            if abs(step) >= ends[side]:
-                return math.nan, step
-            moved, linear, arrays = 0.0, 0.0, self._arrays()
+            vector = self.x.copy()
+            entries.of(vector)[...] = start + step * unit
+            for own, span in zip(self._own, self.spans, strict=True):
+                if own.dtype != np.float64:
+                    span.of(vector)[...] = span.of(vector).astype(own.dtype)
+            shift = entries.of(vector) - start
+            moved = float(share @ (shift / largest)) / square if square else step
+            beside = 0.0 if gradient is None else float(entries.of(gradient) @ (shift - moved * unit))
             try:
-                for leaf, where, start, unit, slope in pieces:
-                    there = (start + step * unit).astype(self.origin[leaf].dtype)
-                    shift = there - start
-                    moved += float((unit / largest) @ (shift / largest))
-                    linear += float(slope @ shift)
-                    flat(arrays[leaf])[where] = there
-                moved = moved / square if square else step
-                return self._value(arrays).number - (linear - moved * predicted), moved
+                return self._value(vector).number - beside, moved
             except (ShapeError, DTypeError):
                 raise
             except Exception as error:
                 self.error = error
-                tries[side] += 1
-                ends[side] = abs(step) / 4 if tries[side] < _TRIES else 0.0
                 return math.nan, step
-            finally:
-                if self._inplace:
-                    self.restore()
 
         return shifted
 
-    def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
-        """The arrays that a range touches, and the ranges of their own entries."""
-        for leaf, own in enumerate(self.spans):
-            begin, end = span & own
-            if begin < end:
-                yield leaf, EntryRange(begin - own.begin, end - own.begin)
+    def leaf_of(self, entry: int) -> int:
+        """The array of an entry."""
+        return next(leaf for leaf, span in enumerate(self.spans) if entry < span.end)
 
-    def entry(self, flat: int) -> tuple[int, tuple[int, ...]]:
-        """The array and the index of an entry."""
-        leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
-        return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
-
-    def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
-        """The least scale of each array, and those of all entries if they are given."""
-        if scale is None:
-            typical = [_typical_size(array) for array in self.origin]
-            others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
-            return [_NEAR * (size or others) for size in typical], None
-        if isinstance(scale, Real):
-            given = [np.full(array.shape, finite_number("scale", scale, above=0)) for array in self.origin]
-        else:
-            given = self.like("scale", scale, 1 + 1j)
-        if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
-            raise ValueRangeError("scale must be finite and greater than 0")
-        return [_NEAR * float(array.min()) for array in given], [_NEAR * array.reshape(-1) for array in given]
-
-    def least_scale(self, leaf: int) -> float:
-        """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
-        return self._least[leaf]
-
-    def align_zeros(self) -> bool:
-        """Shift all entries that are 0 to the same side from now on, as for x^1.5; return whether that is new."""
-        is_new = self.signs_are_random and not all(array.all() for array in self.origin)
-        self.signs_are_random &= not is_new
-        return is_new
-
-    def direction(self, rng: np.random.Generator, half: bool = False) -> Direction:
-        """Random signs, and magnitudes from half to one and a half times the scales.
+    def direction(self, rng: np.random.Generator, half: bool = False) -> Floats:
+        """Random signs, and magnitudes from half to one and a half times the scales of entries, for a step of 1.
 
         The scale of an entry is its size, and at least what is typical of its array. ``half``: a random half of the
         entries is left out.
         """
-        parts = []
-        for leaf, array in enumerate(self.origin):
-            x = flat(array)[:].astype(np.float64, copy=False)
-            given = np.maximum(_NEAR * np.abs(x), self._least[leaf]) if self._given is None else self._given[leaf]
-            magnitudes = rng.uniform(0.5, 1.5, array.size) * given
-            if half:
-                magnitudes *= rng.integers(0, 2, array.size, dtype=np.int8)
-            is_negative = rng.integers(0, 2, array.size, dtype=np.int8) == 1
-            if not self.signs_are_random:
-                is_negative &= x != 0
-            parts.append(np.where(is_negative, -magnitudes, magnitudes).astype(array.dtype, copy=False))
-        return parts
+        least = np.repeat(self.least_scales, [span.size for span in self.spans])
+        found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * np.abs(self.x), least)
+        if half:
+            found *= rng.integers(0, 2, found.size, dtype=np.int8)
+        return np.asarray(np.where(rng.integers(0, 2, found.size, dtype=np.int8) == 1, -found, found))
 
 
-def flat(array: Array) -> Any:
-    """The entries of an array in one row, to be read and written."""
-    return array.reshape(-1) if array.flags.c_contiguous else array.flat
+def as_vector(arrays: Sequence[Array]) -> Floats:
+    """The entries of arrays, one after the other."""
+    return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
 
 
-def _typical_size(array: Array) -> float:
+def _typical_size(sizes: Floats) -> float:
     """The root mean square; or, where most of it is due to a few entries, the size that a tenth of them is below."""
-    sizes = np.abs(flat(array)[:].astype(np.float64))
-    overall = norm(sizes) / math.sqrt(array.size)
+    overall = norm(sizes) / math.sqrt(sizes.size)
     sizes = sizes[sizes > 0]
     if not sizes.size:
         return overall
     rank = (sizes.size - 1) // 10
     small = float(np.partition(sizes, rank)[rank])
     return small if overall > _WIDE * small else overall
-
-
-def largest_of(array: Array) -> float:
-    """The largest absolute value."""
-    return float(np.abs(array).max())
 
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:

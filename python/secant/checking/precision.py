@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.checking.report import ArrayReport, Finding, GradientReport
-from secant.errors import GradientMismatchError
+from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientReport
 
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
@@ -28,7 +27,6 @@ _TYPICAL = 10.0  # times the median: entries that scatter less than others by lu
 _ENTRY, _ARRAY = 128.0, 32.0  # roundings that are the same at all points, in float32: of an entry, of an array's norm
 _ENTRY_OF_HALF, _ARRAY_OF_HALF = 4.0, 1.0  # the same in float16 and bfloat16, whose units are large
 _ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
-_FINDINGS = 20  # entries of an array that are named
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -150,45 +148,15 @@ def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]
     return derivatives, found
 
 
-def up_to_the_first(reports: Iterable[GradientReport]) -> list[GradientReport]:
-    """Reports up to the first that is not right."""
-    found = []
-    for report in reports:
-        found.append(report)
-        if not report.passed:
-            break
-    return found
+def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_array: bool) -> GradientReport:
+    """The report in float64, and what a comparison with the user's precision adds to it.
 
-
-def float64_first(
-    dtype: str, in_float64: Callable[[], Iterator[GradientReport]], in_own: Callable[[], Iterator[GradientReport]]
-) -> list[GradientReport]:
-    """Check in float64 what was written for ``dtype``, if that is lower; and up to the first report that is not right.
-
-    Where f does not run in float64, or is another function there, it is checked as it is, and the report says why.
+    Derivatives are those ``by_array``, or those of outputs, which all arrays share.
     """
-    if not dtype:
-        return up_to_the_first(in_own())
-    try:
-        return up_to_the_first(in_float64())
-    except (GradientMismatchError, MemoryError):
-        raise
-    except Exception as error:
-        if dtype == "bfloat16":  # whose rounding hides all but the largest errors
-            error.add_note("f of bfloat16 is checked in float64, where it raised this")
-            raise
-        why = str(error).partition("\n")[0][:100] or type(error).__name__
-    note = f"checked in {dtype}, as in float64 f does not run: {why}"
-    return [replace(report, note=report.note or note) for report in up_to_the_first(in_own())]
-
-
-def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> GradientReport:
-    """The report in float64, and what a comparison with the user's precision adds to it."""
     start = time.perf_counter()
     at_x, found = _compared(sample, eps)
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * at_x.count, seconds=seconds)
-    by_array = len(found) == len(report.arrays)  # else they are derivatives of outputs, which all arrays share
     every = range(len(report.arrays))
 
     def where(is_so: Callable[[Agreement], bool]) -> list[int]:
@@ -216,7 +184,7 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> 
             with np.errstate(all="ignore"):
                 off = float(np.linalg.norm(own - exact) / np.linalg.norm(exact))
             reports[i] = replace(reports[i], relative_error=off)
-            for k in np.argsort(-found[i].errors)[:_FINDINGS].tolist():
+            for k in np.argsort(-found[i].errors)[:FINDINGS].tolist():
                 if found[i].errors[k] > 1:
                     place = tuple(map(int, np.unravel_index(k, reports[i].shape)))
                     bar = float(found[i].allowed[k]) / _BARS

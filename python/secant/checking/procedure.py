@@ -14,18 +14,13 @@ from secant.checking.candidate import Candidate
 from secant.checking.diagnosis import diagnosed
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.options import Options
-from secant.checking.point import Direction, EntryRange, Point
+from secant.checking.point import Point
 from secant.checking.probing import probe_all
-from secant.checking.report import Finding, GradientReport
-from secant.checking.search import Entry, Suspects, locate
+from secant.checking.report import FINDINGS, Finding, GradientReport
+from secant.checking.search import Suspects, locate
 from secant.checking.sensitivity import Arrays
-from secant.checking.verdict import noticed
 
-MAX_EVALUATIONS = 100
-"""Evaluations of f of a check that passes, unless more are allowed."""
 _STEPS = "f is constant near x and rises in steps farther away: its slope at x is 0"
-_RISES = "f rises in steps: by itself no entry shows an error, all at once do"
-_ONCE = "it seemed wrong along some directions, and not along others"
 
 
 def run_check(point: Point, candidate: Callable[[], Candidate], options: Options) -> GradientReport:
@@ -49,54 +44,36 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
     value = point.require_sane()
     given = candidate()
     probe = DirectionalProbe(point, given, value, progress)
-    evidence = probe_all(probe, options.max_evaluations or MAX_EVALUATIONS, rng)
+    evidence = probe_all(probe, rng)
     if point.standstill() and (in_place := point.at_x_itself(point.direction(rng))) is not None:
         return run_check(in_place, lambda: given, options)
     direction = point.direction(rng)
-    suspects, doubt = Suspects(on_kinks=evidence.on_kinks), ""
-    is_wrong = evidence.wrong or bool(given.remark) or any(map(len, given.not_finite))
-    if is_wrong or options.entries:
-        suspects = locate(probe, given, evidence, direction, options.max_findings, options.entries, rng)
-    if is_wrong and not (given.remark or any(entry.wrong for entry in suspects.entries)):
-        suspects, doubt = all_at_once(probe, suspects, direction, rng)
+    suspects = Suspects(on_kinks=evidence.on_kinks)
+    if evidence.wrong or given.remark or len(given.not_finite):
+        suspects = locate(probe, given, evidence, direction, rng)
     if given.remark:
         suspects = replace(suspects, arrays=frozenset(range(len(point.spans))))
     diagnosis = diagnosed(probe, rng, given, suspects.entries, suspects.arrays) if suspects.arrays else ""
 
     is_zero = not given.remark and not given.contribution(direction, point.all)
-    note = (point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else "")
-    arrays = Arrays(probe, evidence, suspects, direction, doubt or ("" if is_zero else point.standstill()))
+    doubt = suspects.doubt or ("" if is_zero else point.standstill())
+    arrays = Arrays(probe, evidence, suspects, direction, doubt)
     reports = tuple(arrays.report(leaf) for leaf in range(len(point.spans)))
-    findings = [_finding(point, entry) for entry in suspects.entries if entry.wrong]
+    findings = [
+        Finding(point.names[entry.leaf], entry.place, entry.given, entry.numerical, entry.error_bar)
+        for entry in suspects.entries
+        if entry.wrong
+    ]
     return GradientReport(
         passed=all(array.passed for array in reports),
-        findings=tuple(findings[: options.max_findings * len(reports)]),
+        findings=tuple(findings[: FINDINGS * len(reports)]),
         arrays=reports,
         diagnosis=given.remark or diagnosis or None,
         evaluations=point.evaluations,
         noise=evidence.noise / (abs(value) or 1.0),
         seconds=time.perf_counter() - start,
-        note=note,
+        note=(point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else ""),
         kink=bool(suspects.on_kinks),
-        entries=tuple(_finding(point, entry) for entry in sorted(suspects.entries)) if options.entries else (),
         seed=options.rng,
         resolution=point.resolution,
     )
-
-
-def all_at_once(
-    probe: DirectionalProbe, suspects: Suspects, direction: Direction, rng: np.random.Generator
-) -> tuple[Suspects, str]:
-    """Where no entry shows an error by itself: what is wrong, and why nothing is known if that is so."""
-    doubt = ""
-    if not suspects.arrays and not suspects.on_kinks:
-        probe.measure(direction, EntryRange(0, 1), climbs=True)  # tells whether f rises in steps
-        if noticed([probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]):
-            suspects = replace(suspects, arrays=frozenset(range(len(probe.point.spans))))
-        else:
-            doubt = _ONCE
-    return (Suspects(), _RISES) if probe.rises_in_steps else (suspects, doubt)
-
-
-def _finding(point: Point, entry: Entry) -> Finding:
-    return Finding(point.names[entry.leaf], entry.place, entry.given, entry.numerical, entry.error_bar)

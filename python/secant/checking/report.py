@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from secant.errors import GradientMismatchError
 ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
 _LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-6  # errors that a constant or a tolerance may explain
-_MANY = 500  # evaluations: more than usual were allowed already
+FINDINGS = 20
+"""Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
 
 
@@ -106,8 +107,6 @@ class GradientReport:
     seconds : float
     kink : bool
         Whether arrays lie on kinks of f: these are not verified.
-    entries : tuple of Finding
-        Every entry, right or wrong, if that was asked for.
     compared_with : str
         What the gradient was compared with, if that is not f: see `check_network`. Otherwise it is empty.
     note : str
@@ -131,7 +130,6 @@ class GradientReport:
     noise: float
     seconds: float
     kink: bool = False
-    entries: tuple[Finding, ...] = ()
     compared_with: str = ""
     note: str = ""
     seed: int = 0
@@ -221,8 +219,7 @@ class GradientReport:
             return "move x off the kinks, as to random values, and check again"
         finer = "in float64, " if self.resolution > _LOW_PRECISION else ""
         if self.verdict == "not verified":
-            more = " or with max_evaluations=1000" if self.evaluations < _MANY else ""
-            return f"check {finer}at another x, with another scale={more}"
+            return f"check {finer}at another x"
         if finer:
             return "check in float64, which tells a mistake from rounding"
         where = f"{self.findings[0].name}" if self.findings else "some entries"
@@ -278,11 +275,6 @@ class GradientReport:
         color = {"right": "#207227", "not verified": "#8a5a00", "wrong": "#b3261e"}[self.verdict]
         return f'<pre style="border-left: 4px solid {color}; padding-left: 8px">{html.escape(str(self))}</pre>'
 
-    def __rich__(self) -> str:
-        """Return the page with the verdict in color, for `rich`."""
-        color = {"right": "green", "not verified": "yellow", "wrong": "bold red"}[self.verdict]
-        return str(self).replace("[", r"\[").replace(f": {self._headline}", f": [{color}]{self._headline}[/]", 1)
-
 
 def _wrong(array: ArrayReport, count: int) -> str:
     """What is known of a wrong array: a search ends when it has found some of many."""
@@ -306,11 +298,6 @@ def percent(ratio: float) -> str:
 
 def _entries(count: int) -> str:
     return "entry" if count == 1 else "entries"
-
-
-def some(names: Sequence[str], most: int = 6) -> str:
-    """The first of many names."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _title(array: ArrayReport) -> str:

@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.directional_probe import DirectionalProbe
-from secant.checking.point import Direction
 from secant.checking.probing import Evidence
 from secant.checking.report import ArrayReport, percent
 from secant.checking.search import Suspects
 from secant.differentiation.rounding import norm
 
-_UNSEEN = "the search for wrong entries found enough before it came to this array"
 _SLIGHT = 0.01  # of the slope to a point far from x: that all are 0 at x is verified if so much would be noticed
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = (1.0, -0.6), (0.1, -0.05)
-"""Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
-_VISIBLE = 0.05  # of the largest entry, times the step: f has one value, and that not by its rounding
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
 
@@ -31,21 +27,18 @@ class Arrays:
     probe: DirectionalProbe
     evidence: Evidence
     suspects: Suspects
-    direction: Direction
+    direction: Floats
     doubt: str
 
     def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
         point, is_wrong = self.probe.point, leaf in self.suspects.arrays
-        span, size = point.spans[leaf], self._contribution(leaf)
-        thresholds = [each.threshold for each in self.evidence.overall]
-        own = [part.threshold for part in self.evidence.parts_of(span)]
-        least = min(max(thresholds, default=math.inf), max(own, default=math.inf))
+        size, least = self._contribution(leaf), self.evidence.threshold(leaf)
         report = ArrayReport(
             point.names[leaf],
-            point.origin[leaf].shape,
+            point.shapes[leaf],
             not is_wrong,
-            2 * least / point.least_scale(leaf),
+            2 * least / point.least_scales[leaf],
             *self.probe.candidate.size(leaf),
             norm_sensitivity=least / size if size else math.nan,
         )
@@ -69,20 +62,15 @@ class Arrays:
     def _why_unverified(self, leaf: int, report: ArrayReport, least: float) -> str:
         if leaf in self.suspects.on_kinks:
             return "x lies on a kink of f: move x"
-        if leaf in self.suspects.unseen:
-            return _UNSEEN
         if small := self._small_entries(leaf, least):
             return small
-        size = self._contribution(leaf)
-        is_zero = self._is_zero(leaf)
-        if is_zero and (2 * least <= self._unseen or self._stands_still(leaf)):
-            return ""
-        vanishes = self._whole <= 2 * least <= _SLIGHT * self.evidence.steepest  # as at an optimum
-        if is_zero or not (2 * least <= size or vanishes):
+        size, is_seen = self._contribution(leaf), self._whole > 2 * least
+        is_zero = not is_seen or self._is_zero(leaf)
+        if 2 * least > (size if not is_zero else _BESIDE * self._whole if is_seen else self._slight):
             norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
             hidden = "its steps hide" if self.probe.rises_in_steps else "noise hides"
             return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
-        if report.sensitivity > report.largest and not vanishes:
+        if report.sensitivity > report.largest and not is_zero:
             single = percent(report.sensitivity / report.largest)
             return f"norm verified to {percent(least / size)}, but a single entry could be off by {single}"
         return ""
@@ -96,40 +84,26 @@ class Arrays:
         whole = self.probe.candidate.contribution(self.direction, self.probe.point.all)
         return 0.0 if whole <= self.evidence.noise <= _FLAT * abs(self.probe.value) else whole
 
-    @property
-    def _largest(self) -> float:
-        return max(self.probe.candidate.size(leaf)[0] for leaf in range(len(self.probe.point.spans)))
-
     def _is_zero(self, leaf: int) -> bool:
         """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""
         rounding = self.probe.point.resolution**0.9
-        has_size = self.probe.candidate.size(leaf)[0] > rounding * self._largest
-        return self._contribution(leaf) <= (0.0 if has_size else rounding * self._whole) or not self._whole
+        sizes = [self.probe.candidate.size(each)[0] for each in range(len(self.probe.point.spans))]
+        return self._contribution(leaf) <= rounding * self._whole and not sizes[leaf] > rounding * max(sizes)
 
     @property
-    def _unseen(self) -> float:
-        """The largest error that may pass in an array that is 0."""
-        if self._whole:
-            return _BESIDE * self._whole
-        is_constant = self.probe.point.is_constant()
-        return math.inf if is_constant else max(_SLIGHT * self.evidence.steepest, _FLAT * abs(self.probe.value))
+    def _slight(self) -> float:
+        """The largest error that may pass where the whole gradient is not seen, as at an optimum."""
+        if self.probe.point.is_constant():
+            return math.inf
+        return max(_SLIGHT * self.evidence.steepest, 0.0 if self._whole else _FLAT * abs(self.probe.value))
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""
-        arrays, sizes = self.probe.candidate.arrays, np.abs(self.direction[leaf])
+        gradient, span = self.probe.candidate.gradient, self.probe.point.spans[leaf]
+        sizes = np.abs(span.of(self.direction))
         small = sizes * _WIDE < sizes.max()
-        if arrays is None or not small.any():
+        if gradient is None or not small.any():
             return ""
-        add = norm(arrays[leaf][small].astype(np.float64) * sizes[small])
+        add = norm(span.of(gradient)[small] * sizes[small])
         where = f"where x is small, in {small.sum():,} of {small.size:,} entries"
         return "" if add >= 2 * threshold else f"errors do not show in f {where}"
-
-    def _stands_still(self, leaf: int) -> bool:
-        """Whether f has one value around x when an array is shifted by itself, whose gradient is 0."""
-        steepest = self._largest
-        if self._whole and math.isfinite(steepest):
-            shown = steepest * self.probe.point.least_scale(leaf)
-        else:
-            shown = max(self._whole, abs(self.probe.value))
-        far = [steps for steps in _FAR if self.evidence.noise <= _VISIBLE * min(map(abs, steps)) ** 2 * shown]
-        return any(self.probe.is_constant(self.direction, self.probe.point.spans[leaf], steps) for steps in far)

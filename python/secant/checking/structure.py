@@ -135,26 +135,26 @@ def _as_array(value: Any) -> Any:
     return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 
-def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -> Any:
+def ordered(title: str, like: Any, value: Any, source: str) -> Any:
     """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``.
 
     Where the other one has an array, numbers and lists of numbers become one, too.
-    Real arrays are multiplied by ``unit`` where those of the other structure are complex.
+    Real arrays become complex where those of the other structure are.
     """
     if isinstance(like, Mapping):
         if not isinstance(value, Mapping) or set(value) != set(like):
             got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
             raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, like))}, got {got}")
-        return {key: ordered(title, inner, value[key], source, unit) for key, inner in like.items()}
+        return {key: ordered(title, inner, value[key], source) for key, inner in like.items()}
     if isinstance(like, np.ndarray):
         value = _as_array(value)
     if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
         pairs = zip(like, value, strict=True)
-        return _remade(value, [ordered(title, inner, own, source, unit) for inner, own in pairs])
+        return _remade(value, [ordered(title, inner, own, source) for inner, own in pairs])
     if is_plain(like) and is_plain(value) and "c" in (kinds := like.dtype.kind + value.dtype.kind) and kinds != "cc":
         if like.dtype.kind != "c":
             raise DTypeError(f"{title} must be real where {source} is, got an array of {value.dtype}")
-        return np.asarray(value * unit, np.result_type(value, np.complex64))
+        return np.asarray(value, np.result_type(value, np.complex64))
     return value
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Array, Floats, require_callable
 from secant.checking.candidate import Candidate, CandidateGradient
-from secant.checking.options import CheckOptions, Options, with_options
-from secant.checking.point import Direction, Point
+from secant.checking.options import Options
+from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import leaves, listed, mapped, of_arrays, ordered, rebuilt
@@ -20,14 +20,13 @@ from secant.differentiation.rounding import Value, norm
 from secant.errors import ShapeError
 
 
-@with_options
 def check_vjp(
     f: Callable[[Any], Any],
     x: Any,
     vjp: Callable[[Any], Any],
     *,
-    inplace: bool = False,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check a vector-Jacobian product, such as a backward function written by hand.
 
@@ -41,7 +40,7 @@ def check_vjp(
     vjp : callable
         Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c * f(x)), in the structure of x.
         If f is complex, that is the gradient of sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
-    scale, max_evaluations, max_findings, names, inplace, entries, progress, rng
+    progress, rng
         As for `check_gradient`.
 
     Returns
@@ -62,24 +61,23 @@ def check_vjp(
     False
     """
     require_callable("vjp", vjp)
-    chosen = Options(**options)
-    function = _Weighted(f, chosen.rng)
-    point = Point(function, x, inplace=inplace, names=chosen.names, scale=chosen.scale)
+    options = Options(progress, rng)
+    function = _Weighted(f, rng)
+    point = Point(function, x)
 
     def candidate() -> CandidateGradient:
         return CandidateGradient.linear(point, lambda factor: vjp(_times(factor, function.cotangent)))
 
-    return replace(run_check(point, candidate, chosen), mode="reverse mode", cotangent=function.cotangent)
+    return replace(run_check(point, candidate, options), mode="reverse mode", cotangent=function.cotangent)
 
 
-@with_options
 def check_jvp(
     f: Callable[[Any], Any],
     x: Any,
     jvp: Callable[[Any], Any],
     *,
-    inplace: bool = False,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check a Jacobian-vector product, such as a forward-mode rule written by hand.
 
@@ -92,7 +90,7 @@ def check_jvp(
         Where it is checked.
     jvp : callable
         Takes a tangent, in the structure of x, and returns the derivative of f along it, in the structure of f(x).
-    scale, max_evaluations, max_findings, names, inplace, entries, progress, rng
+    progress, rng
         As for `check_vjp`.
 
     Returns
@@ -112,25 +110,25 @@ def check_jvp(
     True
     """
     require_callable("jvp", jvp)
-    chosen = Options(**options)
-    x, function = of_arrays(x), _Weighted(f, chosen.rng)
-    point = Point(function, x, inplace=inplace, names=chosen.names, scale=chosen.scale)
+    options = Options(progress, rng)
+    function = _Weighted(f, rng)
+    point = Point(function, x)
 
-    def slope(direction: Direction) -> float:
-        parts = zip(direction, point.origin, strict=True)
-        tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
+    def slope(direction: Floats) -> float:
+        tangent = point.structure(direction)
         return function.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
-    report = run_check(point, lambda: Candidate(point, slope), chosen)
+    report = run_check(point, lambda: Candidate(point, slope), options)
     return replace(report, mode="forward mode", cotangent=function.cotangent)
 
 
-@with_options
 def check_derivative(
     f: Callable[[Any], Any],
     x: Any,
     df: Callable[[Any], Any],
-    **options: Unpack[CheckOptions],
+    *,
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the derivative of an elementwise function, such as an activation or the density of a distribution.
 
@@ -140,7 +138,7 @@ def check_derivative(
         Take an array, and return one of its shape: f and its derivative at each element.
     x : array_like
         Where it is checked.
-    scale, max_evaluations, max_findings, names, entries, progress, rng
+    progress, rng
         As for `check_gradient`.
 
     Returns
@@ -169,7 +167,7 @@ def check_derivative(
                 raise ShapeError(f"{title} must return an array of the shape of x, {np.shape(x)}, got {shape}")
         return np.asarray(cotangent * slope)
 
-    return check_vjp(f, x, vjp, **options)
+    return check_vjp(f, x, vjp, progress=progress, rng=rng)
 
 
 class _Weighted:

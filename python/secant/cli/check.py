@@ -32,12 +32,6 @@ def check(
     x: Annotated[
         str | None, typer.Argument(metavar="X", help="The point: an array, or a dict or list of arrays.")
     ] = None,
-    max_evaluations: Annotated[
-        int, typer.Option(min=1, help="Evaluations of the function, if the gradient is right.")
-    ] = 100,
-    max_findings: Annotated[
-        int, typer.Option(min=1, help="At most so many wrong entries are looked for in each array.")
-    ] = 20,
     inplace: Annotated[
         bool, typer.Option("--inplace", help="Shift x itself: the function does not use its argument.")
     ] = False,
@@ -57,23 +51,22 @@ def check(
 
     Otherwise each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
-    options: dict[str, Any] = {"max_evaluations": max_evaluations, "max_findings": max_findings, "progress": True}
     np.random.seed(0)  # of this process, so that a command that is repeated says the same
     with redirect_stdout(sys.stderr) if json else nullcontext():
         if gradient is None:
-            report = _check_network(f, loss_method, gradient_method, options)
+            report = _check_network(f, loss_method, gradient_method)
         elif x is None:
             raise typer.BadParameter("a function needs GRADIENT and X, a network neither.")
         else:
             files: dict[str, dict[str, Any]] = {}
             function, candidate, where = (_value(place, files) for place in (f, gradient, x))
             with _users_code():
-                report = check_gradient(function, where, candidate, inplace=inplace, **options)
+                report = check_gradient(function, where, candidate, inplace=inplace, progress=True)
     say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 
 
-def _check_network(place: str, loss: str, gradient: str, options: dict[str, Any]) -> GradientReport:
+def _check_network(place: str, loss: str, gradient: str) -> GradientReport:
     file, name = (place, "") if os.path.exists(place) or ":" not in place else place.rsplit(":", 1)
     modules.supply(os.path.dirname(os.path.realpath(file)), note)
     names = _run(file, {})
@@ -81,7 +74,7 @@ def _check_network(place: str, loss: str, gradient: str, options: dict[str, Any]
         net, made = readers_network(file, names, name, loss, gradient)
         x, t, data = mini_batch(net, made, loss)
         note(f"checking {made} of {file} on {data}")
-        return check_network(net, x, t, loss=loss, gradient=gradient, **options)
+        return check_network(net, x, t, loss=loss, gradient=gradient, progress=True)
 
 
 def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:

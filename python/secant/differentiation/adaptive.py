@@ -273,16 +273,13 @@ class Adaptive:
             shifts = abs(step) * direction
             unit = np.spacing(np.abs(self._flat) + np.abs(shifts))
             shifts = np.copysign(1.0, step) * np.rint(shifts / unit) * unit
-            return Sample(self._at(evaluator, steps, self._flat + shifts), step)
+            point = self._flat + shifts
+            if ((point < self._lower) | (point > self._upper)).any():
+                return Sample(np.full(len(self._value), nan), step)
+            undefined = np.full(self._shape, nan)
+            return Sample(self._row(steps(undefined, evaluator.at, point.reshape(self._x.shape))), step)
 
         return Samples(at, self._value)
-
-    def _at(self, evaluator: Evaluator, steps: Steps, point: Floats) -> Floats:
-        """The outputs of f at a point; NaN outside of bounds, or of its domain."""
-        undefined = np.full(self._shape, nan)
-        if ((point < self._lower) | (point > self._upper)).any():
-            return self._row(undefined)
-        return self._row(steps(undefined, evaluator.at, point.reshape(self._x.shape)))
 
     def _row(self, values: Any) -> Floats:
         """What f returned, in one row."""

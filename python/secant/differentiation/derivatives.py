@@ -63,19 +63,17 @@ def central_differences(f: Any, x: Any, h: Any, convert: Convert = number) -> tu
 def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, Evaluator]:
     """Return all that a method finds, the method that ``make`` makes, and the evaluator of this process."""
     evaluator = problem.evaluator()
-    if not problem.progress and not problem.asks_for_workers:
-        method = make(evaluator, problem)
-        return method(evaluator, 0, method.size, _silent), method, evaluator
     with Progress(problem.progress) as bar:
-        tell: Callable[[int], object] = _silent
         if problem.progress:
             evaluator.first_block = 1  # so that a slow f is seen to move
-            tell = _counter(bar, problem.x.size)
-            tell(0)  # from now on time is counted
+        bar("coordinates", 0, problem.x.size)  # from now on time is counted
         method = make(evaluator, problem)
         size = method.size
-        if problem.progress and size != problem.x.size:
-            tell = _counter(bar, size)
+        name = "coordinates" if size == problem.x.size else "entries"
+
+        def tell(done: int) -> None:
+            bar(name, done, size)
+
         if problem.is_shared() and size:
             from secant.differentiation import workers
 
@@ -212,11 +210,3 @@ def not_finite(value: float, where: str) -> ValueRangeError:
     """The error of an f that is NaN or infinite at a shifted point, though it is finite at x."""
     name = "NaN" if math.isnan(value) else value
     return ValueRangeError(f"f is {name} at {where}, and finite at x; where the domain of f ends, give it as bounds=")
-
-
-def _silent(_: int) -> None:
-    pass
-
-
-def _counter(bar: Progress, size: int) -> Callable[[int], None]:
-    return lambda done: bar("coordinates", done, size)

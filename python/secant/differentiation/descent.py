@@ -13,9 +13,9 @@ from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant._common.warn import warn
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.options import Options, Workers, put_back, refuse_matrix
-from secant.differentiation.problem import Problem
-from secant.differentiation.schemes import SchemeName
+from secant.differentiation.options import Options, put_back, refuse_matrix
+from secant.differentiation.problem import Problem, with_options
+from secant.differentiation.schemes import DEFAULT_STEP, SchemeName
 from secant.errors import DivergenceError, ValueRangeError
 
 
@@ -29,6 +29,7 @@ def gradient_descent(
     return_path: Literal[False] = ...,
     callback: Callable[[int, Floats], Any] | None = ...,
     h: Any = ...,
+    scheme: SchemeName = ...,
     **options: Unpack[Options],
 ) -> Floats: ...
 
@@ -43,10 +44,12 @@ def gradient_descent(
     return_path: Literal[True],
     callback: Callable[[int, Floats], Any] | None = ...,
     h: Any = ...,
+    scheme: SchemeName = ...,
     **options: Unpack[Options],
 ) -> tuple[Floats, Floats]: ...
 
 
+@with_options(Options)
 def gradient_descent(
     f: Any,
     init_x: ArrayLike,
@@ -55,15 +58,9 @@ def gradient_descent(
     *,
     return_path: bool = False,
     callback: Callable[[int, Floats], Any] | None = None,
-    h: Any = 1e-4,
+    h: Any = DEFAULT_STEP,
     scheme: SchemeName = "central",
-    rel_step: Any = None,
-    bounds: Any = None,
-    args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
-    vectorized: bool = False,
-    workers: Workers = None,
-    progress: bool = False,
+    **options: Unpack[Options],
 ) -> Floats | tuple[Floats, Floats]:
     """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
 
@@ -132,20 +129,12 @@ def gradient_descent(
     count = validation.positive_int("step_num", step_num)
     if callback is not None:
         validation.require_callable("callback", callback)
-    problem = Problem.of(
-        f,
-        x,
-        h,
-        scheme=scheme,
-        rel_step=rel_step,
-        bounds=bounds,
-        args=args,
-        kwargs=kwargs,
-        vectorized=vectorized,
-        workers=workers,
-    )._replace(in_place=None)
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"gradient_descent() got an unexpected keyword argument '{unknown.pop()}'")
+    progress = validation.flag("progress", options.pop("progress", False))
+    problem = Problem.of(f, x, h, scheme=scheme, **options)._replace(in_place=None)
     try:
-        return _walk(problem, x, lr, count, return_path, callback, validation.flag("progress", progress))
+        return _walk(problem, x, lr, count, return_path, callback, progress)
     finally:
         put_back(init_x, start)
 

@@ -105,7 +105,7 @@ def numerical_gradient(
 ) -> Derivative: ...
 
 
-@with_options
+@with_options(MoreOptions)
 def numerical_gradient(
     f: Any,
     x: ArrayLike,

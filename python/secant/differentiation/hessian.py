@@ -21,7 +21,7 @@ from secant.differentiation.second_differences import SecondDifferences
 from secant.errors import ShapeError
 
 
-@with_options
+@with_options(MoreOptions)
 def numerical_hessian(
     f: Any,
     x: ArrayLike,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Floats
@@ -18,7 +19,7 @@ from secant.differentiation.schemes import DEFAULT_STEP, SchemeName
 from secant.errors import UnsupportedError
 
 
-@with_options
+@with_options(MoreOptions)
 def numerical_jacobian(
     f: Callable[..., Any],
     x: ArrayLike,
@@ -96,5 +97,4 @@ def numerical_jacobian(
 
 def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
     """Derivatives (coordinates, outputs) as (outputs, and the shape of x)."""
-    outputs_first = values.transpose(*range(1, values.ndim), 0)
-    return outputs_first.reshape(values.shape[1:] + shape, copy=True)
+    return np.ascontiguousarray(values.transpose(*range(1, values.ndim), 0)).reshape(values.shape[1:] + shape)

@@ -115,12 +115,7 @@ def require_perturbable(name: str, x: Any) -> None:
     if not validation.is_plain(x):
         raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
-        why = "it is perturbed in place"
-        if x.dtype.kind in "biu":
-            why = "it cannot hold x + h"
-        elif loses_h(x.dtype):
-            why = LOST
-        raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
+        raise DTypeError(f"{name} must be float64, got {x.dtype}: it cannot hold x + h; use x.astype(float)")
     if not x.flags.writeable:
         raise ValueRangeError(
             f"{name} must be writeable, got a read-only array: it is perturbed in place; use {name}.copy()"
@@ -129,22 +124,12 @@ def require_perturbable(name: str, x: Any) -> None:
         raise ValueRangeError(f"{name} must have elements that share no memory, but they overlap: use {name}.copy()")
 
 
-LOST = "h is lost in its rounding"
-
-
-def loses_h(dtype: np.dtype[Any]) -> bool:
-    """Whether numbers of that type are too coarse to be shifted by h."""
-    return dtype.kind == "f" and dtype.itemsize < 8
-
-
 def threads(workers: Any) -> int | None:
     """How many threads or processes an integer asks for: all for -1."""
     if workers is None:
         return None
-    if workers == -1 and not isinstance(workers, bool):
-        return os.cpu_count() or 1
-    if isinstance(workers, int) and not isinstance(workers, bool) and workers < 1:
-        raise ValueRangeError(f"workers must be at least 1, or -1 for all, got {workers}")
     if not isinstance(workers, int) or isinstance(workers, bool):
         raise DTypeError(f"workers must be a whole number or a map-like callable, got {workers!r}")
-    return validation.positive_int("workers", workers)
+    if workers < 1 and workers != -1:
+        raise ValueRangeError(f"workers must be at least 1, or -1 for all, got {workers}")
+    return (os.cpu_count() or 1) if workers == -1 else workers

@@ -15,7 +15,6 @@ from secant.differentiation.evaluators import c_pointer, numba_jit
 from secant.differentiation.evaluators.evaluation import Convert, Evaluator, InPlace, PythonEvaluator, number
 from secant.differentiation.evaluators.vectorized import VectorizedEvaluator
 from secant.differentiation.options import (
-    MoreOptions,
     Workers,
     bound,
     own_point,
@@ -28,7 +27,6 @@ from secant.differentiation.schemes import (
     Bounds,
     Scheme,
     Stencils,
-    Step,
     is_default,
     scheme_of,
     stencils,
@@ -76,7 +74,7 @@ class Problem(NamedTuple):
     in_place: Callable[[Any], Any] | None = None
     convert: Convert = number
     scheme: Scheme | None = None
-    step: Step | Stencils = 1e-4
+    step: Any = DEFAULT_STEP
     bounds: Bounds | None = None
     kind: str = "Python"
     vectorized: bool = False
@@ -202,11 +200,14 @@ def in_place(f: Any, x: Any, origin: Floats) -> InPlace | None:
     return None if given is None else InPlace(f, given, origin)
 
 
-def with_options(function: F) -> F:
+def with_options(options: type) -> Callable[[F], F]:
     """Let the signature of a derivative show the options of `Problem.of` that it takes as ``**options``."""
-    signature, known = inspect.signature(function), inspect.signature(Problem.of).parameters
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    vars(function)["__signature__"] = signature.replace(
-        parameters=own + [known[name] for name in MoreOptions.__annotations__ if name not in signature.parameters]
-    )
-    return function
+
+    def shown(function: F) -> F:
+        signature, known = inspect.signature(function), inspect.signature(Problem.of).parameters
+        own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+        others = [known[name] for name in options.__annotations__]
+        vars(function)["__signature__"] = signature.replace(parameters=own + others)
+        return function
+
+    return shown

@@ -136,13 +136,7 @@ def _steps(name: str, value: Any, shape: tuple[int, ...], least: float = 0.0) ->
     """A number, or one for each entry of x; each greater than ``least``."""
     if not (isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)):
         return validation.finite_number(name, value, above=least)
-    array = validation.real_array(name, value)
-    if array.dtype.kind == "b":
-        raise DTypeError(f"{name} must be a real number or an array of them, got an array of bool")
-    try:
-        array = np.broadcast_to(array, shape).astype(np.float64)
-    except ValueError:
-        raise ShapeError(f"{name} must have the shape of x, {shape}, or broadcast to it, got {array.shape}") from None
+    array = _spread(name, value, shape)
     wrong = ~(np.isfinite(array) & (array > least))
     if wrong.any():
         wanted = "finite" if np.isinf(least) else "finite and greater than 0"
@@ -189,11 +183,15 @@ def _bound(value: Any, shape: tuple[int, ...], none: float) -> Floats:
         value = none  # as SciPy's minimizers take it
     elif isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.ndim):
         value = [none if each is None else each for each in value]
-    array = validation.real_array("bounds", value)
+    return _spread("bounds", value, shape)
+
+
+def _spread(name: str, value: Any, shape: tuple[int, ...]) -> Floats:
+    array = validation.real_array(name, value)
     try:
         return np.broadcast_to(array, shape).astype(np.float64)
     except ValueError:
-        raise ShapeError(f"bounds must have the shape of x, {shape}, or be numbers, got {array.shape}") from None
+        raise ShapeError(f"{name} must have the shape of x, {shape}, or broadcast to it, got {array.shape}") from None
 
 
 def exact_steps(steps: Any, x: Any, reach: float = 1.0) -> Floats:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant._common.warn import warn
 from secant.differentiation.columns import LARGE, ROUNDING
 from secant.differentiation.derivatives import Derivatives, not_finite, warn_of_rounding
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
 from secant.differentiation.problem import Problem
-from secant.differentiation.schemes import RelativeStep, exact_steps
+from secant.differentiation.schemes import Scheme, exact_steps, stencils
 from secant.differentiation.slopes import (
     ENOUGH,
     RESOLUTION,
@@ -38,6 +37,7 @@ from secant.differentiation.slopes import (
 from secant.errors import ValueRangeError
 
 _EPS = float(np.finfo(np.float64).eps)
+_SECOND = Scheme("central", 3, (1, -1), True, lambda f, points, base, x: None)  # its order is one more for h
 _BELOW = 1  # steps below the largest that the diagonal depends on: where those off the diagonal begin
 _LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal: steps from the largest of the diagonal down; and more where needed
 _NOISE_OF_MIXED = 8.0  # of f, that a mixed second difference has at most, usually
@@ -68,30 +68,27 @@ class SecondDifferences:
         room = self._room = _room(problem, self._x, self._shape)
         self._known: dict[tuple[int, int], float] = {}
         self._scales = np.minimum(scales_of(self._x)[0], room)
+        fixed = None
         if self._guarded:
             self._learn(evaluator, problem.noise)
         else:
             self._noise = Levels(*np.array([[1e-300], [_EPS], [0.0]]))
-            steps = np.minimum(_fixed_steps(problem, evaluator.returned), room / 2)  # a pattern is checked at twice
+            fixed = stencils(_SECOND, problem.step, self._x, None, evaluator.returned)
+            steps = np.minimum(fixed.h, room / 2)  # a pattern is checked at twice
             self._units = (self._x + steps) - self._x
-            self._require_step(steps, evaluator.returned)
+            self._require_step(steps)
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
-        warn_of_rounding(evaluator.returned, None, problem.x, jumps=bool(np.any(self.diagonal.values)))
+        warn_of_rounding(evaluator.returned, fixed, problem.x, jumps=bool(np.any(self.diagonal.values)))
 
-    def _require_step(self, steps: Floats, returned: np.dtype[Any]) -> None:
-        """Raise an error where h is lost in x, and warn where f is too coarse for it."""
+    def _require_step(self, steps: Floats) -> None:
+        """Raise an error where h is lost in x."""
         lost = self._units == 0
         if lost.any():
             i = int(np.argmax(lost))
             raise ValueRangeError(
                 f"h must not be lost in x, but {name_of(i, self._shape)} + h = {float(self._x[i])!r} + {steps[i]:.3g} "
                 "rounds to x; take a larger h, h=None, or scheme='auto'"
-            )
-        if returned.kind == "f" and returned.itemsize < 8 and (steps < _default_steps(self._x, returned) / 8).any():
-            warn(
-                f"f returns {returned}, too coarse for second differences at h = {float(steps.min()):g}: take "
-                "h=None, scheme='auto', or an f that computes in float64"
             )
 
     def _learn(self, evaluator: Evaluator, least: float) -> None:
@@ -282,23 +279,3 @@ def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:
             "which may be larger, or gradient="
         )
     return room
-
-
-def _default_steps(x: Floats, returned: np.dtype[Any]) -> Floats:
-    kind = returned if returned.kind == "f" and returned.itemsize < 8 else np.float64
-    steps: Floats = float(np.finfo(kind).eps) ** 0.25 * np.maximum(1.0, np.abs(x))
-    return steps
-
-
-def _fixed_steps(problem: Problem, returned: np.dtype[Any]) -> Floats:
-    """The steps of the scheme "central"."""
-    x, step = np.array(problem.x, order="C").reshape(-1), problem.step
-    if isinstance(step, float):
-        return np.full(x.shape, step)
-    if isinstance(step, RelativeStep):
-        default = _default_steps(x, returned)
-        if step.factor is None:
-            return default
-        wanted = np.broadcast_to(step.factor, problem.x.shape).reshape(-1) * np.abs(x)
-        return np.asarray(np.where(x + wanted == x, default, wanted))
-    return np.array(step, order="C").reshape(-1)

@@ -49,12 +49,12 @@ SEED = 0
 """The seed of random directions: results are the same each time."""
 _LEAST = 1e-12  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
-_SMALLEST = 2.0**-49  # step, in units of x
+_ROUNDING = 2.0**-49  # sixteen units of it: relative steps and jumps that are smaller may be rounding
 RESOLUTION = 2.0**-47
 """By how much x + step is rounded along a direction, at most."""
 _COLUMNS = 5  # steps of a window: more only amplify noise
 _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
-_CERTAIN = 3.0  # times the noise: the intervals of rungs
+_CERTAIN = 3.0  # times the noise: the intervals of rungs, and scatter that may be of the same kind
 _LARGER = 12  # steps above the rung that was chosen
 _SELECTION = 3.0  # times its error bar: that of the best of many estimates, which may be so by luck
 DOUBT = 1.05  # times the doubt, whose own error is a part of it
@@ -85,9 +85,9 @@ def rungs_of(size: float, scale: float) -> range:
     """
     scale = scale / GOLDEN
     # How far the range extends beyond the usual one at its lower and its upper end, as logarithms of steps.
-    below, above = log(scale / max(size, _SMALLEST * scale)) if size else 0.0, log(max(size, 1.0) / scale)
+    below, above = log(scale / max(size, _ROUNDING * scale)) if size else 0.0, log(max(size, 1.0) / scale)
     rung = RUNG * log(RATIO)
-    return range(RUNG * int((below - log(_SMALLEST)) / rung - 1), -RUNG * ceil(above / rung) - 1, -RUNG)
+    return range(RUNG * int((below - log(_ROUNDING)) / rung - 1), -RUNG * ceil(above / rung) - 1, -RUNG)
 
 
 def step_of(number: float) -> float:
@@ -460,7 +460,6 @@ def slope_jump(rungs: Differences, noise: Levels, k: int) -> float:
 
 
 _ORDINARY = 4.0  # times its rounding: the noise of a value
-_SAME = 3.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
 _FAR = 4  # jumps from this rung up, counted from 0, are doubt rather than noise where
@@ -468,7 +467,6 @@ _MANY = 4.0  # the next rung crosses no more of them than this,
 _CARRIED = 0.01  # or they carry no more than this part of the slope
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
-_TINY = 2.0**-49  # relative: jumps that are rounding to float64
 _ALIKE = 30.0  # times those before: changes of slopes that do not depend on the step
 _SMALL = 0.1  # of the size of f beside x
 _COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
@@ -522,7 +520,7 @@ class NoiseWalk:
         """By how much f jumps where it first differs from f(x); 0 if it does not jump, or differs at once."""
         moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
         j = int(np.argmax(moved > 0)) if len(moved) else 0
-        if not j or moved[j] <= _TINY * abs(self._value):
+        if not j or moved[j] <= _ROUNDING * abs(self._value):
             return 0.0
         low, high, jumps = self._steps[j - 1], self._steps[j], [float(moved[j])]
         for _ in range(_HALVINGS):
@@ -542,10 +540,10 @@ class NoiseWalk:
             below = max(scatter[j - 1], ordinary) if j else ordinary
             if is_smooth and found <= self._sudden * below:
                 continue
-            if found > _SAME * ordinary:
+            if found > _CERTAIN * ordinary:
                 found = self._rise(j, scatter, below, level)
                 is_smooth = not found
-            if found <= _SAME * self._unit * size:  # the rounding of a larger value than that at x, of its share
+            if found <= _CERTAIN * self._unit * size:  # the rounding of a larger value than that at x, of its share
                 found *= min(1.0, self._size[0] / size) if size else 1.0
             level = max(level, found)
         return level

@@ -11,30 +11,37 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 from secant._common.warn import warn
-from secant.checking.options import CheckOptions, Options, argument_paths, warn_of_ignored, with_options
+from secant.checking import autodiff
+from secant.checking.autodiff import NothingToCheckError
+from secant.checking.options import Options, argument_paths, warn_of_ignored
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError
+from secant.errors import (
+    DTypeError,
+    GradientMismatchError,
+    MissingExtraError,
+    UnsupportedError,
+    ValueRangeError,
+)
 
 try:
     import torch
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import Subject, gradient_of, own_buffers
-from secant.torch._float64 import reports
-from secant.torch._tensors import NothingToCheckError, differentiable, leaves
+from secant.torch._function import Function, Subject, gradient_of
+from secant.torch._tensors import differentiable, leaves
 
 
-@with_options
 def check(
     func: Callable[..., Any],
     inputs: Any,
     *more: Any,
     mode: Literal["rev", "fwd"] = "rev",
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradients that autograd computes of a function, and return the report.
 
@@ -46,7 +53,7 @@ def check(
         Further arguments of ``func``: ``check(f, x, y)`` is ``check(f, (x, y))``.
     mode : {"rev", "fwd"}
         Backward functions, or forward mode.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -70,16 +77,15 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    chosen = Options(**options)
+    options = Options(progress, rng)
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = (inputs, *more) if more else _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), chosen)
-    (report,) = reports(subject, backward=mode == "rev", forward=mode == "fwd")
+    subject = Subject(func, func, given, _checked(func, given), options)
+    (report,) = _reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
-@with_options
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -97,16 +103,17 @@ def gradcheck(
     check_backward_ad: bool = True,
     fast_mode: bool = False,
     masked: bool | None = None,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> bool:
     """Check the gradients that autograd computes of a function against its values.
 
     Parameters
     ----------
     func : callable
-        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses. It must be deterministic.
-        It is called with gradients enabled, so that it may use autograd itself. The buffers of a module are put back
-        if ``func`` is the module or its method, not if a lambda calls it.
+        Takes tensors, which are new ones each time, and returns tensors in nested tuples, lists, dicts or dataclasses.
+        It must be deterministic. It is called with gradients enabled, so that it may use autograd itself. A module is
+        put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
         of any precision, on any device.
@@ -122,7 +129,7 @@ def gradcheck(
         Ignored: every check is fast.
     check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
         Not supported: `torch.autograd.gradcheck` checks that.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -160,7 +167,7 @@ def gradcheck(
     True
     """
     __tracebackhide__ = True
-    chosen = Options(**options)
+    options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         check_grad_dtypes=check_grad_dtypes,
@@ -169,12 +176,10 @@ def gradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), chosen)
-    modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
-    return _is_right(lambda: reports(subject, **modes), raise_exception)
+    subject = Subject(func, func, given, _checked(func, given), options, undefined=check_undefined_grad)
+    return _is_right(lambda: _reports(subject, check_backward_ad, check_forward_ad), raise_exception)
 
 
-@with_options
 def gradgradcheck(
     func: Callable[..., Any],
     inputs: Any,
@@ -193,7 +198,8 @@ def gradgradcheck(
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
     masked: bool = False,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> bool:
     """Check second derivatives: the gradients of the gradients that autograd computes of a function.
 
@@ -209,7 +215,7 @@ def gradgradcheck(
         The modes that the first gradient is differentiated in.
     gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
         Not supported: `torch.autograd.gradgradcheck` checks that.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -229,7 +235,7 @@ def gradgradcheck(
     True
     """
     __tracebackhide__ = True
-    chosen = Options(**options)
+    options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
         gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
@@ -238,40 +244,38 @@ def gradgradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    tensors = _checked(func, given)
-    modes = {"backward": check_rev_over_rev, "forward": check_fwd_over_rev, "undefined": check_undefined_grad}
+    _checked(func, given)
 
     def of_gradient() -> list[GradientReport]:
-        with own_buffers(func, (given, grad_outputs)):
-            gradients, cotangents = gradient_of(func, given, grad_outputs, chosen.rng)
-        hidden = differentiable("grad_outputs", cotangents)
-        arguments = (*given, cotangents)
-        subject = Subject(func, gradients, arguments, tensors | hidden, chosen, len(hidden), of="-over-reverse")
-        return reports(subject, **modes)
+        gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
+        tensors = _checked(func, given) | differentiable("grad_outputs", cotangents)
+        arguments, undefined = (*given, cotangents), check_undefined_grad
+        subject = Subject(func, gradients, arguments, tensors, options, "-over-reverse", undefined)
+        return _reports(subject, check_rev_over_rev, check_fwd_over_rev)
 
     return _is_right(of_gradient, raise_exception)
 
 
-@with_options
 def check_module(
     module: Any,
     inputs: Any,
     loss: Callable[[Any], Any] | None = None,
-    **options: Unpack[CheckOptions],
+    progress: bool = False,
+    rng: int = 0,
 ) -> GradientReport:
     """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Its parameters are shifted in place. When the call ends they and its buffers, such as the running statistics
-        of a batch normalization, are what they were; buffers of another module in the loss are not put back.
+        It gets other parameters and copies of its buffers for each evaluation, and has its own again when the call
+        ends; buffers of another module in the loss are not put back. TorchScript is not supported.
     inputs : tensor or sequence of arguments
         What the module takes.
     loss : callable, optional
         Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
         of that and random numbers.
-    max_evaluations, max_findings, entries, progress, names, scale, rng
+    progress, rng
         As for `secant.check_gradient`.
 
     Returns
@@ -292,7 +296,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    chosen = Options(**options)
+    options = Options(progress, rng)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     if callable(inputs):
@@ -308,7 +312,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    (report,) = reports(Subject(module, function, given, tensors, chosen))
+    (report,) = _reports(Subject(module, function, given, tensors, options))
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 
@@ -321,6 +325,25 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
             yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends."
     if wrong and module.training and any(True for _ in module.buffers()):
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
+
+
+def _reports(subject: Subject, backward: bool = True, forward: bool = False) -> list[GradientReport]:
+    """Check in float64 where the function runs there; the last report is the first one that is not right."""
+    modes: list[autodiff.Mode] = [*["reverse"] * backward, *["forward"] * forward]  # type: ignore[list-item]
+    if not modes:
+        raise ValueRangeError("one of both modes must be checked, got neither")
+    own = Function(subject)
+
+    def in_float64() -> Iterator[GradientReport]:
+        exact = Function(subject, in_float64=True)
+        autodiff.require_float64(exact)
+        return autodiff.reports(own, exact, modes, subject.options)
+
+    found = autodiff.float64_first(own, in_float64, lambda: autodiff.reports(own, None, modes, subject.options))
+    if own.skipped:
+        have = "have" if len(own.skipped) > 1 else "has"
+        warn(f"{', '.join(own.skipped)} {have} no gradient: not checked")
+    return found
 
 
 def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:

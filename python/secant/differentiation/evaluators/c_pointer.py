@@ -108,21 +108,21 @@ def _of_ctypes(f: Any) -> Pointer:
         undeclared.append("f.restype = ctypes.c_double")
     if undeclared:
         raise DTypeError(f"{_WANTED}: declare {' and '.join(undeclared)}")
-    if f.restype is not ctypes.c_double:
-        raise DTypeError(f"{_WANTED}, got the restype {getattr(f.restype, '__name__', f.restype)}: {_WRAP}")
-    names = [getattr(argument, "__name__", str(argument)) for argument in arguments]
-    right = (
-        len(arguments) == 3
-        and (names[0] in ("LP_c_double", "c_void_p") or getattr(arguments[0], "_dtype_", None) == np.float64)
-        and names[1].removeprefix("c_") in ("long", "longlong", "ulong", "ulonglong", "ssize_t", "size_t")
-        and ctypes.sizeof(arguments[1]) == ctypes.sizeof(ctypes.c_void_p)
-        and (names[2] == "c_void_p" or names[2].startswith("LP_"))
-    )
-    if not right:
-        of_others = getattr(arguments[0], "_dtype_", np.float64) != np.float64 if arguments else False
-        cure = "x is an array of float64" if of_others else _WRAP
-        raise DTypeError(f"{_WANTED}, got the argtypes {', '.join(names)}: {cure}")
+    _require_signature(f"{_in_c(f.restype)} ({', '.join(map(_in_c, arguments))})")
     return Pointer(_address(f), 0)
+
+
+def _in_c(kind: Any) -> str:
+    """A type of ctypes, or an array of NumPy's, as C has it."""
+    if hasattr(kind, "_dtype_"):
+        return f"{'double' if kind._dtype_ == np.float64 else kind._dtype_} *"
+    name = getattr(kind, "__name__", str(kind)).replace("c_", "")
+    if name.startswith("LP_"):
+        return f"{name[3:]} *"
+    return _NAMES.get(name, name)
+
+
+_NAMES = {"void_p": "void *", "longlong": "long long", "ulong": "unsigned long", "ulonglong": "unsigned long long"}
 
 
 def _require_signature(text: str) -> None:

@@ -271,7 +271,7 @@ class PythonEvaluator(Evaluator):
         if self._is_settled:
             return False
         self._is_settled = True
-        other = self._elsewhere()
+        other = elsewhere(self._x, self._bounds, self.columns)
         self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
         if not self.is_constant or self._in_place is None:
             return False
@@ -281,9 +281,6 @@ class PythonEvaluator(Evaluator):
         self._f = self._in_place
         return True
 
-    def _elsewhere(self) -> Floats:
-        return elsewhere(self._x, self._bounds, self.columns)
-
     def is_rounded(self) -> bool:
         """Whether f returns numbers of few digits beside what it changes by, at a point with many digits as well."""
         if not _is_short(self._value) or self.returned != np.float64:
@@ -291,7 +288,7 @@ class PythonEvaluator(Evaluator):
         change = abs(self._next - self._value)
         if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
             return False
-        return _is_short(self._value_or_none(self._f, self._elsewhere()))
+        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds, self.columns)))
 
     def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
         self.evaluations += 1
