@@ -205,7 +205,7 @@ def test_other_threads_of_python_run_meanwhile():
             count += 1
         return count
 
-    # With the GIL held there are the one or two before and after, each time; on a busy machine there are few some times.
+    # With the GIL held there would be the one or two before and after, each time; on a busy machine there may be.
     assert any(turns() > 5 for _ in range(20))
 
 
