@@ -195,13 +195,18 @@ def test_a_limit_is_kept_and_changes_no_bit(function):
 def test_other_threads_of_python_run_meanwhile():
     net, x, t = secant.TwoLayerNet(784, 100, 10, rng=0), np.ones((300, 784)), np.arange(300) % 10
     options = {"method": "direct", "h": 0.1, "n_threads": 1}
-    thread = threading.Thread(target=net.numerical_gradient, args=(x, t), kwargs=options)
-    thread.start()
-    turns = 0
-    while thread.is_alive():
-        time.sleep(1e-3)
-        turns += 1
-    assert turns > 5  # with the GIL held, there would be the one or two before and after
+
+    def turns():
+        thread = threading.Thread(target=net.numerical_gradient, args=(x, t), kwargs=options)
+        thread.start()
+        count = 0
+        while thread.is_alive():
+            time.sleep(1e-3)
+            count += 1
+        return count
+
+    # With the GIL held there would be the one or two before and after, each time; on a busy machine there may be.
+    assert any(turns() > 5 for _ in range(20))
 
 
 @pytest.mark.skipif(not hasattr(sys, "_is_gil_enabled"), reason="this Python always has a GIL")

@@ -22,8 +22,7 @@ from secant.backends.plan import Sums, one_hot
 def contraction(x: Floats, c: Floats, h: float) -> Floats:
     """The sum over samples n and odd m of h^(m-1) x[n,i]^m c_m[n,j], (I, J), of x (N, I) and c (K+1, N, J)."""
     total: Floats = x.T @ c[1]
-    square = h * x
-    square *= square
+    square = (h * x) ** 2 if len(c) > 2 else x
     for c_m in c[3::2]:
         x = x * square
         total += x.T @ c_m
