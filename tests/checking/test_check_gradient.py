@@ -736,6 +736,23 @@ def test_entries_that_do_not_show_beside_large_ones_are_not_verified(factors):
     assert secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).verdict == "not verified"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
+    def f(x):  # the power law cut off at 1.2 and 5; its exponent is near -1
+        power = x[3] + 1
+        if not power:
+            return float(np.sum(np.log(x[:3] / 1.2)) / np.log(5 / 1.2))
+        return float(np.sum(x[:3] ** power - 1.2**power) / (5**power - 1.2**power))
+
+    x, whole = np.array([1.5, 2.0, 3.0, -1.0]), np.log(5 / 1.2)
+    logs = np.log(x[:3] / 1.2)
+    gradient = np.append(1 / x[:3] / whole, np.sum(logs * (logs - whole)) / 2 / whole)
+    gradient[0] *= sign
+    for seed in range(5):
+        verdict = secant.check_gradient(f, x, gradient, rng=seed).verdict
+        assert verdict == ("right" if sign == 1 else "wrong")
+
+
 def test_where_many_entries_rise_in_steps_the_sum_of_steps_is_no_slope():
     x = np.random.default_rng(2).uniform(0.5, 1.2, 1000)
     report = secant.check_gradient(lambda x: float(np.round(np.sin(x), 3).sum()), x, 0 * x, rng=2)

@@ -16,12 +16,12 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.options import Options
-from secant.checking.point import Point
+from secant.checking.point import Point, Value
 from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.vector import random_weights, weighted
-from secant.differentiation.rounding import Value, norm
+from secant.differentiation.rounding import norm
 from secant.errors import GradientMismatchError, ValueRangeError
 
 Mode = Literal["reverse", "forward"]

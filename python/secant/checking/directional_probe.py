@@ -17,6 +17,10 @@ from secant.differentiation.slopes import Climb, Levels, Sample, Samples, Walk
 
 _FARTHER = -slopes.RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
+_HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
+_AWAY = 6 * slopes.RUNG
+"""The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
+_FALLS = 1e-4  # to so much of the noise of small steps: else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _SHRINKS = 0.75  # a second difference over the step, where f is smooth: half would be left
 _NOISY = 8.0  # times the noise: second differences that are none
@@ -46,9 +50,9 @@ class _Climbed(NamedTuple):
     slope: _Slope
     number: int
 
-    def is_enough(self, size: float) -> bool:
-        """Whether the slope is known well, beside it or a size, or nothing will be: on a kink."""
-        return self.slope.bar <= slopes.ENOUGH * max(abs(self.slope.value), size) or self.slope.is_kink
+    def shows(self, share: float, size: float) -> bool:
+        """Whether the slope is known to a share of it or of a size, or nothing will be: on a kink."""
+        return self.slope.bar <= share * max(abs(self.slope.value), size) or self.slope.is_kink
 
 
 class DirectionalProbe:
@@ -153,8 +157,12 @@ class DirectionalProbe:
             samples(slopes.step_of(0))
             self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
         found = self._climbed_from(samples, self._smallest, 0)
-        if not found.is_enough(size):
+        if not found.shows(slopes.ENOUGH, size):
             found = self._climbed_from(samples, self._smallest, _FARTHER)
+        if not found.shows(_HARDLY, size):
+            away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
+            if away.start.noise.near[0] < _FALLS * found.start.noise.near[0]:
+                found = away
         numbers, walk, start, (value, bar, doubt, is_kink), number = found
         changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
         changes = {step: change for step, change in changes.items() if isfinite(change)}

@@ -15,13 +15,23 @@ from secant._common.validation import Array, Floats, overlaps
 from secant.checking.report import ONE_VALUE
 from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.evaluators.evaluation import number
-from secant.differentiation.rounding import Value, norm, unit_rounding
+from secant.differentiation.rounding import norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the size of an entry: a step of 1
 _REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
 _FAR = 0.25  # a step that shows whether f depends on x
+
+
+class Value(NamedTuple):
+    """A value of f that is a sum of rounded numbers, such as outputs in float32, and the noise that this leaves in it.
+
+    Added in float64, the sum does not show how coarse its terms are.
+    """
+
+    number: float
+    rounding: float
 
 
 class EntryRange(NamedTuple):

@@ -12,11 +12,11 @@ import numpy as np
 from secant._common.validation import Array, Floats, require_callable
 from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.options import Options
-from secant.checking.point import Point
+from secant.checking.point import Point, Value
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import leaves, listed, mapped, of_arrays, ordered, rebuilt
-from secant.differentiation.rounding import Value, norm
+from secant.differentiation.rounding import norm
 from secant.errors import ShapeError
 
 

@@ -107,8 +107,11 @@ class Problem(NamedTuple):
         progress: bool = False,
         full_output: bool = False,
         convert: Convert = number,
+        **unknown: Any,
     ) -> Problem:
         """Check arguments."""
+        if unknown:
+            raise TypeError(f"got an unexpected keyword argument {next(iter(unknown))!r}")
         f, kind = bound(f, args, kwargs)
         own = own_point(x)
         step = step_of(h, rel_step, own.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, sqrt
 from sys import float_info
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +12,6 @@ from secant._common.validation import Floats
 
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
 _TINY = float_info.min / float_info.epsilon  # a sum of squares that may have lost digits
-
-
-class Value(NamedTuple):
-    """A value of f that is a sum of rounded numbers, such as outputs in float32, and the noise that this leaves in it.
-
-    Added in float64, the sum does not show how coarse its terms are.
-    """
-
-    number: float
-    rounding: float
 
 
 @np.errstate(over="ignore")  # only where something is not finite, as then the result is
