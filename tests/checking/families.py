@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from secant.differentiation.rounding import Value
+from secant.checking.point import Value
 
 
 class Case(NamedTuple):
