@@ -1,13 +1,11 @@
 """`accelerate`: Secant computes the numerical gradient of a recognized network of another class.
 
 Design: an accelerated instance has an `Accelerated` in its ``__dict__``, under the name of its numerical gradient,
-where Python finds it before the method of its class. In a class that is accelerated a method stands instead, which puts
-one into an instance at its first use, under a name of its own.
+where Python finds it before the method of its class. In a class that is accelerated a function stands instead, which
+puts one into an instance at its first use, under a name of its own.
 """
 
 import functools
-import inspect
-import types
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -17,8 +15,10 @@ from secant._common.trial import being_tried
 from secant._common.validation import Array, thread_count
 from secant.acceleration.recognition.equivalent import RecognizedNet, rows
 from secant.acceleration.recognition.methods import (
+    METHOD,
     USUAL,
     MethodNames,
+    accelerated_method,
     bound,
     method_of,
     reader_gradient_of,
@@ -174,27 +174,29 @@ def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
 
 
 class AcceleratedMethod:
-    """The numerical gradient of an accelerated class: it stands there in place of the reader's, as a method.
+    """The numerical gradient of an accelerated class, whose ``function`` stands there in place of the reader's.
 
-    Each instance holds its own `Accelerated` under ``key``, made at the first use; None if its own method always runs.
+    It is a function, as a class has it in Python. Each instance holds its own `Accelerated` under ``key``, made at the
+    first use; None if its own method always runs.
+
+    Attributes
+    ----------
+    reader_gradient : object
+        What the class had or inherited; None if there was nothing.
     """
 
-    __wrapped__: Any
-
     def __init__(self, cls: type, names: MethodNames, n_threads: int | None = None) -> None:
-        functools.update_wrapper(self, reader_gradient_of(cls, names.numerical_gradient))
         self.names, self.n_threads = names, n_threads
         self.key = f"_secant_{names.numerical_gradient}"  # in the __dict__ of an instance
-        setattr(cls, names.numerical_gradient, self)
+        self.reader_gradient = reader_gradient_of(cls, names.numerical_gradient)
 
-    @property
-    def reader_gradient(self) -> Any:
-        """What the class had or inherited; None if there was nothing."""
-        return self.__wrapped__
+        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
+            return self(net, *args, **kwargs)
 
-    def __get__(self, net: Any, cls: type | None = None) -> Callable[..., Any]:
-        """Bind it to an instance, as Python binds functions."""
-        return self if net is None else types.MethodType(self, net)
+        functools.update_wrapper(numerical_gradient, self.reader_gradient)
+        vars(numerical_gradient)[METHOD] = self
+        self.function = numerical_gradient
+        setattr(cls, names.numerical_gradient, numerical_gradient)
 
     def __call__(self, net: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the numerical gradient of an instance."""
@@ -206,7 +208,7 @@ class AcceleratedMethod:
         held = getattr(net, "__dict__", {})
         if self.key not in held:
             # A class that inherits from the accelerated one may have its own method, which calls this one by super().
-            of_class = inspect.getattr_static(type(net), self.names.numerical_gradient, None) is self
+            of_class = accelerated_method(type(net), self.names.numerical_gradient) is self
             if being_tried.get() or not of_class:
                 return None
             held[self.key] = self.at_first_use(net)
@@ -224,7 +226,7 @@ def accelerated_of(net: Any) -> Accelerated | None:
     """Return what computes the numerical gradient of an instance; None if the reader's own is to run."""
     held = getattr(net, "__dict__", {})
     for name in [*held, *dir(type(net))]:
-        one = held[name] if name in held else inspect.getattr_static(type(net), name, None)
+        one = held[name] if name in held else accelerated_method(type(net), name)
         if isinstance(one, AcceleratedMethod):
             one = one.of(net)
         if isinstance(one, Accelerated) and one.name == name:  # that of a class is found by its method, not its key

@@ -18,7 +18,7 @@ from secant.checking.probing import Evidence
 from secant.checking.report import FINDINGS
 from secant.checking.verdict import MeasuredError, noticed
 
-_EVALUATIONS = 5000  # of a search for entries, when arrays have been measured
+_EVALUATIONS, _FOR_ENTRIES = 5000, 1000  # of a search, and of those that are left for entries at least
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _RISES = "f rises in steps: by itself no entry shows an error, all at once do"
 _ONCE = "it seemed wrong along some directions, and not along others"
@@ -34,6 +34,11 @@ class Entry(NamedTuple):
     numerical: float
     error_bar: float
     wrong: bool
+
+    @property
+    def error(self) -> float:
+        """How far it is off."""
+        return abs(self.numerical - self.given) if math.isfinite(self.given) else math.inf
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def locate(
     probe.begin("searching", _EVALUATIONS)
     singles, wholes, kinked = dict[int, MeasuredError](), dict[int, MeasuredError](), set(evidence.on_kinks)
     suspects = {leaf for leaf, own in evidence.by_array.items() if noticed(own)}
-    sampled = set[int]()
+    sampled, limit = set[int](), point.evaluations + _EVALUATIONS
 
     def measure(begin: int, end: int) -> MeasuredError:
         if begin in singles and end == begin + 1:
@@ -80,7 +85,7 @@ def locate(
         if whole.wrong:
             suspects.add(leaf)
             wholes[leaf] = whole
-    limit = point.evaluations + _EVALUATIONS
+    limit = max(limit, point.evaluations + _FOR_ENTRIES)
     for leaf, whole in sorted(wholes.items(), key=lambda item: -abs(item[1].error)):
         if point.evaluations >= limit:
             break
@@ -95,8 +100,8 @@ def locate(
     suspects |= set(np.searchsorted(ends, given.not_finite, side="right").tolist())
     for i in given.not_finite[:FINDINGS].tolist():
         measure(i, i + 1)
-    worst_first = sorted(singles.values(), key=lambda single: -abs(single.error))
-    entries = tuple(_entry(point, direction, given, single) for single in worst_first)
+    measured = [_entry(point, direction, given, single) for single in singles.values()]
+    entries = tuple(sorted(measured, key=lambda entry: entry.error, reverse=True))
     wrong = {entry.leaf for entry in entries if entry.wrong}
     on_kinks = kinked - wrong
     arrays = (suspects | wrong) - on_kinks

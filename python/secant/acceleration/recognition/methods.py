@@ -17,6 +17,8 @@ _ALIKE = {  # what readers call them
 }
 _FUNCTION = re.compile("f|fn|fun|func|function|.*_(f|fn|func|function)", re.IGNORECASE)  # what helpers differentiate
 
+METHOD = "_secant"  # the attribute of a function that a class holds in place of its numerical gradient
+
 
 class MethodNames(NamedTuple):
     """How a network calls its loss and its numerical gradient, both of (x, t)."""
@@ -107,10 +109,17 @@ def defines(cls: type, *names: str) -> bool:
     return any(inspect.getattr_static(cls, name, None) is not None for name in names)
 
 
+def accelerated_method(cls: type, name: str) -> Any:
+    """The `AcceleratedMethod` whose function a class holds; None for others, also with its attributes."""
+    function = inspect.getattr_static(cls, name, None)
+    method = vars(function).get(METHOD) if inspect.isfunction(function) else None
+    return method if method is not None and method.function is function else None
+
+
 def reader_gradient_of(cls: type, name: str) -> Any:
     """The reader's numerical gradient of a class, as defined there or inherited; None if there is none."""
-    standing = inspect.getattr_static(cls, name, None)
-    return getattr(standing, "reader_gradient", standing)  # an `AcceleratedMethod` has it
+    method = accelerated_method(cls, name)
+    return inspect.getattr_static(cls, name, None) if method is None else method.reader_gradient
 
 
 def bound(method: Any, net: Any) -> Callable[..., Any]:
