@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 import pickle
 
 import numpy as np
@@ -228,6 +229,7 @@ def test_a_numerical_gradient_is_that_of_the_object_alone_that_was_accelerated()
     secant.accelerate(cls)
     assert other.numerical_gradient(*batch()).keys() == net.numerical_gradient(*batch()).keys()
     assert cls.numerical_gradient(other, *batch()).keys() == other.params.keys()
+    assert inspect.signature(cls.numerical_gradient)
 
 
 def test_a_gradient_of_attributes_has_their_names_alone():

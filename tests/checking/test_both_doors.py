@@ -163,7 +163,7 @@ def test_what_is_wrong_in_float32_alone_is_said_so(door):
 
 
 def test_what_is_wrong_in_float32_alone_shows_in_forward_mode_too(door):
-    """Of as many outputs as arguments, but of another shape."""
+    """The function has one output and one argument, whose shapes differ."""
 
     def push(x, tangent):
         return tangent * (1.001 if str(tangent.dtype).endswith("float32") else 1.0)

@@ -17,7 +17,7 @@ DEAR = "ode_by_solve_ivp", "ode_by_odeint", "returns_a_float_of_sympy", "columns
 
 
 def of_each(table, every=1, dear=DEAR):
-    """Of all objectives; the default run takes one of so many, and none that takes long."""
+    """Run a test for each objective. The default run takes every ``every``-th, and none that takes long."""
     left_out = [name for i, name in enumerate(table) if i % every or name in dear]
     marks = {name: pytest.mark.slow if name in left_out else () for name in table}
     return pytest.mark.parametrize("case", [pytest.param(table[name], id=name, marks=marks[name]) for name in table])

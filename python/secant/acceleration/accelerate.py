@@ -193,7 +193,8 @@ class AcceleratedMethod:
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
             return self(net, *args, **kwargs)
 
-        functools.update_wrapper(numerical_gradient, self.reader_gradient)
+        if callable(self.reader_gradient):
+            functools.update_wrapper(numerical_gradient, self.reader_gradient)
         vars(numerical_gradient)[METHOD] = self
         self.function = numerical_gradient
         setattr(cls, names.numerical_gradient, numerical_gradient)

@@ -30,7 +30,7 @@ def accelerate_lazily(cls: type, report: Report, names: MethodNames = USUAL) -> 
 
 
 class _ScriptMethod(AcceleratedMethod):
-    """The same in a class of a script: it falls back to the class's own numerical gradient."""
+    """The numerical gradient of a script's class, which falls back to the class's own."""
 
     def __init__(self, cls: type, names: MethodNames, report: Report) -> None:
         super().__init__(cls, names)

@@ -60,7 +60,7 @@ class Point:
     Attributes
     ----------
     names, shapes : list
-        Of the arrays.
+        The name and the shape of each array.
     spans : list of EntryRange
         Where their entries are.
     x : ndarray

@@ -14,7 +14,7 @@ from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
 EVALUATIONS = 100
-"""Of f, in a check that passes: from two to four directions, as far as these go."""
+"""A check that passes evaluates f about so often: for two directions at least, and four at most."""
 _PROBES, _PROBES_OF_ARRAYS = 4, 3
 _LOOKS = 4  # directions of half of the entries, along which kinks are looked for
 

@@ -100,13 +100,13 @@ def locate(
     suspects |= set(np.searchsorted(ends, given.not_finite, side="right").tolist())
     for i in given.not_finite[:FINDINGS].tolist():
         measure(i, i + 1)
-    measured = [_entry(point, direction, given, single) for single in singles.values()]
-    entries = tuple(sorted(measured, key=lambda entry: entry.error, reverse=True))
+    found = [_entry(point, direction, given, single) for single in singles.values()]
+    entries = tuple(sorted(found, key=lambda entry: entry.error, reverse=True))
     wrong = {entry.leaf for entry in entries if entry.wrong}
     on_kinks = kinked - wrong
     arrays = (suspects | wrong) - on_kinks
-    found = Suspects(entries, frozenset(arrays), frozenset(sampled), frozenset(on_kinks))
-    return found if wrong or given.remark else _all_at_once(probe, found, direction, rng)
+    suspected = Suspects(entries, frozenset(arrays), frozenset(sampled), frozenset(on_kinks))
+    return suspected if wrong or given.remark else _all_at_once(probe, suspected, direction, rng)
 
 
 def _all_at_once(probe: DirectionalProbe, suspects: Suspects, direction: Floats, rng: np.random.Generator) -> Suspects:
