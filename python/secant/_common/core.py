@@ -1,10 +1,11 @@
 """Imports secant._core so that its threads do not wait awake for long.
 
 libgomp's threads spin 300,000 times, about 4 ms, wherever they wait for each other. On a busy machine they then keep
-the core that the others need: two threads took 8 to 50 times as long as one. With 8,000 spins they take 1.6 to 4.5
-times as long, 1.9 in the median of six runs, and gradients of an idle machine lose 0 to 22 %, 4.5 in the median of
-eight; 2,000 spins lose 21 to 32 %, and with 16,000 a busy machine takes 3.2 times as long. This was measured on two
-cores of an Intel Xeon, with gradients of 784-50-10 and 100 samples. libomp's threads spin for 200 ms.
+the core that the others need: two threads took 8 to 50 times as long as one. With 8,000 spins they take 1.0 to 2.5
+times as long, and gradients on an idle machine 0.99 to 1.08 times what they take with 300,000, 1.03 in the median of
+six runs; with 2,000 spins 1.04 to 1.09. This was measured on two cores of an Intel Xeon, with gradients of 784-50-10
+and 100 samples, in random order with pauses: a thread that spins for 4 ms slows whoever is measured next. libomp's
+threads spin for 200 ms.
 
 OpenMP reads the variables when it is loaded, so they are set for that moment only: no child of this process, and no
 other library, sees them.
