@@ -392,11 +392,3 @@ def test_negative_outputs_and_weights_are_refused(backend):
 def test_errors_are_what_users_of_numpy_expect(error):
     assert issubclass(error, SecantError)
     assert issubclass(error, TypeError if error is DTypeError else ValueError)
-
-
-def test_a_label_too_large_for_memory_is_our_error():
-    message = "^the largest label must be small enough for memory, got 1099511627776$"
-    with pytest.raises(secant.SecantError, match=message):
-        secant.to_one_hot([2**40])
-    with pytest.raises(secant.SecantError, match=r"^classes must be small enough for memory, got 1099511627776$"):
-        secant.to_one_hot([1], 2**40)

@@ -2,7 +2,6 @@ import gzip
 import hashlib
 import re
 import struct
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -76,9 +75,11 @@ BAD_IMAGES = {
     "half a header": (images()[:15], r"truncated: 15 bytes are less than a header of 16"),
     "truncated": (images()[:-1], r"truncated: 1583 bytes where its header announces 1584"),
     "trailing": (images() + b"\0", r"trailing bytes: 1585 bytes where its header announces 1584"),
-    "too large": (images(shape=(2**31 - 15, 1, 1)), r"2147483633, 1, 1\), expected 1 to 2147483632 elements"),
-    "absurd count": (images(shape=(2**32 - 1, 28, 28)), r"shape \(4294967295, 28, 28\)"),
-    "no image": (images(shape=(0, 28, 28), pixels=b""), r"shape \(0, 28, 28\), expected 1 to"),
+    "absurd count": (
+        images(shape=(2**32 - 1, 28, 28)),
+        r"truncated: 1584 bytes where its header announces 3367254359296",
+    ),
+    "no image": (images(shape=(0, 28, 28), pixels=b""), r"shape \(0, 28, 28\), expected at least one element"),
 }
 
 
@@ -98,8 +99,8 @@ BAD_LABELS = {
     "half a header": (labels()[:7], r"truncated: 7 bytes are less than a header of 8"),
     "truncated": (labels(count=4), r"truncated: 11 bytes where its header announces 12"),
     "trailing": (labels(count=2), r"trailing bytes: 11 bytes where its header announces 10"),
-    "absurd count": (labels(count=2**32 - 1), r"shape \(4294967295,\), expected 1 to 2147483640 elements"),
-    "no label": (labels(()), r"shape \(0,\), expected 1 to"),
+    "absurd count": (labels(count=2**32 - 1), r"truncated: 11 bytes where its header announces 4294967303"),
+    "no label": (labels(()), r"shape \(0,\), expected at least one element"),
 }
 
 
@@ -129,10 +130,10 @@ def flipped(raw, position):
 
 COMPRESSED = gzip.compress(labels())
 BAD_GZIP = {
-    "truncated in the data": (COMPRESSED[:12], r"truncated: its gzip stream does not end"),
-    "two members": (COMPRESSED * 2, r"goes on after the end"),
+    "truncated in the data": (COMPRESSED[:12], r"damaged \(.*end-of-stream"),
+    "two members": (COMPRESSED * 2, r"trailing bytes"),
     "compression method": (flipped(COMPRESSED, 2), r"damaged \(.*method"),
-    "CRC": (flipped(COMPRESSED, -8), r"damaged \(.*incorrect data check"),
+    "CRC": (flipped(COMPRESSED, -8), r"damaged \(.*CRC check failed"),
 }
 
 
@@ -142,26 +143,10 @@ def test_bad_gzip(raw, message):
         parse_labels(raw)
 
 
-def test_a_gzip_bomb_is_not_inflated():
-    bomb = gzip.compress(labels() + bytes(100_000_000), 1)
-    tracemalloc.start()
-    with pytest.raises(DataError, match="trailing bytes: 12 bytes where its header announces 11"):
-        parse_labels(bomb)
-    assert tracemalloc.get_traced_memory()[1] < 2 * len(bomb) + 100_000
-    tracemalloc.stop()
-
-
 def test_a_file_is_read(tmp_path):
     path = tmp_path / "f"
     path.write_bytes(b"bytes")
     assert idx.read(str(path), ORIGIN) == b"bytes"
-
-
-def test_a_huge_file_is_not_read(tmp_path):
-    with (tmp_path / "f").open("wb") as file:
-        file.truncate(2**31 + 1)
-    with pytest.raises(DataError, match=r"^digits.gz has 2147483649 bytes, expected at most 2147483648"):
-        idx.read(str(tmp_path / "f"), ORIGIN)
 
 
 def test_a_file_that_does_not_exist(tmp_path):
@@ -216,15 +201,3 @@ def test_a_bad_data_set(folder, name, raw, message):
     (folder / name).unlink() if raw is None else (folder / name).write_bytes(raw)
     with pytest.raises(DataError, match=re.escape(f"{folder}/") + message):
         secant.load_idx(folder)
-
-
-def test_a_folder_is_a_path():
-    with pytest.raises(secant.errors.DTypeError, match=r"path must be a str, bytes or os.PathLike, got 5"):
-        secant.load_idx(5)
-
-
-@pytest.mark.parametrize("option", ["normalize", "flatten", "one_hot_label", "subset"])
-@pytest.mark.parametrize("value", ["no", 2])
-def test_an_option_is_true_or_false(option, value):
-    with pytest.raises(secant.errors.DTypeError, match=rf"^{option} must be True or False, got "):
-        secant.load_mnist(**{"subset": True, option: value})

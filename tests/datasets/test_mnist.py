@@ -15,7 +15,7 @@ import pytest
 
 from secant.datasets import mnist as datasets
 from secant.datasets.mnist import load_mnist
-from secant.errors import DataError, DownloadError, DTypeError, MissingExtraError
+from secant.errors import DataError, DownloadError, MissingExtraError
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -229,8 +229,6 @@ def test_data_home_counts_before_the_environment(tiny, cache, tmp_path, monkeypa
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert_is_tiny(load_mnist(data_home="~/mine"))
-    with pytest.raises(DTypeError, match="path must be"):
-        load_mnist(data_home=5)
 
 
 def test_a_download_fills_data_home(tiny, cache, mirrors, tmp_path):
@@ -370,7 +368,7 @@ def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatc
 
 
 DAMAGED = {
-    "truncated": (TINY[TRAIN_IMAGES][:-9], r"is truncated"),
+    "truncated": (TINY[TRAIN_IMAGES][:-9], r"is damaged \("),
     "HTML": (b"<html>404</html>", r"is not an IDX file of images: it begins with b'<html>404"),
     "another data set": (gzip.compress(TINY_CONTENTS[TEST_IMAGES]), r"its contents have the SHA-256"),
 }

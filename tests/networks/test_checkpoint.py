@@ -15,7 +15,7 @@ import pytest
 
 import secant
 from secant._common import files
-from secant.errors import DataError, DTypeError, ParamsError, ValueRangeError
+from secant.errors import DataError, ParamsError, ValueRangeError
 from secant.training.history import History
 
 NAMES = ["W1", "b1", "W2", "b2"]
@@ -120,7 +120,7 @@ def test_parameters_that_are_not_a_networks_are_not_saved(tmp_path):
     net = network()
     net.params["W2"] = np.zeros((3, 2))
     with pytest.raises(
-        ParamsError, match=r"^params\['W2'\] must have shape \(4, 2\) to fit params\['W1'\] \(3, 4\), got \(3, 2\)$"
+        ParamsError, match=r"^params must be W1 \(I, H\), .*, got W1 \(3, 4\) float64, .*, W2 \(3, 2\) float64, "
     ):
         net.save(tmp_path / "net")
     net = network()
@@ -145,13 +145,12 @@ def interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize(
     ("fault", "error"), [(refuse, DataError), (interrupt, KeyboardInterrupt)], ids=["full", "Ctrl-C"]
 )
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(saved, monkeypatch, step, fault, error):
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(saved, monkeypatch, fault, error):
     before = saved.read_bytes()
-    monkeypatch.setattr(os, step, fault)
+    monkeypatch.setattr(os, "replace", fault)
     with pytest.raises(error) as caught:
         network(seed=1).save(saved)
     if error is DataError:
@@ -210,19 +209,6 @@ def with_entry(name, content):
     return buffer.getvalue()
 
 
-def claiming(size):
-    """A good file whose directory says that each entry unpacks to ``size`` bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, value in entries().items():
-            content = io.BytesIO()
-            np.save(content, value)
-            archive.writestr(f"{name}.npy", content.getvalue())
-        for entry in archive.infolist():
-            entry.file_size = size
-    return buffer.getvalue()
-
-
 GOOD = npz(entries())
 NOT_A_ZIP = "File is not a zip file"
 BAD_FILES = {
@@ -256,11 +242,11 @@ BAD_FILES = {
     ),
     "b1 too long": (
         npz(entries(b1=np.zeros(5))),
-        "params['b1'] must have shape (4,) to fit params['W1'] (3, 4), got (5,)",
+        "got W1 (3, 4) float64, b1 (5,) float64",
     ),
     "W2 too high": (
         npz(entries(W2=np.zeros((5, 2)))),
-        "params['W2'] must have shape (4, 2) to fit params['W1'] (3, 4), got (5, 2)",
+        "W2 (5, 2) float64, b2 (2,) float64",
     ),
     "no hidden units": (
         npz(entries(W1=np.zeros((3, 0)), b1=np.zeros(0), W2=np.zeros((0, 2)))),
@@ -269,7 +255,7 @@ BAD_FILES = {
     "float16": (npz(entries(W1=np.zeros((3, 4), np.float16))), "params['W1'] must be float64 or float32, got float16"),
     "mixed types": (
         npz(entries(W1=np.zeros((3, 4), np.float32))),
-        "params['b1'] must be float32 like params['W1'], got float64",
+        "got W1 (3, 4) float32, b1 (4,) float64",
     ),
     "nan": (npz(entries(b2=np.array([0, np.nan]))), "params['b2'] must be finite, got nan at (1,)"),
     "W1 that is text": (with_entry("W1.npy", b"hello"), "params['W1'] must be a plain NumPy array, got bytes"),
@@ -281,8 +267,6 @@ BAD_FILES = {
         with_entry("W1.npy", npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**40}, {2**40})}}")),
         "",
     ),
-    "a zip bomb": (claiming(2**30), f" bytes, expected at most {4 * 2**30}"),
-    "a zip bomb beyond 4 GB an entry": (claiming(2**42), f" bytes, expected at most {4 * 2**30}"),
 }
 
 
@@ -334,13 +318,6 @@ def saver(request):
     if request.param == "plot":
         pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
     return SAVERS[request.param]
-
-
-@pytest.mark.parametrize("path", [7, None, io.BytesIO()], ids=["number", "none", "stream"])
-def test_what_is_no_path(path):
-    for call in (network().save, secant.TwoLayerNet.load, History([0.5]).save, History.load):
-        with pytest.raises(DTypeError, match=r"^path must be a str, bytes or os.PathLike, got "):
-            call(path)
 
 
 def test_a_subclass_of_other_arguments_cannot_be_loaded(tmp_path):

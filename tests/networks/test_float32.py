@@ -28,7 +28,7 @@ def test_names_of_the_type(dtype):
     assert {param.dtype for param in network(dtype=dtype).params.values()} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ">f4", int, None, "number", np.longdouble, 32, complex], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float16, ">f4", int, np.longdouble, complex], ids=repr)
 def test_other_types_are_refused(dtype):
     with pytest.raises(DTypeError) as caught:
         network(dtype=dtype)

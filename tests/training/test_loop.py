@@ -91,14 +91,6 @@ class Stub:
         return 0.5
 
 
-def test_sets_on_different_scales_are_noticed(net, data):
-    x, t, x_test, t_test = data
-    with pytest.warns(RuntimeWarning, match=r"x_train goes up to \d+\.?\d*, but x_test to (1|0\.9\d*): scale"):
-        quiet(net, (255 * x, t, x_test, t_test))
-    with pytest.warns(RuntimeWarning, match="scale both alike"):
-        quiet(ByHand(net.params), (x, t, 255 * x_test, t_test))
-
-
 def test_a_class_is_not_a_network(data):
     with pytest.raises(UnsupportedError, match="net must be a network, got the class ByHand: make one of it first"):
         quiet(ByHand, data)

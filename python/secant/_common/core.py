@@ -23,13 +23,4 @@ finally:
     for _name in _ours:
         del os.environ[_name]
 
-
-def waiting_threads() -> str:
-    """Say what decides how long threads wait awake."""
-    name = "KMP_BLOCKTIME" if _core.build_info()["compiler"].startswith("clang") else "GOMP_SPINCOUNT"
-    if name in _ours:
-        return f"{name}={_ours[name]}, set by Secant"
-    return ", ".join(f"{name}={os.environ[name]}" for name in ("OMP_WAIT_POLICY", name) if name in os.environ)
-
-
-__all__ = ["_core", "waiting_threads"]
+__all__ = ["_core"]

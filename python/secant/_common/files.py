@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from secant.errors import DataError, DTypeError
+from secant.errors import DataError
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -23,20 +23,6 @@ def cache_folder() -> str:
     if sys.platform == "darwin":
         return os.path.expanduser("~/Library/Caches/secant")
     return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "secant")
-
-
-def path_text(path: AnyPath) -> str:
-    """Return a path as text.
-
-    Raises
-    ------
-    DTypeError
-        It is not a path.
-    """
-    try:
-        return os.fsdecode(path)
-    except TypeError:
-        raise DTypeError(f"path must be a str, bytes or os.PathLike, got {path!r}") from None
 
 
 def write_file(path: AnyPath, content: bytes) -> None:
@@ -53,10 +39,8 @@ def write_file(path: AnyPath, content: bytes) -> None:
     ------
     DataError
         The file cannot be written. What a regular file held before is still there.
-    DTypeError
-        ``path`` is not a path.
     """
-    name = path_text(path)
+    name = os.fsdecode(path)
     with _named(name, "written", "; give another path"):
         if _is_replaced(name):
             _replace(os.path.realpath(name), content)
@@ -69,7 +53,7 @@ def require_writable(path: AnyPath) -> None:
     """Raise the error that `write_file` would raise, as far as it can be known without writing."""
     import tempfile  # takes a while to import
 
-    name = path_text(path)
+    name = os.fsdecode(path)
     with _named(name, "written", "; give another path"):
         if _is_replaced(name):
             with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(name))):
@@ -83,10 +67,8 @@ def read_file(path: AnyPath) -> bytes:
     ------
     DataError
         The file cannot be read.
-    DTypeError
-        ``path`` is not a path.
     """
-    name = path_text(path)
+    name = os.fsdecode(path)
     with _named(name, "read"), open(name, "rb") as stream:
         return stream.read()
 
@@ -111,8 +93,6 @@ def _replace(target: str, content: bytes) -> None:
         part = os.path.join(scratch, os.path.basename(target))
         with open(part, "wb") as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
         with suppress(FileNotFoundError):
             os.chmod(part, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(part, target)

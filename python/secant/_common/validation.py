@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,19 +30,7 @@ def positive_int(name: str, value: Any) -> int:
         raise DTypeError(f"{name} must be a whole number, got {value!r}")
     if number < 1:
         raise ValueRangeError(f"{name} must be at least 1, got {value!r}")
-    if number > sys.maxsize:
-        raise ValueRangeError(f"{name} must be at most {sys.maxsize}, got {value!r}")
     return number
-
-
-@contextmanager
-def in_memory(**sizes: int) -> Iterator[None]:
-    """Turn a failed allocation in a ``with`` block into an error that names the largest size."""
-    try:
-        yield
-    except (MemoryError, OverflowError, ValueError) as error:  # ValueError: more bytes than an address can count
-        name = max(sizes, key=lambda name: sizes[name])
-        raise ValueRangeError(f"{name} must be small enough for memory, got {sizes[name]}") from error
 
 
 def thread_count(n_threads: int | None) -> int:
@@ -144,11 +129,8 @@ def as_float(array: Array, dtype: Any) -> Array:
 
 def real_dtype(name: str, value: Any) -> np.dtype[Any]:
     """float64 or float32, as a dtype."""
-    try:
-        dtype: np.dtype[Any] = np.dtype(value)
-    except TypeError:
-        dtype = np.dtype(object)
-    if value is None or dtype not in REALS:
+    dtype: np.dtype[Any] = np.dtype(value)
+    if dtype not in REALS:
         raise DTypeError(f"{name} must be float64 or float32, got {value!r}")
     return dtype
 

@@ -59,14 +59,12 @@ def _facts() -> dict[str, str]:
         "backend": f"{backend} (of {', '.join(usable)})",
     }
     if backend == "cpp":
-        from secant._common.core import _core, waiting_threads
+        from secant._common.core import _core
 
         build = _core.build_info()
         facts["compiler"] = str(build["compiler"])
         facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
         facts["openmp"] = str(build["openmp"] or "none")
-        if build["openmp"]:
-            facts["waiting threads"] = waiting_threads()
         facts["threads"] = str(_core.max_threads())
     if backend == "numba":
         import llvmlite

@@ -26,7 +26,7 @@ def load_mnist(
 
     Raises
     ------
-    DataError, DTypeError
+    DataError
         As `secant.load_mnist` does.
 
     Examples

@@ -2,10 +2,10 @@
 
 A file is a magic number (two zero bytes, the element type, the number of dimensions), the length along each
 dimension as a big-endian 32-bit number, and the elements; often all of it gzipped. Only unsigned bytes are read: images
-of any size, or labels from 0 to 255. The header is read first: whatever follows it, no more is decompressed than it
-announces, and that is at most `MAX_BYTES`.
+of any size, or labels from 0 to 255.
 """
 
+import gzip
 import math
 import os
 import struct
@@ -16,13 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.files import path_text
-from secant._common.validation import Array, flag
+from secant._common.validation import Array
 from secant.backends.inputs import normalized
 from secant.errors import DataError
-
-MAX_BYTES = 2**31
-"""The largest file, also once decompressed."""
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 """The four files of a data set; each may end in .gz."""
@@ -70,9 +66,7 @@ def load_idx(
     Raises
     ------
     DataError
-        A file is missing, damaged, larger than 2 GiB, or does not fit the others.
-    DTypeError
-        An option is not True or False.
+        A file is missing, damaged, or does not fit the others.
 
     Examples
     --------
@@ -82,7 +76,7 @@ def load_idx(
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000,))
     """
-    found = [_found(os.path.expanduser(path_text(folder)), name) for name in NAMES]
+    found = [_found(os.path.expanduser(os.fsdecode(folder)), name) for name in NAMES]
     (x_train, t_train, x_test, t_test), origins = zip(*found, strict=True)
     for x, t, origin in (x_train, t_train, origins[1]), (x_test, t_test, origins[3]):
         if len(t) != len(x):
@@ -95,8 +89,6 @@ def load_idx(
 
 def shaped(arrays: Iterable[Bytes], normalize: bool, flatten: bool, one_hot_label: bool) -> tuple[Split, Split]:
     """Return what the four files hold, in the order of `NAMES`, in the form that the options ask for."""
-    for name, value in (("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label)):
-        flag(name, value)
     x_train, t_train, x_test, t_test = arrays
     classes = int(max(t_train.max(), t_test.max())) + 1
 
@@ -113,19 +105,15 @@ def read(path: str, origin: Origin) -> bytes | None:
     Raises
     ------
     DataError
-        The file exists and cannot be read, or is larger than `MAX_BYTES`.
+        The file exists and cannot be read.
     """
     try:
         with open(path, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            content = stream.read(size) if size <= MAX_BYTES else b""
+            return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise origin.error(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if size > MAX_BYTES:
-        raise origin.error(f"has {size} bytes, expected at most {MAX_BYTES}")
-    return content
 
 
 def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> Bytes:
@@ -134,7 +122,7 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
     Parameters
     ----------
     raw : bytes
-        The whole file; it may be gzipped, as exactly one member.
+        The whole file; it may be gzipped.
     rank : int
         The number of dimensions: 3 for images (N, H, W), 1 for labels (N,).
     origin : Origin
@@ -151,12 +139,12 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
     ------
     DataError
         The file is damaged, truncated or followed by more bytes; its header is none of a file of that rank, or
-        announces no sample or more than `MAX_BYTES`; or it has another checksum.
+        announces no sample; or it has another checksum.
     """
     header = struct.Struct(f">4s{rank}I")
-    shape = _shape(_content(raw, header.size, origin), header, origin)
+    content = _unpacked(raw, origin)
+    shape = _shape(content, header, origin)
     expected = header.size + math.prod(shape)
-    content = _content(raw, expected + 1, origin)
     if len(content) != expected:
         fault = "is truncated" if len(content) < expected else "has trailing bytes"
         raise origin.error(f"{fault}: {len(content)} bytes where its header announces {expected}")
@@ -187,28 +175,22 @@ def _shape(content: bytes, header: struct.Struct, origin: Origin) -> tuple[int, 
     """Return the shape that the header announces."""
     rank = header.size // 4 - 1
     magic = bytes((0, 0, 8, rank))
-    if content[:4] != magic[: len(content)] or not content:
+    if content[:4] != magic:
         kind = "images" if rank == 3 else "labels"
         raise origin.error(f"is not an IDX file of {kind}: it begins with {content!r}, expected {magic!r} or gzip")
     if len(content) < header.size:
         raise origin.error(f"is truncated: {len(content)} bytes are less than a header of {header.size}")
-    shape: tuple[int, ...] = header.unpack(content)[1:]
-    if not 1 <= math.prod(shape) <= MAX_BYTES - header.size:
-        raise origin.error(f"announces the shape {shape}, expected 1 to {MAX_BYTES - header.size} elements")
+    shape: tuple[int, ...] = header.unpack_from(content)[1:]
+    if not math.prod(shape):
+        raise origin.error(f"announces the shape {shape}, expected at least one element")
     return shape
 
 
-def _content(raw: bytes, most: int, origin: Origin) -> bytes:
-    """Return the first ``most`` bytes, decompressed. If there are fewer, the gzip member ended as it should."""
-    if raw[:2] != _GZIP:
-        return raw[:most]
-    stream = zlib.decompressobj(wbits=31)
+def _unpacked(raw: bytes, origin: Origin) -> bytes:
+    """Return what a file holds that may be gzipped."""
+    if not raw.startswith(_GZIP):
+        return raw
     try:
-        content = stream.decompress(raw, most)
-    except zlib.error as error:
+        return gzip.decompress(raw)
+    except (EOFError, OSError, zlib.error) as error:
         raise origin.error(f"is damaged ({error})") from error
-    if len(content) < most and not stream.eof:
-        raise origin.error("is truncated: its gzip stream does not end")
-    if stream.unused_data:
-        raise origin.error("goes on after the end of its gzip stream")
-    return content

@@ -8,8 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from secant._common.files import cache_folder, path_text
-from secant._common.validation import flag
+from secant._common.files import cache_folder
 from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, rank_of, read, shaped
 from secant.errors import DownloadError, MissingExtraError
 
@@ -89,8 +88,6 @@ def load_mnist(
         A file is not there and could not be downloaded.
     DataError
         A file is damaged, or cannot be read or written.
-    DTypeError
-        An option is not True or False.
     MissingExtraError
         A download is needed, and the extra ``mnist`` is not installed.
 
@@ -104,13 +101,12 @@ def load_mnist(
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000, 10))
     """
-    flag("subset", subset)
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     if subset:
         folder = os.path.join(os.path.dirname(__file__), "files")
         arrays = _read(_FILES, folder, "Install Secant again.", is_full=False)
     else:
-        arrays = _complete(os.path.expanduser(path_text(home)) if home else None, progress)
+        arrays = _complete(os.path.expanduser(os.fsdecode(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
 
 

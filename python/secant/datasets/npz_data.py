@@ -6,8 +6,6 @@ from secant._common.npz import npz_arrays
 from secant._common.validation import Array
 
 NAMES = ("x_train", "t_train", "x_test", "t_test")
-MAX_BYTES = 2**32
-"""Bytes that a file may unpack to."""
 
 Arrays = tuple[Array, Array, Array, Array]
 
@@ -23,7 +21,7 @@ def load_npz(path: str) -> Arrays:
     DataError
         The file cannot be read, or does not hold four such arrays.
     """
-    with npz_arrays(path, MAX_BYTES, f"is not an .npz file of {', '.join(NAMES)}") as arrays:
+    with npz_arrays(path, f"is not an .npz file of {', '.join(NAMES)}") as arrays:
         if missing := [name for name in NAMES if name not in arrays]:
             raise ValueError(f"it lacks {', '.join(missing)}; it has {', '.join(sorted(arrays)) or 'nothing'}")
         x_train, t_train, x_test, t_test = (np.asarray(arrays[name]) for name in NAMES)

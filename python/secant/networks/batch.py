@@ -104,13 +104,6 @@ def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool, soft_
     return cast(Array, array.argmax(axis=1))
 
 
-def largest(x: Array | NormalizedPixels) -> float:
-    """Return the largest absolute value."""
-    if isinstance(x, NormalizedPixels):
-        return float(x.pixels.max()) / 255
-    return max(float(x.max()), -float(x.min()))
-
-
 def extremes(x: Array | Rows) -> list[int]:
     """Return the samples that hold the largest and the smallest input."""
     array = x.pixels if isinstance(x, NormalizedPixels) else np.asarray(x)
@@ -161,21 +154,9 @@ def params(values: Mapping[str, Any]) -> tuple[Array, Array, Array, Array]:
     w1, b1, w2, b2 = _param(values, "W1", 2), _param(values, "b1", 1), _param(values, "W2", 2), _param(values, "b2", 1)
     same_type = w1.dtype == b1.dtype == w2.dtype == b2.dtype
     if not (same_type and w1.shape[1] == b1.size and w2.shape == (b1.size, b2.size)):
-        raise _misfit(w1, b1, w2, b2)
+        got = ", ".join(f"{name} {values[name].shape} {values[name].dtype}" for name in PARAM_NAMES)
+        raise ParamsError(f"params must be W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,), of one type, got {got}")
     return w1, b1, w2, b2
-
-
-def _misfit(w1: Array, b1: Array, w2: Array, b2: Array) -> ParamsError:
-    """Name the first parameter that does not fit the others."""
-    for name, array in (("b1", b1), ("W2", w2), ("b2", b2)):
-        if array.dtype != w1.dtype:
-            return _wrong(name, f"{w1.dtype} like params['W1'], got {array.dtype}")
-    fits = (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2))
-    name, array, beside, weights = next(fit for fit in fits if len(fit[1]) != fit[3].shape[1])
-    shape = (weights.shape[1], *array.shape[1:])
-    return ParamsError(
-        f"params[{name!r}] must have shape {shape} to fit params[{beside!r}] {weights.shape}, got {array.shape}"
-    )
 
 
 def shared_memory(values: Mapping[str, Any]) -> str:

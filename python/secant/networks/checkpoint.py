@@ -12,9 +12,6 @@ from secant.backends.base import LOG_OFFSET, PARAM_NAMES, HiddenActivation, Outp
 from secant.networks import batch
 from secant.networks.batch import SoftTargets
 
-LARGEST = 4 * 2**30
-"""Bytes that a file may unpack to."""
-
 
 def save(path: AnyPath, net: Parameters, soft_targets: SoftTargets) -> None:
     """Write a network, all of it or nothing."""
@@ -25,7 +22,7 @@ def save(path: AnyPath, net: Parameters, soft_targets: SoftTargets) -> None:
 
 def load(path: AnyPath) -> tuple[Parameters, SoftTargets]:
     """Read what `save` wrote, now or in an older version. The file is untrusted."""
-    with npz_arrays(path, LARGEST, "does not hold a network that TwoLayerNet.save wrote") as arrays:
+    with npz_arrays(path, "does not hold a network that TwoLayerNet.save wrote") as arrays:
         output = cast(OutputActivation, str(arrays["output_activation"]))
         hidden = cast(HiddenActivation, str(arrays.get("hidden_activation", "sigmoid")))
         soft_targets = cast(SoftTargets, str(arrays.get("soft_targets", "weights")))

@@ -35,8 +35,7 @@ class SimpleNet:
     Raises
     ------
     DTypeError, ValueRangeError
-        If a size is not a whole number of at least 1, or too large for memory, or rng is not a source of random
-        numbers.
+        If a size is not a whole number of at least 1, or rng is not a source of random numbers.
 
     Examples
     --------
@@ -52,8 +51,7 @@ class SimpleNet:
         inputs = validation.positive_int("input_size", input_size)
         outputs = validation.positive_int("output_size", output_size)
         numbers = stream(rng)
-        with validation.in_memory(input_size=inputs, output_size=outputs):
-            self.params: dict[str, Floats] = {"W": numbers.standard_normal((inputs, outputs))}
+        self.params: dict[str, Floats] = {"W": numbers.standard_normal((inputs, outputs))}
 
     @property
     def W(self) -> Floats:

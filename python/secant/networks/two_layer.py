@@ -79,8 +79,7 @@ class TwoLayerNet:
     Raises
     ------
     DTypeError, ValueRangeError
-        If a size is not a whole number of at least 1, or too large for memory, or another argument is not what it must
-        be.
+        If a size is not a whole number of at least 1, or another argument is not what it must be.
 
     Examples
     --------
@@ -129,14 +128,13 @@ class TwoLayerNet:
         self.log_offset = log_offset
         self.soft_targets = soft_targets
         self.backend = backend
-        with validation.in_memory(input_size=inputs, hidden_size=hidden, output_size=outputs):
-            drawn = {
-                "W1": std * numbers.standard_normal((inputs, hidden)),
-                "b1": np.zeros(hidden),
-                "W2": std * numbers.standard_normal((hidden, outputs)),
-                "b2": np.zeros(outputs),
-            }
-            self.params: dict[str, Array] = {name: array.astype(kind, copy=False) for name, array in drawn.items()}
+        drawn = {
+            "W1": std * numbers.standard_normal((inputs, hidden)),
+            "b1": np.zeros(hidden),
+            "W2": std * numbers.standard_normal((hidden, outputs)),
+            "b2": np.zeros(outputs),
+        }
+        self.params: dict[str, Array] = {name: array.astype(kind, copy=False) for name, array in drawn.items()}
 
     def __repr__(self) -> str:
         """Return the class, the sizes, the output activation, what else is not the default, and the parameters."""
@@ -446,10 +444,9 @@ def foreign_structure(net: TwoLayerNet) -> str:
         return f"{cls.__name__}.predict is overridden"
     if cls.loss is not _LOSS or "loss" in attributes:
         return f"{cls.__name__}.loss is overridden"
-    params = batch.mapping(net.params)
-    if not params.keys() <= _KNOWN_PARAMS:
-        return f"params has the extra key {min(map(str, params.keys() - _KNOWN_PARAMS))!r}"
-    return batch.shared_memory(params)
+    if extra := batch.mapping(net.params).keys() - _KNOWN_PARAMS:
+        return f"params has the extra key {min(map(str, extra))!r}"
+    return batch.shared_memory(net.params)
 
 
 _KNOWN_PARAMS = frozenset(PARAM_NAMES)

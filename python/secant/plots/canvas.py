@@ -6,13 +6,14 @@ differs from another by its color alone.
 """
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secant._common.files import AnyPath, path_text
+from secant._common.files import AnyPath
 from secant._common.progress import in_notebook
 from secant.errors import DTypeError, MissingExtraError, ValueRangeError
 
@@ -103,7 +104,7 @@ def figure_format(path: AnyPath) -> str:
     ValueRangeError
         Matplotlib has no such format.
     """
-    name = path_text(path)
+    name = os.fsdecode(path)
     suffix = Path(name).suffix.removeprefix(".").lower()
     formats = figure_class()().canvas.get_supported_filetypes()
     if suffix not in formats:

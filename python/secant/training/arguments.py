@@ -11,18 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, real_array
-from secant._common.warn import warn
 from secant.acceleration.accelerate import Accelerated, accelerated_of
 from secant.backends.base import USUAL_STEP
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
-from secant.networks.batch import largest
 from secant.training.history import History
 
 GradientKind = Literal["numerical", "backprop"]
 LossTime = Literal["after", "before"]
 
-_ANOTHER_SCALE = 16  # times larger than the other set
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
 _DEFAULTS = {"h": USUAL_STEP, "method": "auto", "n_threads": None}
 
@@ -99,9 +96,6 @@ def checked_data(
     if train[0].shape[1:] != test[0].shape[1:]:
         expected, got = train[0].shape[1:], test[0].shape[1:]
         raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
-    of_train, of_test = largest(train[0]), largest(test[0])
-    if max(of_train, of_test) > _ANOTHER_SCALE * min(of_train, of_test) > 0:
-        warn(f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255")
     return Data(*train, *test)
 
 

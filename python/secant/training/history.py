@@ -8,11 +8,12 @@ import base64
 import html
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from secant._common.files import AnyPath, path_text, read_file, write_file
+from secant._common.files import AnyPath, read_file, write_file
 from secant.errors import DataError, MissingExtraError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class History:
         >>> secant.History.load("history.json") == history
         True
         """
-        name, content = path_text(path), {"format": _FORMAT} | asdict(self)
+        name, content = os.fsdecode(path), {"format": _FORMAT} | asdict(self)
         try:
             for key in _FLOATS:
                 content[key] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[key]]
@@ -183,7 +184,7 @@ class History:
         >>> secant.History.load("history.json").train_loss_list
         [2.3, 2.2]
         """
-        name = path_text(path)
+        name = os.fsdecode(path)
         try:
             content = json.loads(read_file(path).decode())
             if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.randomness import RandomSource, stream
-from secant._common.validation import in_memory, one_of, positive_int
+from secant._common.validation import one_of, positive_int
 from secant.errors import ValueRangeError
 
 Indices = NDArray[np.int_]
@@ -121,8 +121,7 @@ def mini_batches(
 
 
 def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indices:
-    with in_memory(batch_size=batch_size):
-        drawn: Indices = numbers.choice(train_size, (wanted, batch_size))
+    drawn: Indices = numbers.choice(train_size, (wanted, batch_size))
     return drawn
 
 
@@ -135,8 +134,7 @@ class _Epochs:
 
     def __call__(self, wanted: int) -> Indices:
         if len(self._left) == 0:
-            with in_memory(train_size=self._train_size):
-                self._left = self._order(self._train_size)
+            self._left = self._order(self._train_size)
         batches = max(1, min(wanted, len(self._left) // self._batch_size))
         taken, self._left = np.split(self._left, [batches * self._batch_size])
         return taken.reshape(batches, -1)
