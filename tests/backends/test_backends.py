@@ -191,10 +191,9 @@ def arguments():
         "method": "direct",
         "n_threads": 1,
         "indices": np.array([[0, 1, 2], [4, 4, 3]]),
-        "learning_rate": 0.1,
+        "descent": base.Descent("auto", 1e-4, 0.1, 1, before=True),
         "log_offset": 1e-3,
         "losses": [],
-        "before": True,
     }
 
 

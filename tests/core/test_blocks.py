@@ -8,6 +8,7 @@ import pytest
 import secant
 from random_networks import OUTPUTS, share_of_bound
 from secant.backends import backend_module
+from secant.backends.base import Descent
 from secant.networks.batch import checked
 from sweeps import grid
 
@@ -66,7 +67,7 @@ def test_the_derivative(hidden, output):
 def trained(indices, hidden, large, method, n_threads):
     net, x, t = case(hidden, large=large)
     losses, backend = [], backend_module(net.backend)
-    assert backend.train(checked(net, x, t, backend), indices, method, H, 0.1, n_threads, losses) is None
+    assert backend.train(checked(net, x, t, backend), indices, Descent(method, H, 0.1, n_threads), losses) is None
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
 

@@ -8,6 +8,7 @@ import oracles
 import secant
 from random_networks import OUTPUTS, share_of_bound
 from secant.backends import backend_module
+from secant.backends.base import Descent
 from secant.networks.batch import checked
 from sweeps import grid
 
@@ -144,7 +145,7 @@ def test_training(size, density):
     backend, other = backend_module(net.backend), network(size)
     indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
     losses, expected = [], []
-    assert backend.train(checked(net, x, t, backend), indices, "auto", 1e-4, 0.1, 2, losses) is None
+    assert backend.train(checked(net, x, t, backend), indices, Descent("auto", 1e-4, 0.1, 2), losses) is None
     for batch in indices:
         grads = other.numerical_gradient(x[batch], t[batch])
         for key, param in other.params.items():

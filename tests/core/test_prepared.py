@@ -5,6 +5,7 @@ import pytest
 
 import secant
 from secant.backends import backend_module
+from secant.backends.base import Descent
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.networks.batch import checked
 
@@ -27,7 +28,7 @@ def trained(x, t, method="auto", h=H, n_threads=1):
     losses = []
     indices = np.random.RandomState(1).randint(len(x), size=(10, 30))
     backend = backend_module("cpp")
-    assert backend.train(checked(net, x, t, backend), indices, method, h, 0.1, n_threads, losses) is None
+    assert backend.train(checked(net, x, t, backend), indices, Descent(method, h, 0.1, n_threads), losses) is None
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
 

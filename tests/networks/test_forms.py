@@ -5,7 +5,7 @@ import pytest
 
 import secant
 from secant.backends import backend_module
-from secant.backends.base import Fault
+from secant.backends.base import Descent, Fault
 from secant.backends.faults import CHANGED, OVERFLOW, UNDERFLOW
 from secant.networks.batch import PARAM_NAMES, checked
 from sweeps import grid
@@ -152,7 +152,7 @@ def test_every_backend_finds_the_same_faults(backend, bad, method):
     if which != "t":
         assert backend.predict(spoiled.net, spoiled.x, 1) == expected
     indices = np.arange(6)[np.newaxis].repeat(3, 0)
-    assert backend.train(spoiled, indices, "auto", 1e-4, 0.0, 1, []) == expected
+    assert backend.train(spoiled, indices, Descent("auto", 1e-4, 0.0, 1), []) == expected
 
 
 def test_results_that_are_not_finite_are_told_apart(backend):
@@ -170,7 +170,7 @@ def test_what_was_put_right_again_before_it_could_be_named_is_an_error(compiled,
     monkeypatch.setattr(cpp.faults, "first", lambda *_: None)
     batch = checked(network(), changed(X, np.nan), LABELS, cpp)
     assert cpp.gradient(batch, "auto", 1e-4, 1) == CHANGED
-    assert cpp.train(batch, np.arange(6)[np.newaxis], "auto", 1e-4, 0.1, 1, []) == CHANGED
+    assert cpp.train(batch, np.arange(6)[np.newaxis], Descent("auto", 1e-4, 0.1, 1), []) == CHANGED
     with pytest.raises(secant.errors.ValueRangeError, match=r"^x, t and params must not be written to by another "):
         network().gradient(changed(X, np.nan), LABELS)
 

@@ -8,8 +8,8 @@ A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two 
 pass, determine F.
 """
 
-import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,9 +19,6 @@ from secant._common.validation import Floats
 
 HiddenActivation = Literal["sigmoid", "relu", "tanh", "identity"]
 OutputActivation = Literal["sigmoid", "identity"]
-
-_SPLIT = 2.0**27 + 1
-"""The product with it leaves the upper half of a number's digits."""
 
 
 class Family(NamedTuple):
@@ -68,10 +65,9 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def _logistic_state(rate: float, _: bool, a: Any) -> tuple[Any, Any, Any]:
-    positive = 1.0 * (a > 0)
     e = np.exp(-rate * np.abs(a))
     large, small = rate / (1 + e), rate * e / (1 + e)
-    p, q = positive * large + (1 - positive) * small, positive * small + (1 - positive) * large
+    p, q = np.where(a > 0, large, small), np.where(a > 0, small, large)
     return p if rate == 1 else np.tanh(a), p, q
 
 
@@ -86,8 +82,7 @@ def _logistic_series(rate: float, p: Any, q: Any, out: Floats) -> None:
 
 
 def _logistic_change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
-    rises = 1.0 * (u > 0)
-    return np.copysign(p * q * m / (rate + (rises * p + (1 - rises) * q) * m), u)
+    return np.copysign(p * q * m / (rate + np.where(u > 0, p, q) * m), u)
 
 
 def _largest_logistic_change(rate: float) -> Callable[[float], float]:
@@ -147,23 +142,10 @@ def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArra
     """Which of a1 (N, H) a shift by h or by h x may take across 0, or the rounding of a1."""
     rounding = (len(w1) + 2) * 2.0**-52 * (np.abs(x).sum(axis=1) * np.abs(w1).max() + np.abs(b1).max())
     reach = h * np.maximum(1.0, np.abs(x).max(axis=1)) + rounding
-    near: NDArray[np.bool_] = np.abs(a1) <= reach[:, np.newaxis]
+    near: NDArray[np.bool_] = (np.abs(a1) <= reach[:, np.newaxis]) & np.isfinite(a1)
     return near
 
 
 def rounded_once(x: Floats, w: Floats, b: float) -> float:
-    """The sum b + x w, rounded only once: of products and their errors (Dekker 1971), by an exact sum."""
-    (x_high, x_low), (w_high, w_low), product = _halves(x), _halves(w), x * w
-    error = x_low * w_low - (((product - x_high * w_high) - x_low * w_high) - x_high * w_low)
-    try:
-        total = math.fsum([b, *product.tolist(), *error.tolist()])
-    except (OverflowError, ValueError):
-        total = math.nan
-    return total if math.isfinite(total) else float(x @ w + b)  # the halves of a number above 1e300 overflow
-
-
-def _halves(x: Floats) -> tuple[Floats, Floats]:
-    """The upper and the lower half of the digits."""
-    high = _SPLIT * x
-    high = high - (high - x)
-    return high, x - high
+    """The sum b + x w, rounded only once."""
+    return float(sum((Fraction(x_i) * Fraction(w_i) for x_i, w_i in zip(x, w, strict=True) if x_i), Fraction(b)))

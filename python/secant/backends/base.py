@@ -110,6 +110,16 @@ class Batch(NamedTuple):
     t: Array
 
 
+class Descent(NamedTuple):
+    """How `Backend.train` descends: by which gradients, how far, and whether losses are those before the update."""
+
+    method: AnyMethod
+    h: float
+    learning_rate: float
+    n_threads: int
+    before: bool = False
+
+
 class Differences(NamedTuple):
     """A gradient, by the names of the parameters, and the fields of `GradientInfo`, which is made only on request."""
 
@@ -166,20 +176,10 @@ class Backend(Protocol):
             If the method is "series", and no order is proven for a sample.
         """
 
-    def train(
-        self,
-        batch: Batch,
-        indices: NDArray[np.int64],
-        method: Literal["derivative", "auto", "direct"],
-        h: float,
-        learning_rate: float,
-        n_threads: int,
-        losses: list[float],
-        before: bool = False,
-    ) -> Fault | None:
+    def train(self, batch: Batch, indices: NDArray[np.int64], descent: Descent, losses: list[float]) -> Fault | None:
         """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Each loss is that of its mini-batch after the update, or ``before`` it. Training stops at the first loss that is
+        Training stops at the first loss that is
         not finite. If a call is interrupted, or finds a fault, it has appended the losses of the completed iterations,
         and the parameters are those after the last of them. But where numbers may be beyond what float32 can compute
         with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be anything: `gradient` can do better.

@@ -1,7 +1,7 @@
 """The compiled backend: secant._core, whose faults are looked for in Python."""
 
 import math
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from secant._common.core import _core
 from secant._common.validation import Array
 from secant.backends import faults
-from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
+from secant.backends.base import AnyMethod, Batch, Descent, Differences, Fault, Gradients, Parameters, require_proven
 from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.backends.plan import fault_if_not_finite, in_float64, is_float32, rounded
 
@@ -68,16 +68,8 @@ def _in_float64(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Di
     )
 
 
-def train(
-    batch: Batch,
-    indices: NDArray[np.int64],
-    method: Literal["derivative", "auto", "direct"],
-    h: float,
-    learning_rate: float,
-    n_threads: int,
-    losses: list[float],
-    before: bool = False,
-) -> Fault | None:
+def train(batch: Batch, indices: NDArray[np.int64], descent: Descent, losses: list[float]) -> Fault | None:
+    method, h, learning_rate, n_threads, before = descent
     good = _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before)
     if is_float32(batch.net):
         good = good and math.isfinite(losses[-1]) and all(map(all_finite, batch.net[:4]))

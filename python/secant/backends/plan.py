@@ -41,6 +41,7 @@ class Sums(NamedTuple):
     loss: Any
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflowed is looked for in the result
 def planned_gradient(
     batch: Batch,
     method: AnyMethod,
@@ -55,7 +56,7 @@ def planned_gradient(
     """
     net, x, t = batch
     t = t.astype(np.int64 if t.ndim == 1 else np.float64)
-    largest = largest_inputs(x)
+    largest = x if method == "derivative" else largest_inputs(x)
     if fault := faults.first(net, None if all_finite(largest) else x, t):
         return fault
     float64_net, count = in_float64(net), len(x)

@@ -21,7 +21,7 @@ from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
 from secant.backends import backend_module, faults
-from secant.backends.base import PARAM_NAMES, Backend, Batch
+from secant.backends.base import PARAM_NAMES, Backend, Batch, Descent
 from secant.backends.inputs import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.networks.batch import (
@@ -34,10 +34,7 @@ from secant.networks.batch import (
 )
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
-_BUILT_IN: dict[Any, str] = {
-    TwoLayerNet.numerical_gradient: "auto",
-    TwoLayerNet.gradient: "derivative",
-}
+_BUILT_IN = TwoLayerNet.numerical_gradient, TwoLayerNet.gradient
 
 
 class Iterations(ABC):
@@ -106,9 +103,8 @@ def iterations_of(
         )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
-    method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
-    options = take_gradient.keywords
-    if method and isinstance(net, TwoLayerNet) and not foreign_structure(net):
+    is_built_in, options = getattr(take_gradient.func, "__func__", None) in _BUILT_IN, take_gradient.keywords
+    if is_built_in and isinstance(net, TwoLayerNet) and not foreign_structure(net):
         backend = backend_module(net.backend)
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)
@@ -116,8 +112,9 @@ def iterations_of(
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before)
-            kind = options["method"] if method == "auto" else method
-            return _InBackend(net, backend, batch, x, kind, options, learning_rate, before, one_by_one)
+            method, h = options.get("method", "derivative"), options.get("h", 1.0)
+            descent = Descent(method, h, learning_rate, options["n_threads"] or 0, before)
+            return _InBackend(net, backend, batch, x, descent, one_by_one)
     loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, loss)
 
@@ -148,10 +145,7 @@ class _InBackend(Iterations):
     backend: Backend
     batch: Batch
     given: Any  # x, as messages show it
-    method: Any
-    options: dict[str, Any]
-    rate: float
-    before: bool
+    descent: Descent
     one_by_one: Iterations
 
     @property
@@ -170,8 +164,7 @@ class _InBackend(Iterations):
         params = dict(zip(PARAM_NAMES, batch.net, strict=False))
         snapshot, first, fault = _Snapshot(params), len(losses), None
         try:
-            h, threads = self.options.get("h", 1.0), self.options["n_threads"] or 0  # as the backend chooses
-            fault = self.backend.train(batch, indices, self.method, h, self.rate, threads, losses, self.before)
+            fault = self.backend.train(batch, indices, self.descent, losses)
         finally:
             with held_interrupts():
                 infinite = _not_finite(params, losses[first:], self.backend.all_finite)
@@ -189,7 +182,7 @@ class _InBackend(Iterations):
             raise error(faults.LARGE_TARGETS, batch, self.given)
         elif infinite is not None:
             why = faults.UNDERFLOW.must if infinite == math.inf else _said(infinite)
-            raise _divergence(self.rate, losses, why)
+            raise _divergence(self.descent.learning_rate, losses, why)
         elif fault:
             raise error(fault, batch, self.given)
 

@@ -73,5 +73,5 @@ def _directly(net: Parameters, x: Array, t: Array, h: float) -> plan.Sums:
 
 
 _by_series = partial(gradients.by_series, steps=series.Steps(_response, _compose, _contraction))
-differences = partial(gradients.differences, by_series=_by_series, directly=_directly)
+differences = partial(plan.planned_gradient, by_series=_by_series, directly=_directly)
 gradient = partial(gradients.gradient, differences=differences)

@@ -5,24 +5,24 @@ from collections.abc import Callable
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.backends.base import Parameters
-from secant.backends.numpy.forward import logits, loss_of, loss_of_logits, mean_loss, softmax
-from secant.backends.plan import Sums
+from secant.backends.base import PARAM_NAMES, Parameters
+from secant.backends.numpy.forward import log_softmax, logits, mean_loss, outputs, softmax
+from secant.backends.plan import Sums, one_hot
 
 
 def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Sums:
     """Two losses of all samples for each parameter."""
-    w1, b1, w2, b2 = (param.copy() for param in net[:4])
-    shifted = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
-    x = x.astype(np.float64)
+    shifted = net._replace(**{name: getattr(net, name).copy() for name in PARAM_NAMES})
+    weights = one_hot(t, len(net.b2))
 
     def loss(_: Floats) -> float:
         z2 = logits(shifted, x)
-        # Without an offset y may underflow, and lose digits before that.
-        return mean_loss(softmax(z2), t, net.log_offset) if net.log_offset else loss_of_logits(z2, t)
+        if net.log_offset:
+            return mean_loss(softmax(z2), t, net.log_offset)
+        return float(-np.sum(weights * log_softmax(z2)) / len(x))  # y may underflow, and lose digits before that
 
-    grads = [central_difference(loss, param, h) for param in (w1, b1, w2, b2)]
-    return Sums(grads[0], grads[1], grads[2], grads[3], loss_of(net, x, t))
+    w1, b1, w2, b2 = (central_difference(loss, param, h) for param in shifted[:4])
+    return Sums(w1, b1, w2, b2, mean_loss(outputs(net, x), t, net.log_offset))
 
 
 def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:

@@ -11,7 +11,7 @@ from secant.backends.activations import ACTIVATIONS, Activation, near_kink, roun
 from secant.backends.base import Fault, Parameters
 from secant.backends.bound import SMALL_SHIFT_LIMIT
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.backends.plan import blocks, in_float64, one_hot
+from secant.backends.plan import blocks, in_float64
 
 
 def softmax(x: Floats) -> Floats:
@@ -47,11 +47,6 @@ def predict(net: Parameters, x: Array, n_threads: int = 0) -> Array | Fault:
         return fault
     y = outputs(net, x)
     return y if all_finite(y) else faults.OVERFLOW
-
-
-def loss_of(net: Parameters, x: Array, t: Array) -> float:
-    """The loss of a mini-batch."""
-    return mean_loss(outputs(net, x), t, net.log_offset)
 
 
 def outputs(net: Parameters, x: Array) -> Array:
@@ -115,7 +110,7 @@ class Pass(NamedTuple):
 @np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
 def forward_pass(net: Parameters, x: Array, h: float) -> Pass:
     """The forward pass of samples x (N, I), for shifts of parameters by ``h``."""
-    x, hidden = x.astype(np.float64), ACTIVATIONS[net.hidden_activation]
+    x, hidden = x.astype(np.float64, copy=False), ACTIVATIONS[net.hidden_activation]
     a1 = x @ net.W1 + net.b1
     inner, near = activated(hidden, a1), np.zeros(a1.shape, np.bool_)
     a2 = inner.z @ net.W2 + net.b2
@@ -146,13 +141,8 @@ def logits(net: Parameters, x: Array) -> Floats:
 @np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
 def pre_activations(net: Parameters, x: Array) -> tuple[Floats, Floats]:
     """What the activations are taken of: a1 (N, H) and a2 (N, O)."""
-    a1 = x.astype(np.float64) @ net.W1 + net.b1
+    a1 = x.astype(np.float64, copy=False) @ net.W1 + net.b1
     return a1, ACTIVATIONS[net.hidden_activation].function(a1) @ net.W2 + net.b2
-
-
-def loss_of_logits(z2: Floats, t: Array) -> float:
-    """The cross entropy without an offset, also where a probability underflows."""
-    return float(-np.sum(one_hot(t, z2.shape[1]) * log_softmax(z2)) / len(z2))
 
 
 def log_softmax(x: Floats) -> Floats:

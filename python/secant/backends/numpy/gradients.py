@@ -1,8 +1,7 @@
 """The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
 
 from collections.abc import Callable
-
-import numpy as np
+from functools import partial
 
 from secant._common.validation import Array
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
@@ -18,16 +17,7 @@ def by_series(net: Parameters, x: Array, t: Array, h: float, order: int, steps: 
     return mean(len(x), add_gradients(parts))
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflowed is looked for in the result
-def differences(
-    batch: Batch,
-    method: AnyMethod,
-    h: float,
-    by_series: Callable[..., Sums] = by_series,
-    directly: Callable[..., Sums] = by_loop,
-) -> Differences | Fault:
-    """The gradient, which may have overflowed."""
-    return planned_gradient(batch, method, h, by_series, directly)
+differences = partial(planned_gradient, by_series=by_series, directly=by_loop)
 
 
 def gradient(

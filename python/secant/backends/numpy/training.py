@@ -3,14 +3,13 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
 from secant.backends import faults
-from secant.backends.base import Batch, Differences, Fault
+from secant.backends.base import Batch, Descent, Differences, Fault
 from secant.backends.numpy.forward import cross_entropy, outputs
 from secant.backends.numpy.gradients import differences
 
@@ -19,18 +18,14 @@ def iterate(
     differences: Callable[..., Differences | Fault],
     batch: Batch,
     indices: NDArray[np.int64],
-    method: Literal["derivative", "auto", "direct"],
-    h: float,
-    learning_rate: float,
-    n_threads: int,
+    descent: Descent,
     losses: list[float],
-    before: bool = False,
 ) -> Fault | None:
     """`Backend.train`, by the gradients of a backend."""
     net = batch.net
     for chosen in indices:
-        part = Batch(net, batch.x[chosen], batch.t[chosen])
-        result = differences(part, method, h)
+        part = Batch(net, batch.x[chosen].astype(np.float64), batch.t[chosen])
+        result = differences(part, descent.method, descent.h)
         if isinstance(result, Fault):
             return result
         if result.loss == math.inf and net.log_offset:
@@ -40,10 +35,10 @@ def iterate(
             break
         with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
             for param, grad in zip(net[:4], result.gradients.values(), strict=True):
-                grad *= learning_rate
+                grad *= descent.learning_rate
                 param -= grad
-            after = math.nan if before else cross_entropy(outputs(net, part.x), part.t, net.log_offset)
-            losses.append(result.loss if before else after)
+            after = math.nan if descent.before else cross_entropy(outputs(net, part.x), part.t, net.log_offset)
+            losses.append(result.loss if descent.before else after)
         if not math.isfinite(losses[-1]):
             break
     return None
