@@ -14,45 +14,33 @@ from secant import _startup  # noqa: F401 - before all that takes time
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from secant import errors as errors
-from secant.backends import set_backend as set_backend
-from secant.backends import use_backend as use_backend
-from secant.backends.base import GradientInfo as GradientInfo
-from secant.backends.configuration import get_backend as get_backend
-from secant.backends.configuration import show_config as show_config
-from secant.datasets.idx import load_idx as load_idx
-from secant.datasets.mnist import load_mnist as load_mnist
-from secant.differentiation.descent import gradient_descent as gradient_descent
-from secant.differentiation.gradient import numerical_diff as numerical_diff
-from secant.differentiation.gradient import numerical_gradient as numerical_gradient
-from secant.errors import SecantError as SecantError
-from secant.functions import cross_entropy_error as cross_entropy_error
-from secant.functions import mean_squared_error as mean_squared_error
-from secant.functions import sigmoid as sigmoid
-from secant.functions import softmax as softmax
-from secant.functions import step_function as step_function
-from secant.functions import to_one_hot as to_one_hot
-from secant.networks.simple import SimpleNet as SimpleNet
-from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
+from secant import errors
+from secant.backends import set_backend, use_backend
+from secant.backends.base import GradientInfo
+from secant.backends.configuration import get_backend, show_config
+from secant.datasets.idx import load_idx
+from secant.datasets.mnist import load_mnist
+from secant.differentiation.descent import gradient_descent
+from secant.differentiation.gradient import numerical_diff, numerical_gradient
+from secant.errors import SecantError
+from secant.functions import cross_entropy_error, mean_squared_error, sigmoid, softmax, step_function, to_one_hot
+from secant.networks.simple import SimpleNet
+from secant.networks.two_layer import TwoLayerNet
 
 if _TYPE_CHECKING:
-    from secant import book as book
-    from secant import plots as plots
+    from secant import book, plots, training
     from secant import testing as testing
-    from secant import training as training
-    from secant.acceleration.accelerate import accelerate as accelerate
-    from secant.acceleration.check_network import check_network as check_network
-    from secant.acceleration.recognition.recognize import recognize as recognize
-    from secant.checking.gradient import check_gradient as check_gradient
-    from secant.checking.report import GradientReport as GradientReport
-    from secant.checking.vector import check_derivative as check_derivative
-    from secant.checking.vector import check_jvp as check_jvp
-    from secant.checking.vector import check_vjp as check_vjp
-    from secant.differentiation.hessian import numerical_hessian as numerical_hessian
-    from secant.differentiation.jacobian import numerical_jacobian as numerical_jacobian
-    from secant.differentiation.result import Derivative as Derivative
-    from secant.training.history import History as History
-    from secant.training.loop import train as train
+    from secant.acceleration.accelerate import accelerate
+    from secant.acceleration.check_network import check_network
+    from secant.acceleration.recognition.recognize import recognize
+    from secant.checking.gradient import check_gradient
+    from secant.checking.report import GradientReport
+    from secant.checking.vector import check_derivative, check_jvp, check_vjp
+    from secant.differentiation.hessian import numerical_hessian
+    from secant.differentiation.jacobian import numerical_jacobian
+    from secant.differentiation.result import Derivative
+    from secant.training.history import History
+    from secant.training.loop import train
 
 __all__ = (
     "Derivative",

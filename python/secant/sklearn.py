@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 import warnings
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, finite_number, flag, one_of, positive_int
+from secant._common.validation import Array, Floats, finite_number, one_of, positive_int
 from secant.backends.base import HiddenActivation, OutputActivation
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
@@ -27,7 +25,7 @@ from secant.training.stopping import Stopping, mean_loss
 try:
     import joblib
     from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
     from sklearn.utils import check_random_state, gen_batches
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
@@ -35,7 +33,6 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'") from error
 
-_BATCH_SIZE = 200  # as in MLPClassifier
 _LOG_OFFSET = 1e-100  # a very wrong probability still has a gradient, and products are not subnormal
 _LEARNED = 0.99  # of the loss of a guess: what is above has learned nothing
 _DENSE_AT_ONCE = 2**22  # elements of sparse samples that `predict_proba` makes dense: 32 MB
@@ -205,7 +202,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Raises
         ------
         ValueError, TypeError
-            X, y or a parameter is not what it must be. The estimator is what it was.
+            X, y or a parameter is not what it must be.
         ValueRangeError
             Training diverged.
         KeyboardInterrupt
@@ -217,11 +214,9 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         >>> TwoLayerNetClassifier(random_state=0).fit(X, y).score(X, y)
         1.0
         """
-        early = flag("early_stopping", self.early_stopping)
-        new = not (flag("warm_start", self.warm_start) and hasattr(self, "net_"))
+        early = self.early_stopping
+        new = not (self.warm_start and hasattr(self, "net_"))
         epochs, patience = positive_int("max_iter", self.max_iter), self.n_iter_no_change
-        if patience != math.inf:
-            patience = positive_int("n_iter_no_change", patience)
         tol = finite_number("tol", self.tol, least=0)
         run = self._begin(X, y, None, new=new, early=early, seeded=True)
         stopping = Stopping(run.sizes, tol, patience)
@@ -272,7 +267,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         >>> model.n_iter_
         4
         """
-        if flag("early_stopping", self.early_stopping):
+        if self.early_stopping:
             raise UnsupportedError("partial_fit needs early_stopping=False: it cannot hold out samples, got True")
         new = not hasattr(self, "net_")
         if new and classes is None:
@@ -337,35 +332,6 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """
         return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).tiny))
 
-    def decision_function(self, X: Any) -> Floats:
-        """Return what is largest for the most probable class: logarithms of probabilities, or of their ratio.
-
-        Parameters
-        ----------
-        X : array_like, sparse matrix or data frame, (N, I)
-
-        Returns
-        -------
-        ndarray of float64, (N, O) or (N,)
-            Of two classes log(p1 / p0), else those of `predict_log_proba`.
-
-        Raises
-        ------
-        NotFittedError
-            Before the first `fit` or `partial_fit`.
-        ValueError, TypeError
-            If X does not hold finite numbers, or has other features than in `fit`.
-
-        Examples
-        --------
-        >>> X, y = [[-1.0], [1.0]] * 50, ["left", "right"] * 50
-        >>> model = TwoLayerNetClassifier(random_state=0).fit(X, y)
-        >>> model.decision_function([[-1.0], [1.0]]) > 0
-        array([False,  True])
-        """
-        logs = self.predict_log_proba(X)
-        return logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
-
     def predict(self, X: Any) -> Array:
         """Return the most probable label of each sample.
 
@@ -405,58 +371,33 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Return whether there is a network."""
         return hasattr(self, "net_")
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state to pickle, with the version of Secant."""
-        return {**super().__getstate__(), "_secant_version": _version()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the pickled state, and warn if it is from another version of Secant, as scikit-learn does."""
-        state = dict(state)
-        if (pickled := state.pop("_secant_version", "of an unknown version")) != (current := _version()):
-            warnings.warn(
-                InconsistentVersionWarning(
-                    estimator_name=type(self).__name__,
-                    current_sklearn_version=f"Secant {current}",
-                    original_sklearn_version=f"Secant {pickled}",
-                ),
-                stacklevel=2,
-            )
-        super().__setstate__(state)
-        if hasattr(self, "net_"):  # joblib maps large arrays read-only into memory: a network's can be written to
-            self.net_.params = {name: np.array(param) for name, param in self.net_.params.items()}
-
     def _begin(self, X: Any, y: Any, classes: Any, *, new: bool, early: bool, seeded: bool) -> _Run:
-        """Check everything, and make the network to train. If that fails, the estimator is unchanged."""
-        before = dict(vars(self))
-        try:
-            x, y = self._samples(X, y, reset=new)
-            labels = self._labels(y, classes, new)
-            if seeded:
-                self._random_state = check_random_state(self.random_state)
-            x, x_test, t, t_test = self._split(x, labels) if early else (x, None, labels, None)
-            batch_size = _BATCH_SIZE if self.batch_size == "auto" else positive_int("batch_size", self.batch_size)
-            options = {
-                "batch_size": min(batch_size, len(t)),
-                "learning_rate": finite_number("learning_rate_init", self.learning_rate_init, above=0),
-                "gradient": one_of("gradient", self.gradient, get_args(GradientKind)),
-                "sampling": "epoch" if flag("shuffle", self.shuffle) else "ordered",
-                "n_threads": _threads(self.n_jobs),
-                "progress": flag("verbose", self.verbose),
-                "rng": self._random_state,
-                "accuracy_after": "last",
-            }
-            if not new:
-                self._require_same_network()
-                self.best_validation_score_ = None
-            else:
-                self.net_ = self._network(x.shape[1])
-                self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0
-                self.validation_scores_, self.best_validation_score_ = None, None
-            sizes = [len(t[batch]) for batch in gen_batches(len(t), options["batch_size"])]
-            return _Run(partial(train, self.net_, _dense(x), t, _dense(x_test), t_test, **options), t, sizes)
-        except BaseException:
-            self.__dict__ = before
-            raise
+        """Check everything, and make the network to train."""
+        x, y = self._samples(X, y, reset=new)
+        labels = self._labels(y, classes, new)
+        if seeded:
+            self._random_state = check_random_state(self.random_state)
+        x, x_test, t, t_test = self._split(x, labels) if early else (x, None, labels, None)
+        batch_size = 200 if self.batch_size == "auto" else positive_int("batch_size", self.batch_size)
+        options = {
+            "batch_size": min(batch_size, len(t)),
+            "learning_rate": finite_number("learning_rate_init", self.learning_rate_init, above=0),
+            "gradient": one_of("gradient", self.gradient, get_args(GradientKind)),
+            "sampling": "epoch" if self.shuffle else "ordered",
+            "n_threads": _threads(self.n_jobs),
+            "progress": self.verbose,
+            "rng": self._random_state,
+            "accuracy_after": "last",
+        }
+        if not new:
+            self._require_same_network()
+            self.best_validation_score_ = None
+        else:
+            self.net_ = self._network(x.shape[1])
+            self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0
+            self.validation_scores_, self.best_validation_score_ = None, None
+        sizes = [len(t[batch]) for batch in gen_batches(len(t), options["batch_size"])]
+        return _Run(partial(train, self.net_, _dense(x), t, _dense(x_test), t_test, **options), t, sizes)
 
     def _samples(self, X: Any, *y: Any, reset: bool) -> Any:
         """Return X, and y if it is given, checked. Record the features, or compare them with the recorded ones."""
@@ -550,13 +491,4 @@ def _threads(n_jobs: Any) -> int | None:
     """Return the number of threads, as scikit-learn counts jobs; None leaves it to the backend."""
     if n_jobs is None:
         return 1
-    if isinstance(n_jobs, Integral) and n_jobs < 0:
-        return None if n_jobs == -1 else max(1, joblib.cpu_count() + 1 + int(n_jobs))
-    return positive_int("n_jobs", n_jobs)
-
-
-def _version() -> str:
-    try:
-        return version("secant")
-    except PackageNotFoundError:  # a copy that was not installed
-        return "unknown"
+    return None if n_jobs == -1 else int(joblib.effective_n_jobs(n_jobs))
