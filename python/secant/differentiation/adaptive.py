@@ -29,6 +29,7 @@ from secant.differentiation.slopes import (
     climb,
     differences_of,
     extrapolated,
+    noise_if_even,
     one_sided,
     refined,
     rungs_of,
@@ -183,14 +184,15 @@ class Adaptive:
         noise = self._noise.of(outputs).with_x_rounded(units[:, np.newaxis], there.slope[-1])
         level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
         width, bend = there.width, there.bend
-        pairs = extrapolated(width, there.slope, level / width, columns=2).value
+        of_slopes = level / width + noise_if_even(value, there, self._scales[entries, np.newaxis])
+        pairs = extrapolated(width, there.slope, of_slopes, columns=2).value
         curvatures = extrapolated(width, bend / width, level / width**2, columns=2).value
         square = (width[1] / width[0]) ** 2
-        noise_of_pair = level * (square / width[0] + 1 / width[1]) / (square - 1)
+        noise_of_pair = (square * of_slopes[0] + of_slopes[1]) / (square - 1)
         explained = np.abs(pairs[1] - pairs[2]) <= 4 * noise_of_pair
         explained &= np.abs(curvatures[1] - curvatures[2]) <= 8 * level / width[0] ** 2
         explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # the same at a kink, else as h
-        slopes, bars = (each[-1] for each in extrapolated(width, there.slope, level / width))
+        slopes, bars = (each[-1] for each in extrapolated(width, there.slope, of_slopes))
         is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
         explained &= ~is_small[:, np.newaxis] | (bars <= ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)

@@ -88,6 +88,7 @@ class RelativeStep(NamedTuple):
 
     factor: Any = None
 
+    @np.errstate(invalid="ignore")  # x may be infinite
     def absolute(self, x: Floats, scheme: Scheme, returned: np.dtype[Any]) -> Floats:
         """Return the step of each coordinate, as `scipy.optimize.approx_fprime` would choose it.
 
@@ -99,15 +100,13 @@ class RelativeStep(NamedTuple):
         step = default
         if self.factor is not None:
             step = self.factor * size
-            with np.errstate(invalid="ignore"):
-                step = np.where((x + step) - x == 0, default, step)
+            step = np.where((x + step) - x == 0, default, step)
         if scheme.name != "forward":
             step = np.abs(step)
-        away = np.where(x >= 0, step, -step)
-        with np.errstate(invalid="ignore"):  # away from 0, what is left of it by rounding is exact on both sides
-            away = np.where(np.isfinite(x), (x + away) - x, away)
-        signed: Floats = away if scheme.name == "forward" else np.abs(away)
-        return signed
+        away: Floats = np.where(x >= 0, step, -step)
+        # Away from 0, what is left of it by rounding is exact on both sides.
+        away = np.where(np.isfinite(x), (x + away) - x, away)
+        return away if scheme.name == "forward" else np.abs(away)
 
 
 Step = float | Floats | RelativeStep

@@ -211,6 +211,12 @@ class Levels(NamedTuple):
         return Levels(self.near[outputs], self.share[outputs], self.slope[outputs])
 
 
+def noise_if_even(value: Any, there: Differences, scale: Any) -> Floats:
+    """The noise of slopes where f is a sum of squares of residuals that are 0 at x: f'' times the rounding of x."""
+    is_even = (np.abs(value) <= _SMALL * there.size) & (there.size < np.abs(there.bend) * there.width)
+    return np.where(is_even, _ORDINARY * 2.0**-53 * scale * np.abs(there.bend) / there.width, 0.0)
+
+
 class Windows(NamedTuple):
     """For each step, the best extrapolation from windows of steps of which it is the largest, and its error bar."""
 
@@ -282,7 +288,10 @@ def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: b
     within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
     rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
     walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(len(samples.value))]
-    noise = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
+    near, share, of_slopes = (np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True))
+    k = min(2, len(steps) - 1)
+    third = Differences(*(each[k] for each in rungs))
+    noise = Levels(near, share, np.maximum(of_slopes, noise_if_even(samples.value, third, third.width / steps[k])))
     return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "is_still")))
 
 
@@ -489,17 +498,22 @@ class NoiseWalk:
         self._samples, self._k, self._steps, self._x_error = samples, k, steps, x_error
         self._every_jump, self._value = every_jump, float(samples.value[k])
         self._sudden = _SUDDEN * RATIO ** (2 * RUNG) if every_jump else _SUDDEN  # without second derivatives: as h**4
-        count = int(np.argmin(np.isfinite(rungs.size[:, k]))) if not np.isfinite(rungs.size[-1, k]) else len(steps)
+        count = int(np.isfinite(rungs.size[:, k]).sum())  # the smallest ones
         self._steps = steps[:count]
         self._width, self._slope, self._bend, self._size = (each[:count, k].tolist() for each in rungs)
         values = np.array([self._value, *(there for step in self._steps for there in self._at(step))])
         self._unit = unit_rounding(values)
-        self._least = max(self._unit * abs(self._value), _last_place(values) / 2, self._first_move(values) / 2)
+        moved = [self._moved(step) for step in self._steps]
+        first = next((j for j, each in enumerate(moved) if each > 0), 0)  # f is constant at smaller steps
+        first_jump = self._first_jump(first, moved[first]) if first else 0.0
+        self._least = max(self._unit * abs(self._value), _last_place(values) / 2, first_jump / 2)
         self.doubt = 0.0
         level = self._level() if count else self._least
         share = max(self._unit, min(level / abs(self._value), _ORDINARY * self._unit) if self._value else self._unit)
         self.noise = level, share, self._noise_of_slopes(level, share)
-        self.is_still = self._doubt_if_constant(values)
+        self.is_still = first > 0 and self._steps[first - 1] >= _COARSE
+        if self.is_still:  # the slope may be 0, or that across its jumps
+            self.doubt = max(self.doubt, *(abs(slope) for slope in self._slope[first:]))
 
     def _at(self, step: float) -> tuple[float, float]:
         return float(self._samples(step).values[self._k]), float(self._samples(-step).values[self._k])
@@ -507,22 +521,11 @@ class NoiseWalk:
     def _moved(self, step: float) -> float:
         return max(abs(there - self._value) for there in self._at(step))
 
-    def _doubt_if_constant(self, values: Floats) -> bool:
-        """Where f is constant far around x, its slope may be 0, or that across its jumps."""
-        moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
-        j = int(np.argmax(moved > 0))
-        is_still = bool(len(moved) and moved[j] and j and self._steps[j - 1] >= _COARSE)
-        if is_still:
-            self.doubt = max(self.doubt, *(abs(slope) for slope in self._slope[j:]))
-        return is_still
-
-    def _first_move(self, values: Floats) -> float:
-        """By how much f jumps where it first differs from f(x); 0 if it does not jump, or differs at once."""
-        moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
-        j = int(np.argmax(moved > 0)) if len(moved) else 0
-        if not j or moved[j] <= _ROUNDING * abs(self._value):
+    def _first_jump(self, j: int, moved: float) -> float:
+        """By how much f jumps below step j, where it first differs from f(x); 0 if it does not jump."""
+        if moved <= _ROUNDING * abs(self._value):
             return 0.0
-        low, high, jumps = self._steps[j - 1], self._steps[j], [float(moved[j])]
+        low, high, jumps = self._steps[j - 1], self._steps[j], [moved]
         for _ in range(_HALVINGS):
             middle = sqrt(low * high)
             jump = self._moved(middle)
@@ -600,17 +603,13 @@ class NoiseWalk:
     def _noise_of_slopes(self, level: float, share: float) -> float:
         """What slopes scatter by where values near x are much smaller than others, as those of squares of residuals.
 
-        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h. It
-        is at least what x changes if it is rounded.
+        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h.
         """
         changes = [abs(near - far) for near, far in pairwise(self._slope)]
         errors = [
             _CERTAIN * max(level, share * size) / width for size, width in zip(self._size, self._width, strict=True)
         ]
-        found, near = 0.0, min(2, len(self._steps) - 1)
-        if abs(self._value) <= _SMALL * self._size[near] < abs(self._bend[near]) * self._width[near]:  # f is even there
-            # f'' times the rounding of x; a step is a part of its scale.
-            found = _ORDINARY * 2.0**-53 * abs(self._bend[near]) / self._steps[near]
+        found = 0.0
         for j, change in enumerate(changes[:-2]):
             is_smooth = changes[j + 1] > _ALIKE * change > _ALIKE**2 * max(changes[:j], default=inf)
             if is_smooth or abs(self._value) > _SMALL * self._size[j]:
