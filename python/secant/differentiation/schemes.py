@@ -23,7 +23,8 @@ class Scheme(NamedTuple):
 
     ``name`` is what users call it. The truncation error is of order h**``order``. ``shifts`` are in units of h.
     ``quotient`` takes the values of f and the coordinate at the shifted points, then f(x), where ``uses_value``, and
-    the coordinate at x. It divides by the distance of the points as rounding left them.
+    the coordinate at x. It divides by the distance of the points as rounding left them. ``in_core``: the core has the
+    same for C functions, in differences/pointwise.hpp.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Scheme(NamedTuple):
     shifts: tuple[float, ...]
     uses_value: bool
     quotient: Callable[[Any, Any, Any, Any], Any]
+    in_core: bool = False
 
 
 def _central(f: Any, points: Any, base: Any, x: Any) -> Any:
@@ -58,11 +60,10 @@ def _one_sided(f: Any, points: Any, base: Any, x: Any) -> Any:
     return column[0]
 
 
-# The core has the same for C functions: differences/pointwise.hpp.
 SCHEMES = {
-    "central": Scheme("central", 2, (1, -1), False, _central),
-    "forward": Scheme("forward", 1, (1,), True, _forward),
-    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
+    "central": Scheme("central", 2, (1, -1), False, _central, in_core=True),
+    "forward": Scheme("forward", 1, (1,), True, _forward, in_core=True),
+    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point, in_core=True),
 }
 ONE_SIDED = {
     "central": Scheme("central, one-sided", 2, (1, 2), True, _one_sided),
