@@ -1,9 +1,7 @@
 """What a run shows: lines in a log, a bar in a terminal and in a notebook; and what it survives."""
 
 import io
-import os
 import re
-import struct
 import sys
 import threading
 import types
@@ -42,15 +40,9 @@ def run(n_iterations=5, **options):
 
 class Terminal(io.StringIO):
     encoding = "utf-8"
-    descriptor = None
 
     def isatty(self):
         return True
-
-    def fileno(self):
-        if self.descriptor is None:
-            raise io.UnsupportedOperation
-        return self.descriptor
 
 
 @pytest.fixture
@@ -63,20 +55,6 @@ def open_terminal(monkeypatch):
         return sys.stdout
 
     return open_terminal
-
-
-@pytest.fixture
-def of_60_columns():
-    """The descriptor of a terminal."""
-    pty = pytest.importorskip("pty", reason="this platform has no pseudo-terminals")
-    import fcntl
-    import termios
-
-    ends = pty.openpty()
-    fcntl.ioctl(ends[1], termios.TIOCSWINSZ, struct.pack("HHHH", 25, 60, 0, 0))
-    yield ends[1]
-    for end in ends:
-        os.close(end)
 
 
 @pytest.fixture
@@ -147,22 +125,6 @@ def test_a_terminal_gets_a_bar_below_the_lines(open_terminal):
     assert terminal.getvalue().count(LINE) == 2
     assert re.fullmatch(r"█+ 6/6 00:00 +[\d.]+it/s, loss 1\.0000", screen(terminal)[-1])
     assert threading.active_count() == threads
-
-
-@pytest.mark.usefixtures("tqdm")
-@pytest.mark.parametrize("total", [10, 10_000, 10_000_000])
-@pytest.mark.parametrize("pace", [3.0, 0.00005], ids=["slow", "fast"])
-def test_nothing_is_cut_at_60_columns(open_terminal, of_60_columns, clock, total, pace):
-    terminal = open_terminal()
-    terminal.descriptor = of_60_columns
-    with display.display(total, True) as shown:
-        for done in (1, 2, total // 2, total):
-            clock[0] = 1000 + pace * done
-            shown.iteration(done, 2.3012)
-    lines = screen(terminal)
-    assert max(map(len, lines)) < 60
-    assert min(map(len, lines)) >= 58
-    assert all(line.rstrip().endswith(", loss 2.3012") for line in lines[1:])
 
 
 @pytest.mark.usefixtures("tqdm")
