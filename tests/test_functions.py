@@ -232,23 +232,11 @@ def test_what_is_no_array_of_real_numbers_is_refused(backend, function, name):
 
 EXAMPLE, LABELS = [[0.5, 0.5]], "must hold class labels from 0 to"
 BAD_SHAPES = {
-    "softmax of a scalar": (
-        secant.softmax,
-        [1.0],
-        "x must have at least one element along its last axis, got shape ()",
-    ),
+    "softmax of a scalar": (secant.softmax, [1.0], "x must have at least one element along its last axis"),
     "squares": (secant.mean_squared_error, [[[1.0], [2.0]], [1, 2]], "t must have the shape of y, (2, 1), got (2,)"),
-    "labels as a column": (
-        CROSS,
-        [EXAMPLE * 2, [[0], [1]]],
-        "t must have shape (2,) or (2, 2), got (2, 1): give labels",
-    ),
+    "labels as a column": (CROSS, [EXAMPLE * 2, [[0], [1]]], "t must have shape (2,) or (2, 2), got (2, 1)"),
     "too many labels": (CROSS, [EXAMPLE, [0, 1]], "t must have 1 rows like x, got 2"),
-    "y of three dimensions": (
-        CROSS,
-        [[EXAMPLE], [0]],
-        "y must have shape (N, O) or (O,) and not be empty, got (1, 1, 2)",
-    ),
+    "y of three dimensions": (CROSS, [[EXAMPLE], [0]], "y must have shape (N, O) or (O,) and not be empty"),
     "y empty": (CROSS, [np.empty((0, 2)), []], "y must have shape (N, O) or (O,) and not be empty, got (0, 2)"),
     "one-hot of a scalar": (secant.to_one_hot, [3], "labels must have shape (N,), got ()"),
     "labels of a vector": (secant.book.to_labels, [[0, 1]], "one_hot must have shape (N, O), got (2,)"),
@@ -258,22 +246,14 @@ BAD_VALUES = {
     "a negative label": (CROSS, [EXAMPLE, [-1]], f"t {LABELS} 1, got -1"),
     "a label beyond the classes": (secant.to_one_hot, [[0, 3], 3], f"labels {LABELS} 2, got 3"),
     "no class": (secant.to_one_hot, [[0], 0], "classes must be at least 1, got 0"),
-    "a label too large for memory": (secant.to_one_hot, [[2**40]], "the largest label must be small enough for memory"),
-    "classes too many for memory": (secant.to_one_hot, [[1], 2**40], "classes must be small enough for memory"),
+    "a label too large for memory": (secant.to_one_hot, [[2**40]], "the largest label must be small"),
+    "classes too many for memory": (secant.to_one_hot, [[1], 2**40], "classes must be small enough"),
     "a negative output": (CROSS, [[0.5, -0.25], [1, 0]], "y must hold weights of at least 0, got -0.25"),
     "a negative weight": (CROSS, [EXAMPLE, [[1, -0.5]]], "t must hold weights of at least 0, got -0.5"),
-    "overflows": (
-        CROSS,
-        [[1e-300, 1e300], [1e308, 1e308]],
-        "t must be small enough for a finite loss, got an overflow",
-    ),
+    "overflows": (CROSS, [[1e-300, 1e300], [1e308, 1e308]], "t must be small enough for a finite loss"),
     "an output of nan": (CROSS, [[EXAMPLE[0], [np.nan, 0.5]], [0, 0]], "y must be finite, got nan at (1, 0)"),
     "an infinite weight": (CROSS, [EXAMPLE, [[0.0, np.inf]]], "t must be finite, got inf at (0, 1)"),
-    "no label": (
-        secant.book.to_labels,
-        [[[1, 0], [1, 1]]],
-        "one_hot must have a single 1 in each row, got [1 1] in row 1",
-    ),
+    "no label": (secant.book.to_labels, [[[1, 0], [1, 1]]], "one_hot must have a single 1 in each row, got [1 1]"),
     "half a label": (secant.book.to_labels, [[[1, 0], [1, np.nan]]], "one_hot must have a single 1 in each row"),
 }
 REFUSED = {name: (*case, ShapeError) for name, case in BAD_SHAPES.items()}

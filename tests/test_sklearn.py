@@ -84,27 +84,14 @@ def test_the_defaults_learn_at_once_and_converge(compiled):
 @pytest.mark.parametrize("hidden_activation", ACTIVATIONS)
 @pytest.mark.parametrize("gradient", ["numerical", "backprop"])
 def test_it_is_the_network_that_train_makes(hidden_activation, gradient):
-    model = short(hidden_activation=hidden_activation, gradient=gradient, batch_size=40, learning_rate_init=0.3).fit(
-        X, y
-    )
-    numbers = np.random.RandomState(0)
-    net = secant.TwoLayerNet(
-        4, 8, 3, 1.0, hidden_activation=hidden_activation, output_activation="identity", log_offset=1e-100, rng=numbers
-    )
+    options = {"hidden_activation": hidden_activation, "gradient": gradient, "batch_size": 40}
+    model = short(learning_rate_init=0.3, **options).fit(X, y)
+    numbers, activation = np.random.RandomState(0), {"hidden_activation": options.pop("hidden_activation")}
+    net = secant.TwoLayerNet(4, 8, 3, 1.0, output_activation="identity", log_offset=1e-100, rng=numbers, **activation)
     net.params["W1"] *= math.sqrt((2 if hidden_activation == "relu" else 1) / 4)
     net.params["W2"] *= math.sqrt(1 / 8)
-    history = secant.train(
-        net,
-        X,
-        y,
-        n_iterations=12,
-        batch_size=40,
-        learning_rate=0.3,
-        gradient=gradient,
-        sampling="epoch",
-        rng=numbers,
-        progress=False,
-    )
+    options |= {"n_iterations": 12, "learning_rate": 0.3, "sampling": "epoch", "rng": numbers, "progress": False}
+    history = secant.train(net, X, y, **options)
     assert bits(model) == [net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")]
     assert np.array_equal(model.predict_proba(X), net.predict(X))
     losses = np.reshape(history.train_loss_list, (3, 4))

@@ -65,7 +65,6 @@ def program(body, use=SHOW):
 OWN = "    def numerical_gradient(self, x, t):\n        return self.all(x, t)\n"
 CASES = {  # a script, and what is said of its network
     "relu": (program(OWN), "4-3, relu hidden"),
-    "tanh": (program(OWN + "    def activation(self, a):\n        return np.tanh(a)"), "tanh hidden"),
     "arguments of its own": (
         program(
             "    def numerical_gradient(self, x, t, h=1):\n        print(h)\n        return self.all(x, t)",
@@ -84,10 +83,6 @@ CASES = {  # a script, and what is said of its network
         "    def numerical_gradient(self, f, x):\n        return f(x)\n"
         "print(Helper().numerical_gradient(abs, -2), Helper().num_grad(abs, -3))",
         [],
-    ),
-    "no loss": (
-        program(OWN.replace("self.all(x, t)", "{'w1': x}") + "    loss = None"),
-        "Net is not known: it has no method loss(x, t), which returns the loss of a mini-batch. Its own",
     ),
     "another name of the method": (
         program(
@@ -114,13 +109,6 @@ CASES = {  # a script, and what is said of its network
     "dropout": (
         program(OWN + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"),
         "as with dropout",
-    ),
-    "weight decay": (
-        program(
-            OWN + "    def loss(self, x, t):\n        return super().loss(x, t) + 0.05 * sum((v**2).sum() "
-            "for k, v in self.w.items() if k[0] == 'w')"
-        ),
-        "its loss has a weight decay, 0.05 times",
     ),
     "slots": (
         "from base import *\nclass Net:\n    __slots__ = ('w',)\n    __init__, predict = Base.__init__, Base.predict\n"

@@ -259,14 +259,6 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
     assert_error(run_train("--data", "full"), "No mirror could be reached.")
 
 
-def test_a_damaged_cache_is_no_reason_for_the_subset(monkeypatch):
-    def damaged(**_):
-        raise secant.errors.DataError("A file is damaged.")
-
-    monkeypatch.setattr("secant.datasets.mnist.load_mnist", damaged)
-    assert_error(run_train("--data", "auto"), "A file is damaged.")
-
-
 @pytest.fixture
 def data(tmp_path):
     """The same images of 3 x 2 pixels, of 5 classes, as four IDX files and as an .npz file."""

@@ -3,7 +3,6 @@ import re
 import numpy as np
 import pytest
 
-import secant
 from secant.datasets import npz_data
 from secant.errors import DataError
 
@@ -47,20 +46,6 @@ def test_what_does_not_fit(tmp_path, arrays, message):
     path = write(tmp_path / "d.npz", **arrays)
     with pytest.raises(DataError, match=re.escape(path) + " is not an .npz file of x_train, .*" + re.escape(message)):
         npz_data.load_npz(path)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x_test": PIXELS[:2, :2]}, r"x_test must have samples of shape \(6,\)"),
-        ({"x_train": np.full((4, 6), np.nan), "x_test": np.ones((2, 6))}, "x must be finite, got nan"),
-    ],
-)
-def test_what_is_found_by_those_who_train_on_it(tmp_path, arrays, message):
-    data = npz_data.load_npz(write(tmp_path / "d.npz", **arrays))
-    net = secant.TwoLayerNet(6, 2, npz_data.classes(data[1], data[3]), rng=0)
-    with pytest.raises(secant.SecantError, match=message):
-        secant.train(net, *data, n_iterations=1, batch_size=2, progress=False, normalize=data[0].dtype == np.uint8)
 
 
 def test_a_file_that_lacks_an_array(tmp_path):

@@ -72,18 +72,6 @@ def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
     assert same(first, run(cases.mnist(200), 200))
 
 
-@pytest.mark.usefixtures("fast")
-def test_a_mini_batch_larger_than_a_block_of_samples():
-    net, x, t = cases.mnist(400)
-    rows = np.arange(300)[np.newaxis]
-    grads = net.numerical_gradient(x[:300], t[:300])
-    expected = {key: value - LEARNING_RATE * grads[key] for key, value in net.params.items()}
-    (loss,) = losses_of(rows, net, x, t)
-    for key, value in expected.items():
-        np.testing.assert_allclose(net.params[key], value, rtol=0, atol=1e-15)
-    assert abs(loss - net.loss(x[:300], t[:300])) <= bounds.FORWARD * loss
-
-
 def small(backend, output="sigmoid", hidden="sigmoid"):
     activations = {"hidden_activation": hidden, "output_activation": output}
     net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, **activations, rng=0, backend=backend)
