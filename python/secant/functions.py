@@ -178,7 +178,7 @@ def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: f
     loss = backend.cross_entropy(rows, checked, log_offset)
     if not math.isfinite(loss):  # only then is it worth a look at every element
         fault = faults.of_targets(checked, rows.shape[1]) or faults.of_weights("y", y)
-        raise faults.error(fault or faults.of_infinite_loss(log_offset), {"t": checked, "y": y})
+        raise faults.error(fault or faults.of_result(math.inf, log_offset), {"t": checked, "y": y})
     return loss
 
 

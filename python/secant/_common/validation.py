@@ -15,7 +15,6 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
-_LONG_OR_SHORT = "eg"  # the types of floats that are neither
 _REAL = float, numbers.Real  # float first, which is faster
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 
@@ -171,7 +170,7 @@ def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = Fals
         raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {shape}{hint}")
     if len(shape) == 1:
         require_integers("t", array)
-    elif dtype.char in _LONG_OR_SHORT:
+    elif dtype.char in "eg":  # float16 and long double
         return as_float64(array)
     return in_order(array if dtype.isnative else array.astype(dtype.newbyteorder("=")))
 

@@ -36,16 +36,7 @@ class Parameters(NamedTuple):
     log_offset: float = LOG_OFFSET
 
 
-class Gradients(NamedTuple):
-    """Gradients, in the shapes and the type of the parameters."""
-
-    W1: Array
-    b1: Array
-    W2: Array
-    b2: Array
-
-
-PARAM_NAMES = Gradients._fields
+PARAM_NAMES = "W1", "b1", "W2", "b2"
 
 
 @dataclass(frozen=True)

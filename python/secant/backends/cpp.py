@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from secant._common.core import _core
 from secant._common.validation import Array
 from secant.backends import faults
-from secant.backends.base import AnyMethod, Batch, Descent, Differences, Fault, Gradients, Parameters, require_proven
+from secant.backends.base import AnyMethod, Batch, Descent, Differences, Fault, Parameters, require_proven
 from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.backends.plan import fault_if_not_finite, in_float64, is_float32, rounded
 
@@ -63,9 +63,7 @@ def _in_float64(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Di
     result = gradient(batch._replace(net=in_float64(batch.net)), enough, h, n_threads)
     if isinstance(result, Fault):
         return result
-    return fault_if_not_finite(
-        result._replace(gradients=rounded(Gradients(**result.gradients), batch.net)._asdict()), batch
-    )
+    return fault_if_not_finite(result._replace(gradients=rounded(result.gradients, batch.net)), batch)
 
 
 def train(batch: Batch, indices: NDArray[np.int64], descent: Descent, losses: list[float]) -> Fault | None:

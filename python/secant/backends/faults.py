@@ -64,12 +64,9 @@ def first(
 
 def of_result(loss: float, log_offset: float) -> Fault:
     """Say why the gradient of a mini-batch without a fault is not finite."""
-    return of_infinite_loss(log_offset) if loss == math.inf else OVERFLOW
-
-
-def of_infinite_loss(log_offset: float) -> Fault:
-    """Say why: with an offset, the logarithm of no probability is large."""
-    return LARGE_TARGETS if log_offset else UNDERFLOW
+    if loss != math.inf:
+        return OVERFLOW
+    return LARGE_TARGETS if log_offset else UNDERFLOW  # with an offset, the logarithm of no probability is large
 
 
 def error(fault: Fault, taken: dict[str, Array], given: ArrayLike | None = None) -> ValueRangeError:

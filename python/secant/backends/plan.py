@@ -22,7 +22,6 @@ from secant.backends.base import (
     Batch,
     Differences,
     Fault,
-    Gradients,
     Parameters,
     require_proven,
 )
@@ -77,7 +76,7 @@ def planned_gradient(
         by_order = scale_gradients(expanded, by_series(float64_net, x[proven], t[proven], h, order))
         evaluated = scale_gradients(count - expanded, directly(float64_net, x[~proven], t[~proven], h))
         means = mean(count, add_gradients([by_order, evaluated]))
-    return Differences(rounded(Gradients(*means[:4]), net)._asdict(), samples, truncation_bound, float(means.loss))
+    return Differences(rounded(means._asdict(), net), samples, truncation_bound, float(means.loss))
 
 
 def fault_if_not_finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
@@ -102,10 +101,10 @@ def in_float64(net: Parameters) -> Parameters:
     )
 
 
-def rounded(grads: Gradients, net: Parameters) -> Gradients:
+def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
     """The gradients in the type of the parameters; what is beyond its range becomes infinite, which the caller sees."""
     with np.errstate(over="ignore"):
-        return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_float32(net) else grads
+        return {name: grads[name].astype(net.W1.dtype, copy=False) for name in PARAM_NAMES}
 
 
 def add_gradients(parts: Iterable[Sums]) -> Sums:

@@ -5,13 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.options import require_perturbable
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import BOOK, DEFAULT_STEP
-from secant.errors import ShapeError
 
 __all__ = [
     "_numerical_gradient_1d",
@@ -75,42 +72,7 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
     return derivatives(problem, x).values.reshape(problem.x.shape)
 
 
-def numerical_gradient_1d(f: Callable[[Floats], Any], x: Floats) -> Floats:
-    """Return the central difference of f in every coordinate of a vector.
-
-    The book calls it ``_numerical_gradient_1d``, which is the same function here.
-
-    Parameters
-    ----------
-    f : callable
-        Takes x and returns a number.
-    x : array_like, (n,)
-        An array of float64 is perturbed in place if f can look at it elsewhere.
-
-    Returns
-    -------
-    ndarray of float64, (n,)
-
-    Raises
-    ------
-    ShapeError
-        If x is not one-dimensional.
-
-    See Also
-    --------
-    secant.numerical_gradient : takes any shape, and lists the other errors.
-
-    Examples
-    --------
-    >>> secant.book.numerical_gradient_1d(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
-    array([6., 8.])
-    """
-    if np.ndim(x) != 1:
-        raise ShapeError(f"x must have shape (n,), got {np.shape(x)}; numerical_gradient takes any shape")
-    return numerical_gradient(f, x)
-
-
-_numerical_gradient_1d = numerical_gradient_1d
+numerical_gradient_1d = _numerical_gradient_1d = numerical_gradient
 
 
 def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
@@ -127,18 +89,9 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
     -------
     ndarray of float64, in the shape of X
 
-    Raises
-    ------
-    DTypeError
-        If X is not an array of float64, such as one of integers, or f does not return a real number.
-    ShapeError
-        If X does not have one or two dimensions, or f does not return a single number.
-    ValueRangeError
-        If X is read-only.
-
     See Also
     --------
-    secant.numerical_gradient : calls f with the whole array, as the course notes do.
+    secant.numerical_gradient : calls f with the whole array, as the course notes do, and lists the errors.
 
     Examples
     --------
@@ -147,13 +100,9 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
     array([[6., 8.],
            [0., 4.]])
     """
-    require_perturbable("X", X)
-    if X.ndim not in (1, 2):
-        raise ShapeError(f"X must have shape (N, n) or (n,), got {X.shape}")
-    gradient = np.empty_like(X, order="C")
-    for point, row in zip(np.atleast_2d(X), np.atleast_2d(gradient), strict=True):
-        row[:] = numerical_gradient(f, point)
-    return gradient
+    if np.ndim(X) == 1:
+        return numerical_gradient(f, X)
+    return np.array([numerical_gradient(f, point) for point in X])
 
 
 def gradient_descent(
@@ -181,12 +130,8 @@ def gradient_descent(
 
     Raises
     ------
-    DTypeError
-        If init_x is not an array of float64, such as one of integers.
     ShapeError
         If f does not return a single number.
-    ValueRangeError
-        If lr is not finite, step_num not at least 1, or init_x read-only.
 
     See Also
     --------
@@ -198,10 +143,8 @@ def gradient_descent(
     >>> x.round(3), history.shape
     (array([-0.035,  0.046]), (20, 2))
     """
-    require_perturbable("init_x", init_x)
-    lr = validation.finite_number("lr", lr)
-    history = np.empty((validation.positive_int("step_num", step_num), *init_x.shape))
-    for step in range(len(history)):
+    history = np.empty((step_num, *init_x.shape))
+    for step in range(step_num):
         history[step] = init_x
         init_x -= lr * numerical_gradient(f, init_x)
     return init_x, history

@@ -7,10 +7,10 @@ from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_loader
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
-from secant.datasets.mnist import load_or_subset
+from secant.book import dataset_mnist
 
 Say = Callable[[str], None]
 
@@ -43,14 +43,11 @@ class _StandIns:
         self._sources = _MODULES | ({"two_layer_net": in_chapter} if in_chapter else {})
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        package = name.partition(".")[0]
         if name in _MODULES:
             readers = None if path is not None else PathFinder.find_spec(name, self._folders)
             is_package = _MODULES[name] is None
-            if readers or (is_package and not _is_imported_for_a_module(name)):
-                return readers
-            return spec_from_loader(name, self, is_package=is_package)  # type: ignore[arg-type]
-        if package in _MODULES:
+            return readers or spec_from_loader(name, self, is_package=is_package)  # type: ignore[arg-type]
+        if name.partition(".")[0] in _MODULES:
             self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
         return None
 
@@ -58,28 +55,10 @@ class _StandIns:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        source = self._sources[module.__name__]
-        if source is None:
-            return
-        self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
-        names = vars(import_module(source))
-        vars(module).update({name: names[name] for name in ("__all__", *names["__all__"])})
-        if "load_mnist" in names:
-            vars(module)["load_mnist"] = partial(_load_mnist, self._say)
-
-
-def _is_imported_for_a_module(package: str) -> bool:
-    """Whether a package is imported for a module in it, as by ``import dataset.mnist``, and not for itself.
-
-    Python imports packages first, in a call for the module.
-    """
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        name = frame.f_locals.get("name") if frame.f_code.co_name == "_find_and_load_unlocked" else ""
-        if f"{name}".startswith(f"{package}."):
-            return True
-        frame = frame.f_back
-    return False
+        if source := self._sources[module.__name__]:
+            self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
+            names = vars(import_module(source))
+            vars(module).update({name: names[name] for name in ("__all__", *names["__all__"])})
 
 
 class _ReadersMnist:
@@ -95,8 +74,8 @@ class _ReadersMnist:
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                if readers_own := getattr(module, "load_mnist", None):
-                    vars(module)["load_mnist"] = partial(self._load, readers_own)
+                if hasattr(module, "load_mnist"):
+                    vars(module)["load_mnist"] = partial(self._load, module.load_mnist)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
@@ -106,10 +85,4 @@ class _ReadersMnist:
             return readers_own(*args, **kwargs)
         except OSError as error:  # of the network, and of damaged archives
             self._say(f"load_mnist of your folder failed ({error}): load_mnist is Secant's")
-            return _load_mnist(self._say, *args, **kwargs)
-
-
-def _load_mnist(
-    say: Say, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, **options: Any
-) -> Any:
-    return load_or_subset(say, options | {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label})
+            return dataset_mnist.load_mnist(*args, **kwargs)

@@ -9,7 +9,6 @@ import builtins
 import os
 import site
 import sys
-from importlib.machinery import SourceFileLoader
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -28,20 +27,11 @@ def run(script: str, arguments: list[str], source: bytes, say: Say, names: Metho
     sys.argv[:] = [script, *arguments]
     if not sys.flags.safe_path:
         sys.path[0] = folder
-    main = _main_module(path)
+    sys.modules["__main__"] = main = ModuleType("__main__")
+    main.__file__ = path
     modules.supply(folder, say)
     _watch_classes(say, names)
     exec(compile(source, path, "exec", dont_inherit=True), vars(main))
-
-
-def _main_module(path: str) -> ModuleType:
-    """Return a new ``__main__`` with what it holds when a script starts, which depends on the version of Python."""
-    main = ModuleType("__main__")
-    vars(main).update(__file__=path, __loader__=SourceFileLoader("__main__", path), __builtins__=builtins)
-    optional: dict[str, Any] = {"__cached__": None, "__annotations__": {}}
-    vars(main).update({name: optional[name] for name in optional.keys() & vars(sys.modules["__main__"])})
-    sys.modules["__main__"] = main
-    return main
 
 
 def _watch_classes(say: Say, names: MethodNames) -> None:

@@ -1,5 +1,6 @@
 """The book's ``two_layer_net`` of chapter 4."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from secant.book import common_functions
@@ -39,8 +40,9 @@ class TwoLayerNet(two_layer.TwoLayerNet):
     >>> grads = net.numerical_gradient(x[:100], t[:100])
     """
 
+    _defaults: Mapping[str, Any] = {"output_activation": "identity", "soft_targets": "argmax"}
+
     def __init__(
         self, input_size: int, hidden_size: int, output_size: int, weight_init_std: float = 0.01, **options: Any
     ) -> None:
-        options = {"output_activation": "identity", "soft_targets": "argmax"} | options
-        super().__init__(input_size, hidden_size, output_size, weight_init_std, **options)
+        super().__init__(input_size, hidden_size, output_size, weight_init_std, **{**self._defaults, **options})

@@ -25,11 +25,8 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (SecantError, ImportError) as error:  # ImportError: a backend that is installed and does not work
-            note(f"error: {error}")
-            raise typer.Exit(1) from error
-        except MemoryError as error:
-            note(f"error: there is not enough memory: {str(error) or 'take a smaller --batch or --hidden'}")
+        except (SecantError, ImportError, MemoryError) as error:  # ImportError: a backend that does not work
+            note(f"error: {str(error) or 'there is not enough memory'}")
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             note("interrupted")
@@ -57,8 +54,7 @@ def main() -> None:
         code = end.code
     output.flush()
     if output.failure is not None:
-        reason = getattr(output.failure, "strerror", None) or output.failure
-        note(f"error: standard output could not be written: {reason}.")
+        note(f"error: standard output could not be written: {output.failure}.")
         code = code or 1
     sys.exit(code)
 
@@ -78,11 +74,6 @@ def _secant(
     ] = False,
 ) -> None:
     """Numerical gradients of a two-layer network, from a compiled core."""
-
-
-def config() -> None:
-    """Show versions, the compiler, the instruction set and the number of threads."""
-    show_config()
 
 
 def run(
@@ -107,4 +98,4 @@ app.command(no_args_is_help=True, short_help="Run your script with Secant's grad
 app.command(short_help="Check a gradient in a file of yours.")(check)
 app.command(no_args_is_help=True, short_help="Draw a network that was saved.")(show)
 app.command(short_help="Measure Secant against its peers.", context_settings={"ignore_unknown_options": True})(bench)
-app.command(short_help="Show what runs on this machine.")(config)
+app.command("config", help="Show versions, the compiler, the instruction set and the threads.")(show_config)

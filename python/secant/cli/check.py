@@ -19,8 +19,6 @@ from secant.cli.console import note, say
 from secant.cli.readers_network import mini_batch, readers_network
 from secant.errors import DataError, SecantError
 
-_WHERE = "FILE.py:NAME"
-
 
 def check(
     f: Annotated[
@@ -80,7 +78,7 @@ def _check_network(place: str, loss: str, gradient: str) -> GradientReport:
 def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
     file, separator, name = place.rpartition(":")
     if not (file and separator and name):
-        raise typer.BadParameter(f"{place!r} is not {_WHERE}.")
+        raise typer.BadParameter(f"{place!r} is not FILE.py:NAME.")
     names = _run(file, files)
     if name not in names:
         raise DataError(f"{file} defines no {name}")
@@ -105,8 +103,7 @@ def _users_code() -> Iterator[None]:
     try:
         yield
     except SystemExit as end:
-        code = "" if end.code is None else repr(end.code)
-        raise SecantError(f"nothing was checked, since your code called sys.exit({code})") from end
+        raise SecantError(f"nothing was checked, since your code called sys.exit({end.code!r})") from end
     except (SecantError, MemoryError):
         raise
     except Exception as error:

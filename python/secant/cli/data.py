@@ -35,14 +35,9 @@ def load(name: str) -> Arrays:
     return *train_set, *test_set
 
 
-def is_pixels(x: Array) -> bool:
-    """Whether samples are pixels, which are divided by 255."""
-    return bool(x.dtype == np.uint8)
-
-
 def measured(net: TwoLayerNet, x: Array, t: Array) -> tuple[Floats, str, str]:
     """Return the predictions of a data set, and their accuracy and mean loss in words."""
-    y = net.predict(NormalizedPixels(x) if is_pixels(x) else x)
+    y = net.predict(NormalizedPixels(x) if x.dtype == np.uint8 else x)
     try:
         loss = f"{net._loss_of(y, t):.4f}"
     except ValueRangeError:  # a probability has underflowed to 0, and log_offset is 0

@@ -4,9 +4,7 @@ Design: errors that can be found before a long run are found before it. The resu
 if another file or standard output fails.
 """
 
-import os
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,7 +19,7 @@ from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BackendName, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.cli.console import note, say, table
-from secant.cli.data import HELP, METAVAR, is_pixels, measured
+from secant.cli.data import HELP, METAVAR, measured
 from secant.cli.data import load as load_data
 from secant.datasets.npz_data import Arrays, classes
 from secant.errors import DataError, SecantError
@@ -31,8 +29,6 @@ from secant.training.arguments import GradientKind
 from secant.training.history import History
 from secant.training.loop import train as train_network
 from secant.training.sampling import Sampling
-
-_Paths = dict[str, Path]  # the files of the results, by option
 
 _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one, or through it as it is."
 
@@ -102,31 +98,29 @@ def train(
     record, interrupted, start = History(), False, time.perf_counter()
     with interruptible():
         try:
-            with warnings.catch_warnings():
-                warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
-                train_network(
-                    net,
-                    *arrays,
-                    n_iterations=iters,
-                    batch_size=batch,
-                    learning_rate=lr,
-                    gradient=gradient,
-                    sampling=sampling,
-                    method=method,
-                    h=h,
-                    rng=rng,
-                    n_threads=threads,
-                    history=record,
-                    normalize=is_pixels(x_train),
-                )
+            train_network(
+                net,
+                *arrays,
+                n_iterations=iters,
+                batch_size=batch,
+                learning_rate=lr,
+                gradient=gradient,
+                sampling=sampling,
+                method=method,
+                h=h,
+                rng=rng,
+                n_threads=threads,
+                history=record,
+                normalize=x_train.dtype == np.uint8,
+            )
         except KeyboardInterrupt:
             if not record.train_loss_list:
                 raise
             interrupted = True
             note(f"interrupted after {len(record.train_loss_list)} of {iters} iterations")
         seconds = time.perf_counter() - start
-        facts = {"seed": seed, "hidden_size": len(net.params["b1"]), "data": data}
-        record.settings |= facts | {"backend": backend_module(net.backend).name}
+        record.settings |= {"seed": seed, "hidden_size": len(net.params["b1"]), "data": data}
+        record.settings["backend"] = backend_module(net.backend).name
         _keep(net, record, outputs)
         _summarize(net, arrays, record, seconds)
     if interrupted:
@@ -148,32 +142,30 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
     gradient = "backpropagation"
     if settings["gradient"] == "numerical":
         gradient = f"central differences, method {settings['method']}, h {settings['h']:g}"
-    number = f"{iterations:,} iteration{'s' * (iterations != 1)}"
     table(
         ("", "training", "test"),
         ("accuracy", *(right for _, right, _ in sets)),
         ("loss", *(loss for _, _, loss in sets)),
         ("samples", *(f"{len(y):,}" for y, _, _ in sets)),
-        ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} per second"),
+        ("time", f"{seconds:.1f} s for {iterations:,} iterations, {iterations / seconds:,.4g} per second"),
         ("gradient", gradient),
         ("backend", settings["backend"]),
     )
 
 
-def _checked(options: dict[str, Path | None], data: str) -> _Paths:
-    """Return the requested files, if each can be written, no two are the same, and none is the data."""
+def _checked(options: dict[str, Path | None], data: str) -> dict[str, Path]:
+    """Return the requested files, if each can be written, and none is the data."""
     outputs = {option: path for option, path in options.items() if path is not None}
     for path in outputs.values():
         require_writable(path)
-    names = {os.path.realpath(path) for path in outputs.values()}
-    if len(names) < len(outputs) or os.path.realpath(data) in names:
-        raise typer.BadParameter("--data, --save, --history and --plot need different files.")
+    if Path(data).resolve() in map(Path.resolve, outputs.values()):
+        raise typer.BadParameter("--data needs another file than --save, --history and --plot.")
     if "plot" in outputs:
         figure_format(outputs["plot"])
     return outputs
 
 
-def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
+def _keep(net: TwoLayerNet, record: History, outputs: dict[str, Path]) -> None:
     """Write the requested files, each even if another fails. Ctrl-C is held back meanwhile; a second one is not."""
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
     failures = []

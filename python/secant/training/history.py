@@ -190,10 +190,6 @@ class History:
             if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
                 raise ValueError(f"it must be a JSON object with the format {_FORMAT!r}")
             content |= {key: [float(value) for value in content[key]] for key in _FLOATS}
-            record = cls(**content)
-            lengths = [len(values) for values in (record.epoch_iterations, record.train_acc_list, record.test_acc_list)]
-            if lengths[1] != lengths[0] or lengths[2] not in (0, lengths[0]):
-                raise ValueError(f"it has {lengths[1]} and {lengths[2]} accuracies for {lengths[0]} epoch_iterations")
+            return cls(**content)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise DataError(f"{name} does not hold a history that History.save wrote: {error}.") from error
-        return record

@@ -39,7 +39,6 @@ Accuracy = Callable[[Any, Any], Any]
 _BLOCK_SECONDS = 0.05
 _LONG_SECONDS = 1.0  # of one iteration
 _SLOW = "training is slow: {} computes its own gradient; try secant.accelerate(net)"
-_SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
 
 
 def train(
@@ -270,7 +269,4 @@ def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -
 
 
 def _measured(accuracy: Accuracy, x: Array | Rows, t: Any) -> float:
-    if not isinstance(x, NormalizedPixels):
-        return float(accuracy(x, t))
-    slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]
-    return sum(float(accuracy(x[part], t[part])) * len(t[part]) for part in slices) / len(x)
+    return float(accuracy(x[:] if isinstance(x, NormalizedPixels) else x, t))
