@@ -171,13 +171,3 @@ def test_a_network_of_ones_own_sees_normalized_float32():
     assert [(seen.dtype, seen.shape, seen.tobytes()) for seen in own.seen] == [
         (np.float32, batch.shape, batch.tobytes()) for batch in expected
     ]
-
-
-@pytest.mark.usefixtures("compiled")
-def test_an_accuracy_taken_in_slices_is_that_of_the_whole_set(monkeypatch):
-    x, t = digits(60)
-    monkeypatch.setattr("secant.training.loop._SAMPLES_AT_ONCE", 25)
-    own = Own()
-    own.accuracy = lambda x, t: np.mean(t == 3)
-    history = secant.train(own, x, t, x[:9], t[:9], n_iterations=1, batch_size=7, rng=4, progress=False, normalize=True)
-    assert history.train_acc_list == [pytest.approx(np.mean(t == 3), abs=1e-15)]

@@ -31,7 +31,7 @@ _BLOCK_ELEMENTS = 2**17
 
 
 class Sums(NamedTuple):
-    """Sums over samples, or their means: of the gradients, and of the loss."""
+    """Sums over samples, divided by a count: of the gradients, and of the loss."""
 
     W1: Floats
     b1: Floats
@@ -45,13 +45,13 @@ def planned_gradient(
     batch: Batch,
     method: AnyMethod,
     h: float,
-    by_series: Callable[[Parameters, Array, Array, float, int], Sums],
-    directly: Callable[[Parameters, Array, Array, float], Sums],
+    by_series: Callable[[Parameters, Array, Array, float, int, int], Sums],
+    directly: Callable[[Parameters, Array, Array, float, int], Sums],
 ) -> Differences | Fault:
-    """The mean over samples: ``by_series(net, x, t, h, order)`` where an order is proven, else ``directly(...)``.
+    """The mean over samples: ``by_series(net, x, t, h, count, order)`` where an order is proven, else ``directly``.
 
-    They are given the parameters in float64, and targets that no other thread writes to. What is returned may have
-    overflowed.
+    Both return the sum over their samples, divided by ``count``. They are given the parameters in float64, and targets
+    that no other thread writes to. What is returned may have overflowed.
     """
     net, x, t = batch
     t = t.astype(np.int64 if t.ndim == 1 else np.float64)
@@ -69,13 +69,12 @@ def planned_gradient(
     if method == "series":
         require_proven(samples, h)
     if expanded == count:
-        means = by_series(float64_net, x, t, h, order)
+        means = by_series(float64_net, x, t, h, count, order)
     elif not expanded:
-        means = directly(float64_net, x, t, h)
+        means = directly(float64_net, x, t, h, count)
     else:
-        by_order = scale_gradients(expanded, by_series(float64_net, x[proven], t[proven], h, order))
-        evaluated = scale_gradients(count - expanded, directly(float64_net, x[~proven], t[~proven], h))
-        means = mean(count, add_gradients([by_order, evaluated]))
+        by_order = by_series(float64_net, x[proven], t[proven], h, count, order)
+        means = add_gradients([by_order, directly(float64_net, x[~proven], t[~proven], h, count)])
     return Differences(rounded(means._asdict(), net), samples, truncation_bound, float(means.loss))
 
 
@@ -110,18 +109,6 @@ def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
 def add_gradients(parts: Iterable[Sums]) -> Sums:
     """Their sum."""
     return Sums(*(reduce(operator.add, same) for same in zip(*parts, strict=True)))
-
-
-def scale_gradients(factor: float, a: Sums) -> Sums:
-    """All of them times a factor."""
-    return Sums(*(factor * part for part in a))
-
-
-def mean(count: int, sums: Sums) -> Sums:
-    """The mean of so many samples, given their sums, which are overwritten."""
-    for part in sums[:4]:
-        part /= count
-    return sums._replace(loss=sums.loss / count)
 
 
 def one_hot(t: Array, classes: int) -> Floats:

@@ -44,8 +44,8 @@ def _contraction(x: Floats, phi: Floats, h: float) -> Floats:
     return out
 
 
-def _directly(net: Parameters, x: Array, t: Array, h: float) -> plan.Sums:
-    """The mean over samples of what every shift changes: by a few terms, or one by one where those do not suffice."""
+def _directly(net: Parameters, x: Array, t: Array, h: float, count: int) -> plan.Sums:
+    """The sum over samples, divided by ``count``, of what every shift changes: by a few terms where those suffice."""
     hidden, largest, classes = ACTIVATIONS[net.hidden_activation], plan.largest_inputs(x), len(net.b2)
     largest_weight = float(np.abs(net.W2).max())
     terms = bound.terms_needed(h, largest, plan.largest_z1(net, x), hidden.steepest, largest_weight)
@@ -53,7 +53,7 @@ def _directly(net: Parameters, x: Array, t: Array, h: float) -> plan.Sums:
     powers = np.cumprod([np.ones((classes, 2 * len(net.W2))), *terms.max() * [np.tile(net.W2.T, 2)]], axis=0)
 
     def summed(block: slice) -> plan.Sums:
-        targets, layers = plan.one_hot(t[block], classes), forward_pass(net, x[block], h)
+        targets, layers = plan.one_hot(t[block], classes) / count, forward_pass(net, x[block], h)
         of_hidden, of_output = np.zeros((len(net.W1) + 1, len(net.W2))), np.zeros((len(net.W2) + 1, classes))
         growth = jets.expm1(layers.outer.series(max(1, terms.max())))
         inner = layers.inner
@@ -69,7 +69,7 @@ def _directly(net: Parameters, x: Array, t: Array, h: float) -> plan.Sums:
         return sums
 
     blocks = plan.blocks(len(x), 3 * classes * (net.W1.size + net.W2.size), _BLOCK_MULTIPLICATIONS)
-    return plan.mean(len(x), plan.add_gradients(map(summed, blocks)))
+    return plan.add_gradients(map(summed, blocks))
 
 
 _by_series = partial(gradients.by_series, steps=series.Steps(_response, _compose, _contraction))

@@ -10,8 +10,8 @@ from secant.backends.numpy.forward import log_softmax, logits, mean_loss, output
 from secant.backends.plan import Sums, one_hot
 
 
-def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Sums:
-    """Two losses of all samples for each parameter."""
+def by_loop(net: Parameters, x: Array, t: Array, h: float, count: int) -> Sums:
+    """Two losses of all samples for each parameter; the sum over samples, divided by ``count``."""
     shifted = net._replace(**{name: getattr(net, name).copy() for name in PARAM_NAMES})
     weights = one_hot(t, len(net.b2))
 
@@ -21,8 +21,8 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Sums:
             return mean_loss(softmax(z2), t, net.log_offset)
         return float(-np.sum(weights * log_softmax(z2)) / len(x))  # y may underflow, and lose digits before that
 
-    w1, b1, w2, b2 = (central_difference(loss, param, h) for param in shifted[:4])
-    return Sums(w1, b1, w2, b2, mean_loss(outputs(net, x), t, net.log_offset))
+    w1, b1, w2, b2 = (len(x) / count * central_difference(loss, param, h) for param in shifted[:4])
+    return Sums(w1, b1, w2, b2, len(x) / count * mean_loss(outputs(net, x), t, net.log_offset))
 
 
 def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:

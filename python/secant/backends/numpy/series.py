@@ -59,12 +59,14 @@ class Steps(NamedTuple):
 PLAIN = Steps()
 
 
-def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int, steps: Steps = PLAIN) -> Sums:
-    """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order.
+def summed_series(
+    net: Parameters, x: Array, t: Array, h: float, order: int, count: int = 1, steps: Steps = PLAIN
+) -> Sums:
+    """The sum over samples x (N, I), with targets t (N,) or (N, O), divided by ``count``, by a series of one odd order.
 
     An ``h`` of 0 is for the derivative: there is no shift that could cross a kink.
     """
-    targets, layers = one_by_one(t), forward_pass(net, x, h)
+    targets, layers = one_by_one(t, count), forward_pass(net, x, h)
     growth = jets.expm1(layers.outer.series(order))  # of the softmax numerators, in the shift of a2
     powers = np.cumprod([np.ones(net.W2.T.shape), *order * [net.W2.T]], axis=0)
     own = np.tile(np.eye(len(net.b2)), (order + 1, 1, 1))  # a2_k is an exponent of its own class only
@@ -78,16 +80,16 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int, ste
         contraction(one, hidden_phi, h)[0],
         contraction(layers.inner.z, output_phi, h),
         contraction(one, output_phi, h)[0],
-        len(x) * mean_loss(layers.y, t, net.log_offset),
+        len(x) / count * mean_loss(layers.y, t, net.log_offset),
     )
     for n, j in np.argwhere(layers.near).tolist():
-        add_hidden(net, layers, one_hot(t[n : n + 1], len(net.b2))[0], h, n, j, sums)
+        add_hidden(net, layers, one_hot(t[n : n + 1], len(net.b2))[0] / count, h, n, j, sums)
     return sums
 
 
-def one_by_one(t: Array) -> list[Targets]:
-    """Targets (N,) or (N, O) as pairs of classes and weights, both (N,): one target of every sample in each pair."""
+def one_by_one(t: Array, count: int) -> list[Targets]:
+    """Targets as pairs of classes and weights / ``count``, both (N,): one target of every sample in each pair."""
     if t.ndim == 1:
-        return [(t, np.ones(len(t)))]
+        return [(t, np.full(len(t), 1 / count))]
     targets_first = np.argsort(t == 0, axis=1, kind="stable")[:, : np.count_nonzero(t, axis=1).max()]
-    return [(k, t[np.arange(len(t)), k]) for k in np.ascontiguousarray(targets_first.T)]
+    return [(k, t[np.arange(len(t)), k] / count) for k in np.ascontiguousarray(targets_first.T)]
