@@ -92,20 +92,6 @@ CASES = {  # a script, and what is said of its network
         ),
         "has no numerical_gradient, and its num_gradient(x, t) runs itself; if num_gradient(x, t) is meant, write",
     ),
-    "a function": (
-        program(
-            "    @staticmethod\n    def numerical_gradient(f, w):\n        return gradient_of(f, w)",
-            "n = Net(); print(n.numerical_gradient(lambda: n.loss(x, t), n.w['b2']).round(8))",
-        ),
-        [],
-    ),
-    "nothing": (
-        program(
-            "    def numerical_gradient(self, x, t):\n        self.grads = self.all(x, t)",
-            "n = Net(); n.numerical_gradient(x, t); print(show(n.grads))",
-        ),
-        "returns a NoneType, not a dict",
-    ),
     "dropout": (
         program(OWN + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"),
         "as with dropout",

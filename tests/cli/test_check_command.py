@@ -193,17 +193,19 @@ def test_a_wrong_network(check_file):
     assert "looks like: b2 is 2 times too large" in result.stdout
 
 
-def test_a_network_that_takes_labels(check_file):
-    result = check_file(BY_LABELS)
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "gradient in 59 entries: right")
-    assert "on 20 random samples with labels\n" in result.stderr
-
-
-def test_an_object_comes_before_its_class(check_file):
-    result = check_file(RIGHT + "mine = Net(784, 3, 10)\n")
-    assert result.exit_code == 0
-    assert "checking mine of net.py on 20 random samples with one-hot targets\n" in result.stderr
-    assert "gradient in 2,395 entries: right for" in result.stdout
+@pytest.mark.parametrize(
+    ("source", "arguments", "first", "checked"),
+    [
+        (BY_LABELS, [], "gradient in 59 entries: right", "Net() of net.py on 20 random samples with labels"),
+        (NETWORK, ["--gradient", "backward"], BOOK, "Base() of net.py"),
+        (RIGHT + "mine = Net(6, 5, 4)\n", [], BOOK, "mine of net.py on 20 random samples with one-hot targets"),
+    ],
+    ids=["labels", "other names of methods", "an object comes before its class"],
+)
+def test_what_is_taken_of_a_file(check_file, source, arguments, first, checked):
+    result = check_file(source, *arguments)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, first)
+    assert f"checking {checked}" in result.stderr
 
 
 def test_which_of_several_networks_is_asked(check_file):
@@ -214,11 +216,6 @@ def test_which_of_several_networks_is_asked(check_file):
     assert result.stderr.endswith(message)
     assert check_file(both, name=":Other").exit_code == 0
     assert check_file(both, name=":Net").exit_code == 1
-
-
-def test_methods_of_other_names(check_file):
-    result = check_file(NETWORK, "--gradient", "backward")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, BOOK)
 
 
 @pytest.mark.parametrize(

@@ -299,23 +299,19 @@ def test_a_download_that_stands_still(tiny, cache, mirrors, monkeypatch):
     assert listing(cache) == []
 
 
-@pytest.mark.parametrize("moment", ["receiving", "renaming"])
-def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatch, moment):
+def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     import pooch
 
-    owner, name = {
-        "receiving": (pooch.HTTPDownloader, "__call__"),
-        "renaming": (pooch.core.shutil, "move"),
-    }[moment]
     mirrors(TINY)
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            load_mnist()
-    assert listing(cache) == []
+    for owner, name in ((pooch.HTTPDownloader, "__call__"), (pooch.core.shutil, "move")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                load_mnist()
+        assert listing(cache) == []
     assert_is_tiny(load_mnist())
 
 
