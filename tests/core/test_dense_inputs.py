@@ -170,17 +170,6 @@ def test_any_number_of_classes_and_of_samples(output, classes, samples):
     assert share_of_bound(net.gradient(x, t), reference.gradient(x, t), x) <= 2
 
 
-@pytest.mark.parametrize("every", [2, 9, 40])
-def test_samples_without_a_series_among_others(every):
-    rng = np.random.RandomState(3)
-    x, t = rng.uniform(0.01, 1, (60, 30)), rng.randint(9, size=60)
-    x[every - 1 :: every] *= 1e4
-    net = secant.TwoLayerNet(30, 13, 9, weight_init_std=1e-3, rng=0, backend="cpp")
-    got, info = net.numerical_gradient(x, t, return_info=True)
-    assert info.samples[0] == 60 // every
-    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2
-
-
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 0.99])
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
@@ -54,6 +55,19 @@ def rosenbrock_of_stacks(stack):
         a, b = rows[:, i + 1] - rows[:, i] * rows[:, i], 1.0 - rows[:, i]
         total += 100.0 * (a * a) + b * b
     return total
+
+
+def function_2(x):
+    """The chapter's."""
+    return np.sum(x**2)
+
+
+def not_called(*_):
+    raise AssertionError("f was called")
+
+
+def same_bits(got, expected):
+    return (got.dtype, got.shape, got.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
 
 
 @cache
@@ -135,6 +149,7 @@ def in_cfunc():
 POINTERS = {"ctypes": in_c, "cffi": in_cffi, "scipy": in_scipy, "cfunc": in_cfunc}
 WAYS = {
     "stacked": lambda: (rosenbrock_of_stacks, {"vectorized": True}),
+    "pool": lambda: (rosenbrock, {"workers": ThreadPoolExecutor(2).map}),
     "jitted": lambda: (jitted(), {}),
     "jitted, one thread": lambda: (jitted(), {"workers": 1}),
     "jitted, three threads": lambda: (jitted(), {"workers": 3}),
