@@ -52,7 +52,6 @@ def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
             "plain, auto": (ways.rosenbrock, {"scheme": "auto"}),
             "stacks": (ways.rosenbrock_of_stacks, {"vectorized": True}),
             "map of threads": (ways.rosenbrock, {"workers": pool.map}),
-            "joblib": (ways.rosenbrock, {"workers": 2}),
             "Numba": (ways.jitted(), {"workers": 2}),
             "C": (ways.in_c(), {"workers": 2}),
         }
@@ -62,8 +61,6 @@ def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
         idle = threading.active_count()
         for trial in range(trials):
             name = list(calls)[trial % len(calls)]
-            if name == "joblib" and trial % 200 >= len(calls):  # to start its processes again takes seconds
-                name = "plain"
             f, options = calls[name]
             # No signals while a user's own pool of threads works: Python's semaphore may keep its lock then.
             by_signal = name in ("Numba", "C") or (name != "map of threads" and rng.random() < 0.5)
@@ -71,17 +68,15 @@ def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
             begin, right = time.monotonic(), _unharmed(start, f, options, by_signal, rng)
             right = right and secant.numerical_gradient(f, start, **options).tobytes() == expected[name]
             right = right and time.monotonic() - begin < PATIENCE
-            if name != "joblib":
-                right = right and _settled(idle)
+            right = right and _settled(idle)
             outcome.add(kind, not right, example=f"seed {seed}, {trial}")
             outcome.tried += 1
-            idle = threading.active_count() if name == "joblib" else idle
 
 
 def _unharmed(start, f, options, by_signal: bool, rng: random.Random) -> bool:
     """Whether x is what it was after a derivative that something ended, if it did."""
     x = start.copy()
-    with warnings.catch_warnings(), suppress(Fault, ZeroDivisionError):
+    with warnings.catch_warnings(), suppress(Fault):
         warnings.simplefilter("ignore")  # that workers were ended
         try:
             if by_signal:
@@ -89,18 +84,11 @@ def _unharmed(start, f, options, by_signal: bool, rng: random.Random) -> bool:
                 end = time.monotonic() + 1  # Python ignores what a handler raises in some places, such as in __del__
                 while time.monotonic() < end:
                     secant.numerical_gradient(f, x, **options)
-            broken = _failing if "workers" in options else failing_at(f, rng.randrange(1, 90))
-            secant.numerical_gradient(broken, x, **options)
+            else:
+                secant.numerical_gradient(failing_at(f, rng.randrange(1, 90)), x, **options)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     return x.tobytes() == start.tobytes()
-
-
-def _failing(x):
-    """For processes, to which a lock cannot be sent."""
-    if x.reshape(-1)[30] != x.reshape(-1)[30].round(9):
-        raise ZeroDivisionError
-    return ways.rosenbrock(x)
 
 
 def _ring(*_: object) -> None:
