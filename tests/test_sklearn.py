@@ -244,13 +244,9 @@ def test_weights_that_are_kept_keep_their_network(value):
     assert model.set_params(warm_start=False).fit(X, y).n_iter_ == 3
 
 
-BAD = {
-    "hidden_size": 0,
-    "hidden_activation": "step",
-    "early_stopping": "yes",
-    "validation_fraction": 0,
-    "n_jobs": 0,
-}
+BAD = {"hidden_size": 0, "hidden_activation": "step", "gradient": "autograd", "learning_rate_init": 0, "batch_size": 0}
+BAD |= {"output_activation": "softmax", "max_iter": 0.5, "shuffle": "no", "tol": -1, "n_iter_no_change": 0}
+BAD |= {"early_stopping": "yes", "validation_fraction": 0, "n_jobs": 0, "warm_start": None, "verbose": "no"}
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -345,6 +345,14 @@ def test_a_damaged_file_of_the_user_is_not_touched(tiny, mirrors, tmp_path, monk
     assert (tmp_path / TRAIN_IMAGES).read_bytes() == raw
 
 
+def test_a_folder_that_cannot_be_made(tiny, mirrors, tmp_path):
+    mirrors(TINY)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file/folder/.* cannot be written \(.+\)\. Set SECANT_DATA_HOME") as caught:
+        load_mnist(data_home=tmp_path / "file" / "folder")
+    assert not isinstance(caught.value, DownloadError)
+
+
 @pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
 def test_a_folder_that_cannot_be_written(tiny, cache, mirrors, monkeypatch, fault):
     import pooch
