@@ -229,15 +229,11 @@ def test_which_of_several_networks_is_asked(check_file):
         ("f = abs", ":f", r"net.py:f is no network: a class or an object with loss(x, t) and gradient(x, t). --loss"),
         (RIGHT, ":Nothing", "net.py defines no Nothing"),
         (
-            RIGHT.replace("input_size=6", "a, b"),
+            RIGHT.replace("input_size=6", "a"),
             "",
-            "net.py: Net() raises Base.__init__() missing 2 required positional arguments: 'a' and 'b': make a small ",
+            "net.py: Net() raises Base.__init__() missing 1 required positional arg",
         ),
-        (
-            RIGHT.replace("self.params = {", "self.p = {"),
-            "",
-            "Net() must have params, a dict of arrays of which",
-        ),
+        (RIGHT.replace("self.params = {", "self.p = {"), "", "Net() must have params, a dict of arrays of which"),
         ("import sys; sys.exit(0)", "", "nothing was checked, since your code called sys.exit(0)"),
     ],
 )
@@ -284,23 +280,23 @@ def test_targets_of_one_output_are_both_0_and_1(check_file):
     assert "gradient in 35 entries: WRONG" in result.stdout
 
 
-@pytest.mark.parametrize("imported", ["baseline", "Baseline"])
-def test_a_network_that_is_imported_is_not_checked_in_place_of_the_files_own(check_file, tmp_path, imported):
-    module = "class Baseline(Net):\n    pass\nbaseline = Net(6, 5, 4)\n"
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        (f"from baseline import baseline\n{WRONG}", 1, "net.py defines 2 networks: give one of them, net.py:"),
+        (f"from baseline import Baseline\n{WRONG}", 1, "net.py defines 2 networks: give one of them, net.py:"),
+        ("from baseline import Baseline", 0, "checking Baseline() of net.py"),
+        ("import baseline", 1, "defines no network"),
+    ],
+)
+def test_an_imported_network_is_checked_where_the_file_has_no_other(check_file, tmp_path, source, code, said):
+    module = "class Baseline(Net):\n    pass\nbaseline, loss, gradient = Net(6, 5, 4), print, print\ndel Base, Net\n"
     (tmp_path / "baseline.py").write_text(RIGHT + module)
     sys.modules.pop("baseline", None)
-    result = check_file(f"from baseline import {imported}\n{WRONG}")
-    assert result.exit_code == 1
-    assert "net.py defines 2 networks: give one of them, net.py:" in result.stderr
+    result = check_file(source)
     sys.modules.pop("baseline", None)
-
-
-def test_an_imported_network_is_checked_where_there_is_no_other_and_a_module_is_none(check_file, tmp_path):
-    (tmp_path / "baseline.py").write_text(RIGHT + "loss = gradient = print\n")
-    sys.modules.pop("baseline", None)
-    assert "defines no network" in check_file("import baseline").stderr
-    assert check_file("from baseline import Net").exit_code == 0
-    sys.modules.pop("baseline", None)
+    assert result.exit_code == code
+    assert said in result.stderr
 
 
 def test_arguments_and_prints_of_the_file(check_file):
