@@ -4,14 +4,12 @@ import importlib.util
 import platform
 import re
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import secant
-from secant._common.warn import warn
 from secant.backends import BACKENDS
 
 GRADIENT = """
@@ -187,15 +185,3 @@ def test_the_core_runs_beside_another_copy_of_libomp(run_python, monkeypatch, tm
         assert (done.returncode, done.stdout, done.stderr) == (0, f"TRUE\nTrue\n{SHAPES}\n", "")
     else:
         assert "OMP: Error #15" in done.stderr
-
-
-def test_a_warning_names_the_users_line():
-    """Also through a context manager of ours, and where the user's file lies in a folder named like the package."""
-    package = Path(secant.__file__).parent
-    names = {"contextmanager": contextmanager, "warn": warn}
-    of_ours = "@contextmanager\ndef block():\n    warn('seen')\n    yield\n"
-    exec(compile(of_ours, str(package / "ours.py"), "exec"), names)
-    theirs = f"{package}_of_mine.py"
-    with pytest.warns(RuntimeWarning, match="seen") as caught:
-        exec(compile("\nwith block():\n    pass", theirs, "exec"), names)
-    assert (caught[0].filename, caught[0].lineno) == (theirs, 2)
