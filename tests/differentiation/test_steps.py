@@ -205,10 +205,10 @@ def test_a_pattern_names_the_coordinate_where_f_is_not_finite():
         secant.numerical_jacobian(np.sqrt, [1.0, 1e-5], sparsity=np.eye(2))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_is_not_finite_beside_x_is_an_error_that_names_it(scheme, bad):
-    name = "NaN" if np.isnan(bad) else "inf"
+    name = "NaN" if np.isnan(bad) else str(bad)
     message = rf"^f is {name} at x\[1\] = 1.000\d, and finite at x; where the domain of f ends, give it as bounds=$"
     f = lambda x: np.where(x > 1, bad, x)  # noqa: E731
     for call, options in (

@@ -92,6 +92,23 @@ def objective(formula, x, table=CASES, **options: Any):
     return enter
 
 
+def plain(name, f, formula, x, **options: Any):
+    """The same of an f that has no state."""
+    maker = lambda x: f  # noqa: E731
+    maker.__name__ = name
+    objective(formula, x, **options)(maker)
+
+
+def stateless(formula, x, **options: Any):
+    """The same of the f that is decorated, which has no state."""
+    return lambda f: plain(f.__name__, f, formula, x, **options)
+
+
+array_function, plain_array, stateless_array = (
+    functools.partial(each, table=VECTORS) for each in (objective, plain, stateless)
+)
+
+
 def smooth(x):
     return x @ x + np.sin(x).sum() + x[0] * x[-1]
 
@@ -114,29 +131,20 @@ HERE = [1.2, -0.7, 2.0]
 # Plain functions, and what Python makes callable ---------------------------------------------------------------------
 
 
-@objective(rosenbrock, [-1.2, 1.0, 0.8])
-def plain_function(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
-def with_args(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
-def with_kwargs(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0,), kwargs={"b": 10.0})
-def with_args_and_kwargs(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5])
-def functools_partial(x):
-    return functools.partial(rosenbrock, a=3.0, b=5.0)
+plain("plain_function", rosenbrock, rosenbrock, [-1.2, 1.0, 0.8])
+plain("with_args", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
+plain("with_kwargs", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
+plain(
+    "with_args_and_kwargs",
+    rosenbrock,
+    lambda x: rosenbrock(x, 2.0, 10.0),
+    [0.3, 0.5, 1.5],
+    args=(2.0,),
+    kwargs={"b": 10.0},
+)
+plain(
+    "functools_partial", functools.partial(rosenbrock, a=3.0, b=5.0), lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5]
+)
 
 
 @objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
@@ -420,61 +428,43 @@ def buffer_that_is_returned(x):
 BUFFER = np.zeros(3)
 
 
-@objective(lambda x: (x**3).sum(), HERE)
+@stateless(lambda x: (x**3).sum(), HERE)
 def buffer_in_globals(x):
-    def f(x):
-        BUFFER[:] = x
-        return (BUFFER**3).sum()
-
-    return f
+    BUFFER[:] = x
+    return (BUFFER**3).sum()
 
 
-@objective(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
+@stateless(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
 def writes_to_its_argument(x):
-    def f(x):
-        x -= [1.0, 2.0, 3.0]
-        x **= 4
-        return x.sum()
-
-    return f
+    x -= [1.0, 2.0, 3.0]
+    x **= 4
+    return x.sum()
 
 
-@objective(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
+@stateless(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
 def sorts_its_argument(x):
-    def f(x):
-        x.sort()
-        return np.sum(x**3 * [1.0, 3.0, 5.0])
-
-    return f
+    x.sort()
+    return np.sum(x**3 * [1.0, 3.0, 5.0])
 
 
-@objective(smooth, HERE)
+@stateless(smooth, HERE)
 def scales_its_argument_and_back(x):
-    def f(x):
-        x *= 1.1
-        x /= 1.1
-        return smooth(x)
-
-    return f
+    x *= 1.1
+    x /= 1.1
+    return smooth(x)
 
 
-@objective(smooth, HERE)
+@stateless(smooth, HERE)
 def leaves_nan_in_its_argument(x):
-    def f(x):
-        value = smooth(x)
-        x.fill(np.nan)
-        return value
-
-    return f
+    value = smooth(x)
+    x.fill(np.nan)
+    return value
 
 
-@objective(lambda x: np.sum(x[:2] ** 2) + x[0] * x[1], [3.0, 4.0, 9.0])
+@stateless(lambda x: np.sum(x[:2] ** 2) + x[0] * x[1], [3.0, 4.0, 9.0])
 def clips_its_argument(x):
-    def f(x):
-        np.clip(x, 0, 5, out=x)
-        return np.sum(x[:2] ** 2) + x[0] * x[1]
-
-    return f
+    np.clip(x, 0, 5, out=x)
+    return np.sum(x[:2] ** 2) + x[0] * x[1]
 
 
 @objective(smooth, HERE)
@@ -675,37 +665,21 @@ def target_network(x):
 # What comes back -----------------------------------------------------------------------------------------------------
 
 
-@objective(smooth, HERE)
-def returns_a_python_float(x):
-    return lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]])
+plain("returns_a_python_float", lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]), smooth, HERE)
+plain("returns_a_0d_array", lambda x: np.array(smooth(x)), smooth, HERE)
+plain("returns_a_longdouble", lambda x: np.longdouble(smooth(x)), smooth, HERE)
 
 
-@objective(smooth, HERE)
-def returns_a_0d_array(x):
-    return lambda x: np.array(smooth(x))
-
-
-@objective(smooth, HERE)
-def returns_a_longdouble(x):
-    return lambda x: np.longdouble(smooth(x))
-
-
-@objective(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
+@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
 def returns_a_fraction(x):
-    def f(x):
-        a, b = map(Fraction, x.tolist())
-        return a * a + b * b + a * b
-
-    return f
+    a, b = map(Fraction, x.tolist())
+    return a * a + b * b + a * b
 
 
-@objective(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
+@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
 def returns_a_decimal(x):
-    def f(x):
-        a, b = map(Decimal, x.tolist())
-        return a * a + b * b + a * b
-
-    return f
+    a, b = map(Decimal, x.tolist())
+    return a * a + b * b + a * b
 
 
 @objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("mpmath",))
@@ -733,9 +707,7 @@ def lambdified_by_sympy(x):
     return lambda x: compiled(*x)
 
 
-@objective(smooth, HERE, is_float32=True)
-def returns_a_float32(x):
-    return lambda x: np.float32(smooth(x))
+plain("returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True)
 
 
 @objective(mlp, WEIGHTS, is_float32=True)
@@ -750,15 +722,12 @@ def computes_in_float32(x):
     return f
 
 
-@objective(smooth, HERE, needs=("torch",))
+@stateless(smooth, HERE, needs=("torch",))
 def returns_a_tensor(x):
     import torch
 
-    def f(x):
-        x = torch.from_numpy(x)
-        return x @ x + torch.sin(x).sum() + x[0] * x[-1]
-
-    return f
+    x = torch.from_numpy(x)
+    return x @ x + torch.sin(x).sum() + x[0] * x[-1]
 
 
 @objective(mlp, WEIGHTS, needs=("torch",))
@@ -784,9 +753,9 @@ KNOTS = np.linspace(0.0, 5.0, 6)
 HEIGHTS = np.array([0.0, 1.0, 4.0, 2.0, 2.5, 3.0])
 
 
-@objective(lambda x: 3.0 * x[0] + (2.0 - (x[1] - 3.0) * -0.5) ** 2, [1.5, 3.5])
+@stateless(lambda x: 3.0 * x[0] + (2.0 - (x[1] - 3.0) * -0.5) ** 2, [1.5, 3.5])
 def interpolated_table(x):
-    return lambda x: np.interp(x[0], KNOTS, HEIGHTS) + np.interp(x[1], KNOTS, HEIGHTS) ** 2 + 2.0
+    return np.interp(x[0], KNOTS, HEIGHTS) + np.interp(x[1], KNOTS, HEIGHTS) ** 2 + 2.0
 
 
 def cubic(x):
@@ -846,40 +815,31 @@ def columns_of_a_data_frame(x):
     return f
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
+@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
 def parameters_in_a_series(x):
     import pandas as pd
 
-    def f(x):
-        p = pd.Series(x, index=["amplitude", "rate"])
-        return np.sum((p.amplitude * np.exp(-p["rate"] * TIMES) - VALUES) ** 2)
-
-    return f
+    p = pd.Series(x, index=["amplitude", "rate"])
+    return np.sum((p.amplitude * np.exp(-p["rate"] * TIMES) - VALUES) ** 2)
 
 
 # Solvers and quadrature ----------------------------------------------------------------------------------------------
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
+@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
 def ode_by_solve_ivp(x):
     from scipy.integrate import solve_ivp
 
-    def f(x):
-        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
-        return np.sum((solved.y[0] - VALUES) ** 2)
-
-    return f
+    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
+    return np.sum((solved.y[0] - VALUES) ** 2)
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
+@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
 def ode_by_odeint(x):
     from scipy.integrate import odeint
 
-    def f(x):
-        path = odeint(lambda y, t, rate: -rate * y, x[0], TIMES, args=(x[1],), rtol=1e-11, atol=1e-12)
-        return np.sum((path[:, 0] - VALUES) ** 2)
-
-    return f
+    path = odeint(lambda y, t, rate: -rate * y, x[0], TIMES, args=(x[1],), rtol=1e-11, atol=1e-12)
+    return np.sum((path[:, 0] - VALUES) ** 2)
 
 
 def runge_kutta(x):
@@ -897,9 +857,7 @@ def runge_kutta(x):
     return (y - 0.3) ** 2 + v**2
 
 
-@objective(runge_kutta, [0.5, 0.1, 2.0])
-def pendulum_by_runge_kutta(x):
-    return runge_kutta
+plain("pendulum_by_runge_kutta", runge_kutta, runge_kutta, [0.5, 0.1, 2.0])
 
 
 @objective(lambda x: x[0] * (np.exp(x[1]) - 1) / x[1], [1.5, 0.8], needs=("scipy",), rtol=1e-6, own_error=1e-10)
@@ -954,9 +912,9 @@ def linear_system(x):
     return f
 
 
-@objective(lambda x: (x[0] + x[1] + np.sqrt((x[0] - x[1]) ** 2 + 4 * x[2] ** 2)) / 2, [2.0, 1.0, 0.6])
+@stateless(lambda x: (x[0] + x[1] + np.sqrt((x[0] - x[1]) ** 2 + 4 * x[2] ** 2)) / 2, [2.0, 1.0, 0.6])
 def largest_eigenvalue(x):
-    return lambda x: np.linalg.eigvalsh([[x[0], x[2]], [x[2], x[1]]])[-1]
+    return np.linalg.eigvalsh([[x[0], x[2]], [x[2], x[1]]])[-1]
 
 
 @objective(lambda x: np.exp(x[0]) * 2 * np.cosh(x[1]), [0.3, 0.8], needs=("scipy",))
@@ -976,23 +934,20 @@ def monte_carlo(x, z):
 DRAWS = np.random.default_rng(7).standard_normal(50)
 
 
-@objective(lambda x: monte_carlo(x, DRAWS), [0.3, 1.2])
+@stateless(lambda x: monte_carlo(x, DRAWS), [0.3, 1.2])
 def generator_seeded_inside(x):
-    return lambda x: monte_carlo(x, np.random.default_rng(7).standard_normal(50))
+    return monte_carlo(x, np.random.default_rng(7).standard_normal(50))
 
 
-@objective(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
+@stateless(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
 def global_seed_inside(x):
-    def f(x):
-        np.random.seed(0)
-        return monte_carlo(x, np.random.standard_normal(50))
-
-    return f
+    np.random.seed(0)
+    return monte_carlo(x, np.random.standard_normal(50))
 
 
-@objective(lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1) for _ in range(1)])), [0.3, 1.2])
+@stateless(lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1) for _ in range(1)])), [0.3, 1.2])
 def random_of_the_standard_library(x):
-    return lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
+    return monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
 
 
 @objective(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
@@ -1010,13 +965,10 @@ def fixed_draws(x):
 MASK = np.random.default_rng(12).random(8) > 0.3
 
 
-@objective(lambda x: mlp(x * MASK / 0.7), WEIGHTS)
-def dropout_with_its_own_generator(x):
-    def f(theta):
-        rng = np.random.default_rng(12)
-        return mlp(theta * (rng.random(8) > 0.3) / 0.7)
-
-    return f
+@stateless(lambda x: mlp(x * MASK / 0.7), WEIGHTS)
+def dropout_with_its_own_generator(theta):
+    rng = np.random.default_rng(12)
+    return mlp(theta * (rng.random(8) > 0.3) / 0.7)
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
@@ -1035,26 +987,23 @@ def logistic_regression(x):
     return LogisticLoss(DATA_X, LABELS, 0.05).loss
 
 
-@objective(lambda w: np.sum((DATA_X @ w - DATA_Y) ** 2) + 0.3 * w @ w, [0.5, -1.0], args=(DATA_X, DATA_Y, 0.3))
-def ridge(x):
-    return lambda w, data, targets, alpha: np.sum((data @ w - targets) ** 2) + alpha * w @ w
+@stateless(lambda w: np.sum((DATA_X @ w - DATA_Y) ** 2) + 0.3 * w @ w, [0.5, -1.0], args=(DATA_X, DATA_Y, 0.3))
+def ridge(w, data, targets, alpha):
+    return np.sum((data @ w - targets) ** 2) + alpha * w @ w
 
 
-@objective(
+@stateless(
     lambda w: -np.mean(log_softmax(DATA_X @ w.reshape(2, 3))[np.arange(12), CLASSES]), [0.1, 0.4, -0.2, 0.3, 0, 1]
 )
-def softmax_regression(x):
-    def f(w):
-        z = DATA_X @ w.reshape(2, 3)
-        z = z - z.max(axis=1, keepdims=True)
-        return -np.mean(z[np.arange(12), CLASSES] - np.log(np.exp(z).sum(axis=1)))
-
-    return f
+def softmax_regression(w):
+    z = DATA_X @ w.reshape(2, 3)
+    z = z - z.max(axis=1, keepdims=True)
+    return -np.mean(z[np.arange(12), CLASSES] - np.log(np.exp(z).sum(axis=1)))
 
 
-@objective(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
-def squared_hinge(x):
-    return lambda w: np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
+@stateless(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
+def squared_hinge(w):
+    return np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
 
 
 def squared_distances():
@@ -1142,23 +1091,20 @@ def mixture(x):
     return -np.sum(np.log(density.sum(axis=1)))
 
 
-@objective(mixture, [0.1, -0.2, -0.8, 0.6, -0.1], needs=("scipy",))
+@stateless(mixture, [0.1, -0.2, -0.8, 0.6, -0.1], needs=("scipy",))
 def gaussian_mixture(x):
     from scipy.special import logsumexp
 
-    def f(x):
-        log_density = log_softmax(x[:2]) - 0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2 - x[4]
-        return -logsumexp(log_density, axis=1).sum()
-
-    return f
+    log_density = log_softmax(x[:2]) - 0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2 - x[4]
+    return -logsumexp(log_density, axis=1).sum()
 
 
 COUNTS = np.random.default_rng(4).integers(0, 5, 12)
 
 
-@objective(lambda w: np.sum(np.exp(DATA_X @ w) - COUNTS * (DATA_X @ w)), [0.2, -0.3])
-def poisson_regression(x):
-    return lambda w: sum(math.exp(row @ w) - count * (row @ w) for row, count in zip(DATA_X, COUNTS, strict=True))
+@stateless(lambda w: np.sum(np.exp(DATA_X @ w) - COUNTS * (DATA_X @ w)), [0.2, -0.3])
+def poisson_regression(w):
+    return sum(math.exp(row @ w) - count * (row @ w) for row, count in zip(DATA_X, COUNTS, strict=True))
 
 
 @objective(
@@ -1231,14 +1177,12 @@ def attention(x):
     return np.sum((np.exp(log_softmax(q @ k.T)) @ v - DATA_X[:4]) ** 2)
 
 
-@objective(attention, np.random.default_rng(8).standard_normal(12) / 2)
-def attention_head(x):
-    return lambda x: attention(x)
+plain("attention_head", lambda x: attention(x), attention, np.random.default_rng(8).standard_normal(12) / 2)
 
 
-@objective(lambda x: np.sum((x[0] * DATA_Y[:-2] + x[1] * DATA_Y[1:-1] + x[2] * DATA_Y[2:]) ** 4), [0.3, 0.5, 0.2])
+@stateless(lambda x: np.sum((x[0] * DATA_Y[:-2] + x[1] * DATA_Y[1:-1] + x[2] * DATA_Y[2:]) ** 4), [0.3, 0.5, 0.2])
 def convolution_of_windows(x):
-    return lambda x: np.sum((np.lib.stride_tricks.sliding_window_view(DATA_Y, 3) @ x) ** 4)
+    return np.sum((np.lib.stride_tricks.sliding_window_view(DATA_Y, 3) @ x) ** 4)
 
 
 POINTS = np.array([[0.0, 0.1], [1.1, 0.0], [0.4, 1.2]])
@@ -1252,20 +1196,15 @@ def lennard_jones(x):
     return energy
 
 
-@objective(lennard_jones, POINTS)
-def energy_of_atoms_in_two_dimensions(x):
-    return lennard_jones
+plain("energy_of_atoms_in_two_dimensions", lennard_jones, lennard_jones, POINTS)
 
 
-@objective(
+@stateless(
     lambda x: np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1])), [0.4, 0.6]
 )
 def barrier(x):
-    def f(x):
-        with np.errstate(all="ignore"):
-            return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
-
-    return f
+    with np.errstate(all="ignore"):
+        return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
 
 
 @objective(lambda x: np.sum(np.exp(0.3 * x) * x), HERE)
@@ -1276,17 +1215,15 @@ def terms_by_a_pool_of_threads(x):
 
 # Functions that return arrays ----------------------------------------------------------------------------------------
 
-array_function = functools.partial(objective, table=VECTORS)
 
-
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
 def residuals(x):
-    return lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES
+    return x[0] * np.exp(-x[1] * TIMES) - VALUES
 
 
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
-def residuals_with_args(x):
-    return lambda x, times, values: x[0] * np.exp(-x[1] * times) - values
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
+def residuals_with_args(x, times, values):
+    return x[0] * np.exp(-x[1] * times) - values
 
 
 @array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
@@ -1313,32 +1250,24 @@ def one_buffer_for_all_results(x):
     return f
 
 
-@array_function(lambda x: x, HERE)
-def identity(x):
-    return lambda x: x
+plain_array("identity", lambda x: x, lambda x: x, HERE)
 
 
-@array_function(lambda x: x**2, HERE)
+@stateless_array(lambda x: x**2, HERE)
 def squares_in_place(x):
-    def f(x):
-        x **= 2
-        return x
-
-    return f
+    x **= 2
+    return x
 
 
-@array_function(lambda x: x[1:] - x[:-1] ** 2, HERE)
+@stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
 def view_of_its_argument(x):
-    def f(x):
-        x[1:] -= x[:-1] ** 2
-        return x[1:]
-
-    return f
+    x[1:] -= x[:-1] ** 2
+    return x[1:]
 
 
-@array_function(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)
+@stateless_array(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)
 def list_of_numbers(x):
-    return lambda x: [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
+    return [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
 
 
 @array_function(lambda x: np.array([x[0] * x[1], np.sin(x[2])]), HERE, needs=("pandas",))
@@ -1371,20 +1300,17 @@ def array_from_lru_cache(x):
     return lambda x: of_bytes(x.tobytes())
 
 
-@array_function(lambda x: np.array([3.0 * x[0] - 2.0, 2.0 + (x[1] - 3.0) * 0.5]), [1.5, 3.5])
+@stateless_array(lambda x: np.array([3.0 * x[0] - 2.0, 2.0 + (x[1] - 3.0) * 0.5]), [1.5, 3.5])
 def several_interpolations(x):
-    return lambda x: np.interp(x, KNOTS, HEIGHTS)
+    return np.interp(x, KNOTS, HEIGHTS)
 
 
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
 def trajectory(x):
     from scipy.integrate import solve_ivp
 
-    def f(x):
-        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
-        return solved.y[0]
-
-    return f
+    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
+    return solved.y[0]
 
 
 @array_function(lambda x: x * np.array(HERE) + np.exp(x), HERE)
@@ -1392,6 +1318,6 @@ def compares_with_the_array(x):
     return lambda new: new * x + np.exp(new)
 
 
-@array_function(lambda x: log_softmax(x), LOGITS, is_float32=True)
-def array_of_float32(x):
-    return lambda x: log_softmax(x).astype(np.float32)
+plain_array(
+    "array_of_float32", lambda x: log_softmax(x).astype(np.float32), lambda x: log_softmax(x), LOGITS, is_float32=True
+)
