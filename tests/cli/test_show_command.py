@@ -14,14 +14,6 @@ from secant.cli.app import app
 pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
 
 
-@pytest.fixture(autouse=True)
-def plain_output(monkeypatch):
-    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "SECANT_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "200")
-
-
 @pytest.fixture
 def net(tmp_path):
     path = tmp_path / "mine.npz"

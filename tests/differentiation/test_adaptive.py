@@ -1,6 +1,7 @@
 """The scheme "auto" and error bars: they cover the truth, and are no larger than they have to be."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -261,6 +262,30 @@ def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
     found = secant.numerical_hessian(lambda z: float(residuals(z) @ residuals(z)), x, full_output=True)
     jacobian = a / size / np.cosh(a @ x / size)[:, np.newaxis] ** 2
     assert (np.abs(found.value - 2 * jacobian.T @ jacobian) <= found.error).all()
+
+
+@pytest.mark.parametrize("seed", [18, 20, 33, 166])
+def test_error_bars_of_a_gradient_hold_where_linear_residuals_are_zero(seed):
+    """The gradient is what the rounding of residuals leaves of it; three slopes may agree by chance."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 7)
+    a = rng.normal(size=(n + rng.integers(0, 5), n))
+    x = rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1)
+    y = a @ x
+    gradient, bar = gradient_and_bars(lambda z: float(np.sum((a @ z - y) ** 2)), x, scheme="auto")
+    exact = np.vectorize(Fraction, otypes=[object])
+    truth = (2 * exact(a).T @ (exact(a) @ exact(x) - exact(y))).astype(float)
+    assert (np.abs(gradient - truth) <= bar).all()
+    assert (bar <= 1e-12 * np.abs(a).sum(axis=0) * np.abs(x).max()).all()
+
+
+def test_an_output_that_is_not_defined_beside_x_leaves_the_others_their_slopes():
+    with np.errstate(invalid="ignore"):
+        found = secant.numerical_jacobian(
+            lambda x: np.array([x[0] ** 2, np.sqrt(x[0] - 1)]), np.ones(1), scheme="auto", full_output=True
+        )
+    assert np.abs(found.value[0, 0] - 2) <= found.error[0, 0] < 1e-12
+    assert found.success.tolist() == [[True], [False]]
 
 
 def test_where_x_plus_h_and_x_minus_h_are_rounded_differently_the_slope_of_a_quadratic_is_exact():

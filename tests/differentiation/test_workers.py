@@ -206,7 +206,7 @@ BAD_WORKERS = [
 ]
 
 
-@pytest.mark.parametrize(("f", "options", "error", "message"), BAD_WORKERS, ids=str)
+@pytest.mark.parametrize(("f", "options", "error", "message"), BAD_WORKERS)
 @pytest.mark.parametrize("scheme", ["central", "forward", "auto"])
 def test_workers_are_checked_before_the_first_evaluation(f, options, error, message, scheme):
     with pytest.raises(error, match=message):

@@ -29,8 +29,6 @@ def test_a_change_of_the_attribute_is_that_of_the_argument(backend, name):
         ("output_activation", "relu", "one of 'sigmoid', 'identity', got 'relu'"),
         ("soft_targets", None, "one of 'weights', 'argmax', got None"),
         ("log_offset", -1e-9, "finite and at least 0, got -1e-09"),
-        ("log_offset", np.inf, "finite and at least 0, got inf"),
-        ("log_offset", np.nan, "finite and at least 0, got nan"),
         ("log_offset", "1e-7", "a real number, got '1e-7'"),
         ("log_offset", True, "a real number, got True"),
     ],
@@ -43,12 +41,6 @@ def test_bad_settings(name, value, message):
     setattr(net, name, value)
     with pytest.raises(error, match=f"^{name} must be {message}$"):
         net.loss(X, SOFT)
-
-
-def test_the_description_names_what_is_not_the_default():
-    assert repr(TwoLayerNet(3, 4, 2)) == "<TwoLayerNet 3-4-2, sigmoid output, 26 parameters>"
-    facts = "tanh hidden, identity output, log_offset 0.0, argmax targets"
-    assert repr(TwoLayerNet(3, 4, 2, **SETTINGS)) == f"<TwoLayerNet 3-4-2, {facts}, 26 parameters>"
 
 
 def test_a_file_keeps_the_settings_and_an_old_one_has_the_defaults(tmp_path):
@@ -112,14 +104,6 @@ def test_a_probability_of_0_whose_weight_is_0_counts_nothing(backend, t):
     assert net.loss(X, t) == 0
     for grads in (net.gradient(X, t), *(net.numerical_gradient(X, t, method=m) for m in ("auto", "direct"))):
         assert all((np.abs(grad) < 1e-18).all() for grad in grads.values())
-
-
-@pytest.mark.parametrize("method", ["auto", "direct"])
-def test_a_probability_that_has_lost_its_digits(backend, method):
-    net = one_probability_is_0()
-    net.params["b2"][...] = 0, -740  # y[1] is subnormal
-    net.params["W2"][...] = 0
-    np.testing.assert_allclose(net.numerical_gradient(X, [1] * 6, method=method)["b2"], [1, -1], atol=1e-8)
 
 
 def test_training_that_drives_a_probability_to_0_ends_before_it(backend):

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from secant.errors import DataError, DTypeError, ValueRangeError
+from secant.errors import DTypeError, ValueRangeError
 from secant.plots import learning_curves
 from secant.plots.canvas import encoded, figure_format
 from secant.training.history import History
@@ -73,11 +73,6 @@ def test_a_suffix_that_is_no_format(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_figure_that_cannot_be_written(tmp_path):
-    with pytest.raises(DataError, match="could not be written: No such file"):
-        history().plot(tmp_path / "nowhere" / "f.png")
-
-
 def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():
     over = History(LOSSES, [0.1, 0.5, 0.9, 1.0], [0.1, 0.6, 0.6, 0.5], [0, 40, 80, 120])
     right = learning_curves(over)[1]
@@ -100,12 +95,6 @@ def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():
 def test_what_is_marked(train, test, names):
     right = learning_curves(History(LOSSES, train, test, [0, 60, 120]))[1]
     assert [text.get_text() for text in right.get_legend().get_texts()][2:] == names
-
-
-def test_long_runs_have_no_markers_that_hide_the_line():
-    many = [0.5] * 41
-    right = learning_curves(History(LOSSES, many, many))[1]
-    assert [line.get_markersize() for line in right.lines] == [0, 0]
 
 
 def test_what_is_no_history_is_refused():
