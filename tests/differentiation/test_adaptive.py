@@ -73,9 +73,6 @@ def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
     assert bar[1] < 1e-9
 
 
-"""Whether f is rounded to float32; and evaluations an entry, without those that are for all."""
-
-
 CANCELLING = {
     "sine of pi": (lambda x: np.sin(x).sum(), np.array([np.pi]), np.cos),
     "odd": (lambda x: np.sum(x**3), np.linspace(-1, 1, 10), lambda x: 3 * x**2),

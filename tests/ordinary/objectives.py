@@ -104,6 +104,20 @@ def stateless(formula, x, **options: Any):
     return lambda f: plain(f.__name__, f, formula, x, **options)
 
 
+def of_class(formula, x, method=None, holds_x=False, **options: Any):
+    """The same of a class: each f is a new instance, or a method of it. Some instances hold the array."""
+
+    def enter(cls):
+        def make(x):
+            instance = cls(x) if holds_x else cls()
+            return getattr(instance, method) if method else instance
+
+        make.__name__ = cls.__name__
+        return objective(formula, x, **options)(make)
+
+    return enter
+
+
 array_function, plain_array, stateless_array = (
     functools.partial(each, table=VECTORS) for each in (objective, plain, stateless)
 )
@@ -233,46 +247,37 @@ def generator_that_is_sent_points(x):
 # Functions that remember ---------------------------------------------------------------------------------------------
 
 
-@objective(smooth, HERE)
-def memo_that_keeps_x(x):
-    class Objective:
-        x = None
+@of_class(smooth, HERE, method="fun")
+class MemoThatKeepsX:
+    x = None
 
-        def _update(self, x):
-            if self.x is None or (x != self.x).any():
-                self.x, self.value = x, smooth(x)
+    def _update(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.value = x, smooth(x)
 
-        def fun(self, x):
-            self._update(x)
-            return self.value
-
-    return Objective().fun
+    def fun(self, x):
+        self._update(x)
+        return self.value
 
 
-@objective(smooth, HERE)
-def memo_that_copies_x(x):
-    class Objective:
-        x, value = np.empty(0), None
+@of_class(smooth, HERE)
+class MemoThatCopiesX:
+    x, value = np.empty(0), None
 
-        def __call__(self, x):
-            if not np.array_equal(x, self.x):
-                self.x, self.value = x.copy(), smooth(x)
-            return self.value
-
-    return Objective()
+    def __call__(self, x):
+        if not np.array_equal(x, self.x):
+            self.x, self.value = x.copy(), smooth(x)
+        return self.value
 
 
-@objective(smooth, HERE)
-def memo_by_identity(x):
-    class Objective:
-        x = value = None
+@of_class(smooth, HERE)
+class MemoByIdentity:
+    x = value = None
 
-        def __call__(self, x):
-            if x is not self.x:
-                self.x, self.value = x, smooth(x)
-            return self.value
-
-    return Objective()
+    def __call__(self, x):
+        if x is not self.x:
+            self.x, self.value = x, smooth(x)
+        return self.value
 
 
 @objective(smooth, HERE)
@@ -344,34 +349,28 @@ def history_of_points(x):
     return f
 
 
-@objective(smooth, HERE)
-def history_of_points_and_values(x):
-    class Study:
-        def __init__(self):
-            self.trials = []
+@of_class(smooth, HERE, method="objective")
+class HistoryOfPointsAndValues:
+    def __init__(self):
+        self.trials = []
 
-        def objective(self, x):
-            for point, value in self.trials:
-                if np.array_equal(point, x):
-                    return value
-            self.trials.append((x, smooth(x)))
-            return self.trials[-1][1]
-
-    return Study().objective
+    def objective(self, x):
+        for point, value in self.trials:
+            if np.array_equal(point, x):
+                return value
+        self.trials.append((x, smooth(x)))
+        return self.trials[-1][1]
 
 
-@objective(smooth, HERE)
-def best_so_far(x):
-    class Tracker:
-        best_x, best = None, np.inf
+@of_class(smooth, HERE)
+class BestSoFar:
+    best_x, best = None, np.inf
 
-        def __call__(self, x):
-            value = smooth(x)
-            if value < self.best:
-                self.best_x, self.best = x, value
-            return value
-
-    return Tracker()
+    def __call__(self, x):
+        value = smooth(x)
+        if value < self.best:
+            self.best_x, self.best = x, value
+        return value
 
 
 @objective(smooth, HERE)
@@ -386,32 +385,26 @@ def nonlocal_counter(x):
     return f
 
 
-@objective(lambda x: np.log(np.linalg.det(np.eye(2) * x[0] + 0.5)) + x[1] ** 2 * x[0], [1.5, 0.4])
-def factorization_kept_for_equal_hyperparameters(x):
-    class Objective:
-        scale = None
+@of_class(lambda x: np.log(np.linalg.det(np.eye(2) * x[0] + 0.5)) + x[1] ** 2 * x[0], [1.5, 0.4])
+class FactorizationKeptForEqualHyperparameters:
+    scale = None
 
-        def __call__(self, x):
-            if self.scale is None or self.scale != x[0]:
-                self.scale, self.factor = x[0], np.linalg.cholesky(np.eye(2) * x[0] + 0.5)
-            return 2 * np.log(np.diag(self.factor)).sum() + x[1] ** 2 * x[0]
-
-    return Objective()
+    def __call__(self, x):
+        if self.scale is None or self.scale != x[0]:
+            self.scale, self.factor = x[0], np.linalg.cholesky(np.eye(2) * x[0] + 0.5)
+        return 2 * np.log(np.diag(self.factor)).sum() + x[1] ** 2 * x[0]
 
 
 # Functions that write ------------------------------------------------------------------------------------------------
 
 
-@objective(lambda x: np.exp(x).sum(), HERE)
-def buffer_for_terms(x):
-    class Objective:
-        buffer = np.empty(3)
+@of_class(lambda x: np.exp(x).sum(), HERE)
+class BufferForTerms:
+    buffer = np.empty(3)
 
-        def __call__(self, x):
-            np.exp(x, out=self.buffer)
-            return self.buffer.sum()
-
-    return Objective()
+    def __call__(self, x):
+        np.exp(x, out=self.buffer)
+        return self.buffer.sum()
 
 
 @objective(lambda x: np.exp(x).sum(), HERE)
@@ -467,30 +460,24 @@ def clips_its_argument(x):
     return np.sum(x[:2] ** 2) + x[0] * x[1]
 
 
-@objective(smooth, HERE)
-def writes_its_argument_into_a_model(x):
-    class Model:
-        def __init__(self):
-            self.theta = np.zeros(3)
+@of_class(smooth, HERE, method="loss")
+class WritesItsArgumentIntoAModel:
+    def __init__(self):
+        self.theta = np.zeros(3)
 
-        def loss(self, theta):
-            self.theta[:] = theta
-            return smooth(self.theta)
-
-    return Model().loss
+    def loss(self, theta):
+        self.theta[:] = theta
+        return smooth(self.theta)
 
 
-@objective(smooth, HERE)
-def writes_its_argument_into_the_array_itself(x):
-    class Model:
-        def __init__(self, theta):
-            self.theta = theta
+@of_class(smooth, HERE, method="loss", holds_x=True)
+class WritesItsArgumentIntoTheArrayItself:
+    def __init__(self, theta):
+        self.theta = theta
 
-        def loss(self, theta):
-            self.theta[:] = theta
-            return smooth(self.theta)
-
-    return Model(x).loss
+    def loss(self, theta):
+        self.theta[:] = theta
+        return smooth(self.theta)
 
 
 DATA_X = np.random.default_rng(1).standard_normal((12, 2))
@@ -507,37 +494,31 @@ def mlp(theta):
 WEIGHTS = [0.5, -0.3, 0.8, 0.2, 0.1, -0.2, 0.7, -0.9]
 
 
-@objective(mlp, WEIGHTS)
-def module_with_parameters(x):
-    class Module:
-        def __init__(self):
-            self.parameters = {"w1": np.zeros((2, 2)), "b1": np.zeros(2), "w2": np.zeros(2)}
+@of_class(mlp, WEIGHTS)
+class ModuleWithParameters:
+    def __init__(self):
+        self.parameters = {"w1": np.zeros((2, 2)), "b1": np.zeros(2), "w2": np.zeros(2)}
 
-        def load(self, flat):
-            start = 0
-            for array in self.parameters.values():
-                array[...] = flat[start : start + array.size].reshape(array.shape)
-                start += array.size
+    def load(self, flat):
+        start = 0
+        for array in self.parameters.values():
+            array[...] = flat[start : start + array.size].reshape(array.shape)
+            start += array.size
 
-        def __call__(self, flat):
-            self.load(flat)
-            p = self.parameters
-            return np.mean((np.tanh(DATA_X @ p["w1"] + p["b1"]) @ p["w2"] - DATA_Y) ** 2)
-
-    return Module()
+    def __call__(self, flat):
+        self.load(flat)
+        p = self.parameters
+        return np.mean((np.tanh(DATA_X @ p["w1"] + p["b1"]) @ p["w2"] - DATA_Y) ** 2)
 
 
-@objective(mlp, WEIGHTS)
-def parameters_that_are_views_of_the_argument(x):
-    class Module:
-        def __call__(self, flat):
-            self.w1, self.b1, self.w2 = flat[:4].reshape(2, 2), flat[4:6], flat[6:8]
-            return self.loss()
+@of_class(mlp, WEIGHTS)
+class ParametersThatAreViewsOfTheArgument:
+    def __call__(self, flat):
+        self.w1, self.b1, self.w2 = flat[:4].reshape(2, 2), flat[4:6], flat[6:8]
+        return self.loss()
 
-        def loss(self):
-            return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
-
-    return Module()
+    def loss(self):
+        return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
 
 
 @objective(mlp, WEIGHTS)
@@ -572,17 +553,14 @@ def batch_norm(x):
     return np.mean((z * x[2] - DATA_Y) ** 2)
 
 
-@objective(batch_norm, [0.7, -0.4, 1.3])
-def running_statistics(x):
-    class Model:
-        running_mean = 0.0
+@of_class(batch_norm, [0.7, -0.4, 1.3])
+class RunningStatistics:
+    running_mean = 0.0
 
-        def __call__(self, x):
-            z = DATA_X @ x[:2]
-            self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
-            return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
-
-    return Model()
+    def __call__(self, x):
+        z = DATA_X @ x[:2]
+        self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
+        return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
 
 
 # Functions that compare with the array they are differentiated at ----------------------------------------------------
@@ -595,17 +573,19 @@ def unnormalized_kl_against_the_array(x):
     return lambda logits: np.sum(np.exp(logits) * (logits - x))
 
 
-@objective(lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x, LOGITS)
-def kl_and_penalty(x):
-    class Policy:
-        def __init__(self, logits):
-            self.logits = logits
+@of_class(
+    lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x,
+    LOGITS,
+    method="loss",
+    holds_x=True,
+)
+class KlAndPenalty:
+    def __init__(self, logits):
+        self.logits = logits
 
-        def loss(self, logits):
-            new, old = log_softmax(logits), log_softmax(self.logits)
-            return np.exp(new) @ (new - old) + 0.1 * logits @ logits
-
-    return Policy(x).loss
+    def loss(self, logits):
+        new, old = log_softmax(logits), log_softmax(self.logits)
+        return np.exp(new) @ (new - old) + 0.1 * logits @ logits
 
 
 ADVANTAGES = DATA_Y
@@ -619,17 +599,19 @@ def log_policy(theta):
 OLD_POLICY = np.array([0.5, -0.3, 0.8, 0.2])
 
 
-@objective(lambda x: -np.mean(np.exp(log_policy(x) - log_policy(OLD_POLICY)) * ADVANTAGES), OLD_POLICY)
-def ppo_ratio(x):
-    class Agent:
-        def __init__(self, theta):
-            self.theta = theta
+@of_class(
+    lambda x: -np.mean(np.exp(log_policy(x) - log_policy(OLD_POLICY)) * ADVANTAGES),
+    OLD_POLICY,
+    method="surrogate",
+    holds_x=True,
+)
+class PpoRatio:
+    def __init__(self, theta):
+        self.theta = theta
 
-        def surrogate(self, theta):
-            ratio = np.exp(log_policy(theta) - log_policy(self.theta))
-            return -np.mean(np.minimum(ratio * ADVANTAGES, np.clip(ratio, 0.8, 1.2) * ADVANTAGES))
-
-    return Agent(x).surrogate
+    def surrogate(self, theta):
+        ratio = np.exp(log_policy(theta) - log_policy(self.theta))
+        return -np.mean(np.minimum(ratio * ADVANTAGES, np.clip(ratio, 0.8, 1.2) * ADVANTAGES))
 
 
 def responsibilities(means):
@@ -650,16 +632,13 @@ def proximal_term(x):
     return lambda x, center=x: np.sum((x - center) ** 2) / 2 + np.cos(x).sum()
 
 
-@objective(lambda x: (x**2).sum() * 0.9 + 0.1 * x @ HERE, HERE)
-def target_network(x):
-    class Learner:
-        def __init__(self, online):
-            self.networks = {"online": online, "target": [online]}
+@of_class(lambda x: (x**2).sum() * 0.9 + 0.1 * x @ HERE, HERE, method="loss", holds_x=True)
+class TargetNetwork:
+    def __init__(self, online):
+        self.networks = {"online": online, "target": [online]}
 
-        def loss(self, theta):
-            return (theta**2).sum() * 0.9 + 0.1 * theta @ self.networks["target"][0]
-
-    return Learner(x).loss
+    def loss(self, theta):
+        return (theta**2).sum() * 0.9 + 0.1 * theta @ self.networks["target"][0]
 
 
 # What comes back -----------------------------------------------------------------------------------------------------
@@ -881,17 +860,14 @@ def root_by_brentq(x):
     return lambda x: brentq(lambda y: y**3 + x[0] * y - x[1], 0, 5, xtol=1e-13) ** 2 + x[0] * x[1]
 
 
-@objective(root_of_cubic, [1.5, 2.5])
-def newton_that_starts_where_it_ended(x):
-    class Solver:
-        y = 1.0
+@of_class(root_of_cubic, [1.5, 2.5])
+class NewtonThatStartsWhereItEnded:
+    y = 1.0
 
-        def __call__(self, x):
-            for _ in range(40):
-                self.y -= (self.y**3 + x[0] * self.y - x[1]) / (3 * self.y**2 + x[0])
-            return self.y**2 + x[0] * x[1]
-
-    return Solver()
+    def __call__(self, x):
+        for _ in range(40):
+            self.y -= (self.y**3 + x[0] * self.y - x[1]) / (3 * self.y**2 + x[0])
+        return self.y**2 + x[0] * x[1]
 
 
 STIFFNESS = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]])
@@ -950,16 +926,13 @@ def random_of_the_standard_library(x):
     return monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
 
 
-@objective(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
-def fixed_draws(x):
-    class SimulatedLikelihood:
-        def __init__(self):
-            self.draws = np.random.default_rng(7).standard_normal(50)
+@of_class(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
+class FixedDraws:
+    def __init__(self):
+        self.draws = np.random.default_rng(7).standard_normal(50)
 
-        def __call__(self, x):
-            return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
-
-    return SimulatedLikelihood()
+    def __call__(self, x):
+        return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
 
 
 MASK = np.random.default_rng(12).random(8) > 0.3
@@ -1016,18 +989,15 @@ def kernel_machine(x):
     return DATA_Y @ alpha
 
 
-@objective(kernel_machine, [0.8, 0.4])
-def kernel_ridge(x):
-    class KernelMachine:
-        def fit(self, length, ridge):
-            self.kernel = np.exp(-squared_distances() / (2 * length**2))
-            self.dual = np.linalg.solve(self.kernel + ridge * np.eye(12), DATA_Y)
-            return self
+@of_class(kernel_machine, [0.8, 0.4], method="objective")
+class KernelRidge:
+    def fit(self, length, ridge):
+        self.kernel = np.exp(-squared_distances() / (2 * length**2))
+        self.dual = np.linalg.solve(self.kernel + ridge * np.eye(12), DATA_Y)
+        return self
 
-        def objective(self, x):
-            return DATA_Y @ self.fit(*x).dual
-
-    return KernelMachine().objective
+    def objective(self, x):
+        return DATA_Y @ self.fit(*x).dual
 
 
 def marginal_likelihood(x):
@@ -1035,23 +1005,20 @@ def marginal_likelihood(x):
     return 0.5 * DATA_Y @ np.linalg.solve(k, DATA_Y) + 0.5 * np.log(np.linalg.det(k)) + 6 * np.log(2 * np.pi)
 
 
-@objective(marginal_likelihood, [-0.3, 0.2, -0.8])
-def gaussian_process(x):
-    class Regressor:
-        def __init__(self):
-            self.gram = np.empty((12, 12))
+@of_class(marginal_likelihood, [-0.3, 0.2, -0.8], method="negative_log_marginal_likelihood")
+class GaussianProcess:
+    def __init__(self):
+        self.gram = np.empty((12, 12))
 
-        def negative_log_marginal_likelihood(self, theta):
-            length, amplitude, noise = np.exp(theta)
-            np.multiply(squared_distances(), -0.5 / length**2, out=self.gram)
-            np.exp(self.gram, out=self.gram)
-            self.gram *= amplitude**2
-            self.gram.flat[::13] += noise**2
-            self.factor = np.linalg.cholesky(self.gram)
-            self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
-            return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
-
-    return Regressor().negative_log_marginal_likelihood
+    def negative_log_marginal_likelihood(self, theta):
+        length, amplitude, noise = np.exp(theta)
+        np.multiply(squared_distances(), -0.5 / length**2, out=self.gram)
+        np.exp(self.gram, out=self.gram)
+        self.gram *= amplitude**2
+        self.gram.flat[::13] += noise**2
+        self.factor = np.linalg.cholesky(self.gram)
+        self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
+        return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
 
 
 OBSERVED = [0, 1, 1, 0, 2, 1, 0, 2]
@@ -1067,22 +1034,19 @@ def forward_algorithm(x):
     return -total
 
 
-@objective(forward_algorithm, [0.5, -0.2, 0.1, 0.9, 0.3, 0.1, -0.4, 0.2, 0.8, -0.6])
-def hidden_markov_model(x):
-    class HMM:
-        alpha = np.empty((8, 2))
+@of_class(forward_algorithm, [0.5, -0.2, 0.1, 0.9, 0.3, 0.1, -0.4, 0.2, 0.8, -0.6], method="score")
+class HiddenMarkovModel:
+    alpha = np.empty((8, 2))
 
-        def score(self, x):
-            transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
-            emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
-            self.alpha[0], total = 0.5 * emission[:, OBSERVED[0]], 0.0
-            for t in range(1, 8):
-                self.alpha[t] = (self.alpha[t - 1] @ transition) * emission[:, OBSERVED[t]]
-                total += np.log(self.alpha[t].sum())
-                self.alpha[t] /= self.alpha[t].sum()
-            return -total
-
-    return HMM().score
+    def score(self, x):
+        transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
+        emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
+        self.alpha[0], total = 0.5 * emission[:, OBSERVED[0]], 0.0
+        for t in range(1, 8):
+            self.alpha[t] = (self.alpha[t - 1] @ transition) * emission[:, OBSERVED[t]]
+            total += np.log(self.alpha[t].sum())
+            self.alpha[t] /= self.alpha[t].sum()
+        return -total
 
 
 def mixture(x):
@@ -1149,27 +1113,24 @@ def kalman(x):
     return total
 
 
-@objective(kalman, [-1.0, -0.5])
-def kalman_filter_that_keeps_its_state(x):
-    class Filter:
-        def reset(self):
-            self.mean, self.variance, self.total = 0.0, 1.0, 0.0
+@of_class(kalman, [-1.0, -0.5], method="negative_log_likelihood")
+class KalmanFilterThatKeepsItsState:
+    def reset(self):
+        self.mean, self.variance, self.total = 0.0, 1.0, 0.0
 
-        def step(self, value, q, r):
-            self.variance += q
-            innovation = self.variance + r
-            self.total += 0.5 * (math.log(innovation) + (value - self.mean) ** 2 / innovation)
-            gain = self.variance / innovation
-            self.mean += gain * (value - self.mean)
-            self.variance *= 1 - gain
+    def step(self, value, q, r):
+        self.variance += q
+        innovation = self.variance + r
+        self.total += 0.5 * (math.log(innovation) + (value - self.mean) ** 2 / innovation)
+        gain = self.variance / innovation
+        self.mean += gain * (value - self.mean)
+        self.variance *= 1 - gain
 
-        def negative_log_likelihood(self, x):
-            self.reset()
-            for value in DATA_Y:
-                self.step(value, *np.exp(x))
-            return self.total
-
-    return Filter().negative_log_likelihood
+    def negative_log_likelihood(self, x):
+        self.reset()
+        for value in DATA_Y:
+            self.step(value, *np.exp(x))
+        return self.total
 
 
 def attention(x):
@@ -1226,17 +1187,14 @@ def residuals_with_args(x, times, values):
     return x[0] * np.exp(-x[1] * times) - values
 
 
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
-def residuals_that_keep_x(x):
-    class Residuals:
-        x = None
+@of_class(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], table=VECTORS)
+class ResidualsThatKeepX:
+    x = None
 
-        def __call__(self, x):
-            if self.x is None or (x != self.x).any():
-                self.x, self.r = x, x[0] * np.exp(-x[1] * TIMES) - VALUES
-            return self.r
-
-    return Residuals()
+    def __call__(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.r = x, x[0] * np.exp(-x[1] * TIMES) - VALUES
+        return self.r
 
 
 @array_function(lambda x: x[0] * np.exp(-x[1] * TIMES), [1.8, 0.9])
@@ -1277,17 +1235,20 @@ def series(x):
     return lambda x: pd.Series({"product": x[0] * x[1], "sine": np.sin(x[2])})
 
 
-@array_function(lambda x: np.tanh(DATA_X[:4] @ x.reshape(2, 2)), [[0.5, -0.3], [0.8, 0.2]])
-def layer(x):
-    class Layer:
-        def __init__(self, weight):
-            self.weight = weight
+@of_class(
+    lambda x: np.tanh(DATA_X[:4] @ x.reshape(2, 2)),
+    [[0.5, -0.3], [0.8, 0.2]],
+    method="forward",
+    holds_x=True,
+    table=VECTORS,
+)
+class Layer:
+    def __init__(self, weight):
+        self.weight = weight
 
-        def forward(self, weight):
-            self.weight[:] = weight
-            return np.tanh(DATA_X[:4] @ self.weight)
-
-    return Layer(x).forward
+    def forward(self, weight):
+        self.weight[:] = weight
+        return np.tanh(DATA_X[:4] @ self.weight)
 
 
 @array_function(lambda x: np.cos(x) * x[0], HERE)

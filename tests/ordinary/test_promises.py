@@ -55,13 +55,13 @@ def within_bars(found, exact, more=0.0):
     return (np.abs(found.value - exact) <= found.error + more).all()
 
 
-def require_like_plain(call, value, rtol=0.0):
+def require_like_plain(call, value):
     """A call had the result that it has for x @ x at X: all calls are compared at that function."""
     expected = call(lambda x: x @ x, X.copy())
     if isinstance(value, secant.GradientReport):
         assert value.verdict == expected.verdict == "right"
     else:
-        np.testing.assert_allclose(value, expected, rtol=rtol)
+        assert np.array_equal(value, expected)
 
 
 # 1. A fresh array for each evaluation --------------------------------------------------------------------------------
@@ -94,24 +94,6 @@ def test_f_may_write_to_its_argument(call, writeable):
 
 
 @every_call
-@pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
-def test_f_may_write_its_argument_into_the_array_of_its_model(call, inplace):
-    class Model:
-        def __init__(self):
-            self.theta = X.copy()
-
-        def loss(self, theta):
-            self.theta[:] = theta
-            return self.theta @ self.theta
-
-    if inplace and call is descent:
-        pytest.skip("gradient_descent has no inplace")
-    model = Model()
-    require_like_plain(call, call(model.loss, model.theta, **inplace), rtol=1e-6)
-    assert model.theta.tobytes() == X.tobytes()
-
-
-@every_call
 def test_points_that_are_kept_stay_what_they_were(call):
     kept, written = [], []
 
@@ -137,40 +119,13 @@ def test_x_is_put_back_after_the_last_evaluation(start, decimals):
         theta[:] = new
         return round(float(theta @ theta), decimals)
 
-    bits = theta.tobytes()
-    for options in ({}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}, {"full_output": True}):
-        secant.numerical_gradient(loss, theta, **options)
+    bits, right = theta.tobytes(), 2 * theta
+    for options in ({}, {"inplace": False}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}):
+        found = secant.numerical_gradient(loss, theta, **options, full_output=True)
+        assert within_bars(found, right) or decimals == 2, options
         assert theta.tobytes() == bits, options
     secant.numerical_diff(lambda new: loss(new) + 0 * new, theta)
     assert theta.tobytes() == bits
-
-
-@pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
-@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
-def test_a_divergence_from_the_current_array_has_its_gradient(scheme, inplace):
-    logits = np.array([0.4, -0.3, 0.9])
-
-    def divergence(new):
-        return np.sum(np.exp(new) * (new - logits))
-
-    found = secant.numerical_gradient(divergence, logits, scheme=scheme, **inplace)
-    np.testing.assert_allclose(found, np.exp(logits), rtol=1e-3 if scheme == "forward" else 1e-6)
-
-
-def test_the_hessian_of_a_kl_divergence_is_the_fisher_information():
-    logits = np.array([0.4, -0.3, 0.9])
-    p = np.exp(logits) / np.exp(logits).sum()
-
-    def divergence(new):
-        q = np.exp(new) / np.exp(new).sum()
-        now = np.exp(logits) / np.exp(logits).sum()
-        return now @ (np.log(now) - np.log(q))
-
-    found = secant.numerical_hessian(divergence, logits, full_output=True)
-    assert within_bars(found, np.diag(p) - np.outer(p, p), 1e-12)
-    np.testing.assert_allclose(found.value, np.diag(p) - np.outer(p, p), atol=1e-5)
-    np.testing.assert_allclose(secant.numerical_gradient(divergence, logits), 0, atol=1e-8)
-    assert secant.check_gradient(divergence, logits, np.zeros(3)).verdict == "right"
 
 
 def test_an_array_that_f_reads_elsewhere_is_a_constant():
