@@ -14,10 +14,10 @@ from secant.errors import LossDiffersError, UnsupportedError
 X, T = batch()
 
 
-def decaying(decay, base=Keyed):
+def decaying(decay):
     """A class whose loss has a weight decay, ``decay(net)`` times the sum of the squares of W1."""
 
-    class Net(base):
+    class Net(Keyed):
         reduction = "mean"
 
         def loss(self, x, t):
