@@ -164,6 +164,8 @@ def test_what_has_no_hessian():
         secant.numerical_hessian(lambda x: np.log(x[0]), [1e-5], scheme="central")
     with pytest.warns(RuntimeWarning, match="f returned one and the same value"):
         assert secant.numerical_hessian(lambda x: 3.0, [1, 2]).tolist() == [[0, 0], [0, 0]]
+    for scheme in ("auto", "central"):
+        assert secant.numerical_hessian(np.sum, [], scheme=scheme).shape == (0, 0)
 
 
 @pytest.mark.parametrize("scheme", ["central", "auto"])
