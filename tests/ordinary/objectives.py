@@ -24,36 +24,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """An objective, where it is differentiated, and its formula.
+    """An objective, where it is differentiated, and its formula."""
 
-    Attributes
-    ----------
-    make : callable
-        Takes x and returns a new f.
-    x : ndarray
-    formula : callable
-        What f computes, without state, of a complex array too.
-    args, kwargs
-        Further arguments of f.
-    needs : tuple of str
-        Packages it cannot do without.
-    rtol : float
-        By how much of the largest entry a derivative at h = 1e-4 may be off.
-    own_error : float
-        By how much of it the derivative of what f computes differs from that of its formula: a solver's tolerance.
-    is_float32 : bool
-        f returns float32: a warning says so, and a check may not verify it.
-    """
-
-    make: Callable
+    make: Callable  # takes x and returns a new f
     x: np.ndarray
-    formula: Callable
-    args: tuple = ()
+    formula: Callable  # what f computes, without state, of a complex array too
+    args: tuple = ()  # further arguments of f
     kwargs: dict = field(default_factory=dict)
-    needs: tuple = ()
-    rtol: float = 1e-6
-    own_error: float = 0.0
-    is_float32: bool = False
+    needs: tuple = ()  # packages it cannot do without
+    rtol: float = 1e-6  # by how much of the largest entry a derivative at h = 1e-4 may be off
+    own_error: float = 0.0  # by how much of it what f computes differs from its formula: a solver's tolerance
+    is_float32: bool = False  # f returns float32: a warning says so, and a check may not verify it
 
     def jacobian(self, x=None):
         """The exact derivatives of all outputs, by complex steps."""
@@ -81,41 +62,38 @@ CASES: dict[str, Case] = {}
 VECTORS: dict[str, Case] = {}  # that return arrays
 
 
-def objective(formula, x, table=CASES, **options: Any):
-    """Put what is decorated, which makes an f, into the table under its name."""
-
-    def enter(make):
-        assert make.__name__ not in table
-        table[make.__name__] = Case(make, np.array(x, dtype=np.float64), formula, **options)
-        return make
-
-    return enter
+def enter(name, make, formula, x, table=CASES, **options: Any):
+    """Put an objective into a table."""
+    assert name not in table
+    table[name] = Case(make, np.array(x, dtype=np.float64), formula, **options)
 
 
 def plain(name, f, formula, x, **options: Any):
-    """The same of an f that has no state."""
-    maker = lambda x: f  # noqa: E731
-    maker.__name__ = name
-    objective(formula, x, **options)(maker)
+    """One that has no state."""
+    enter(name, lambda x: f, formula, x, **options)
+
+
+def objective(formula, x, **options: Any):
+    """What is decorated makes an f."""
+    return lambda make: enter(make.__name__, make, formula, x, **options)
 
 
 def stateless(formula, x, **options: Any):
-    """The same of the f that is decorated, which has no state."""
+    """What is decorated is f, which has no state."""
     return lambda f: plain(f.__name__, f, formula, x, **options)
 
 
 def of_class(formula, x, method=None, holds_x=False, **options: Any):
-    """The same of a class: each f is a new instance, or a method of it. Some instances hold the array."""
+    """What is decorated is a class: each f is a new instance, or a method of it. Some instances hold the array."""
 
-    def enter(cls):
+    def decorated(cls):
         def make(x):
             instance = cls(x) if holds_x else cls()
             return getattr(instance, method) if method else instance
 
-        make.__name__ = cls.__name__
-        return objective(formula, x, **options)(make)
+        enter(cls.__name__, make, formula, x, **options)
 
-    return enter
+    return decorated
 
 
 array_function, plain_array, stateless_array = (
