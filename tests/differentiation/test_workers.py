@@ -49,12 +49,7 @@ def threads():
         yield pool.map
 
 
-@contextmanager
-def builtin():
-    yield map
-
-
-WORKERS = [joblib_of_processes, joblib_of_threads, processes, threads, builtin]
+WORKERS = [joblib_of_processes, joblib_of_threads, processes, threads]
 
 
 @pytest.fixture(scope="module", params=WORKERS, ids=lambda make: make.__name__)
