@@ -224,14 +224,6 @@ COST = (
 
 
 @pytest.mark.slow
-def test_a_decorator_says_what_the_loss_is_called(run, tmp_path):
-    source = program(COST).replace("class Net", 'import secant\n@secant.accelerate(loss="cost")\nclass Net')
-    (tmp_path / "script.py").write_text(source)
-    plain, (code, output, lines) = run("script.py"), run("script.py", "-m", "secant", "run")
-    assert (code, output, lines) == (0, plain[1], [])  # it does what it does in Python
-
-
-@pytest.mark.slow
 def test_a_chosen_name_is_for_the_classes_that_have_it(run, tmp_path):
     use = f"{SHOW}\n{SHOW.replace('Net', 'Other')}"
     (tmp_path / "script.py").write_text(program(f"{OWN}class Other(Net):\n{COST}", use))

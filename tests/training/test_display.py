@@ -16,26 +16,12 @@ from secant.training.loop import train
 LINE = "train acc, test acc | 0.5000, 0.5000\n"
 
 
-class Stub:
-    """A network of one parameter."""
-
-    def __init__(self):
-        self.params = {"w": np.zeros(1)}
-
-    def numerical_gradient(self, x, t):
-        return {"w": np.ones(1)}
-
-    def loss(self, x, t):
-        return 1.0
-
-    def accuracy(self, x, t):
-        return 0.5
-
-
 def run(n_iterations=5, **options):
-    """Epochs of five iterations."""
+    """Epochs of five iterations, of a network of one parameter."""
+    net = types.SimpleNamespace(params={"w": np.zeros(1)}, loss=lambda x, t: 1.0, accuracy=lambda x, t: 0.5)
+    net.numerical_gradient = lambda x, t: {"w": np.ones(1)}
     x, t = np.zeros((50, 2)), np.zeros(50, int)
-    return train(Stub(), x, t, x, t, n_iterations=n_iterations, batch_size=10, rng=2, **options)
+    return train(net, x, t, x, t, n_iterations=n_iterations, batch_size=10, rng=2, **options)
 
 
 class Terminal(io.StringIO):
