@@ -205,10 +205,3 @@ def test_numba_that_is_asked_for_and_missing_is_an_error(run_python):
     assert done.returncode == 1
     last = done.stderr.strip().split("\n")[-1]
     assert last == "secant.errors.MissingExtraError: the backend 'numba' needs Numba: pip install 'secant[numba]'"
-
-
-@pytest.mark.slow
-def test_importing_secant_does_not_look_at_the_extension_yet(run_python, broken):
-    for state in (broken, ALONE):
-        done = run_python(f"{state}\nimport secant", "-W", "error")
-        assert (done.stderr, done.returncode) == ("", 0)

@@ -461,13 +461,6 @@ def test_the_entry_point_is_main():
 
 
 @pytest.mark.slow
-def test_nothing_heavy_is_imported_at_start(run_python):
-    heavy = ("matplotlib", "pooch", "requests", "tqdm")
-    program = f"import sys, secant.cli.app; print([name for name in {heavy} if name in sys.modules])"
-    assert run_python(program).stdout == "[]\n"
-
-
-@pytest.mark.slow
 def test_without_typer_it_is_one_line(run_python):
     done = run_python("import sys; sys.modules['typer'] = None; from secant.cli import main; main()")
     assert (done.returncode, done.stdout) == (1, "")

@@ -592,3 +592,27 @@ def test_an_ordinary_function_gets_no_warning(f):
     for x in ([1.0, 2.0, 3.0], [0.5, -0.25, 1e3], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
         secant.numerical_gradient(f, np.array(x))
         secant.numerical_gradient(f, x)
+
+
+def test_the_steps_of_auto_are_at_most_a_tenth_of_an_entry():
+    seen = []
+
+    def f(x):
+        seen.append(x[0])
+        return np.exp(x[0] / 100)
+
+    secant.numerical_gradient(f, [400.0], scheme="auto")
+    assert max(abs(value - 400) for value in seen) <= 40 * (1 + 1e-12)
+
+
+def test_the_derivative_of_a_closure_by_auto_is_not_zero_with_a_small_bar():
+    w = np.array([0.5, 1.5])
+    found = secant.numerical_diff(lambda _: w**2, w, scheme="auto", full_output=True)
+    assert (np.abs(found.value - 2 * w) <= found.error).all()
+    assert np.array_equal(w, [0.5, 1.5])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_infinity_at_a_shifted_point_is_said_as_nan_is(value):
+    with pytest.raises(secant.errors.ValueRangeError, match=rf"(?i){value}.*x\[1\]|x\[1\].*{value}"):
+        secant.numerical_gradient(lambda x: value if x[1] > 2 else x @ x, np.array([1.0, 2.0]))

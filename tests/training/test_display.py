@@ -120,19 +120,6 @@ def test_a_terminal_gets_a_bar_below_the_lines(open_terminal):
     assert threading.active_count() == threads
 
 
-@pytest.mark.usefixtures("tqdm")
-def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, clock):
-    terminal = open_terminal()
-    with display.display(1000, True) as shown:
-        before = len(screen(terminal))
-        for done in range(1, 1000):
-            clock[0] += 0.001
-            shown.iteration(done, 1.0)
-            if done % 20 == 0:
-                shown.epoch(0.5, 0.5)
-        assert 8 <= len([part for part in screen(terminal)[before:] if "it/s" in part]) <= 10
-
-
 def test_a_notebook_gets_a_bar_and_no_warning(tqdm, monkeypatch, capsys):
     """Without ipywidgets tqdm warns as it is imported, and draws by characters."""
     monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
