@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 import secant
-from random_networks import OUTPUTS, share_of_bound
-from secant.backends import backend_module
+from random_networks import OUTPUTS, share_of_bound, trained_by_the_core
 from secant.errors import ValueRangeError
-from secant.networks.batch import checked
 from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -55,20 +53,12 @@ def test_gradients(hidden, output, large):
     assert share_of_bound(net.gradient(x, t, n_threads=2), mean_of(parts), x) <= 2
 
 
-def trained(indices, hidden, large, method, n_threads):
-    net, x, t = case(hidden, large=large)
-    losses, backend = [], backend_module(net.backend)
-    assert backend.train(checked(net, x, t, backend), indices, method, H, 0.1, n_threads, losses) is None
-    assert len(losses) == len(indices)
-    return net.params | {"losses": np.array(losses)}
-
-
 @pytest.mark.parametrize(
     ("hidden", "large"), grid(lambda hidden, large: hidden == 70 or large == "mixed", HIDDEN_UNITS, MIXED)
 )
 def test_a_step_of_training_is_that_of_the_gradient(hidden, large):
+    got = trained_by_the_core(*case(hidden, large=large), np.arange(SAMPLES)[np.newaxis], h=H, n_threads=2)
     net, x, t = case(hidden, large=large)
-    got = trained(np.arange(SAMPLES)[np.newaxis], hidden, large, "auto", 2)
     grads = net.numerical_gradient(x, t, h=H)
     for key, param in net.params.items():
         param -= 0.1 * grads[key]

@@ -6,9 +6,7 @@ import pytest
 import bounds
 import oracles
 import secant
-from random_networks import OUTPUTS, share_of_bound
-from secant.backends import backend_module
-from secant.networks.batch import checked
+from random_networks import OUTPUTS, share_of_bound, trained_by_the_core
 from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -153,18 +151,16 @@ def test_the_zeros_of_a_dense_block_count_for_nothing(method):
 @pytest.mark.parametrize("size", grid(lambda size: size == 225, INPUTS))
 def test_training(size, density):
     net, x, t = case(size, density)
-    backend, other = backend_module(net.backend), network(size)
+    other, expected = network(size), []
     indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
-    losses, expected = [], []
-    assert backend.train(checked(net, x, t, backend), indices, "auto", 1e-4, 0.1, 2, losses) is None
+    got = trained_by_the_core(net, x, t, indices, n_threads=2)
     for batch in indices:
         grads = other.numerical_gradient(x[batch], t[batch])
         for key, param in other.params.items():
             param -= 0.1 * grads[key]
         expected.append(other.loss(x[batch], t[batch]))
-    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-13)
-    for key, param in other.params.items():
-        np.testing.assert_allclose(net.params[key], param, rtol=0, atol=1e-13)
+    for key, right in (other.params | {"losses": expected}).items():
+        np.testing.assert_allclose(got[key], right, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 0.99])

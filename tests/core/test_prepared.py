@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import secant
+from random_networks import trained_by_the_core
 from secant.backends import backend_module
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.networks.batch import checked
 
 DTYPES = (np.uint8, np.float32, np.float64)
 H = 1e-4
@@ -22,14 +22,8 @@ def network(backend="cpp"):
 
 
 def trained(x, t, method="auto", h=H, n_threads=1):
-    """The parameters and the losses after some mini-batches in one call of the core."""
-    net = network()
-    losses = []
     indices = np.random.RandomState(1).randint(len(x), size=(10, 30))
-    backend = backend_module("cpp")
-    assert backend.train(checked(net, x, t, backend), indices, method, h, 0.1, n_threads, losses) is None
-    assert len(losses) == len(indices)
-    return net.params | {"losses": np.array(losses)}
+    return trained_by_the_core(network(), x, t, indices, method, h, n_threads)
 
 
 def same_bits(one, other):
