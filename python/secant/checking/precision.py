@@ -183,9 +183,9 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
             return report
         each = list(zip(report.arrays, at_x, found, strict=True))
         findings = [finding for of_array in each for finding in _findings(*of_array)]
-        off_by = [math.nan if array.passed else at.relative_error for array, at, _ in each]
-        arrays = tuple(map(lambda array, off: replace(array, relative_error=off), report.arrays, off_by))
-        return replace(report, arrays=arrays, findings=tuple(findings))
+        off_by = [at.relative_error if one.worst > 1 else math.nan for _, at, one in each]
+        arrays = [replace(array, relative_error=off) for array, off in zip(report.arrays, off_by, strict=True)]
+        return replace(report, arrays=tuple(arrays), findings=tuple(findings))
     if report.passed and any(hidden):
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
         return changed(hidden, passed=False, unverified=why)
