@@ -117,18 +117,12 @@ def changed(**changes):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", "Expecting value", id="empty"),
         pytest.param(changed()[:-5], "Expecting|Unterminated", id="truncated"),
-        pytest.param("[" * 100_000, "recursion", id="deep"),
         pytest.param("[]", "must be a JSON object with the format 'secant history 1'", id="no object"),
-        pytest.param(changed(format=None), "must be a JSON object with the format", id="no format"),
         pytest.param(changed(format="secant history 2"), "with the format 'secant history 1'", id="other format"),
         pytest.param(changed(train_loss_list=None), "train_loss_list", id="missing key"),
         pytest.param(changed(more=1), "unexpected keyword argument 'more'", id="extra key"),
-        pytest.param(changed(train_loss_list=[1, 2, [3]]), "not .list.", id="nested"),
-        pytest.param(changed(train_loss_list=[1, 2, 10**400]), "too large", id="too large"),
         pytest.param(changed(test_acc_list=[0.5]), "it has 2 and 1 accuracies for 2", id="lengths"),
-        pytest.param(changed(epoch_iterations={}), "it has 2 and 2 accuracies for 0", id="iterations"),
     ],
 )
 def test_files_that_hold_no_history(tmp_path, text, message):
