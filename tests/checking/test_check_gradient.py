@@ -471,7 +471,6 @@ BAD = {
     ),
     "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
     "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
-    "args is a number": (np.sum, {"args": 3}, DTypeError, "args must be a tuple, got int"),
     "text": (
         np.sum,
         {"x": ["1"]},

@@ -31,7 +31,6 @@ _COARSE = 1e-10  # x is float64 if its relative rounding is less
 _VISIBLE = 16.0  # times the noise: a change of f
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
 _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
-_NO_NOISE = 0.01  # of the changes of f: then more than noise was seen, as beside a pole
 
 
 class _Slope(NamedTuple):
@@ -185,8 +184,6 @@ class DirectionalProbe:
         elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
             doubt = max(doubt, abs(value) + bar)
             self.rises_in_steps = True
-        elif noise.near[0] > max(abs(self.value), _NO_NOISE * largest):
-            doubt = inf
         elif largest and not is_kink:
             self._number, self._bar = None if noise.slope[0] else int(found.found.number[0]), bar
             self.noise = Levels(*map(np.maximum, self.noise, noise._replace(slope=np.zeros(1))))

@@ -163,10 +163,9 @@ class _Function(autodiff.Function):
         self.names, self.arrays = self._inputs.names, self._inputs.arrays
         copies = self._inputs.split(as_vector(self.arrays))
         self._outputs = Structure("f(x)", f(self._inputs.rebuilt(copies)))
-        self.arguments, self.outputs = (
-            [Kind(array.shape, array.dtype.name, float(np.finfo(array.dtype).eps)) for array in each.arrays]
-            for each in (self._inputs, self._outputs)
-        )
+        self.outputs = [
+            Kind(array.shape, array.dtype.name, float(np.finfo(array.dtype).eps)) for array in self._outputs.arrays
+        ]
 
     def values(self, arrays: Sequence[Array]) -> Arrays:
         value = self._f(self._inputs.rebuilt(arrays))
