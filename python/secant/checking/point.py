@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Array, Floats, overlaps
 from secant.checking.structure import Structure, as_vector
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
@@ -209,7 +209,11 @@ def _typical_size(sizes: Floats) -> float:
 
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
-    """Raise an error if arrays share memory: where one is shifted, the other one is too."""
-    for (name, array), (other_name, other) in itertools.combinations(zip(names, arrays, strict=True), 2):
+    """Raise an error if entries share memory: where one is shifted, the other one is too."""
+    named = list(zip(names, arrays, strict=True))
+    for name, array in named:
+        if overlaps(array):
+            raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
+    for (name, array), (other_name, other) in itertools.combinations(named, 2):
         if np.shares_memory(array, other):
             raise ValueRangeError(f"{name} and {other_name} must share no memory to be shifted in place")

@@ -53,8 +53,8 @@ class Arrays:
         error = math.hypot(*(each.numerical - each.candidate for each in found))
         whole = math.hypot(*(each.numerical for each in found))
         if leaf not in self._evidence.sampled:  # the other entries are right
-            others = norm**2 - math.fsum(each.candidate**2 for each in found)
-            whole = math.hypot(whole, math.sqrt(max(others, 0.0)))
+            share = math.fsum((each.candidate / norm) ** 2 for each in found) if norm else 1.0
+            whole = math.hypot(whole, norm * math.sqrt(max(0.0, 1 - share)))
         noise = math.hypot(*(each.error_bar for each in found))
         return error / whole if found and whole > noise else math.nan
 
