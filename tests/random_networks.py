@@ -6,6 +6,8 @@ import bounds
 import oracles
 import secant
 from secant.backends.activations import ACTIVATIONS
+from secant.backends.base import Descent
+from secant.networks.batch import checked
 
 DTYPES = (np.float64, np.float32)
 OUTPUTS = ("sigmoid", "identity")
@@ -64,3 +66,11 @@ def error(net, x, t, h):
         by_loop = secant.backends.backend_module(net.backend).name == "numpy" and info.method != "series"
         shares.append(share_of_bound(got, true, x, bounds.numpy_loop(net.loss(x, t), h) if by_loop else 0.0))
     return max(shares) / (bounds.SINGLE if dtype == np.float32 else 1)
+
+
+def trained_by_the_core(net, x, t, indices, method="auto", h=1e-4, n_threads=1):
+    """The parameters and the losses after these mini-batches in one call of the core, at a learning rate of 0.1."""
+    core, losses = secant.backends.backend_module("cpp"), []
+    assert core.train(checked(net, x, t, core), indices, Descent(method, h, 0.1, n_threads), losses) is None
+    assert len(losses) == len(indices)
+    return net.params | {"losses": np.array(losses)}

@@ -32,15 +32,8 @@ LAYERS = [  # the rooms; a file may import its own room and those below
     {"_common"},
     {"_startup", "errors"},
 ]
-CPP_LAYERS = [
-    "training",
-    "differences",
-    "network",
-    "platform",
-    "interface",
-    "simd",
-    "base",
-]  # each may include itself and what follows
+# Each may include itself and what follows.
+CPP_LAYERS = ["training", "differences", "network", "platform", "interface", "simd", "base"]
 
 
 def module_of(path: Path) -> str:

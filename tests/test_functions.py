@@ -41,6 +41,7 @@ def unaligned(array):
 
 
 def test_mean_squared_error_is_the_chapters():
+    assert type(secant.mean_squared_error([0.5], [1])) is float
     assert ulps(secant.mean_squared_error(np.array(Y), np.array(T)), 0.09750000000000003) <= 1
 
 
@@ -49,6 +50,7 @@ def test_mean_squared_error_is_the_chapters():
 )
 @pytest.mark.parametrize("t", [np.array(T), T, 2, [2], np.array(T, float), np.uint8(2)], ids=repr)
 def test_cross_entropy_error_is_the_chapters(backend, y, loss, t):
+    assert type(secant.cross_entropy_error(np.array(y), t)) is float
     assert ulps(secant.cross_entropy_error(np.array(y), t), loss) <= 1
 
 
@@ -149,6 +151,14 @@ def test_cross_entropy_of_labels_is_that_of_their_one_hot_rows(backend, y, seed)
     t = np.eye(y.shape[1])[labels]
     expected, rounding = plain_cross_entropy(y, t)
     for targets in (labels, labels.astype(np.uint8), labels.astype(">i4"), labels.tolist(), t, t.astype(bool)):
+        assert abs(secant.cross_entropy_error(y, targets) - expected) <= rounding
+
+
+def test_cross_entropy_of_more_samples_than_are_summed_at_once(backend):
+    rng = np.random.RandomState(0)
+    y, soft, labels = rng.uniform(size=(70_000, 3)), rng.uniform(size=(70_000, 3)), rng.randint(3, size=70_000)
+    for t, targets in ((soft, soft), (np.eye(3)[labels], labels)):
+        expected, rounding = plain_cross_entropy(y, t)
         assert abs(secant.cross_entropy_error(y, targets) - expected) <= rounding
 
 

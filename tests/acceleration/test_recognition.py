@@ -112,28 +112,24 @@ def test_the_sentence():
     assert "for 13 samples up to " in secant.recognize(readers.ABranchForLargeInputs(8, 4, 3)).sentence
 
 
+SHIFTS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
+
+
 def stepping(kind, h, hidden):
     """A class whose own numerical gradient is a difference of some kind, written in one of several ways."""
+    kind, _, in_steps = kind.partition(", ")
+    up, down = SHIFTS[kind]
 
     def difference(loss, array):
-        grad = np.zeros(array.size)
-        flat = array.reshape(-1)
-        for i in range(flat.size):
-            before = flat[i]
-            if kind == "central, in steps":
-                flat[i] += h
-                above = loss()
-                flat[i] -= 2 * h
-                grad[i] = (above - loss()) / 2 / h
-                flat[i] += h
-                continue
-            flat[i] = before + h * (kind != "backward")
+        grad = np.zeros_like(array)
+        for i in np.ndindex(array.shape):
+            before = array[i]
+            array[i] += up * h
             above = loss()
-            flat[i] = before - h * (kind != "forward")
-            below = loss()
-            flat[i] = before
-            grad[i] = (above - below) / (2 * h if kind == "central" else h)
-        return grad.reshape(array.shape)
+            array[i] = array[i] - (up - down) * h if in_steps else before + down * h
+            grad[i] = (above - loss()) / ((up - down) * h)
+            array[i] = array[i] + h if in_steps else before
+        return grad
 
     class Net(Keyed):
         def hidden(self, a):

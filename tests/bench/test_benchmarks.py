@@ -90,14 +90,6 @@ def data():
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("after", [True, False])
-@pytest.mark.parametrize("dtype", training.TOLERANCE)
-def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
-    name = f"NumPy | {dtype} | {training.LOSSES[after]}"
-    assert list(training.checked(data, {name: peers.NumPy(data, dtype, after)})) == [name]
-
-
-@pytest.mark.nightly
 @pytest.mark.parametrize("kind", training.KINDS)
 @pytest.mark.parametrize("dtype", training.TOLERANCE)
 @pytest.mark.parametrize("after", [True, False])

@@ -15,12 +15,6 @@ from sweeps import grid
 FOLDER = os.path.dirname(os.path.dirname(secant.__file__))
 PLAIN = (sys.executable,)
 RUN = (sys.executable, "-m", "secant", "run")
-CONSOLE = (
-    sys.executable,
-    "-c",
-    "import sys; sys.argv[0] = 'secant'; from secant.cli import main; sys.exit(main())",
-    "run",
-)
 
 
 def launch(command, script, *arguments, cwd, **options):
@@ -147,16 +141,6 @@ def test_a_script_does_what_it_does_in_python(name, folder):
         pytest.skip("this platform does not fork")
     (folder / "script.py").write_text(SCRIPTS[name], encoding="utf-8")
     assert_same(RUN, "script.py", cwd=folder, stdin="one\ntwo\n")
-
-
-CONSOLES = "arguments", "error", "interrupted", "interrupt of its own", "exit text"
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", CONSOLES)
-def test_the_console_script_does_the_same(name, folder):
-    (folder / "script.py").write_text(SCRIPTS[name])
-    assert_same(CONSOLE, "script.py", "--help", cwd=folder)
 
 
 ARGUMENTS = ("a", "--b", "-c=1", "", " "), ("--help",), ("--version",), ("--", "run", "x")

@@ -48,13 +48,6 @@ def test_a_picture_and_the_accuracy_of_the_test_set(net, tmp_path, monkeypatch):
     assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "magic"), [("a.svg", b"<?xml"), ("a.pdf", b"%PDF")])
-def test_the_suffix_is_the_format(net, tmp_path, name, magic):
-    assert show(net, "--output", tmp_path / name, "--units", 3).exit_code == 0
-    assert (tmp_path / name).read_bytes().startswith(magic)
-
-
 def test_what_is_drawn_are_weights_and_confusion_matrix(net, tmp_path, monkeypatch):
     drawn = []
     encoded = secant.plots.canvas.encoded

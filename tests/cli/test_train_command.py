@@ -437,29 +437,9 @@ def test_without_a_command_there_is_help():
     assert "train" in run().output
 
 
-@pytest.mark.slow
-def test_the_module_is_the_command():
-    result = subprocess.run([sys.executable, "-m", "secant", "--version"], check=True, capture_output=True, text=True)
-    assert result.stdout == f"secant {secant.__version__}\n"
-
-
 def test_the_entry_point_is_main():
     (script,) = metadata.entry_points(group="console_scripts", name="secant")
     assert script.load() is main
-
-
-@pytest.mark.slow
-def test_nothing_heavy_is_imported_at_start(run_python):
-    heavy = ("matplotlib", "pooch", "requests", "tqdm")
-    program = f"import sys, secant.cli.app; print([name for name in {heavy} if name in sys.modules])"
-    assert run_python(program).stdout == "[]\n"
-
-
-@pytest.mark.slow
-def test_without_typer_it_is_one_line(run_python):
-    done = run_python("import sys; sys.modules['typer'] = None; from secant.cli import main; main()")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: The command line needs typer: pip install 'secant[cli]'.\n"
 
 
 def test_the_data_are_not_replaced_by_what_is_written(tmp_path):

@@ -34,6 +34,7 @@ def test_labels_may_be_one_hot(tmp_path):
 BAD = {
     "no numbers": ({"x_train": np.array([["a"]])}, "x_train holds <U1, expected uint8, float32 or float64"),
     "whole numbers": ({"x_train": PIXELS.astype(int)}, "x_train holds int64, expected"),
+    "no samples": ({"x_test": PIXELS[:0]}, r"x_test has the shape (0, 3, 2)"),
     "other type": ({"x_test": PIXELS[:2] / 255}, "x_test holds float64, expected uint8, float32 or float64, the same"),
     "label of float": ({"t_train": np.ones(4)}, "t_train holds float64 of shape (4,), expected labels (N,) or"),
     "no targets": ({"t_test": np.array(3)}, "t_test holds int64 of shape (), expected labels (N,) or weights"),

@@ -63,7 +63,7 @@ def test_values_bars_and_evaluations(f, x, truth, error):
     assert np.array_equal(secant.numerical_hessian(counted, x), found.value)
 
 
-@pytest.mark.parametrize("way", ["stacked", "pool", "jitted", "jitted, three threads", "ctypes, 2 threads"])
+@pytest.mark.parametrize("way", ["stacked", "a map", "jitted", "jitted, three threads", "ctypes, 2 threads"])
 @pytest.mark.parametrize("options", [{}, {"scheme": "central"}, {"scheme": "central", "h": None}], ids=str)
 def test_the_bits_are_the_same_in_every_way(way, options):
     x = np.array([[1.2, 1.0, 0.8], [0.3, 0.4, 2.0]])
@@ -164,6 +164,8 @@ def test_what_has_no_hessian():
         secant.numerical_hessian(lambda x: np.log(x[0]), [1e-5], scheme="central")
     with pytest.warns(RuntimeWarning, match="f returned one and the same value"):
         assert secant.numerical_hessian(lambda x: 3.0, [1, 2]).tolist() == [[0, 0], [0, 0]]
+    for scheme in ("auto", "central"):
+        assert secant.numerical_hessian(np.sum, [], scheme=scheme).shape == (0, 0)
 
 
 @pytest.mark.parametrize("scheme", ["central", "auto"])

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
@@ -149,7 +148,7 @@ def in_cfunc():
 POINTERS = {"ctypes": in_c, "cffi": in_cffi, "scipy": in_scipy, "cfunc": in_cfunc}
 WAYS = {
     "stacked": lambda: (rosenbrock_of_stacks, {"vectorized": True}),
-    "pool": lambda: (rosenbrock, {"workers": ThreadPoolExecutor(2).map}),
+    "a map": lambda: (rosenbrock, {"workers": map}),
     "jitted": lambda: (jitted(), {}),
     "jitted, one thread": lambda: (jitted(), {"workers": 1}),
     "jitted, three threads": lambda: (jitted(), {"workers": 3}),

@@ -54,15 +54,6 @@ def test_copies_and_pickles_stay_float32(again):
         np.testing.assert_array_equal(param, net.params[name], strict=True)
 
 
-def test_a_file_keeps_the_type(tmp_path, backend):
-    net = network(hidden_activation="relu")
-    net.save(tmp_path / "net.npz")
-    loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
-    for name, param in loaded.params.items():
-        np.testing.assert_array_equal(param, net.params[name], strict=True)
-    np.testing.assert_array_equal(loaded.predict(X), net.predict(X), strict=True)
-
-
 @pytest.mark.parametrize("call", [lambda net, x: net.predict(x), lambda net, x: net.gradient(x, T)], ids=["y", "grads"])
 def test_an_input_beyond_the_range_of_float32(backend, call):
     x = X.astype(np.float64)

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 import secant
-from secant.backends import backend_module
-from secant.networks.batch import checked
 from sweeps import grid
 
 
@@ -86,20 +84,6 @@ def test_every_form_of_targets_gives_the_same_bits(backend, t):
 def test_every_form_of_inputs_gives_the_same_bits(backend, x, dtype):
     """Eighths are exact in all of them."""
     assert results(network(dtype), x, LABELS) == results(network(dtype), np.array(x, np.float64), LABELS)
-
-
-PLAIN = [LABELS.astype(kind) for kind in INTEGERS] + [WEIGHTS.astype(kind) for kind in ["?", *INTEGERS, "f", "d"]]
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
-def test_what_backends_take_is_not_copied(dtype):
-    net = network(dtype)
-    for x in (X.astype(dtype), X.astype(np.uint8), X.astype(np.float32)):
-        for t in PLAIN:
-            batch = checked(net, x, t, backend_module("numpy"))
-            assert batch.x is x
-            assert batch.t is t
-            assert all(a is b for a, b in zip(batch.net, net.params.values(), strict=False))
 
 
 # ---- data that another thread changes --------------------------------------------------------------------------------

@@ -53,15 +53,6 @@ def test_a_file_keeps_the_settings_and_an_old_one_has_the_defaults(tmp_path):
     assert repr(TwoLayerNet.load(tmp_path / "old.npz")) == "<TwoLayerNet 3-4-2, identity output, 26 parameters>"
 
 
-@pytest.mark.parametrize(
-    ("entry", "message"), [({"hidden_activation": "gelu"}, "hidden_activation"), ({"log_offset": -1.0}, "log_offset")]
-)
-def test_a_file_with_settings_that_nobody_knows(tmp_path, entry, message):
-    np.savez(tmp_path / "net.npz", **TwoLayerNet(3, 4, 2).params, output_activation="identity", **entry)
-    with pytest.raises(secant.errors.DataError, match=f"does not hold a network .*{message} must be"):
-        TwoLayerNet.load(tmp_path / "net.npz")
-
-
 # ---- targets ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from secant.errors import DTypeError, ValueRangeError
+from secant.errors import DataError, DTypeError, ValueRangeError
 from secant.plots import learning_curves
 from secant.plots.canvas import encoded, figure_format
 from secant.training.history import History
@@ -71,6 +71,11 @@ def test_a_suffix_that_is_no_format(name, tmp_path):
     with pytest.raises(ValueRangeError, match=rf"must end in \.png, \.svg, \.pdf or the like, got '.*{name}'"):
         history().plot(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_that_cannot_be_written(tmp_path):
+    with pytest.raises(DataError, match="could not be written: No such file"):
+        history().plot(tmp_path / "nowhere" / "f.png")
 
 
 def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():

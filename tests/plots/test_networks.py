@@ -76,6 +76,7 @@ def test_weights_of_chosen_units_and_shape():
         ((np.ones((4, 2)), []), ShapeError, "units must be a number or a list of units"),
         ((np.ones((6, 2)),), ShapeError, "shape must be given, .* since a sample is not square, got 6 pixels"),
         ((np.ones((6, 2)), 1, (2, 2)), ShapeError, "shape must have 6 pixels as a sample has, got 2 x 2"),
+        ((np.ones((6, 2)), 1, 6), ShapeError, r"shape must be \(height, width\), got 6"),
         ((np.ones((4, 2)), 1, None, "ax"), DTypeError, "ax must be Axes of Matplotlib, got 'ax'"),
     ],
 )

@@ -10,7 +10,7 @@ import secant
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
-from secant.checking.probing import probe_together
+from secant.checking.search import probe_together
 from secant.checking.verdict import MeasuredError
 
 LARGEST = 100_000

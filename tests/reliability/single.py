@@ -51,15 +51,12 @@ def canceling(rng: np.random.RandomState, case: Case) -> None:
     case.h = float(log_uniform(rng, 1e-18, 1e-2))
 
 
-def far_logits(rng: np.random.RandomState, case: Case) -> None:
-    """Probabilities close to 0 and 1, some of which underflow."""
-    case.params["b2"][...] = signed(rng, 1, 1e3, case.params["b2"].shape)
-
-
 def saturated(rng: np.random.RandomState, case: Case) -> None:
-    """Hidden units far from 0, and weights of any size."""
-    case.params["b1"][...] = signed(rng, 1, 1e3, case.params["b1"].shape)
-    case.params["W2"] *= log_uniform(rng, 1e-20, 1e20)
+    """Units of one layer far from 0: probabilities close to 0 and 1, or hidden units before weights of any size."""
+    layer = "b2" if rng.randint(2) else "b1"
+    case.params[layer][...] = signed(rng, 1, 1e3, case.params[layer].shape)
+    if layer == "b1":
+        case.params["W2"] *= log_uniform(rng, 1e-20, 1e20)
 
 
 def kinks(rng: np.random.RandomState, case: Case) -> None:
@@ -74,7 +71,7 @@ def kinks(rng: np.random.RandomState, case: Case) -> None:
 
 
 GENERATORS: tuple[Callable[[np.random.RandomState, Case], None], ...] = (
-    any_scale, balanced, outgoing, hidden_scale, canceling, far_logits, saturated, kinks,
+    any_scale, balanced, outgoing, hidden_scale, canceling, saturated, kinks,
 )  # fmt: skip
 
 
