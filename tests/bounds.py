@@ -187,7 +187,7 @@ def wide_range(x: np.ndarray, z1: np.ndarray, w2: np.ndarray, true: float) -> fl
     """The bound of one component for inputs and weights up to 1e6, steps 1e-9 to 10, pre-activations up to 1e4.
 
     The outputs z1 of hidden units are the inputs of the next layer; with relu or the identity they may be large, too.
-    To it comes what the rounding of pre-activations does, which depends on the network: tests/reliability/rounding.py
+    To it comes what the rounding of pre-activations does, which depends on the network: tests/reliability/sweep.py
     tries that out.
     """
     largest = max(1.0, float(np.abs(x).max()), float(np.abs(z1).max()))

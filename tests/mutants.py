@@ -1,13 +1,13 @@
 """Whether the tests notice that the code is changed: its constants, signs and comparisons, one at a time.
 
-    python tests/mutants.py [--language python] [--only checking] [--count 100] [--seed 0] [--workers 2] [--whole]
+    python tests/mutants.py [--language python] [--only checking] [--count 100] [--seed 0] [--workers 2]
 
 Each worker has a clone of what is committed. A mutant of Python is tried by the folders of tests that belong to its
 module (`ROOMS`), which should notice it. A mutant of the core is compiled for the best instruction set of this machine,
 as a debug build, before the default tests of the core run; those that do not compile are not counted. The tests run
-until one fails: seconds, or a few minutes if none does. Results of the same commit are kept. With --whole, those that
-survived are tried with the slow tests. Needs git; for the core CMake, Ninja, pybind11 and a compiler; and an
-environment in which Secant is not installed as editable, since that would be imported in place of a clone.
+until one fails: seconds, or a few minutes if none does. Results of the same commit are kept. Needs git; for the core
+CMake, Ninja, pybind11 and a compiler; and an environment in which Secant is not installed as editable, since that would
+be imported in place of a clone.
 """
 
 import argparse
@@ -188,10 +188,10 @@ def prepare(clone: Path, language: str) -> None:
         sys.exit(f"the core of the clone is not what is imported:\n{said}" if code == 0 else said)
 
 
-def tests(clone: Path, where: Sequence[str], whole: bool) -> tuple[int, str]:
+def tests(clone: Path, where: Sequence[str]) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly"]
     command += ["--ignore", LEFT_OUT]
-    if whole or "tests/cpp" in where:  # the drivers of the core's parts are slow
+    if "tests/cpp" in where:  # the drivers of the core's parts are slow
         command += ["-m", "not nightly and not other_backend"]
     return run([*command, *where], clone)
 
@@ -204,7 +204,7 @@ def parsed(path: Path) -> tuple[int, str]:
     return 0, ""
 
 
-def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
+def noticed_by(clone: Path, mutant: Mutant) -> str:
     """The first test that fails."""
     path = clone / mutant.file
     original = path.read_text()
@@ -217,7 +217,7 @@ def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
         if code:
             return said if said == "hangs" else DOES_NOT_COMPILE
         for where in tests_of(mutant.file):
-            code, said = tests(clone, where, whole)
+            code, said = tests(clone, where)
             if code:
                 failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
                 return failed[0] if failed else said[-300:]
@@ -233,7 +233,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--whole", action="store_true", help="try those that survived with the slow tests")
     parser.add_argument(
         "--results", type=Path, default=ROOT / "build" / "mutants.jsonl", help="a file that is added to"
     )
@@ -252,10 +251,8 @@ def main() -> None:
         chosen = list(mutants(clones.queue[0], options.language, options.only))
         random.Random(options.seed).shuffle(chosen)
         known = {each: known[each] for each in chosen if each in known}
-        if options.whole:
-            chosen = [each for each in chosen if each in known and known[each]["noticed"] == SURVIVED]
         for where in {tuple(where) for each in chosen[: 2 * options.count] for where in tests_of(each.file)}:
-            code, said = tests(clones.queue[0], where, options.whole)
+            code, said = tests(clones.queue[0], where)
             if code:
                 sys.exit(f"tests fail without a change:\n{said[-2000:]}")
         left = iter(chosen)
@@ -266,12 +263,12 @@ def main() -> None:
         def work() -> None:
             clone = clones.get()
             for mutant in left:
-                if not options.whole and counted() >= options.count:
+                if counted() >= options.count:
                     return
-                if not options.whole and mutant in known:
+                if mutant in known:
                     continue
                 known[mutant] = {"commit": commit, "mutant": mutant, "noticed": ""}  # so that it counts
-                known[mutant]["noticed"] = by = noticed_by(clone, mutant, options.whole)
+                known[mutant]["noticed"] = by = noticed_by(clone, mutant)
                 results.write(json.dumps(known[mutant]) + "\n")
                 results.flush()
                 print(f"{mutant.file}:{mutant.line + 1}: {mutant.before} -> {mutant.after}: {by}", flush=True)

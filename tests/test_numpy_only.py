@@ -53,11 +53,6 @@ def test_numpy_alone_computes_trains_saves_and_names_the_extras(backend, run_pyt
     assert (done.returncode, done.stdout[:22]) == (1, "train acc, test acc | ")
 
 
-def test_where_a_backend_needs_an_extra_the_error_names_it(run_python):
-    done = run_python(f"{BLOCK}import secant; secant.set_backend('numba')")
-    assert "secant[numba]" in done.stderr.splitlines()[-1]
-
-
 def test_where_scikit_learn_is_missing_the_error_names_the_extra(run_python):
     done = run_python(f"{BLOCK}import secant.sklearn")
     wanted = "secant.errors.MissingExtraError: secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from secant._common.validation import Array, positive_int
 from secant._common.warn import warn
 from secant.checking import autodiff
 from secant.checking.autodiff import NothingToCheckError
-from secant.checking.options import Options, argument_paths, warn_of_ignored
+from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
@@ -63,7 +63,7 @@ def check(
     """
     options = Options(progress, rng)
     _require_mode("mode", mode)
-    return _reports(_of_arrays(f, args), 1, (mode,), options)[-1]
+    return autodiff.float64_first(_of_arrays(f, args), [_MODES[mode]], options)
 
 
 def check_grads(
@@ -124,50 +124,17 @@ def check_grads(
     for mode in modes:
         _require_mode("modes", mode)
     try:
-        _reports(_of_arrays(f, args), order, modes, options)[-1].raise_if_failed()
+        autodiff.float64_first(_of_arrays(f, args), [_MODES[mode] for mode in modes], options, order).raise_if_failed()
     except NothingToCheckError:
         warn("args or outputs have no elements: nothing is checked")
 
 
+_MODES: dict[str, autodiff.Mode] = {"fwd": "forward", "rev": "reverse"}
+
+
 def _require_mode(argument: str, mode: str) -> None:
-    if mode not in ("fwd", "rev"):
+    if mode not in _MODES:
         raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
-
-
-def _reports(function: _Function, order: int, modes: Sequence[str], options: Options) -> list[GradientReport]:
-    """Check derivatives up to the first that is not right: in float64 where f runs there, and compared with that."""
-
-    def in_float64() -> Iterator[GradientReport]:
-        exact = function.in_float64()
-        autodiff.require_float64(exact)
-        yield from _checked(function, exact, order, modes, options)
-
-    def in_own() -> Iterator[GradientReport]:
-        fresh = _Function(function.value, function.names, function.given)  # of which nothing is compiled
-        yield from _checked(fresh, None, order, modes, options)
-
-    return autodiff.float64_first(function, in_float64, in_own)
-
-
-def _checked(
-    own: _Function,
-    exact: _Function | None,
-    order: int,
-    modes: Sequence[str],
-    options: Options,
-) -> Iterator[GradientReport]:
-    """Check a function, and then its own derivatives; ``exact`` is the same in float64, if that is what is checked."""
-    for mode in modes:
-        mode_of: autodiff.Mode = "forward" if mode == "fwd" else "reverse"
-        try:
-            yield from autodiff.reports(own, exact, [mode_of], options)
-        except TypeError as error:
-            if "custom_vjp" in str(error):
-                raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
-            raise
-        if order > 1:
-            inner = _derivative(own, mode_of, options.rng)
-            yield from _checked(inner, exact and inner.in_float64(), order - 1, modes, options)
 
 
 class _Function(autodiff.Function):
@@ -235,8 +202,31 @@ class _Function(autodiff.Function):
     def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """Its outputs, and their derivatives along tangents."""
         with self._precision():
-            values, found = self._push(*([*map(_of_numbers, each, self.given)] for each in (arrays, tangents)))
+            try:
+                values, found = self._push(*([*map(_of_numbers, each, self.given)] for each in (arrays, tangents)))
+            except TypeError as error:
+                if "custom_vjp" not in str(error):
+                    raise
+                raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
             return [*map(_numbers, values)], [*map(_numbers, found)]
+
+    def derivative(self, mode: autodiff.Mode, rng: int) -> _Function:
+        """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
+        count, is_forward = len(self.given), mode == "forward"
+        like = self.given if is_forward else self._like
+        along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
+        names = [f"tangent of {name}" for name in self.names]
+        if not is_forward:
+            names = [f"cotangent of output[{i}]" for i in range(len(like))]
+
+        def value(*both: Any) -> list[Any]:
+            arguments, given = both[:count], both[count:]
+            if is_forward:
+                return list(jax.jvp(self.value, arguments, given)[1])
+            return list(jax.vjp(self.value, *arguments)[1](list(given)))
+
+        given = [*self.given, *map(jnp.asarray, map(_of_numbers, along, like))]
+        return _Function(value, [*self.names, *names], given, f"-over-{mode}{self.of}")
 
 
 class _Compiled:
@@ -280,28 +270,6 @@ def _same(first: Any, second: Any) -> bool:
     return True
 
 
-def _derivative(function: _Function, mode: autodiff.Mode, rng: int) -> _Function:
-    """The derivative of one mode, as a function of arguments and of tangents or cotangents."""
-    count, is_forward = len(function.given), mode == "forward"
-    like = function.given if is_forward else function._like
-    along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
-    names = function.names if is_forward else [f"output[{i}]" for i in range(len(like))]
-    kind = "tangent" if is_forward else "cotangent"
-
-    def value(*both: Any) -> list[Any]:
-        arguments, given = both[:count], both[count:]
-        if is_forward:
-            return list(jax.jvp(function.value, arguments, given)[1])
-        return list(jax.vjp(function.value, *arguments)[1](list(given)))
-
-    return _Function(
-        value,
-        [*function.names, *(f"{kind} of {name}" for name in names)],
-        [*function.given, *map(jnp.asarray, map(_of_numbers, along, like))],
-        f"-over-{mode}{function.of}",
-    )
-
-
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
     """The function of those of its arguments that are checked."""
     if not isinstance(args, (tuple, list)):
@@ -313,7 +281,8 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
-    paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
+    names = argument_names(f, "args", len(args))
+    paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in (found[i] for i in checked)]
 
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)
@@ -322,13 +291,11 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
         outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
         numeric_outputs = [jnp.asarray(output) for output in outputs if isinstance(output, _ARRAYS)]
         inexact = [output for output in numeric_outputs if _is_inexact(output)]
-        if other := [output.dtype for output in inexact if output.dtype.itemsize < 2]:
-            raise DTypeError(f"f must return arrays of float64, float32, float16, bfloat16 or complex, got {other[0]}")
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return [output for output in inexact if output.size]
 
-    return _Function(value, argument_paths(f, "args", paths), [leaves[i] for i in checked])
+    return _Function(value, paths, [leaves[i] for i in checked])
 
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)

@@ -1,5 +1,6 @@
 """Networks as readers of "Deep Learning from Scratch" write them: what each is, or why it cannot be accelerated."""
 
+import copy
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -103,17 +104,16 @@ class Book:
         self.params["W2"] = weight_init_std * np.random.randn(hidden_size, output_size)
         self.params["b2"] = np.zeros(output_size)
 
+    def arrays(self):
+        return list(self.params.values())
+
     def predict(self, x):
-        W1, W2 = self.params["W1"], self.params["W2"]
-        b1, b2 = self.params["b1"], self.params["b2"]
-        a1 = np.dot(x, W1) + b1
-        z1 = sigmoid(a1)
-        a2 = np.dot(z1, W2) + b2
-        return softmax(a2)
+        W1, b1, W2, b2 = self.arrays()
+        z1 = sigmoid(np.dot(x, W1) + b1)
+        return softmax(np.dot(z1, W2) + b2)
 
     def loss(self, x, t):
-        y = self.predict(x)
-        return cross_entropy_error(y, t)
+        return cross_entropy_error(self.predict(x), t)
 
     def accuracy(self, x, t):
         y = np.argmax(self.predict(x), axis=1)
@@ -123,20 +123,10 @@ class Book:
 
     def numerical_gradient(self, x, t):
         loss_W = lambda W: self.loss(x, t)  # noqa: E731 - as they write it
-        grads = {}
-        grads["W1"] = numerical_gradient(loss_W, self.params["W1"])
-        grads["b1"] = numerical_gradient(loss_W, self.params["b1"])
-        grads["W2"] = numerical_gradient(loss_W, self.params["W2"])
-        grads["b2"] = numerical_gradient(loss_W, self.params["b2"])
-        return grads
+        return {key: numerical_gradient(loss_W, self.params[key]) for key in ("W1", "b1", "W2", "b2")}
 
 
-known(
-    hidden="sigmoid",
-    output="identity",
-    soft="argmax",
-    targets={"one-hot", "soft", "labels"},
-)(Book)
+known(hidden="sigmoid", output="identity", soft="argmax", targets={"one-hot", "soft", "labels"})(Book)
 
 
 class Keyed:
@@ -253,9 +243,12 @@ class HeldAsNetwork(Book):
         self.network = self.params
         del self.params
 
+    def arrays(self):
+        return list(self.network.values())
+
     def predict(self, x):
-        n = self.network
-        return softmax(np.maximum(np.dot(x, n["W1"]) + n["b1"], 0) @ n["W2"] + n["b2"])
+        W1, b1, W2, b2 = self.arrays()
+        return softmax(np.maximum(np.dot(x, W1) + b1, 0) @ W2 + b2)
 
     def numerical_gradient(self, x, t):
         return {k: numerical_gradient(lambda _: self.loss(x, t), self.network[k]) for k in self.network}
@@ -299,7 +292,7 @@ class AttributesAndMore(Attributes):
 class NoGradient:
     def __init__(self, *sizes):
         self.net = Keyed(*sizes)
-        self.params = self.net.params
+        self.params, self.arrays = self.net.params, self.net.arrays
 
     def loss(self, x, t):
         return self.net.loss(x, t)
@@ -313,14 +306,13 @@ class OfAnotherCourse:
     """Of CS231n's assignments: returns scores without y, and takes a weight decay that is 0 by default."""
 
     def __init__(self, input_size, hidden_size, output_size, std=1e-4):
-        self.param = {}
-        self.param["W1"] = std * np.random.randn(input_size, hidden_size)
-        self.param["b1"] = np.zeros(hidden_size)
-        self.param["W2"] = std * np.random.randn(hidden_size, output_size)
-        self.param["b2"] = np.zeros(output_size)
+        self.param = Book(input_size, hidden_size, output_size, std).params
+
+    def arrays(self):
+        return list(self.param.values())
 
     def loss(self, X, y=None, reg=0.0):
-        W1, b1, W2, b2 = (self.param[key] for key in ("W1", "b1", "W2", "b2"))
+        W1, b1, W2, b2 = self.arrays()
         N = X.shape[0]
         h1_out = np.maximum(0, X.dot(W1) + b1)
         score = h1_out.dot(W2) + b2
@@ -459,6 +451,10 @@ variant(
     "SigmoidBeforeTheLoss", Layers, facts={"output": "sigmoid"},
     between=(sigmoid,), predict=lambda self, x: sigmoid(Layers.predict(self, x)),
 )  # fmt: skip
+variant(
+    "NoGradientOfAttributes", Attributes, numerical_gradient=None,
+    facts={"keys": Attributes.KEYS, "gradient_keys": Attributes.KEYS, "sentence": "it gets a numerical_gradient"},
+)  # fmt: skip
 variant("Inlined", facts=RELU | {"offset": 0.0}, loss=stable_log_softmax)
 NoOffset = variant("NoOffset", facts={"offset": 0.0}, loss=no_offset)
 variant("AnotherOffset", facts={"offset": 1e-10}, loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-10)))
@@ -529,7 +525,11 @@ LOSSES = {
     ),
     "LossOfEachSample": ("loss(x, t) returns an array (", lambda y, t: -np.sum(t * np.log(y + 1e-7), axis=-1)),
     "SumOfSquares": ("sum of squares", lambda y, t: 0.5 * np.sum((y - t) ** 2)),
-    "Clips": ("clipped at 1e-7", lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1 - 1e-7))) / len(y)),
+    "Clips": (
+        "probabilities are clipped at 1e-7: nothing is added to them. ",
+        lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1 - 1e-7))) / len(y),
+    ),
+    "ClipsBelow": ("clipped at 1e-7: nothing", lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1.0))) / len(y)),
     "NotANumber": ("its loss of random parameters and inputs is nan", lambda y, t: np.nan),
     "LogarithmToBase2": (
         "its loss is 1.4427 times the mean over the samples",
@@ -565,7 +565,16 @@ SoftmaxOfTheBatch = variant(
     "SoftmaxOfTheBatch", predict=with_output(softmax_of_the_batch), loss=loss_of(cross_entropy_error),
     reason="whole batch, so that the loss starts at ln(N O). Take it over the classes, in two lines: ",
 )  # fmt: skip
-variant("LeakyRelu", reason="leaky ReLU", hidden=lambda self, a: np.where(a > 0, a, 0.01 * a))
+
+HIDDEN = {
+    "leaky ReLU": lambda self, a: np.where(a > 0, a, 0.01 * a),
+    "softplus": lambda self, a: np.logaddexp(a, 0),
+    "ELU": lambda self, a: np.where(a > 0, a, np.exp(np.minimum(a, 0)) - 1),
+    "swish": lambda self, a: a * sigmoid(a),
+    "step": lambda self, a: 1.0 * (a > 0),
+}
+for name, f in HIDDEN.items():
+    variant(f"HiddenBy_{name.replace(' ', '_')}", reason=f"the hidden activation is {name}. ", hidden=f)
 variant(
     "DropoutOutsideOfTraining", reason="the hidden activation is ReLU / 2, as with dropout outside of training",
     hidden=lambda self, a: 0.5 * relu(a),
@@ -751,3 +760,39 @@ class ShiftsInVain(Keyed):
     def numerical_gradient(self, x, t):
         loss = self.loss(x, t)
         return {key: numerical_gradient(lambda _: loss, array) for key, array in self.params.items()}
+
+
+# What the tests do with them
+
+SIZES = 6, 5, 4
+
+
+def batch(samples=8, targets="one-hot"):
+    labels = np.arange(samples) % SIZES[2]
+    x = np.random.default_rng(0).normal(size=(samples, SIZES[0]))
+    return x, labels if targets == "labels" else np.eye(SIZES[2])[labels]
+
+
+def filled(net):
+    """Give a network weights of order 1, where they lie."""
+    rng = np.random.default_rng(1)
+    for array in net.arrays():
+        array[...] = rng.normal(size=array.shape)
+    return net
+
+
+def bits(net):
+    return [array.tobytes() for array in net.arrays()]
+
+
+def central_difference(net, x, t, h=1e-4, loss="loss"):
+    """The plain loop, for each array of a copy of a network."""
+    loss_of = getattr(net := copy.deepcopy(net), loss)
+    return [numerical_gradient(lambda _: float(loss_of(x, t)), array, h) for array in net.arrays()]
+
+
+def require_own(net, x, t, h=1e-4, names=("loss", "numerical_gradient"), rounding=4e-15):
+    """The gradients of a network are the central differences of its own loss."""
+    own, grads = central_difference(net, x, t, h, names[0]), getattr(net, names[1])(x, t)
+    for grad, right in zip(grads.values(), own, strict=True):
+        np.testing.assert_allclose(grad, right, rtol=0, atol=rounding / h)

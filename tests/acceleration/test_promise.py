@@ -5,94 +5,59 @@ import threading
 import numpy as np
 import pytest
 import readers
-from readers import Book, Keyed
+from readers import SIZES, Keyed, batch, bits, filled, require_own
 
 import secant
 from secant.acceleration.accelerate import accelerated_of
 from secant.errors import LossDiffersError, UnsupportedError
 
-SIZES = 6, 5, 4
-RNG = np.random.default_rng(0)
-X, T = RNG.normal(size=(8, SIZES[0])), np.eye(SIZES[2])[np.arange(8) % SIZES[2]]
+X, T = batch()
 
 
-def decaying(decay, base=Book):
+def decaying(decay):
     """A class whose loss has a weight decay, ``decay(net)`` times the sum of the squares of W1."""
 
-    class Net(base):
-        def __init__(self, *sizes):
-            super().__init__(*sizes)
-            self.params["W1"] *= 100
+    class Net(Keyed):
+        reduction = "mean"
 
         def loss(self, x, t):
-            return super().loss(x, t) + decay(self) * np.sum(self.params["W1"] ** 2)
+            loss = super().loss(x, t) + decay(self) * np.sum(self.params["w1"] ** 2)
+            return loss * (len(x) if self.reduction == "sum" else 1)
 
     return Net
 
 
-def switched():
-    """Such a class, and what turns its weight decay on: it hides in a closure."""
-    decay = 0.0
-
-    def turn_on():
-        nonlocal decay
-        decay = 0.1
-
-    return decaying(lambda net: decay), turn_on
+CLOSURE = {"decay": 0.0}
+TURNS = {
+    "a closure": lambda net: CLOSURE.update(decay=0.1),
+    "a small decay": lambda net: CLOSURE.update(decay=1e-7),
+    "an attribute": lambda net: setattr(net, "reduction", "sum"),
+    "its loss": lambda net: setattr(net, "loss", lambda x, t: 2.5),
+    "its predict": lambda net: setattr(net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)),
+    "its activation": lambda net: setattr(net, "hidden", np.tanh),
+}
 
 
 @pytest.mark.parametrize("as_class", [False, True], ids=["instance", "class"])
-def test_a_decay_that_is_turned_on_is_noticed_by_the_next_gradient(as_class):
-    cls, turn_on = switched()
-    net = (secant.accelerate(cls))(*SIZES) if as_class else secant.accelerate(cls(*SIZES))
+@pytest.mark.parametrize("turn", TURNS)
+def test_what_changes_inside_is_noticed_by_the_next_gradient(turn, as_class):
+    CLOSURE["decay"] = 0.0
+    cls = decaying(lambda net: CLOSURE["decay"])
+    net = filled(secant.accelerate(cls)(*SIZES)) if as_class else secant.accelerate(filled(cls(*SIZES)))
     net.numerical_gradient(X, T)
-    turn_on()
+    before = bits(net)
+    TURNS[turn](net)
     for _ in range(2):
-        with pytest.raises(LossDiffersError, match="no gradient is returned"):
+        with pytest.raises(LossDiffersError, match=r"no gradient is returned.* call accelerate again"):
             net.numerical_gradient(X, T)
+    assert bits(net) == before
 
 
-def test_training_ends_where_a_decay_is_turned_on():
-    cls, turn_on = switched()
-    net, good = secant.accelerate(cls(*SIZES)), []
-
-    def callback(net, history):
-        good.append({key: array.copy() for key, array in net.params.items()})
-        turn_on()
-
-    options = {"n_iterations": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
-    with pytest.raises(LossDiffersError):
-        secant.train(net, X, T, **options)
-    assert len(good) == 1
-    assert all(np.array_equal(net.params[key], array) for key, array in good[0].items())
-
-
-def test_training_compares_at_its_end():
-    calls, last = [], 1e9
-
-    def decay(net):
-        calls.append(None)
-        return 0.1 * (len(calls) > last)
-
-    options = {"n_iterations": 4, "batch_size": 2, "rng": 0, "progress": False}  # an epoch, and nothing of the next
-    net = secant.accelerate(decaying(decay)(*SIZES))
-    calls.clear()
-    secant.train(net, X, T, **options)
-    assert len(calls) == 4  # before, on the first mini-batch, after it, and at the end
-    calls.clear()
-    last = 3
-    with pytest.raises(LossDiffersError):
-        secant.train(net, X, T, **options)
-
-
-@pytest.mark.parametrize("decay", [1e-3, 1e-7])
-def test_a_small_decay_is_noticed_too(decay):
-    on = []
-    net = secant.accelerate(decaying(lambda net: decay * len(on))(*SIZES))
+def test_a_network_that_was_changed_on_purpose_is_accelerated_again():
+    net = secant.accelerate(filled(Keyed(*SIZES)))
     net.numerical_gradient(X, T)
-    on.append(True)
-    with pytest.raises(LossDiffersError):
-        net.numerical_gradient(X, T)
+    net.hidden = np.tanh
+    require_own(secant.accelerate(net), X, T)
 
 
 @pytest.mark.parametrize(("base", "share"), [(Keyed, 1e-9), (readers.SinglePrecision, 1e-5)])
@@ -122,87 +87,67 @@ def test_a_network_is_known_to_1e_11_of_its_loss(share):
     assert secant.recognize(Net(*SIZES)).known == (share < 1e-11)
 
 
-def test_rounding_is_no_difference():
-    """Losses of trained networks, in float64 and in float32, near 0 too."""
-    for base in (Keyed, readers.SinglePrecision):
-        net = secant.accelerate(base(*SIZES))
-        x = X.astype(np.float32) if base is readers.SinglePrecision else X
-        for _ in range(300):
-            for key, grad in net.numerical_gradient(x, T).items():
-                net.params[key] -= 2 * grad
-        net.params["b2"][0] += 40
-        net.numerical_gradient(x[:1], T[:1])
-        assert abs(net.loss(x[:1], T[:1])) < 1e-5
+@pytest.mark.parametrize("base", [Keyed, readers.SinglePrecision])
+def test_rounding_is_no_difference(base):
+    """Losses of trained networks, near 0 too."""
+    net, x = secant.accelerate(base(*SIZES)), X.astype(base(*SIZES).params["w1"].dtype)
+    for _ in range(300):
+        for key, grad in net.numerical_gradient(x, T).items():
+            net.params[key] -= 2 * grad
+    net.params["b2"][0] += 40
+    net.numerical_gradient(x[:1], T[:1])
+    assert abs(net.loss(x[:1], T[:1])) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_small_loss_that_doubles_is_noticed(dtype):
+    """What rounding may change is in proportion to the loss, also where pre-activations are large."""
+
+    class Confident:
+        factor = 1
+
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            arrays = {
+                "W1": rng.normal(size=(4, 3)),
+                "b1": np.zeros(3),
+                "W2": rng.normal(size=(3, 2)),
+                "b2": np.zeros(2),
+            }
+            self.params = {key: array.astype(dtype) for key, array in arrays.items()}
+
+        def outputs(self, x):
+            p = self.params
+            return np.maximum(x @ p["W1"] + p["b1"], 0) @ p["W2"] + p["b2"]
+
+        def loss(self, x, t):
+            return self.factor * secant.cross_entropy_error(secant.softmax(self.outputs(x)), t)
+
+    net = Confident()
+    x = np.random.default_rng(1).integers(0, 256, (4000, 4)).astype(dtype)
+    margin = np.abs(np.diff(net.outputs(x)))[:, 0]
+    x = x[(margin > 8.5) & (margin < 10)]
+    t = net.outputs(x).argmax(axis=1)
+    secant.accelerate(net).numerical_gradient(x, t)
+    net.factor = 2
+    with pytest.raises(LossDiffersError):
+        net.numerical_gradient(x, t)
 
 
 def test_the_loss_is_called_once_a_gradient_on_that_mini_batch():
-    class Net(Book):
-        seen = None
+    net, seen = secant.accelerate(Keyed(*SIZES)), []
 
-        def loss(self, x, t):
-            if self.seen is not None:
-                self.seen.append((x, t))
-            return super().loss(x, t)
+    def loss(x, t):
+        seen.append((x, t))
+        return Keyed.loss(net, x, t)
 
-    net = secant.accelerate(Net(*SIZES))
-    net.seen = []
+    net.loss = loss
     for n in range(1, 9):
         x, t = X[:n].copy(), T[:n].copy()
         net.numerical_gradient(x, t)
-        assert len(net.seen) == n
-        assert net.seen[-1][0] is x
-        assert net.seen[-1][1] is t
-
-
-# Each class has a stand-in of its own
-
-
-def hierarchy():
-    base = type("Base", (Keyed,), {"numerical_gradient": Keyed.numerical_gradient})
-    return base, type("Sub", (base,), {}), type("Sibling", (base,), {})
-
-
-def is_accelerated(net):
-    return accelerated_of(net) is not None and net.numerical_gradient(X, T).keys() == net.params.keys()
-
-
-def test_a_subclass_is_accelerated_alone():
-    base, sub, sibling = hierarchy()
-    first = secant.accelerate(base(*SIZES))
-    secant.accelerate(sub)
-    assert is_accelerated(first)
-    assert is_accelerated(sub(*SIZES))
-    for cls in (base, sibling):
-        assert not is_accelerated(cls(*SIZES))
-    assert sibling.numerical_gradient is base.numerical_gradient
-    assert sub.numerical_gradient is not base.numerical_gradient
-
-
-def test_a_base_class_is_accelerated_with_those_that_inherit_from_it():
-    base, sub, sibling = hierarchy()
-    net = secant.accelerate(sub(*SIZES))
-    other = sub(*SIZES)
-    assert not is_accelerated(other)
-    secant.accelerate(base)
-    assert all(map(is_accelerated, (net, other, base(*SIZES), sibling(*SIZES))))
-
-
-def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
-    base, _, _ = hierarchy()
-
-    class Doubled(base):
-        def numerical_gradient(self, x, t):
-            return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
-
-    secant.accelerate(base)
-    with pytest.raises(secant.errors.UnsupportedError, match="is 2 times the central difference"):
-        secant.accelerate(Doubled(*SIZES))
-    net = Doubled(*SIZES)
-    plain = base(*SIZES)
-    plain.params = net.params
-    grads = plain.numerical_gradient(X, T)
-    for key, grad in net.numerical_gradient(X, T).items():
-        np.testing.assert_allclose(grad, 2 * grads[key], rtol=0, atol=1e-10)
+        assert len(seen) == n
+        assert seen[-1][0] is x
+        assert seen[-1][1] is t
 
 
 def test_threads_may_compute_while_another_network_is_put_in_its_place():
@@ -237,55 +182,111 @@ def test_threads_may_compute_while_another_network_is_put_in_its_place():
     assert not wrong
 
 
-def confident(dtype):
-    """A network of that type, and samples that it is all but sure of: their loss is small."""
-    net = Confident(dtype)
-    p = net.params
-    x = np.random.default_rng(1).integers(0, 256, (4000, 4)).astype(dtype)
-    a = np.maximum(x @ p["W1"], 0) @ p["W2"]
-    margin = np.abs(a[:, 0] - a[:, 1])
-    chosen = (margin > 8.5) & (margin < 10)
-    return net, x[chosen], a.argmax(axis=1)[chosen]
+# Classes that inherit
 
 
-class Confident:
-    factor = 1
-
-    def __init__(self, dtype):
-        rng = np.random.default_rng(0)
-        arrays = {"W1": rng.normal(size=(4, 3)), "b1": np.zeros(3), "W2": rng.normal(size=(3, 2)), "b2": np.zeros(2)}
-        self.params = {key: array.astype(dtype) for key, array in arrays.items()}
-
-    def loss(self, x, t):
-        p = self.params
-        a = np.maximum(x @ p["W1"] + p["b1"], 0) @ p["W2"] + p["b2"]
-        return self.factor * secant.cross_entropy_error(secant.softmax(a), t)
+def hierarchy():
+    base = type("Base", (Keyed,), {"numerical_gradient": Keyed.numerical_gradient})
+    return base, type("Sub", (base,), {}), type("Sibling", (base,), {})
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_small_loss_that_doubles_is_noticed(dtype):
-    """What rounding may change is in proportion to the loss, also where pre-activations are large."""
-    net, x, t = confident(dtype)
-    secant.accelerate(net).numerical_gradient(x, t)
-    net.factor = 2
+def is_accelerated(net):
+    return accelerated_of(net) is not None and net.numerical_gradient(X, T).keys() == net.params.keys()
+
+
+def test_a_subclass_is_accelerated_alone():
+    base, sub, sibling = hierarchy()
+    first = secant.accelerate(base(*SIZES))
+    secant.accelerate(sub)
+    assert is_accelerated(first)
+    assert is_accelerated(sub(*SIZES))
+    for cls in (base, sibling):
+        assert not is_accelerated(cls(*SIZES))
+    assert sibling.numerical_gradient is base.numerical_gradient
+
+
+def test_a_base_class_is_accelerated_with_those_that_inherit_from_it():
+    base, sub, sibling = hierarchy()
+    net, other = secant.accelerate(sub(*SIZES)), sub(*SIZES)
+    assert not is_accelerated(other)
+    secant.accelerate(base)
+    assert all(map(is_accelerated, (net, other, base(*SIZES), sibling(*SIZES))))
+
+
+def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
+    base, _, _ = hierarchy()
+
+    class Doubled(base):
+        def numerical_gradient(self, x, t):
+            return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
+
+    secant.accelerate(base)
+    with pytest.raises(UnsupportedError, match="is 2 times the central difference"):
+        secant.accelerate(Doubled(*SIZES))
+    net, plain = Doubled(*SIZES), base(*SIZES)
+    plain.params = net.params
+    grads = plain.numerical_gradient(X, T)
+    for key, grad in net.numerical_gradient(X, T).items():
+        np.testing.assert_allclose(grad, 2 * grads[key], rtol=0, atol=1e-10)
+
+
+# Training
+
+
+def test_training_ends_where_a_decay_is_turned_on():
+    CLOSURE["decay"] = 0.0
+    net, good = secant.accelerate(decaying(lambda net: CLOSURE["decay"])(*SIZES)), []
+
+    def callback(net, history):
+        good.append(bits(net))
+        CLOSURE["decay"] = 0.1
+
+    options = {"n_iterations": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
     with pytest.raises(LossDiffersError):
-        net.numerical_gradient(x, t)
+        secant.train(net, X, T, **options)
+    assert good == [bits(net)]
 
 
-class Reduced(Keyed):
-    reduction = "mean"
+def test_training_compares_at_its_end():
+    calls, last = [], 1e9
+
+    def decay(net):
+        calls.append(None)
+        return 0.1 * (len(calls) > last)
+
+    options = {"n_iterations": 4, "batch_size": 2, "rng": 0, "progress": False}  # an epoch, and nothing of the next
+    net = secant.accelerate(decaying(decay)(*SIZES))
+    calls.clear()
+    secant.train(net, X, T, **options)
+    assert len(calls) == 4  # before, on the first mini-batch, after it, and at the end
+    calls.clear()
+    last = 3
+    with pytest.raises(LossDiffersError):
+        secant.train(net, X, T, **options)
+
+
+class BranchForHuge(Keyed):
+    def loss(self, x, t):
+        return super().loss(x, t) * (1.001 if np.abs(x).max() > 1e5 else 1)
+
+
+class InParts(Keyed):
+    """The mean of the means of parts of 50 samples: another one for a short last mini-batch."""
 
     def loss(self, x, t):
-        return super().loss(x, t) * (len(x) if self.reduction == "sum" else 1)
+        parts = range(0, len(x), 50)
+        return np.mean([super(InParts, self).loss(x[i : i + 50], t[i : i + 50]) for i in parts])
 
 
-def test_a_loss_that_is_a_sum_by_now_is_not_trained_as_the_mean():
-    net = secant.accelerate(Reduced(*SIZES))
-    before = {key: array.tobytes() for key, array in net.params.items()}
-    net.reduction = "sum"
-    with pytest.raises(UnsupportedError, match="no gradient is returned"):
-        secant.train(net, X, T, n_iterations=3, batch_size=4, progress=False)
-    assert {key: array.tobytes() for key, array in net.params.items()} == before
+@pytest.mark.parametrize("cls", [BranchForHuge, InParts, decaying(lambda net: 0)])
+def test_training_ends_at_once_where_the_loss_is_another_one(cls):
+    net = secant.accelerate(filled(cls(*SIZES)))
+    before, (x, t) = bits(net), batch(170)
+    x[17] *= 1e6 if cls is BranchForHuge else 1
+    net.reduction = "sum"  # of the third, whose loss is no mean by now
+    with np.errstate(over="ignore"), pytest.raises(UnsupportedError, match="no gradient is returned"):
+        secant.train(net, x, t, n_iterations=3, batch_size=100, sampling="ordered", progress=False)
+    assert bits(net) == before or cls is InParts  # of which the first mini-batch is the mean
 
 
 def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
@@ -298,28 +299,8 @@ def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
         def arrays(self):
             return list(self.weights.values())
 
-        def predict(self, x):
-            w1, b1, w2, b2 = self.arrays()
-            return readers.softmax(self.hidden(x @ w1 + b1) @ w2 + b2)
-
     net = secant.accelerate(Kept(*SIZES))
-    before = {key: array.tobytes() for key, array in net.params.items()}
+    before = bits(net)
     with pytest.raises(UnsupportedError, match=r"net must have its parameters in net\.params to be trained"):
         secant.train(net, X, T, n_iterations=3, batch_size=4, progress=False)
-    assert {key: array.tobytes() for key, array in net.params.items()} == before
-
-
-def test_a_loss_that_is_another_one_of_a_short_last_mini_batch():
-    class InParts(Keyed):
-        """The mean of the means of parts of 50 samples."""
-
-        def loss(self, x, t):
-            if len(x) <= 50:
-                return super().loss(x, t)
-            parts = range(0, len(x), 50)
-            return np.mean([super(InParts, self).loss(x[i : i + 50], t[i : i + 50]) for i in parts])
-
-    net = secant.accelerate(InParts(*SIZES))
-    x, t = RNG.normal(size=(170, SIZES[0])), np.eye(SIZES[2])[np.arange(170) % SIZES[2]]
-    with pytest.raises(UnsupportedError, match="differ"):
-        secant.train(net, x, t, n_iterations=2, batch_size=100, sampling="ordered", progress=False)
+    assert bits(net) == before

@@ -2,49 +2,75 @@
 
 import numpy as np
 import pytest
-from readers import Book, Keyed, Plural
+from readers import SIZES, Book, Keyed, Plural, batch
 
 import secant
-
-SIZES = 6, 5, 4
-RNG = np.random.default_rng(0)
-X, LABELS = RNG.normal(size=(20, SIZES[0])), np.arange(20) % SIZES[2]
-ONE_HOT = np.eye(SIZES[2])[LABELS]
+from secant.errors import UnsupportedError
 
 
-def with_gradient(method, base=Keyed, **attributes):
-    """A class whose numerical gradient is ``method(net, gradients, x, t)``, given those of the plain loop."""
+def with_gradient(method, base=Keyed):
+    """A class whose numerical gradient is ``method(net, gradients)``, given those of the plain loop."""
 
     def numerical_gradient(self, x, t):
-        return method(self, base.numerical_gradient(self, x, t), x, t)
+        return method(self, base.numerical_gradient(self, x, t))
 
-    return type("Net", (base,), {"numerical_gradient": numerical_gradient, **attributes})
+    return type("Net", (base,), {"numerical_gradient": numerical_gradient})
 
 
 def everywhere(change):
     """Change each gradient, given its parameter."""
-    return with_gradient(lambda net, grads, *_: {key: change(grad, net.params[key]) for key, grad in grads.items()})
+    return with_gradient(lambda net, grads: {key: change(grad, net.params[key]) for key, grad in grads.items()})
 
 
 def of_one(name, change):
-    return with_gradient(lambda net, grads, *_: grads | {name: change(grads[name])})
+    return with_gradient(lambda net, grads: grads | {name: change(grads[name])})
 
 
 OTHERS = {
     "weights that are 0 stay 0": everywhere(lambda grad, param: grad * (param != 0)),
     "no weight becomes negative": everywhere(lambda grad, param: np.where((param <= 0) & (grad > 0), 0, grad)),
     "weights above 2 are pulled back": everywhere(lambda grad, param: grad + 0.1 * np.maximum(np.abs(param) - 2, 0)),
+    "clipped at 5": everywhere(lambda grad, param: np.clip(grad, -5, 5)),
     "clipped at 5, of the first bias": of_one("b1", lambda grad: np.clip(grad, -5, 5)),
     "clipped at 0.6, of the second bias": of_one("b2", lambda grad: np.clip(grad, -0.6, 0.6)),
     "clipped at 0.6, of the second weights": of_one("w2", lambda grad: np.clip(grad, -0.6, 0.6)),
+    "clipped by the norm": everywhere(lambda grad, param: grad * min(1.0, 100 / np.linalg.norm(grad))),
+    "a weight decay": everywhere(lambda grad, param: grad + 1e-6 * param),
+    "the sign": everywhere(lambda grad, param: np.sign(grad)),
+    "rounded": everywhere(lambda grad, param: grad.round(8)),
+    "one is left out": of_one("b2", lambda grad: 0 * grad),
 }
 
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_gradient_that_is_another_one_elsewhere_is_refused(case):
-    sentence = secant.recognize(OTHERS[case](*SIZES)).sentence
-    assert "its numerical_gradient" in sentence
-    assert "the central difference of its loss" in sentence
+    with pytest.raises(UnsupportedError, match=r"its numerical_gradient .* the central difference of its loss"):
+        secant.accelerate(OTHERS[case](*SIZES))
+
+
+RETURNED = {
+    "of another shape": np.zeros(2),
+    "flat": np.zeros(30),
+    "text": "text",
+    "ragged": [[1], [1, 2]],
+    "None": None,
+}
+
+
+@pytest.mark.parametrize("returned", RETURNED.values(), ids=RETURNED)
+def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
+    with pytest.raises(UnsupportedError, match=r"it returns an? .* for a parameter \(6, 5\)"):
+        secant.accelerate(of_one("w1", lambda grad: returned)(*SIZES))
+
+
+def test_a_gradient_that_changes_the_parameters_is_refused():
+    def descending(net, grads):
+        for key, grad in grads.items():
+            net.params[key] -= 0.1 * grad
+        return grads
+
+    sentence = secant.recognize(with_gradient(descending)(*SIZES)).sentence
+    assert "its numerical_gradient changes the parameters" in sentence
 
 
 @pytest.mark.parametrize("offset", [0, 1e-7])
@@ -62,12 +88,6 @@ def test_backpropagation_is_not_taken_for_a_numerical_gradient(offset):
     assert recognition.sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
 
 
-def descending(net, grads, x, t):
-    for key, grad in grads.items():
-        net.params[key] -= 0.1 * grad
-    return grads
-
-
 @pytest.mark.parametrize("h", [3e-4, 0.1, 1e-9, np.cbrt(np.finfo(float).eps), np.sqrt(np.finfo(float).eps)])
 def test_unusual_steps_are_taken_over(h):
     class Net(Book):
@@ -78,50 +98,42 @@ def test_unusual_steps_are_taken_over(h):
     assert secant.recognize(Net(*SIZES)).h == pytest.approx(h, rel=1e-12)
 
 
+def test_gradients_come_in_the_order_of_the_networks_own():
+    backwards = with_gradient(lambda net, grads: {key: grads[key] for key in sorted(grads, reverse=True)})
+    grads = secant.accelerate(backwards(*SIZES)).numerical_gradient(*batch())
+    assert list(grads) == sorted(Keyed.KEYS, reverse=True)
+
+
+def test_shapes_that_stand_in_a_gradient_are_tried_on_a_copy_of_their_size():
+    inputs, hidden, outputs = SIZES
+    shapes = {"w1": (inputs, hidden), "b1": hidden, "w2": (hidden, outputs), "b2": outputs}
+    fixed = with_gradient(lambda net, grads: {key: np.resize(grad, shapes[key]) for key, grad in grads.items()})
+    assert secant.recognize(fixed(*SIZES)).known
+
+
+def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
+    net = Keyed(*SIZES)
+    net.numerical_gradient = lambda x, t: {}
+    with pytest.raises(UnsupportedError, match="is an attribute"):
+        secant.accelerate(net)
+
+
 def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
     net = Keyed(*SIZES)
-    refused = pytest.raises(secant.errors.UnsupportedError, match=r"it cannot be copied .*TextIOWrapper")
+    refused = pytest.raises(UnsupportedError, match=r"it cannot be copied .*TextIOWrapper")
     with open(tmp_path / "log.txt", "w") as net.log, refused:
         secant.accelerate(net)
     del net.log
-    called(secant.accelerate(net))
+    secant.accelerate(net).numerical_gradient(*batch())
 
 
-def test_the_arguments_are_x_t_and_n_threads():
-    net = secant.accelerate(Keyed(*SIZES))
-    right, named = net.numerical_gradient(X, ONE_HOT), net.numerical_gradient(x=X, t=ONE_HOT, n_threads=1)
-    assert all(np.array_equal(named[key], right[key]) for key in right)
-    with pytest.raises(TypeError, match="h"):
-        net.numerical_gradient(X, ONE_HOT, h=1e-3)
+@pytest.mark.parametrize("lacking", ["loss", "numerical_gradient"])
+def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
+    def never(self, x, t):
+        raise SystemExit
 
-
-def test_a_gradient_that_changes_the_parameters_is_refused():
-    sentence = secant.recognize(with_gradient(descending)(*SIZES)).sentence
-    assert "its numerical_gradient changes the parameters" in sentence
-
-
-def called(net):
-    return net.numerical_gradient(X, ONE_HOT)
-
-
-def test_training_uses_the_gradient_of_an_object_that_has_one():
-    def clipped(net):
-        own = net.numerical_gradient
-        net.numerical_gradient = lambda x, t: {key: np.clip(g, -0.01, 0.01) for key, g in own(x, t).items()}
-        secant.train(net, X, ONE_HOT, n_iterations=6, batch_size=5, learning_rate=0.5, rng=0, progress=False)
-        return net
-
-    plain, fast = Keyed(*SIZES), secant.accelerate(type("Net", (Keyed,), {})(*SIZES))
-    for key, array in plain.params.items():
-        fast.params[key][...] = array
-    for one, other in zip(clipped(plain).params.values(), clipped(fast).params.values(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-9)
-
-
-def test_gradients_under_other_keys_name_them():
-    class Net(Keyed):
-        def numerical_gradient(self, x, t):
-            return {f"d{key}": grad for key, grad in super().numerical_gradient(x, t).items()}
-
-    with pytest.raises(secant.errors.UnsupportedError, match=r"gradients must have the keys of net\.params .*'dw1'"):
-        secant.train(Net(*SIZES), X, ONE_HOT, n_iterations=6, batch_size=5, progress=False)
+    names = dict.fromkeys(["clear", "fit", "compute_loss", "num_gradient"], never)
+    sentence = secant.recognize(type("Net", (Keyed,), {lacking: None, **names})(*SIZES)).sentence
+    other = {"loss": "compute_loss", "numerical_gradient": "num_gradient"}[lacking]
+    assert f'if {other}(x, t) is meant, write {lacking}="{other}"' in sentence
+    assert "fit" not in sentence

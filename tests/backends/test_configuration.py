@@ -4,14 +4,12 @@ import importlib.util
 import platform
 import re
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import secant
-from secant._common.warn import warn
 from secant.backends import BACKENDS
 
 GRADIENT = """
@@ -91,22 +89,6 @@ def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_p
     assert re.search(rf"^waiting threads +{expected}$", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("threads", ["1", "3"])
-def test_show_config_prints_the_threads_that_openmp_allows(run_python, threads):
-    from secant import _core
-
-    done = run_python("import secant; secant.show_config()", OMP_NUM_THREADS=threads)
-    expected = threads if _core.build_info()["openmp"] else "1"
-    assert re.search(rf"^threads +{expected}$", done.stdout, re.MULTILINE)
-
-
-def test_the_numpy_backend_has_no_compiler_to_show(capsys):
-    with secant.use_backend("numpy"):
-        assert facts(capsys).keys() == {"secant", "python", "numpy", "platform", "backend"}
-
-
 @pytest.mark.usefixtures("compiled")
 def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_there():
     from secant import _core
@@ -137,7 +119,7 @@ def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(run_
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("isa", ["sse9", "Baseline", "x86_64_v4 ", "x86_64"])
+@pytest.mark.parametrize("isa", ["sse9", "Baseline"])
 def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(run_python, isa):
     from secant import _core
 
@@ -145,13 +127,6 @@ def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(run_pyt
     good = ", ".join(_core.build_info()["usable_isas"])
     assert done.returncode == 1
     assert done.stderr.strip().endswith(f"ImportError: SECANT_ISA must be one of {good} on this machine, got '{isa}'")
-
-
-@pytest.mark.usefixtures("compiled")
-def test_the_core_leaves_subnormal_numbers_alone(run_python):
-    """A library linked with -ffast-math makes the whole process flush them to zero."""
-    done = run_python("import secant; secant.sigmoid(0.0); import numpy as np; print(np.float64(2.0**-1074) / 1 > 0)")
-    assert done.stdout == "True\n"
 
 
 AS_ON_A_MAC = """
@@ -210,15 +185,3 @@ def test_the_core_runs_beside_another_copy_of_libomp(run_python, monkeypatch, tm
         assert (done.returncode, done.stdout, done.stderr) == (0, f"TRUE\nTrue\n{SHAPES}\n", "")
     else:
         assert "OMP: Error #15" in done.stderr
-
-
-def test_a_warning_names_the_users_line():
-    """Also through a context manager of ours, and where the user's file lies in a folder named like the package."""
-    package = Path(secant.__file__).parent
-    names = {"contextmanager": contextmanager, "warn": warn}
-    of_ours = "@contextmanager\ndef block():\n    warn('seen')\n    yield\n"
-    exec(compile(of_ours, str(package / "ours.py"), "exec"), names)
-    theirs = f"{package}_of_mine.py"
-    with pytest.warns(RuntimeWarning, match="seen") as caught:
-        exec(compile("\nwith block():\n    pass", theirs, "exec"), names)
-    assert (caught[0].filename, caught[0].lineno) == (theirs, 2)

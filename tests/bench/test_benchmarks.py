@@ -2,7 +2,6 @@
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +43,6 @@ def test_the_interval_of_a_ratio_is_students_over_the_launches():
     assert all(low <= middle <= high for middle, low, high in intervals)
 
 
-def test_a_table_is_put_in_its_place_and_the_rest_of_a_page_is_kept(tmp_path):
-    page = tmp_path / "page.md"
-    text = "top\n<!-- bench/a.py -->\n{}\n<!-- end -->\nmiddle\n<!-- bench/b.py -->\nb\n<!-- end -->\nbottom\n"
-    page.write_text(text.format("old\nlines"))
-    tables.put(page, "a.py", ["new"])
-    assert page.read_text() == text.format("new")
-
-
 @pytest.mark.parametrize("slower", [[[2.0]], [[2.0, 2.1], [1.9, 2.0]]])
 def test_one_turn_and_two_launches_have_no_interval(slower):
     ratio = timing.ratio(slower, np.ones_like(slower).tolist())
@@ -72,17 +63,6 @@ def one_launch(**seconds):
     return measure
 
 
-def test_launches_take_turns_too():
-    order = []
-    questions = {"a": one_launch(x=[1, 2]), "b": one_launch(x=[3, 4]), "sizes": lambda effort: {"MB": {"x": 5}}}
-    measured = timing.launched(questions, timing.Effort(rounds=3, launches=2), order.append)
-    assert order[:2] == ["a ...", "a: 0 s"]
-    assert [text[0] for text in order[::2]] == ["a", "b", "s", "a", "b"]
-    assert measured["a"][""]["samples"] == {"x": [[1, 1, 1], [2, 2, 2]]}
-    assert measured["b"][""]["samples"] == {"x": [[3, 3, 3], [4, 4, 4]]}
-    assert measured["sizes"] == {"MB": {"x": 5}}
-
-
 @pytest.mark.parametrize(
     ("handovers", "counted"), [([1, 4, 1.1], [1, 3]), ([1, 4, 4], [1, 2, 3]), ([1, 1.2, 1.3], [1, 2, 3])]
 )
@@ -93,29 +73,8 @@ def test_launches_with_disturbed_cores_do_not_count_if_two_remain(handovers, cou
     assert measured["a"][""]["samples"] == {"x": [[launch] for launch in counted]}
 
 
-def test_a_turn_is_the_time_of_one_call():
-    calls = []
-    assert timing.turn(lambda: calls.append(None), 0.01, clock=lambda: 3.0 * len(calls)) == pytest.approx(3.0)
-
-
-def two_steps():
-    return {"whole": rivals.Step(partial(sum, range(100_000))), "half": rivals.Step(partial(sum, range(100_000)), 2)}
-
-
-def not_installed():
-    raise ImportError("No module named 'fast'")
-
-
 def wrong_answer():
     raise ValueError("the answers differ")
-
-
-@pytest.mark.nightly
-def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
-    result = rivals.race({"ours": two_steps, "Fast": not_installed}, 1, timing.Effort(rounds=2, launches=9))
-    assert result["missing"] == {"Fast": "No module named 'fast'"}
-    assert {name: np.shape(turns) for name, turns in result["samples"].items()} == {"whole": (1, 2), "half": (1, 2)}
-    assert 1 < timing.ratio(result["samples"]["whole"], result["samples"]["half"]).median < 4
 
 
 @pytest.mark.slow
@@ -128,14 +87,6 @@ def test_a_contestant_that_is_wrong_ends_the_race():
 def data():
     _, x, t = cases.mnist(50)
     return cases.Data(x, t.argmax(axis=1), cases.mnist().net.params)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("after", [True, False])
-@pytest.mark.parametrize("dtype", training.TOLERANCE)
-def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
-    name = f"NumPy | {dtype} | {training.LOSSES[after]}"
-    assert list(training.checked(data, {name: peers.NumPy(data, dtype, after)})) == [name]
 
 
 @pytest.mark.nightly
@@ -179,13 +130,6 @@ def test_a_gradient_is_timed_in_both_types_if_it_is_right(inputs, library, monke
         gradient.backpropagation_steps(inputs, 1, library, ways)
 
 
-@pytest.mark.nightly
-def test_a_peer_that_trains_otherwise_is_not_timed(data, monkeypatch):
-    monkeypatch.setattr(peers, "EPSILON", 1e-3)
-    with pytest.raises(ValueError, match="losses differ by"):
-        training.checked(data, {"NumPy | float64 | after": peers.NumPy(data, "float64", True)})
-
-
 def test_a_table_says_where_a_peer_wins_and_what_is_missing():
     one = contest(Secant=[2.0, 2.0], peer=[1.0, 1.0]) | {"missing": {"JAX": "not installed"}}
     lines = tables.standings({"1 thread": one}, lambda _: "Secant", [""], "s", 1)
@@ -195,22 +139,6 @@ def test_a_table_says_where_a_peer_wins_and_what_is_missing():
         "",
         "Missing: JAX (not installed).",
     ]
-
-
-def test_types_are_compared_with_their_like_and_then_float32_with_float64():
-    seconds = {"Secant, series": {"float64": 4.0, "float32": 2.0}, "peer": {"float64": 8.0, "float32": 6.0}}
-    samples = {
-        f"{who} | {dtype} | differences": [[time] * 2] for who, of in seconds.items() for dtype, time in of.items()
-    }
-    columns = {"1 thread": {"samples": samples, "missing": {}}}
-    ratios = [line.split(" | ")[-1] for line in tables.standings(columns, gradient.like, gradient.WORDS, "s", 1)]
-    assert [ratio[:4] for ratio in ratios[2:6]] == ["1.00", "1.00", "2.00", "3.00"]
-    (row,) = tables.across_types(columns, gradient.like, gradient.WORDS)[2:]
-    assert row == "| peer | float32 | differences | 1.50 [1.50, 1.50] |"
-
-
-def test_an_iteration_is_compared_with_one_of_its_type_and_loss():
-    assert training.like("NumPy by hand | float32 | before") == "Secant, numerical | float32 | before"
 
 
 @pytest.mark.parametrize(

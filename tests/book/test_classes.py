@@ -65,20 +65,12 @@ def program(body, use=SHOW):
 OWN = "    def numerical_gradient(self, x, t):\n        return self.all(x, t)\n"
 CASES = {  # a script, and what is said of its network
     "relu": (program(OWN), "4-3, relu hidden"),
-    "tanh": (program(OWN + "    def activation(self, a):\n        return np.tanh(a)"), "tanh hidden"),
-    "other names of arguments": (
-        program(
-            "    def numerical_gradient(self, images, labels):\n        return self.all(images, labels)",
-            "print(show(Net().numerical_gradient(images=x, labels=t)))",
-        ),
-        "relu hidden",
-    ),
     "arguments of its own": (
         program(
             "    def numerical_gradient(self, x, t, h=1):\n        print(h)\n        return self.all(x, t)",
             "print(show(Net().numerical_gradient(x, t, 2)))",
         ),
-        ["relu hidden", "takes x, t and n_threads, got 3 arguments"],
+        ["relu hidden", "is known, but not for a call (TypeError: "],
     ),
     "the method in a base class that has no loss": (
         program("    pass", f"class Own:\n{OWN}class Other(Own, Net):\n    pass\n{SHOW.replace('Net', 'Other')}"),
@@ -90,11 +82,7 @@ CASES = {  # a script, and what is said of its network
         "class Helper:\n    def num_grad(self, f, x):\n        return f(x)\n"
         "    def numerical_gradient(self, f, x):\n        return f(x)\n"
         "print(Helper().numerical_gradient(abs, -2), Helper().num_grad(abs, -3))",
-        [],
-    ),
-    "no loss": (
-        program(OWN.replace("self.all(x, t)", "{'w1': x}") + "    loss = None"),
-        "Net is not known: it has no method loss(x, t), which returns the loss of a mini-batch. Its own",
+        "Helper is not known: it has no method loss(x, t). Its own numerical_gradient runs",
     ),
     "another name of the method": (
         program(
@@ -104,67 +92,13 @@ CASES = {  # a script, and what is said of its network
         ),
         "has no numerical_gradient, and its num_gradient(x, t) runs itself; if num_gradient(x, t) is meant, write",
     ),
-    "a name that does not say how it computes": (
-        program(OWN.replace("numerical_gradient", "calc_grad"), SHOW.replace("numerical_gradient", "calc_grad")),
-        "its calc_grad(x, t) runs itself; if calc_grad(x, t) is meant, write",
-    ),
-    "no arguments": (
-        program(
-            "    def numerical_gradient(self):\n        return self.all(x, t)",
-            "print(show(Net().numerical_gradient()))",
-        ),
-        "takes 1 positional argument but 3 were given",
-    ),
-    "a function": (
-        program(
-            "    @staticmethod\n    def numerical_gradient(f, w):\n        return gradient_of(f, w)",
-            "n = Net(); print(n.numerical_gradient(lambda: n.loss(x, t), n.w['b2']).round(8))",
-        ),
-        [],
-    ),
-    "a list": (
-        program(
-            "    def numerical_gradient(self, x, t):\n        return [*self.all(x, t).values()]",
-            "print([g.round(8) for g in Net().numerical_gradient(x, t)])",
-        ),
-        "returns a list, not a dict",
-    ),
-    "nothing": (
-        program(
-            "    def numerical_gradient(self, x, t):\n        self.grads = self.all(x, t)",
-            "n = Net(); n.numerical_gradient(x, t); print(show(n.grads))",
-        ),
-        "returns a NoneType, not a dict",
-    ),
     "dropout": (
         program(OWN + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"),
         "as with dropout",
     ),
-    "weight decay": (
-        program(
-            OWN + "    def loss(self, x, t):\n        return super().loss(x, t) + 0.05 * sum((v**2).sum() "
-            "for k, v in self.w.items() if k[0] == 'w')"
-        ),
-        "its loss has a weight decay, 0.05 times",
-    ),
-    "three layers": (
-        program(OWN + "    def __init__(self):\n        super().__init__()\n        self.w['w3'] = np.eye(3)"),
-        "these are 3 layers",
-    ),
-    "a loss that fails": (
-        program("    def numerical_gradient(self, x, t):\n        return {}\n    def loss(self, x, t):\n        1 / 0"),
-        "loss(x, t) raises ZeroDivisionError",
-    ),
     "slots": (
         "from base import *\nclass Net:\n    __slots__ = ('w',)\n    __init__, predict = Base.__init__, Base.predict\n"
         "    activation, loss, all = Base.activation, Base.loss, Base.all\n"
-        f"{OWN}print(Net().numerical_gradient(x, t)['b2'].round(8))",
-        "its instances have no __dict__",
-    ),
-    "slots of a dataclass": (
-        "from base import *\nfrom dataclasses import dataclass, field\n@dataclass(slots=True)\nclass Net:\n"
-        "    w: dict = field(default_factory=lambda: Base().w)\n"
-        "    predict, activation, loss, all = Base.predict, Base.activation, Base.loss, Base.all\n"
         f"{OWN}print(Net().numerical_gradient(x, t)['b2'].round(8))",
         "its instances have no __dict__",
     ),
@@ -189,10 +123,6 @@ CASES = {  # a script, and what is said of its network
             "for m in (copy.deepcopy(n), pickle.loads(pickle.dumps(n))):\n"
             "    m.w['w1'] *= 2\n    print(type(m), show(m.numerical_gradient(x, t)))",
         ),
-        "relu hidden",
-    ),
-    "many instances": (
-        program(OWN, "for i in range(5):\n    print(show(Net().numerical_gradient(x, t)))"),
         "relu hidden",
     ),
 }
@@ -294,14 +224,6 @@ COST = (
 
 
 @pytest.mark.slow
-def test_a_decorator_says_what_the_loss_is_called(run, tmp_path):
-    source = program(COST).replace("class Net", 'import secant\n@secant.accelerate(loss="cost")\nclass Net')
-    (tmp_path / "script.py").write_text(source)
-    plain, (code, output, lines) = run("script.py"), run("script.py", "-m", "secant", "run")
-    assert (code, output, lines) == (0, plain[1], [])  # it does what it does in Python
-
-
-@pytest.mark.slow
 def test_a_chosen_name_is_for_the_classes_that_have_it(run, tmp_path):
     use = f"{SHOW}\n{SHOW.replace('Net', 'Other')}"
     (tmp_path / "script.py").write_text(program(f"{OWN}class Other(Net):\n{COST}", use))
@@ -353,37 +275,21 @@ LABELS = """
 INPUTS = {
     "labels below 0": "x, np.array([-1, -2, -3, 0, 1, 2])",
     "labels that are too large": "x, np.array([0, 1, 2, 3, 4, 5])",
-    "labels as floats": "x, np.array([0.0, 1, 2, 0, 1, 2])",
     "labels as a column": "x, np.array([[0], [1], [2], [0], [1], [2]])",
-    "labels as booleans": "x, np.array([True, False, True, False, True, True])",
-    "labels as objects": "x, np.array([0, 1, 2, 0, 1, 2], dtype=object)",
     "labels in a list": "x, [0, 1, 2, 0, 1, 2]",
     "too few labels": "x, np.array([0, 1, 2])",
     "negative weights": "x, -t",
-    "weights that are not finite": "x, t * np.array([1, np.nan, 1])",
-    "weights of more classes": "x, np.eye(4)[[0, 1, 2, 0, 1, 2]]",
-    "lists": "x.tolist(), t.tolist()",
     "integers": "np.arange(30).reshape(6, 5) % 4, t",
-    "booleans": "x > 0.5, t",
-    "objects": "x.astype(object), t",
     "complex numbers": "x + 0j, t",
-    "text": "np.array([['a'] * 5] * 6), t",
     "None": "None, None",
     "an empty batch": "x[:0], t[:0]",
     "one sample": "x[0], t[0]",
-    "one sample and its label": "x[0], 2",
-    "one sample in a row": "x[:1], t[:1]",
     "another width": "x[:, :4], t",
-    "images": "x.reshape(6, 1, 5), t",
     "not finite": "np.where(x > 0.5, np.nan, x), t",
-    "infinite": "np.where(x > 0.5, np.inf, x), t",
     "huge": "x * 1e300, t",
-    "a matrix": "np.matrix(x), t",
     "a masked array": "np.ma.masked_less(x, 0.1), t",
     "half precision": "x.astype(np.float16), t",
-    "long doubles": "x.astype(np.longdouble), t",
     "strided": "np.hstack([x, x])[:, ::2], t[::-1]",
-    "read-only": "np.broadcast_to(x[0], (6, 5)), t",
 }
 CALL = """
 n = Net()

@@ -105,7 +105,7 @@ def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
 
 def test_the_size_of_a_large_error():
     x = np.array([1.0, -2.0, 0.5])
-    assert "wrong in all 3 entries, off by 99 times its norm" in str(
+    assert "wrong in all 3 entries, off by 9900 % of its norm" in str(
         secant.check_gradient(softplus, x, 100 * softplus_gradient(x))
     )
 
@@ -295,7 +295,7 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
     forward = jax.custom_jvp(jax.numpy.sin)
     forward.defjvp(lambda x, t: (0 * x[0], t[0] * jax.numpy.cos(x[0])))
     for f, mode in ((reverse, "rev"), (forward, "fwd"), (forward, "rev")):
-        with pytest.raises(GradientMismatchError, match=r"output\[0\] of f is off by .* where its derivative is taken"):
+        with pytest.raises(GradientMismatchError, match=r"^f is off by .* where its derivative is taken"):
             secant.jax.check_grads(f, (x,), modes=mode)
 
 
@@ -305,10 +305,6 @@ def test_arguments_of_other_kinds_are_named(torch):
         secant.torch.gradcheck(torch.sin, None)
     with pytest.raises(DTypeError, match=r"module must be a torch\.nn\.Module, got function"):
         secant.torch.check_module(lambda net: 0, torch.nn.Linear(2, 1))
-    with pytest.raises(DTypeError, match="inputs must be what module takes, got function: loss is the third argument"):
-        secant.torch.check_module(torch.nn.Linear(2, 1), lambda net: net(torch.ones(2)).sum())
-    with pytest.raises(DTypeError, match=r"inputs must have a tensor of floating-point .* numbers, got torch\.int64"):
-        secant.torch.check(torch.abs, torch.arange(3))
     x = torch.ones(2, requires_grad=True)
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
         secant.torch.gradcheck(torch.sin, x)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import secant
-from secant.backends.activations import ACTIVATIONS
 from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError, ValueRangeError
 
 A = np.random.default_rng(0).standard_normal((4, 3))
@@ -144,45 +143,6 @@ def test_what_vector_functions_may_not_return():
         secant.check_vjp(lambda x: np.ones(next(sizes)), X, lambda cotangent: cotangent)
 
 
-@pytest.mark.parametrize("hidden", ACTIVATIONS)
-def test_a_network(hidden):
-    rng = np.random.default_rng(0)
-    net = secant.TwoLayerNet(7, 5, 3, rng=0, hidden_activation=hidden)
-    for param in net.params.values():
-        param += 0.3 * rng.standard_normal(param.shape)
-    x, t = rng.standard_normal((6, 7)), np.array([0, 1, 2, 0, 1, 2])
-    before = {key: param.tobytes() for key, param in net.params.items()}
-    assert secant.check_network(net, x, t).passed
-    wrong = net.gradient(x, t)
-    wrong["b1"][2] *= -1
-    report = secant.check_network(net, x, t, wrong)
-    assert [finding.name for finding in report.findings] == ["b1[2]"]
-    assert {key: param.tobytes() for key, param in net.params.items()} == before
-
-
-def test_a_gradient_of_the_loss_without_its_offset_is_named_and_what_else_is_wrong_with_it():
-    rng = np.random.default_rng(0)
-    net = secant.TwoLayerNet(7, 5, 3, rng=0, output_activation="identity")
-    other = secant.TwoLayerNet(7, 5, 3, rng=0, output_activation="identity", log_offset=0)
-    x, t = rng.standard_normal((6, 7)), np.array([0, 1, 2, 0, 1, 2])
-    textbook = other.gradient(x, t)
-    report = secant.check_network(net, x, t, textbook)
-    assert report.passed
-    assert report.compared_with == "the loss without the 1e-7 (as in the book)"
-    assert not report.findings
-    report = secant.check_network(net, x, t, textbook | {"b2": textbook["b2"] / 6})
-    assert {finding.array for finding in report.findings} == {"b2"}
-    assert "entries: WRONG by 83 %\n  compared here with the loss without the 1e-7 (as in the book)\n" in str(report)
-    assert report.diagnosis == "b2 is 6 times too small"
-    for factor, said in ((6.0, "6 times too large"), (-1.0, "of the wrong sign")):
-        report = secant.check_network(net, x, t, {key: factor * part for key, part in textbook.items()})
-        assert report.compared_with
-        assert report.diagnosis == f"the gradient is {said}"
-    report = secant.check_network(net, x, t, {key: 2 * part for key, part in net.gradient(x, t).items()})
-    assert report.diagnosis == "the gradient is 2 times too large"
-    assert not report.compared_with
-
-
 def test_what_is_no_network():
     with pytest.raises(UnsupportedError, match=r"object has no method loss\(x, t\)"):
         secant.check_network(object(), None, None)
@@ -196,7 +156,9 @@ def test_what_is_no_network():
 
 def test_a_function_with_a_single_value():
     x = np.array([1.0, 2.0])
-    assert secant.check_vjp(lambda x: np.sum(x**2), x, lambda cotangent: 2 * x * cotangent).passed
+    report = secant.check_vjp(lambda x: np.sum(x**2), x, lambda cotangent: 2 * x * cotangent)
+    assert report.passed
+    assert report.cotangent is None  # it is 1, as in PyTorch and JAX
     assert secant.check_jvp(lambda x: np.sum(x**2), x, lambda tangent: np.sum(2 * x * tangent)).passed
 
 

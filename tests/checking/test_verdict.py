@@ -7,10 +7,10 @@ import pytest
 
 import secant
 from secant.checking.candidate import CandidateGradient
-from secant.checking.point import EntryRange, Point
+from secant.checking.point import Point
 from secant.checking.verdict import MeasuredError, noticed
 
-ALL = EntryRange(0, 2)
+ALL = slice(0, 2)
 
 
 def measured(error, doubt=0.0, error_bar=2.0):

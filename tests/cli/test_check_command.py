@@ -65,13 +65,9 @@ def test_a_wrong_gradient_is_1(check):
     assert result.exit_code == 1
     assert result.output.startswith("gradient in 5 entries: WRONG by 33 %\n")
     assert "b (3,)  wrong in all 3 entries" in result.output
-
-
-def test_json(check):
     result = check("f", "WRONG", "X", options=["--json"])
     report = json.loads(result.output)
-    assert result.exit_code == 1
-    assert not report["passed"]
+    assert (result.exit_code, report["passed"]) == (1, False)
     assert {finding["array"] for finding in report["findings"]} == {"b"}
 
 
@@ -197,17 +193,19 @@ def test_a_wrong_network(check_file):
     assert "looks like: b2 is 2 times too large" in result.stdout
 
 
-def test_a_network_that_takes_labels(check_file):
-    result = check_file(BY_LABELS)
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "gradient in 59 entries: right")
-    assert "on 20 random samples with labels\n" in result.stderr
-
-
-def test_an_object_comes_before_its_class(check_file):
-    result = check_file(RIGHT + "mine = Net(784, 3, 10)\n")
-    assert result.exit_code == 0
-    assert "checking mine of net.py on 20 random samples with one-hot targets\n" in result.stderr
-    assert "gradient in 2,395 entries: right for" in result.stdout
+@pytest.mark.parametrize(
+    ("source", "arguments", "first", "checked"),
+    [
+        (BY_LABELS, [], "gradient in 59 entries: right", "Net() of net.py on 20 random samples with labels"),
+        (NETWORK, ["--gradient", "backward"], BOOK, "Base() of net.py"),
+        (RIGHT + "mine = Net(6, 5, 4)\n", [], BOOK, "mine of net.py on 20 random samples with one-hot targets"),
+    ],
+    ids=["labels", "other names of methods", "an object comes before its class"],
+)
+def test_what_is_taken_of_a_file(check_file, source, arguments, first, checked):
+    result = check_file(source, *arguments)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, first)
+    assert f"checking {checked}" in result.stderr
 
 
 def test_which_of_several_networks_is_asked(check_file):
@@ -218,11 +216,6 @@ def test_which_of_several_networks_is_asked(check_file):
     assert result.stderr.endswith(message)
     assert check_file(both, name=":Other").exit_code == 0
     assert check_file(both, name=":Net").exit_code == 1
-
-
-def test_methods_of_other_names(check_file):
-    result = check_file(NETWORK, "--gradient", "backward")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, BOOK)
 
 
 @pytest.mark.parametrize(
@@ -236,15 +229,11 @@ def test_methods_of_other_names(check_file):
         ("f = abs", ":f", r"net.py:f is no network: a class or an object with loss(x, t) and gradient(x, t). --loss"),
         (RIGHT, ":Nothing", "net.py defines no Nothing"),
         (
-            RIGHT.replace("input_size=6", "a, b"),
+            RIGHT.replace("input_size=6", "a"),
             "",
-            "net.py: Net() raises Base.__init__() missing 2 required positional arguments: 'a' and 'b': make a small ",
+            "net.py: Net() raises Base.__init__() missing 1 required positional arg",
         ),
-        (
-            RIGHT.replace("self.params = {", "self.p = {"),
-            "",
-            "Net() must have params, a dict of arrays of which",
-        ),
+        (RIGHT.replace("self.params = {", "self.p = {"), "", "Net() must have params, a dict of arrays of which"),
         ("import sys; sys.exit(0)", "", "nothing was checked, since your code called sys.exit(0)"),
     ],
 )
@@ -291,23 +280,23 @@ def test_targets_of_one_output_are_both_0_and_1(check_file):
     assert "gradient in 35 entries: WRONG" in result.stdout
 
 
-@pytest.mark.parametrize("imported", ["baseline", "Baseline"])
-def test_a_network_that_is_imported_is_not_checked_in_place_of_the_files_own(check_file, tmp_path, imported):
-    module = "class Baseline(Net):\n    pass\nbaseline = Net(6, 5, 4)\n"
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        (f"from baseline import baseline\n{WRONG}", 1, "net.py defines 2 networks: give one of them, net.py:"),
+        (f"from baseline import Baseline\n{WRONG}", 1, "net.py defines 2 networks: give one of them, net.py:"),
+        ("from baseline import Baseline", 0, "checking Baseline() of net.py"),
+        ("import baseline", 1, "defines no network"),
+    ],
+)
+def test_an_imported_network_is_checked_where_the_file_has_no_other(check_file, tmp_path, source, code, said):
+    module = "class Baseline(Net):\n    pass\nbaseline, loss, gradient = Net(6, 5, 4), print, print\ndel Base, Net\n"
     (tmp_path / "baseline.py").write_text(RIGHT + module)
     sys.modules.pop("baseline", None)
-    result = check_file(f"from baseline import {imported}\n{WRONG}")
-    assert result.exit_code == 1
-    assert "net.py defines 2 networks: give one of them, net.py:" in result.stderr
+    result = check_file(source)
     sys.modules.pop("baseline", None)
-
-
-def test_an_imported_network_is_checked_where_there_is_no_other_and_a_module_is_none(check_file, tmp_path):
-    (tmp_path / "baseline.py").write_text(RIGHT + "loss = gradient = print\n")
-    sys.modules.pop("baseline", None)
-    assert "defines no network" in check_file("import baseline").stderr
-    assert check_file("from baseline import Net").exit_code == 0
-    sys.modules.pop("baseline", None)
+    assert result.exit_code == code
+    assert said in result.stderr
 
 
 def test_arguments_and_prints_of_the_file(check_file):

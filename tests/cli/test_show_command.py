@@ -14,14 +14,6 @@ from secant.cli.app import app
 pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
 
 
-@pytest.fixture(autouse=True)
-def plain_output(monkeypatch):
-    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "SECANT_BACKEND"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "200")
-
-
 @pytest.fixture
 def net(tmp_path):
     path = tmp_path / "mine.npz"
@@ -54,13 +46,6 @@ def test_a_picture_and_the_accuracy_of_the_test_set(net, tmp_path, monkeypatch):
         "-" * 60,
     ]
     assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "magic"), [("a.svg", b"<?xml"), ("a.pdf", b"%PDF")])
-def test_the_suffix_is_the_format(net, tmp_path, name, magic):
-    assert show(net, "--output", tmp_path / name, "--units", 3).exit_code == 0
-    assert (tmp_path / name).read_bytes().startswith(magic)
 
 
 def test_what_is_drawn_are_weights_and_confusion_matrix(net, tmp_path, monkeypatch):

@@ -62,11 +62,11 @@ def test_no_change_on_a_disc_is_larger_than_the_bound(name, rho):
     activation = ACTIVATIONS[name]
     bound = activation.largest_change(rho)
     assert rho * activation.steepest * (1 - 1e-12) <= bound
-    if activation.kinked or not np.isfinite(bound):
-        return
-    f = eval(f"lambda a: {activation.formula}", {"exp": np.exp, "tanh": np.tanh, "log1p": np.log1p})
-    edge = rho * np.exp(1j * np.linspace(0, 2 * np.pi, 257))[:, np.newaxis]
-    assert np.abs(f(A + edge) - f(A)).max() <= bound * (1 + 1e-9) + 1e-13
+    assert np.isfinite(bound) == (name != "tanh" or rho < np.pi / 2)  # where it is analytic, around each a
+    if np.isfinite(bound) and not activation.kinked:
+        f = eval(f"lambda a: {activation.formula}", {"exp": np.exp, "tanh": np.tanh, "log1p": np.log1p})
+        edge = rho * np.exp(1j * np.linspace(0, 2 * np.pi, 257))[:, np.newaxis]
+        assert np.abs(f(A + edge) - f(A)).max() <= bound * (1 + 1e-9) + 1e-13
 
 
 def test_a_sum_beside_a_kink_is_rounded_once():

@@ -4,14 +4,16 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import bounds
 import cases
 import oracles
-from random_networks import HIDDEN, KINDS, OUTPUTS, TARGETS, error, random_case, share_of_bound
+from random_networks import DTYPES, HIDDEN, KINDS, OUTPUTS, TARGETS, error, random_case, share_of_bound
 from sweeps import grid
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
 
 def test_oracle_is_the_literal_definition():
@@ -55,22 +57,23 @@ def test_unnormalized_pixels(backend, hidden, output, weights, h):
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("layer", ["b1", "b2"])
-def test_saturated_units(backend, layer, hidden, output, h):
-    net, x, t = random_case(3, output=output, hidden=hidden)
+@each_dtype
+def test_saturated_units(backend, layer, hidden, output, h, dtype):
+    net, x, t = random_case(3, output=output, hidden=hidden, dtype=dtype)
     net.params[layer][...] = [40, -40, 39, 0][: len(net.params[layer])]
     assert error(net, x, t, h) <= 1
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (3, 8, 2), (2, 17, 5), (9, 7, 12), (1, 16, 1)], ids=str)
-def test_sizes_that_do_and_do_not_fill_packs(backend, sizes):
-    net, x, t = random_case(4, sizes=sizes, samples=3)
-    assert error(net, x, t, 1e-4) <= 1
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("examples", [50, pytest.param(300, marks=pytest.mark.nightly)])
+def test_any_network(examples):
+    """Sizes that do and do not fill packs of numbers, too."""
+    settings(max_examples=examples)(NETWORKS(within_the_contract))()
 
 
-EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 NETWORKS = given(
     seed=st.integers(0, 10**6),
-    sizes=st.tuples(st.integers(1, 5), st.integers(1, 10), st.integers(1, 5)),
+    sizes=st.tuples(st.integers(1, 9), st.integers(1, 17), st.integers(1, 9)),
     samples=st.integers(1, 4),
     weights=st.sampled_from([0.01, 1.0, 10.0]),
     inputs=st.sampled_from([1e-3, 1.0, 255.0]),
@@ -82,22 +85,7 @@ NETWORKS = given(
 )
 
 
-@pytest.mark.usefixtures("fast")
-@settings(EXAMPLES, max_examples=50)
-@NETWORKS
-def test_some_networks(**network):
-    assert_within_the_contract(**network)
-
-
-@pytest.mark.nightly
-@pytest.mark.usefixtures("fast")
-@settings(EXAMPLES, max_examples=300)
-@NETWORKS
-def test_any_network(**network):
-    assert_within_the_contract(**network)
-
-
-def assert_within_the_contract(seed, sizes, samples, weights, inputs, exponent, output, kind, hidden, log_offset):
+def within_the_contract(seed, sizes, samples, weights, inputs, exponent, output, kind, hidden, log_offset):
     net, x, t = random_case(seed, sizes, samples, weights, inputs, output, kind, hidden)
     net.log_offset = log_offset
     assume(log_offset or net.predict(x).min() > 1e-200)
@@ -178,8 +166,9 @@ def test_backpropagation_is_the_limit(backend, hidden, output, kind):
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_a_step_that_moves_a_probability_from_1_to_0(fast, hidden, output, weights, h):
-    net, x, t = random_case(9, weights=weights, output=output, kind="soft", hidden=hidden)
+@each_dtype
+def test_a_step_that_moves_a_probability_from_1_to_0(fast, hidden, output, weights, h, dtype):
+    net, x, t = random_case(9, weights=weights, output=output, kind="soft", hidden=hidden, dtype=dtype)
     assert error(net, x, t, h) <= 1
 
 

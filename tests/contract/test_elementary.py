@@ -27,15 +27,9 @@ def test_sigmoid():
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
-@pytest.mark.parametrize("shape", [(1, 10), (33, 10), (5, 3), (3, 100), (9, 1)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 10), (1_000, 10), (5, 3), (3, 100), (9, 1)], ids=str)
 def test_softmax(shape, scale):
     x = np.random.RandomState(2).normal(0, scale, shape)
-    expected = [v for row in oracles.exact(x) for v in oracles.softmax(row)]
-    assert oracles.ulps(secant.softmax(x), expected) <= bounds.ELEMENTARY_ULP
-
-
-def test_softmax_of_many():
-    x = np.random.RandomState(5).uniform(-30, 30, (3_000, 10))
     expected = [v for row in oracles.exact(x) for v in oracles.softmax(row)]
     assert oracles.ulps(secant.softmax(x), expected) <= bounds.ELEMENTARY_ULP
 

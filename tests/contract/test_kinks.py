@@ -7,7 +7,7 @@ import pytest
 
 import oracles
 import secant
-from random_networks import OUTPUTS, error, random_case
+from random_networks import DTYPES, OUTPUTS, error, random_case
 
 H = 2.0**-13
 INPUTS = np.array([0.25, -0.5, 1.0, 0.0, 1.5])
@@ -33,10 +33,12 @@ def test_pre_activations_at_within_and_next_to_what_a_shift_reaches(backend, sig
 
 @pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-2])
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_pre_activations_that_cancel(backend, output, h):
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+def test_pre_activations_that_cancel(backend, output, h, dtype):
     """Rounded, they are off by more than the contract allows: an error of 1e-16 is one of 1e-12 in a difference."""
-    net, x, t = random_case(2, sizes=(30, 9, 3), samples=1, output=output, hidden="relu")
-    net.params["b1"] = np.linspace(-2, 2, 9) * h - x[0] @ net.params["W1"]
+    net, x, t = random_case(2, sizes=(30, 9, 3), samples=1, output=output, hidden="relu", dtype=dtype)
+    sums = x[0].astype(float) @ net.params["W1"].astype(float)
+    net.params["b1"] = (np.linspace(-2, 2, 9) * h - sums).astype(dtype)
     assert error(net, x, t, h) <= 1
 
 
@@ -55,12 +57,8 @@ def test_only_a_shift_across_the_kink_is_no_derivative(backend):
     apart = np.abs(difference["W1"] - derivative["W1"])[-1]  # its input is the largest
     assert apart[0] < 1e-7 < 1e-4 < min(apart[1:])
     assert not derivative["W1"][:, 2].any()  # the slope at the kink is 0, as the book has it
-    np.testing.assert_allclose(difference["b1"][2] * 2, net.params["W2"][2] @ slope_of_outputs(net, x, t), rtol=1e-3)
-
-
-def slope_of_outputs(net, x, t):
-    """The derivative of the loss in a2."""
-    return net.gradient(x, t)["b2"]
+    slope_of_outputs = derivative["b2"]
+    np.testing.assert_allclose(difference["b1"][2] * 2, net.params["W2"][2] @ slope_of_outputs, rtol=1e-3)
 
 
 @pytest.mark.parametrize("huge", [0, 7])

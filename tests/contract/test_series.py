@@ -66,12 +66,3 @@ def test_the_bound_holds_for_weights_below_the_rounding_of_1(output):
     true = oracles.gradients(net, x, t, 1e-5)
     assert 0 not in info.samples
     assert np.abs(grads["W1"] - true["W1"]).max() <= info.truncation_bound + 1e-14 * np.abs(true["W1"]).max()
-
-
-def test_backpropagation_is_the_series_of_order_1():
-    net, x, t = random_case(5)
-    derivative = net.gradient(x, t)
-    limit, info = gradient((net, x, t), 1e-9, "series")
-    assert info.order == 3
-    for name, grad in derivative.items():
-        assert np.abs(limit[name] - grad).max() <= 1e-15

@@ -62,18 +62,12 @@ def accepted(rng, nets, cases) -> Iterator[Cut]:
         if 0 in info.samples:
             continue
         done += 1
-        yield compared(net, x, t, h, scale, series, info)
-
-
-def compared(net, x, t, h, scale, series, info):
-    direct = net.numerical_gradient(x, scale * t, h=h, method="direct")
-    share, cut, rounding = 0.0, 0.0, 0.0
-    for name, grad in direct.items():
-        error = np.abs(series[name] - grad)
-        allowed = 2 * scale * bounds.central_difference(x, grad / scale)
-        share = max(share, float((error / (info.truncation_bound + allowed)).max()))
-        cut, rounding = max(cut, error.max()), max(rounding, allowed.max())
-    return Cut(net.params, x, scale * t, h, info, share, bool(cut > 3 * rounding))
+        direct = net.numerical_gradient(x, scale * t, h=h, method="direct")
+        errors = [np.abs(series[name] - grad) for name, grad in direct.items()]
+        allowed = [2 * scale * bounds.central_difference(x, grad / scale) for grad in direct.values()]
+        shares = [(error / (info.truncation_bound + most)).max() for error, most in zip(errors, allowed, strict=True)]
+        stands_out = max(map(np.max, errors)) > 3 * max(map(np.max, allowed))
+        yield Cut(net.params, x, scale * t, h, info, float(max(shares)), bool(stands_out))
 
 
 @pytest.mark.usefixtures("compiled")

@@ -31,13 +31,9 @@ def test_the_core_has_the_constants_of_the_other_backends():
         (single, bound.SINGLE_ORDERS, bound.SINGLE_TRUNCATION_LIMIT),
     ):
         assert (own["lowest_order"], own["highest_order"], own["truncation"]) == (orders[0], orders[-1], limit)
-    same = {"exponent": "EXPONENT_LIMIT"}  # under another name
-    shared = {
-        **double,
-        **{name: single[name] for name in ("discs", "largest_radius", "radius_ratio", "log_bound_limit")},
-    }
+    shared = double | {name: single[name] for name in ("discs", "largest_radius", "radius_ratio", "log_bound_limit")}
     for name in shared.keys() - {"lowest_order", "highest_order", "truncation", "linear"}:
-        assert shared[name] == getattr(bound, same.get(name, name.upper())), name
+        assert shared[name] == getattr(bound, "EXPONENT_LIMIT" if name == "exponent" else name.upper()), name
 
 
 @pytest.mark.parametrize(("terms", "limit"), [("FEW_TERMS", "FEW_TERMS_LIMIT"), ("MOST_TERMS", "MOST_TERMS_LIMIT")])
@@ -60,9 +56,8 @@ def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend,
         weights = mass * t / t.sum(axis=1, keepdims=True)
         _, info = net.numerical_gradient(x, weights, h=1e-5, return_info=True)
         radii = bound.analyticity_radii(hidden, output, float(np.abs(net.params["W2"]).max()))
-        order, expected = bound.proven_order(
-            radii, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32
-        )  # |z1| is below 1
+        # |z1| is below 1
+        order, expected = bound.proven_order(radii, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32)
         assert info.samples == {order: 6}
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
         found.append(info.truncation_bound)

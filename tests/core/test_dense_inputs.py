@@ -6,9 +6,7 @@ import pytest
 import bounds
 import oracles
 import secant
-from random_networks import OUTPUTS, share_of_bound
-from secant.backends import backend_module
-from secant.networks.batch import checked
+from random_networks import OUTPUTS, share_of_bound, trained_by_the_core
 from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -51,13 +49,36 @@ def case(size, density, dtype=np.float64, **options):
     return net, x, rng.randint(net.params["b2"].size, size=len(x))
 
 
+def require_right(net, x, t):
+    """The series is within the contract's bound of what is computed directly, backpropagation of NumPy's."""
+    got, direct = (net.numerical_gradient(x, t, method=method, n_threads=1) for method in ("series", "direct"))
+    assert share_of_bound(got, direct, x) <= 2
+    derivative = net.gradient(x, t, n_threads=1)
+    net.backend = "numpy"
+    assert share_of_bound(derivative, net.gradient(x, t), x) <= 2
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: t.__name__)
 @pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("size", INPUTS)
-def test_the_derivative_is_that_of_numpy(size, density, dtype):
-    net, x, t = case(size, density, dtype)
-    expected = network(size, backend="numpy").gradient(x, t)
-    assert share_of_bound(net.gradient(x, t), expected, x) <= 2
+def test_any_share_of_zeros(size, density, dtype):
+    require_right(*case(size, density, dtype))
+
+
+@pytest.mark.parametrize("hidden", [1, 12, 70, 300])  # on one thread 300 have their inputs copied
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("density", ["all", "rows of each"])
+def test_any_number_of_hidden_units(density, output, hidden):
+    require_right(*case(225, density, hidden=hidden, output=output))
+
+
+@pytest.mark.parametrize("samples", [1, 26])
+@pytest.mark.parametrize("classes", [1, 9, 130])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_any_number_of_classes_and_of_samples(output, classes, samples):
+    rng = np.random.RandomState(2)
+    net = network(30, 13, output, classes=classes)
+    require_right(net, rng.uniform(0.01, 1, (samples, 30)), rng.randint(classes, size=samples))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -91,17 +112,6 @@ def test_cubes_that_a_float_cannot_hold(h, largest, weights):
     net.params["W2"][...] = weights
     got = net.numerical_gradient(x, t, h=h, method="series")
     assert all(np.isfinite(grad).all() for grad in got.values())
-
-
-@pytest.mark.parametrize("hidden", [1, 12, 70, 300])  # on one thread 300 have their inputs copied
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("density", ["all", "rows of each"])
-def test_any_number_of_hidden_units(density, output, hidden):
-    net, x, t = case(225, density, hidden=hidden, output=output)
-    got = net.numerical_gradient(x, t, method="series", n_threads=1)
-    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2
-    expected = network(225, hidden, output, "numpy").gradient(x, t)
-    assert share_of_bound(net.gradient(x, t, n_threads=1), expected, x) <= 2
 
 
 @pytest.mark.parametrize("method", ["series", "direct"])
@@ -141,44 +151,16 @@ def test_the_zeros_of_a_dense_block_count_for_nothing(method):
 @pytest.mark.parametrize("size", grid(lambda size: size == 225, INPUTS))
 def test_training(size, density):
     net, x, t = case(size, density)
-    backend, other = backend_module(net.backend), network(size)
+    other, expected = network(size), []
     indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
-    losses, expected = [], []
-    assert backend.train(checked(net, x, t, backend), indices, "auto", 1e-4, 0.1, 2, losses) is None
+    got = trained_by_the_core(net, x, t, indices, n_threads=2)
     for batch in indices:
         grads = other.numerical_gradient(x[batch], t[batch])
         for key, param in other.params.items():
             param -= 0.1 * grads[key]
         expected.append(other.loss(x[batch], t[batch]))
-    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-13)
-    for key, param in other.params.items():
-        np.testing.assert_allclose(net.params[key], param, rtol=0, atol=1e-13)
-
-
-@pytest.mark.parametrize("samples", [1, 26])
-@pytest.mark.parametrize("classes", [1, 9, 130])
-@pytest.mark.parametrize("output", OUTPUTS)
-def test_any_number_of_classes_and_of_samples(output, classes, samples):
-    rng = np.random.RandomState(2)
-    x, t = rng.uniform(0.01, 1, (samples, 30)), rng.randint(classes, size=samples)
-    net, reference = (
-        secant.TwoLayerNet(30, 13, classes, weight_init_std=0.1, output_activation=output, rng=0, backend=backend)
-        for backend in ("cpp", "numpy")
-    )
-    got = net.numerical_gradient(x, t, method="series")
-    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2
-    assert share_of_bound(net.gradient(x, t), reference.gradient(x, t), x) <= 2
-
-
-@pytest.mark.parametrize("every", [2, 9, 40])
-def test_samples_without_a_series_among_others(every):
-    rng = np.random.RandomState(3)
-    x, t = rng.uniform(0.01, 1, (60, 30)), rng.randint(9, size=60)
-    x[every - 1 :: every] *= 1e4
-    net = secant.TwoLayerNet(30, 13, 9, weight_init_std=1e-3, rng=0, backend="cpp")
-    got, info = net.numerical_gradient(x, t, return_info=True)
-    assert info.samples[0] == 60 // every
-    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2
+    for key, right in (other.params | {"losses": expected}).items():
+        np.testing.assert_allclose(got[key], right, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 0.99])

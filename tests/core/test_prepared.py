@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import secant
+from random_networks import trained_by_the_core
 from secant.backends import backend_module
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.networks.batch import checked
 
 DTYPES = (np.uint8, np.float32, np.float64)
 H = 1e-4
@@ -22,14 +22,8 @@ def network(backend="cpp"):
 
 
 def trained(x, t, method="auto", h=H, n_threads=1):
-    """The parameters and the losses after some mini-batches in one call of the core."""
-    net = network()
-    losses = []
     indices = np.random.RandomState(1).randint(len(x), size=(10, 30))
-    backend = backend_module("cpp")
-    assert backend.train(checked(net, x, t, backend), indices, method, h, 0.1, n_threads, losses) is None
-    assert len(losses) == len(indices)
-    return net.params | {"losses": np.array(losses)}
+    return trained_by_the_core(network(), x, t, indices, method, h, n_threads)
 
 
 def same_bits(one, other):
@@ -48,33 +42,25 @@ def test_training_on_indexed_inputs_is_training_on_the_array(dtype, method, h):
         assert same_bits(trained(indexed, t, method, h, n_threads), expected)
 
 
-@pytest.mark.usefixtures("compiled")
-def test_full_blocks_of_an_indexed_row_are_the_same_too():
-    x, t = digits(200)
-    x[::3, 112:336] = 1 + x[::3, 112:336] // 2  # two of seven blocks without a zero
-    indexed = backend_module("cpp").prepare(x)
-    assert isinstance(indexed, Rows)
-    assert same_bits(trained(indexed, t, h=1e-6), trained(x, t, h=1e-6))
-
-
-@pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("kind", ["half of them not zero", "257 values"])
-def test_inputs_that_cannot_be_indexed_stay_an_array(kind):
+def changed(columns, values, every=1):
     x = np.zeros((20, 784))
-    if kind == "257 values":
-        x[0, :257] = np.arange(1, 258)
-    else:
-        x[:, :393] = 1
-    assert backend_module("cpp").prepare(x) is x
+    x[::every, :columns] = values
+    return x
+
+
+INPUTS = {  # whether they can be indexed
+    "two of seven blocks without a zero": (changed(224, np.arange(1, 225), 3), True),
+    "256 values, some negative": (changed(256, np.arange(-128, 128) + 0.5), True),
+    "257 values": (changed(257, np.arange(1, 258)), False),
+    "half of them not zero": (changed(393, 1), False),
+}
 
 
 @pytest.mark.usefixtures("compiled")
-def test_negative_values_and_256_of_them_can_be_indexed():
-    x = np.zeros((20, 784))
-    x[:, :256] = np.arange(-128, 128) + 0.5
-    indexed = backend_module("cpp").prepare(x)
-    assert isinstance(indexed, Rows)
-    t = np.arange(20) % 10
+@pytest.mark.parametrize(("x", "is_indexed"), INPUTS.values(), ids=INPUTS)
+def test_which_inputs_are_indexed(x, is_indexed):
+    indexed, t = backend_module("cpp").prepare(x), np.arange(20) % 10
+    assert isinstance(indexed, Rows) if is_indexed else indexed is x
     assert same_bits(trained(indexed, t, h=1e-6), trained(x, t, h=1e-6))
 
 

@@ -214,96 +214,6 @@ def test_an_interpreter_may_end_while_a_thread_computes(name, call, run_python):
         assert (done.stderr, done.returncode) == ("", 0)
 
 
-FEW_THREADS = """
-import os, resource
-import numpy as np, secant
-
-net, x, t = secant.TwoLayerNet(300, 100, 10, rng=0, backend="cpp"), np.ones((500, 300)), np.arange(500) % 10
-expected = net.numerical_gradient(x, t, n_threads=1)
-if limit is not None:
-    os.setuid(65534)  # the superuser has no such limit
-    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
-try:
-    got = net.numerical_gradient(x, t, n_threads=None if limit is None else 8)
-    assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
-except Exception as error:
-    assert isinstance(error, (secant.SecantError, MemoryError, RuntimeError, OSError)), error
-print("alive")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.unsanitized
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of threads as Linux has them")
-@pytest.mark.parametrize("limit", [None, 0, 3], ids=["100,000 asked for", "no new one", "few new ones"])
-def test_fewer_threads_than_were_asked_for_end_no_process(run_python, limit):
-    if limit is not None and os.geteuid() != 0:
-        pytest.skip("limits of threads need a superuser, who gives up being one")
-    done = run_python(f"limit = {limit}\n{FEW_THREADS}", OMP_NUM_THREADS="100000" if limit is None else "8")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
-
-
-FEWER_MEANWHILE = """
-import ctypes, os, resource, time
-import numpy as np, secant
-
-net, x, t = secant.TwoLayerNet(300, 100, 10, rng=0, backend="cpp"), np.ones((500, 300)), np.arange(500) % 10
-expected = net.numerical_gradient(x, t, n_threads=8)
-before = len(os.listdir("/proc/self/task"))
-nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
-ctypes.CDLL("libgomp.so.1").GOMP_parallel(nothing, None, 2, 0)  # as another library would
-end = time.monotonic() + 10
-while len(os.listdir("/proc/self/task")) > before - 6 and time.monotonic() < end:
-    time.sleep(0.01)
-os.setuid(65534)
-resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-got = net.numerical_gradient(x, t, n_threads=8)
-assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
-print("alive")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.unsanitized
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of threads as Linux has them")
-def test_threads_that_another_library_has_ended_are_not_counted_on(run_python):
-    if os.geteuid() != 0:
-        pytest.skip("limits of threads need a superuser, who gives up being one")
-    done = run_python(FEWER_MEANWHILE)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
-
-
-LITTLE_MEMORY = """
-import re, resource
-import numpy as np, secant
-
-x, t = np.random.RandomState(0).uniform(size=(300, 784)), np.arange(300) % 10
-net = secant.TwoLayerNet(784, 200, 10, rng=0, backend="cpp")
-expected = net.numerical_gradient(x, t, n_threads=1)
-for more in range(40, 200, 8):
-    used = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (used + more * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    try:
-        got = net.numerical_gradient(x, t, n_threads=16)
-        assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
-    except MemoryError:
-        pass
-print("alive")
-"""
-
-
-@pytest.mark.unsanitized
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory as Linux has them")
-@pytest.mark.parametrize("stack", ["", "64M"])
-def test_a_thread_that_cannot_be_created_ends_no_process(run_python, stack):
-    from secant import _core
-
-    if _core.build_info()["compiler"].startswith("clang"):
-        pytest.skip("libomp, which clang links, aborts where it finds no memory for a thread")
-    done = run_python(LITTLE_MEMORY, **({"OMP_STACKSIZE": stack} if stack else {}))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
-
-
 def test_ctrl_c_ends_a_gradient_by_the_full_functions(default_handler):
     """A block of samples takes seconds there."""
     net = secant.TwoLayerNet(784, 300, 10, rng=0, backend="cpp")
@@ -314,3 +224,69 @@ def test_ctrl_c_ends_a_gradient_by_the_full_functions(default_handler):
         with pytest.raises(KeyboardInterrupt):
             net.numerical_gradient(x, t, h=0.1, method="direct", n_threads=n_threads)
         timer.join()
+
+
+LIMITED = """
+import ctypes, os, re, resource, time
+import numpy as np, secant
+
+net, x, t = secant.TwoLayerNet(784, 200, 10, rng=0, backend="cpp"), np.ones((500, 784)), np.arange(500) % 10
+expected = net.numerical_gradient(x, t, n_threads=1)
+
+
+def require_same(n_threads):
+    got = net.numerical_gradient(x, t, n_threads=n_threads)
+    assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
+
+
+def limit_threads(count):
+    os.setuid(65534)  # the superuser has no such limit
+    resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+
+
+"""
+OTHERS_END_THREADS = """
+require_same(8)
+before = len(os.listdir("/proc/self/task"))
+nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+ctypes.CDLL("libgomp.so.1").GOMP_parallel(nothing, None, 2, 0)  # as another library would
+end = time.monotonic() + 10
+while len(os.listdir("/proc/self/task")) > before - 6 and time.monotonic() < end:
+    time.sleep(0.01)
+limit_threads(0)
+require_same(8)
+"""
+LITTLE_MEMORY = """
+for more in range(40, 200, 8):
+    used = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (used + more * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    try:
+        require_same(16)
+    except MemoryError:
+        pass
+"""
+PROGRAMS = {
+    "100,000 threads asked for": ("require_same(None)", {"OMP_NUM_THREADS": "100000"}),
+    "no new thread": ("limit_threads(0); require_same(8)", {"OMP_NUM_THREADS": "8"}),
+    "few new threads": ("limit_threads(3); require_same(8)", {"OMP_NUM_THREADS": "8"}),
+    "threads that another library has ended": (OTHERS_END_THREADS, {}),
+    "little memory": (LITTLE_MEMORY, {}),
+    "little memory, large stacks": (LITTLE_MEMORY, {"OMP_STACKSIZE": "64M"}),
+}
+
+
+@pytest.mark.unsanitized
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of threads and of memory as Linux has them")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if "memory" in name else pytest.mark.slow) for name in PROGRAMS]
+)
+def test_fewer_threads_than_were_asked_for_end_no_process(run_python, name):
+    from secant import _core
+
+    program, variables = PROGRAMS[name]
+    if "limit_threads" in program and os.geteuid() != 0:
+        pytest.skip("limits of threads need a superuser, who gives up being one")
+    if "memory" in name and _core.build_info()["compiler"].startswith("clang"):
+        pytest.skip("libomp, which clang links, aborts where it finds no memory for a thread")
+    done = run_python(LIMITED + program, **variables)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -43,28 +43,10 @@ def build_and_run(source: str, program: Path, options: list[str], root: Path = R
 
 
 @pytest.mark.parametrize(
-    ("options", "isa"),
-    grid(
-        lambda options, isa: not (options or isa),
-        [[], ["-DSECANT_SINGLE"]],
-        ["", "x86-64-v3", "x86-64-v4"],
-    ),
-    ids=str,
-)
-def test_simd_functions_stand_alone_and_are_right(tmp_path, options, isa):
-    if isa and isa.replace("-", "_") not in usable_isas():
-        pytest.skip(f"this processor, or the core, has no {isa}")
-    options = [*options, *([f"-march={isa}", "-Wno-psabi"] if isa else [])]
-    ran = build_and_run("simd.cpp", tmp_path / "simd", options)
-    assert ran.returncode == 0, ran.stdout
-    assert len(ran.stdout.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
     ("driver", "options", "isa"),
     grid(
         lambda driver, options, isa: not (options or isa),
-        ["bound", "contraction", "kinks", "plan", "targets"],
+        ["bound", "contraction", "kinks", "plan", "simd", "targets"],
         [[], ["-DSECANT_SINGLE"]],
         ["", "x86-64-v3", "x86-64-v4"],
     ),
@@ -76,7 +58,8 @@ def test_parts_of_the_core_are_right_without_python(tmp_path, driver, options, i
     options = [*options, *([f"-march={isa}", "-Wno-psabi"] if isa else [])]
     ran = build_and_run(f"{driver}.cpp", tmp_path / driver, options)
     assert ran.returncode == 0, ran.stdout
-    assert ran.stdout == f"{driver}: right\n"
+    assert ran.stdout.startswith(f"{driver}: right")
+    assert len(ran.stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize("options", [[], ["-DSECANT_SINGLE"]], ids=str)
@@ -90,10 +73,7 @@ BARRIER = r"(?<=constexpr Phase {name})(\{{[^}}]*, )(?:always|between_parts)\}}"
 WITH_BARRIER = re.findall(r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text())
 
 
-@pytest.mark.parametrize(
-    "name",
-    grid(lambda name: name == "add_series", WITH_BARRIER),
-)
+@pytest.mark.parametrize("name", grid(lambda name: name == "add_series", WITH_BARRIER))
 def test_a_debug_build_notices_that_a_barrier_is_missing(tmp_path, name):
     shutil.copytree(ROOT / "cpp", tmp_path / "cpp")
     shutil.copytree(ROOT / "tests" / "cpp", tmp_path / "tests" / "cpp")

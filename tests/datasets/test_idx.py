@@ -31,14 +31,6 @@ def parse_labels(raw, origin=ORIGIN):
     return idx.parse(raw, 1, origin)
 
 
-def test_images_are_read():
-    x = parse_images(images(3))
-    assert (x.shape, x.dtype) == ((3, 28, 28), np.uint8)
-    assert x[2, 0, 0] == 2 * 784 % 256
-    assert x[1, 27, 27] == (2 * 784 - 1) % 256
-    x[:] = 0  # the caller owns it
-
-
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 32, 24), (70_001, 1, 2), (1, 70_000, 1)])
 def test_images_may_have_any_size(shape):
     pixels = np.random.RandomState(0).bytes(int(np.prod(shape)))
@@ -55,14 +47,24 @@ def test_labels_are_read():
     assert parse_labels(labels(range(256))).tolist() == list(range(256))
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_bad_labels(pack):
+    for content, message in (
+        (
+            labels(magic=0x803),
+            r"of labels: it begins with b'\\x00\\x00\\x08\\x03.*, expected b'\\x00\\x00\\x08\\x01' or gzip",
+        ),
+        (labels(count=2), r"trailing bytes: 11 bytes where its header announces 10"),
+        (labels(count=2**32 - 1), r"shape \(4294967295,\), expected 1 to 2147483640 elements"),
+    ):
+        with pytest.raises(DataError, match=message):
+            parse_labels(pack(content))
+
+
 def test_an_error_names_the_file_and_what_to_do():
     with pytest.raises(DataError) as caught:
         parse_labels(labels()[:7])
     assert str(caught.value) == "digits.gz is truncated: 7 bytes are less than a header of 8. Fetch it again."
-
-
-def test_a_remedy_needs_no_deletion_by_default():
-    assert str(idx.Origin("f").error("is bad")) == "f is bad. Replace it with the original file."
 
 
 BAD_IMAGES = {
@@ -70,15 +72,11 @@ BAD_IMAGES = {
         images(magic=0x802),
         r"of images: it begins with b'\\x00\\x00\\x08\\x02.*, expected b'\\x00\\x00\\x08\\x03' or gzip",
     ),
-    "labels for images": (labels(range(10)), r"begins with b'\\x00\\x00\\x08\\x01"),
-    "HTML": (b"<!DOCTYPE html><html>", r"begins with b'<!DOCTYPE html>"),
     "empty": (b"", r"of images: it begins with b''"),
-    "half a header": (images()[:15], r"truncated: 15 bytes are less than a header of 16"),
     "truncated": (images()[:-1], r"truncated: 1583 bytes where its header announces 1584"),
     "trailing": (images() + b"\0", r"trailing bytes: 1585 bytes where its header announces 1584"),
     "too large": (images(shape=(2**31 - 15, 1, 1)), r"2147483633, 1, 1\), expected 1 to 2147483632 elements"),
     "absurd count": (images(shape=(2**32 - 1, 28, 28)), r"shape \(4294967295, 28, 28\)"),
-    "no image": (images(shape=(0, 28, 28), pixels=b""), r"shape \(0, 28, 28\), expected 1 to"),
 }
 
 
@@ -88,26 +86,6 @@ def test_bad_images(content, message):
         parse_images(content)
     assert "digits.gz" in str(caught.value)
     assert "Fetch it again." in str(caught.value)
-
-
-BAD_LABELS = {
-    "rank": (
-        labels(magic=0x803),
-        r"of labels: it begins with b'\\x00\\x00\\x08\\x03.*, expected b'\\x00\\x00\\x08\\x01' or gzip",
-    ),
-    "half a header": (labels()[:7], r"truncated: 7 bytes are less than a header of 8"),
-    "truncated": (labels(count=4), r"truncated: 11 bytes where its header announces 12"),
-    "trailing": (labels(count=2), r"trailing bytes: 11 bytes where its header announces 10"),
-    "absurd count": (labels(count=2**32 - 1), r"shape \(4294967295,\), expected 1 to 2147483640 elements"),
-    "no label": (labels(()), r"shape \(0,\), expected 1 to"),
-}
-
-
-@pytest.mark.parametrize(("content", "message"), BAD_LABELS.values(), ids=BAD_LABELS)
-def test_bad_labels(content, message):
-    for raw in content, gzip.compress(content):
-        with pytest.raises(DataError, match=message):
-            parse_labels(raw)
 
 
 def test_a_checksum_is_that_of_the_contents_and_not_of_the_compression():
@@ -151,29 +129,15 @@ def test_a_gzip_bomb_is_not_inflated():
     tracemalloc.stop()
 
 
-def test_a_file_is_read(tmp_path):
-    path = tmp_path / "f"
-    path.write_bytes(b"bytes")
-    assert idx.read(str(path), ORIGIN) == b"bytes"
-
-
-def test_a_huge_file_is_not_read(tmp_path):
+def test_a_huge_file_is_not_read_nor_one_that_is_not_there(tmp_path):
     with (tmp_path / "f").open("wb") as file:
         file.truncate(2**31 + 1)
     with pytest.raises(DataError, match=r"^digits.gz has 2147483649 bytes, expected at most 2147483648"):
         idx.read(str(tmp_path / "f"), ORIGIN)
-
-
-def test_a_file_that_does_not_exist(tmp_path):
-    (tmp_path / "f").touch()
     assert idx.read(str(tmp_path / "g"), ORIGIN) is None
     assert idx.read(str(tmp_path / "f" / "g"), ORIGIN) is None
-
-
-@pytest.mark.parametrize("name", ["", "a\0b"])
-def test_a_file_that_cannot_be_read(tmp_path, name):
     with pytest.raises(DataError, match=r"^digits.gz cannot be read \(.+\). Fetch it again.$"):
-        idx.read(str(tmp_path / name), ORIGIN)
+        idx.read("a\0b", ORIGIN)
 
 
 @pytest.fixture
@@ -218,13 +182,9 @@ def test_a_bad_data_set(folder, name, raw, message):
         secant.load_idx(folder)
 
 
-def test_a_folder_is_a_path():
+def test_a_folder_is_a_path_and_an_option_true_or_false():
     with pytest.raises(secant.errors.DTypeError, match=r"path must be a str, bytes or os.PathLike, got 5"):
         secant.load_idx(5)
-
-
-@pytest.mark.parametrize("option", ["normalize", "flatten", "one_hot_label", "subset"])
-@pytest.mark.parametrize("value", ["no", 2])
-def test_an_option_is_true_or_false(option, value):
-    with pytest.raises(secant.errors.DTypeError, match=rf"^{option} must be True or False, got "):
-        secant.load_mnist(**{"subset": True, option: value})
+    for option in ("normalize", "flatten", "one_hot_label", "subset"):
+        with pytest.raises(secant.errors.DTypeError, match=rf"^{option} must be True or False, got 2"):
+            secant.load_mnist(**{"subset": True, option: 2})

@@ -3,7 +3,6 @@ import hashlib
 import http.server
 import os
 import re
-import socket
 import struct
 import sys
 import threading
@@ -147,14 +146,14 @@ def test_the_subset():
     assert 0.80 < np.mean(x_train == 0) < 0.82
 
 
-def test_the_subset_does_without_network_and_cache(monkeypatch):
-    def fail(*_, **__):
-        raise AssertionError
-
-    monkeypatch.setattr(socket, "socket", fail)
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
-    monkeypatch.setattr(datasets, "cache_folder", fail)
-    load_mnist(subset=True)
+def test_the_options_of_the_book():
+    (flat, t), _ = load_mnist(subset=True)
+    (x, one_hot), (x_test, one_hot_test) = load_mnist(normalize=False, flatten=False, one_hot_label=True, subset=True)
+    assert (x.dtype, x.shape, x_test.shape) == (np.uint8, (10_000, 1, 28, 28), (2_000, 1, 28, 28))
+    assert x.flags.writeable
+    np.testing.assert_array_equal(flat, x.reshape(10_000, 784).astype(np.float32) / 255.0)
+    assert (one_hot.dtype, one_hot_test.shape) == (np.float64, (2_000, 10))
+    np.testing.assert_array_equal(one_hot, np.eye(10)[t])
 
 
 def test_the_subset_is_small_and_says_what_it_is():
@@ -162,12 +161,8 @@ def test_the_subset_is_small_and_says_what_it_is():
     sizes = [len(folder.joinpath(name).read_bytes()) for name in TINY]
     assert sum(sizes) < 2_100_000
     contents = (gzip.decompress(folder.joinpath(name).read_bytes()) for name in TINY)
-    assert [hashlib.sha256(content).hexdigest()[:8] for content in contents] == [
-        "651e38e2",
-        "7b098e5f",
-        "2889698e",
-        "3f6bd66d",
-    ]
+    shown = " ".join(hashlib.sha256(content).hexdigest()[:8] for content in contents)
+    assert shown == "651e38e2 7b098e5f 2889698e 3f6bd66d"
     text = folder.joinpath("LICENSE").read_text("utf-8")
     for words in "Yann LeCun", "Corinna Cortes", "CC BY-SA 3.0", "first 10,000", "first\n2,000":
         assert words in text
@@ -177,31 +172,6 @@ def test_a_broken_installation(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "__file__", str(tmp_path / "mnist.py"))
     with pytest.raises(DataError, match=rf"{TRAIN_LABELS} is missing. Install Secant again.$"):
         load_mnist(subset=True)
-
-
-def test_pixels_not_normalized():
-    (x, _), _ = load_mnist(normalize=False, subset=True)
-    assert x.dtype == np.uint8
-    assert x.max() == 255
-    assert x.flags.writeable
-    (normalized, _), _ = load_mnist(subset=True)
-    np.testing.assert_array_equal(normalized, x.astype(np.float32) / 255.0)
-
-
-def test_pixels_not_flattened():
-    (flat, _), _ = load_mnist(subset=True)
-    (x, _), (x_test, _) = load_mnist(flatten=False, subset=True)
-    assert x_test.shape == (2_000, 1, 28, 28)
-    np.testing.assert_array_equal(x.reshape(10_000, 784), flat)
-
-
-def test_one_hot_labels():
-    (_, t), _ = load_mnist(subset=True)
-    (_, one_hot), (_, one_hot_test) = load_mnist(one_hot_label=True, subset=True)
-    assert one_hot.dtype == np.float64
-    assert one_hot_test.shape == (2_000, 10)
-    assert np.all(one_hot.sum(axis=1) == 1)
-    np.testing.assert_array_equal(one_hot.argmax(axis=1), t)
 
 
 @full_set
@@ -214,30 +184,19 @@ def test_the_full_set(monkeypatch):
         np.testing.assert_array_equal(whole[: len(part)], part)
 
 
-def test_secant_data_home(tiny, cache, tmp_path, monkeypatch):
-    write(tmp_path / "mine", TINY)
+def test_data_home_counts_before_the_environment(tiny, cache, mirrors, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    mirrors(TINY)
+    for data_home in (tmp_path / "mine", "~/mine"):
+        assert_is_tiny(load_mnist(data_home=data_home))
+    assert listing(tmp_path) == ["mine", *sorted(f"mine/{name}" for name in TINY)]
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "mine"))
     assert_is_tiny(load_mnist())
     assert not cache.exists()
-
-
-def test_data_home_counts_before_the_environment(tiny, cache, tmp_path, monkeypatch):
-    write(tmp_path / "mine", TINY)
-    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "other"))
-    assert_is_tiny(load_mnist(data_home=tmp_path / "mine"))
-    assert not cache.exists()
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert_is_tiny(load_mnist(data_home="~/mine"))
     with pytest.raises(DTypeError, match="path must be"):
         load_mnist(data_home=5)
-
-
-def test_a_download_fills_data_home(tiny, cache, mirrors, tmp_path):
-    mirrors(TINY)
-    assert_is_tiny(load_mnist(data_home=tmp_path / "mine"))
-    assert listing(tmp_path / "mine") == sorted(TINY)
-    assert not cache.exists()
 
 
 @pytest.mark.parametrize("module", ["pooch", "tqdm"])
@@ -258,25 +217,15 @@ def test_the_cache_is_the_platforms(monkeypatch, tmp_path):
         assert datasets.cache_folder() == str(tmp_path / "secant")
 
 
-def test_files_compressed_again_are_as_good(tiny, cache):
-    write(cache, {name: gzip.compress(content, 1) for name, content in TINY_CONTENTS.items()})
-    assert_is_tiny(load_mnist())
-
-
-def test_a_download_fills_the_cache(tiny, cache, mirrors):
+def test_a_download_fills_the_cache_and_only_what_is_missing_is_downloaded(tiny, cache, mirrors):
     (mirror,) = mirrors(TINY)
-    assert_is_tiny(load_mnist())
+    for _ in range(2):
+        assert_is_tiny(load_mnist())
     assert listing(cache) == sorted(TINY)
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == TINY
+    (cache / TEST_IMAGES).unlink()
     assert_is_tiny(load_mnist())
-    assert sorted(mirror.requests) == sorted(TINY)
-
-
-def test_only_what_is_missing_is_downloaded(tiny, cache, mirrors):
-    (mirror,) = mirrors(TINY)
-    write(cache, {name: TINY[name] for name in TINY if name != TEST_IMAGES})
-    assert_is_tiny(load_mnist())
-    assert mirror.requests == [TEST_IMAGES]
+    assert (sorted(mirror.requests[:-1]), mirror.requests[-1]) == (sorted(TINY), TEST_IMAGES)
 
 
 def test_a_progress_bar_if_asked_for(tiny, cache, mirrors, capsys):
@@ -337,35 +286,19 @@ def test_a_download_that_stands_still(tiny, cache, mirrors, monkeypatch):
     assert listing(cache) == []
 
 
-def test_a_download_with_another_checksum(tiny, cache, mirrors):
-    other = gzip.compress(TINY_CONTENTS[TRAIN_LABELS], 1)
-    (mirror,) = mirrors({**TINY, TRAIN_LABELS: other})
-    with pytest.raises(DownloadError) as caught:
-        load_mnist()
-    actual, expected = (hashlib.sha256(raw).hexdigest() for raw in (other, TINY[TRAIN_LABELS]))
-    message = str(caught.value)
-    assert f"{mirror.url}{TRAIN_LABELS} was not received" in message
-    assert re.search(rf"expected \S*{expected} but got {actual}", message)
-    assert listing(cache) == []
-
-
-@pytest.mark.parametrize("moment", ["receiving", "renaming"])
-def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatch, moment):
+def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     import pooch
 
-    owner, name = {
-        "receiving": (pooch.HTTPDownloader, "__call__"),
-        "renaming": (pooch.core.shutil, "move"),
-    }[moment]
     mirrors(TINY)
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            load_mnist()
-    assert listing(cache) == []
+    for owner, name in ((pooch.HTTPDownloader, "__call__"), (pooch.core.shutil, "move")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                load_mnist()
+        assert listing(cache) == []
     assert_is_tiny(load_mnist())
 
 
@@ -387,10 +320,10 @@ def test_a_damaged_file_in_the_cache_is_to_be_deleted(tiny, cache, mirrors, raw,
     assert_is_tiny(load_mnist())
 
 
-@pytest.mark.parametrize(("raw", "reason"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_of_the_user_is_not_touched(tiny, mirrors, tmp_path, monkeypatch, raw, reason):
+def test_a_damaged_file_of_the_user_is_not_touched(tiny, mirrors, tmp_path, monkeypatch):
     (mirror,) = mirrors(TINY)
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    raw, reason = DAMAGED["truncated"]
     write(tmp_path, {**TINY, TRAIN_IMAGES: raw})
     with pytest.raises(DataError, match=rf"{TRAIN_IMAGES} .*{reason}.* Put the original file") as caught:
         load_mnist()
@@ -399,14 +332,12 @@ def test_a_damaged_file_of_the_user_is_not_touched(tiny, mirrors, tmp_path, monk
     assert (tmp_path / TRAIN_IMAGES).read_bytes() == raw
 
 
-def test_a_folder_that_cannot_be_made(tiny, mirrors, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_made(tiny, mirrors, tmp_path):
     mirrors(TINY)
     (tmp_path / "file").touch()
-    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "file" / "folder"))
-    with pytest.raises(DataError, match=r"cannot be written \(.+\)\. Set SECANT_DATA_HOME") as caught:
-        load_mnist()
+    with pytest.raises(DataError, match=r"file/folder/.* cannot be written \(.+\)\. Set SECANT_DATA_HOME") as caught:
+        load_mnist(data_home=tmp_path / "file" / "folder")
     assert not isinstance(caught.value, DownloadError)
-    assert str(tmp_path / "file" / "folder") in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])

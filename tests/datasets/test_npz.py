@@ -3,7 +3,6 @@ import re
 import numpy as np
 import pytest
 
-import secant
 from secant.datasets import npz_data
 from secant.errors import DataError
 
@@ -36,7 +35,6 @@ BAD = {
     "no numbers": ({"x_train": np.array([["a"]])}, "x_train holds <U1, expected uint8, float32 or float64"),
     "whole numbers": ({"x_train": PIXELS.astype(int)}, "x_train holds int64, expected"),
     "no samples": ({"x_test": PIXELS[:0]}, r"x_test has the shape (0, 3, 2)"),
-    "one dimension": ({"x_train": PIXELS.ravel()}, r"x_train has the shape (24,)"),
     "other type": ({"x_test": PIXELS[:2] / 255}, "x_test holds float64, expected uint8, float32 or float64, the same"),
     "label of float": ({"t_train": np.ones(4)}, "t_train holds float64 of shape (4,), expected labels (N,) or"),
     "no targets": ({"t_test": np.array(3)}, "t_test holds int64 of shape (), expected labels (N,) or weights"),
@@ -49,24 +47,6 @@ def test_what_does_not_fit(tmp_path, arrays, message):
     path = write(tmp_path / "d.npz", **arrays)
     with pytest.raises(DataError, match=re.escape(path) + " is not an .npz file of x_train, .*" + re.escape(message)):
         npz_data.load_npz(path)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x_test": PIXELS[:2, :2]}, r"x_test must have samples of shape \(6,\)"),
-        ({"x_train": np.full((4, 6), np.nan), "x_test": np.ones((2, 6))}, "x must be finite, got nan"),
-        ({"t_train": np.array([1])}, "t_train must have 4 rows like x_train, got 1"),
-        ({"t_test": np.array([-1, 1])}, "t must hold class labels from 0 to 2, got -1"),
-        ({"t_test": np.full((2, 5), np.nan)}, "t must be finite, got nan"),
-        ({"t_train": np.eye(3)[[1, 0, 2, 1]]}, r"t must have shape \(4,\) or \(4, 5\), got \(4, 3\)"),
-    ],
-)
-def test_what_is_found_by_those_who_train_on_it(tmp_path, arrays, message):
-    data = npz_data.load_npz(write(tmp_path / "d.npz", **arrays))
-    net = secant.TwoLayerNet(6, 2, npz_data.classes(data[1], data[3]), rng=0)
-    with pytest.raises(secant.SecantError, match=message):
-        secant.train(net, *data, n_iterations=1, batch_size=2, progress=False, normalize=data[0].dtype == np.uint8)
 
 
 def test_a_file_that_lacks_an_array(tmp_path):

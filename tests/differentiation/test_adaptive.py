@@ -1,12 +1,12 @@
 """The scheme "auto" and error bars: they cover the truth, and are no larger than they have to be."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import ways
 from families import FAMILIES, in_float32
-from hard_functions import ALONE, SETTINGS, SHAPES
 
 import secant
 from secant.differentiation.slopes import Differences
@@ -16,6 +16,14 @@ from secant.errors import UnsupportedError, ValueRangeError
 def gradient_and_bars(f, x, *arguments, **options):
     found = secant.numerical_gradient(f, x, *arguments, full_output=True, **options)
     return found.value, found.error
+
+
+def require_covered(f, x, slope, most=np.inf):
+    """The error bars of a gradient hold, and are at most so large. Returns them."""
+    found, bars = gradient_and_bars(f, np.asarray(x), scheme="auto")
+    assert (np.abs(found - slope) <= bars).all()
+    assert (bars <= most).all()
+    return bars
 
 
 @pytest.mark.filterwarnings("ignore:f returned one and the same value")  # where all squared kinks are 0
@@ -33,30 +41,6 @@ def test_error_bars_cover_the_truth(family, rounded):
         bars += list(bar)
     assert np.mean(np.array(errors) > bars) <= 0.01
     assert np.median(np.array(bars) / np.maximum(errors, 1e-300)) <= 200
-
-
-def hold(family, seed):
-    rng = np.random.default_rng(seed)
-    for n in (1, 2, 5, 20):
-        case = family(rng, n)
-        gradient, bar = gradient_and_bars(case.f, case.x, scheme="auto")
-        assert np.isfinite(bar).all()
-        assert (np.abs(gradient - case.gradient) <= bar + 2.0**-53 * np.abs(case.gradient)).all()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:f returned one and the same value")
-@pytest.mark.parametrize("name", ALONE)
-def test_error_bars_hold_however_hard_a_function_is_to_see(name):
-    for seed in range(4):
-        hold(ALONE[name], seed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_error_bars_hold_in_every_setting(setting):
-    for seed, shape in enumerate(SHAPES.values()):
-        hold(lambda rng, n, shape=shape: SETTINGS[setting](shape, rng, n), seed)
 
 
 @pytest.mark.parametrize("size", [1.0, 1e3, 1e6, 1e9, 1e12])
@@ -83,13 +67,11 @@ def test_the_bits_are_the_same_in_every_way(way):
     f, options = ways.WAYS[way]()
     x = np.random.RandomState(0).normal(size=(3, 4))
     before = x.tobytes()
-    for result, plain in zip(
-        gradient_and_bars(f, x, scheme="auto", **options),
-        gradient_and_bars(ways.rosenbrock, x, scheme="auto"),
-        strict=True,
-    ):
-        assert result.tobytes() == plain.tobytes()
-        assert result.shape == (3, 4)
+    expected = secant.numerical_gradient(ways.rosenbrock, x, scheme="auto", full_output=True)
+    found = secant.numerical_gradient(f, x, scheme="auto", full_output=True, **options)
+    assert ways.same_bits(found.value, expected.value)
+    assert ways.same_bits(found.error, expected.error)
+    assert found.value.flags.c_contiguous  # SciPy's SLSQP ignores the strides of a gradient, and ends elsewhere
     assert x.tobytes() == before
 
 
@@ -97,30 +79,6 @@ def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
     gradient, bar = gradient_and_bars(lambda x: abs(x[0]) + x[1], np.array([0.0, 1.0]), scheme="auto")
     assert bar[0] >= 1 - abs(gradient[0])
     assert bar[1] < 1e-9
-
-
-class Counted:
-    """A function that counts its calls."""
-
-    def __init__(self, f):
-        self.f, self.calls = f, 0
-
-    def __call__(self, x):
-        self.calls += 1
-        return self.f(x)
-
-
-FEW = {"quadratic": (False, 6.2), "rosenbrock": (False, 6.3), "exponentials": (True, 9.0)}
-"""Whether f is rounded to float32; and evaluations an entry, without those that are for all."""
-
-
-@pytest.mark.parametrize(("family", "rounded", "most"), [(family, *few) for family, few in FEW.items()])
-def test_entries_take_few_evaluations(family, rounded, most):
-    n, case = 800, FAMILIES[family](np.random.default_rng(0), 800)
-    f = Counted((in_float32(case) if rounded else case).f)
-    gradient, bar = gradient_and_bars(f, case.x, scheme="auto")
-    assert f.calls <= most * n + 300
-    assert np.mean(np.abs(gradient - case.gradient) > bar) <= 0.001
 
 
 CANCELLING = {
@@ -135,10 +93,8 @@ CANCELLING = {
 @pytest.mark.parametrize("case", CANCELLING)
 def test_error_bars_do_not_depend_on_how_near_f_is_to_zero(case, rounded, most):
     f, x, gradient = CANCELLING[case]
-    found, bar = gradient_and_bars(lambda x: rounded(f(x)), x, scheme="auto")
-    unit = float(np.finfo(rounded).eps)
-    assert (np.abs(found - gradient(x)) <= bar).all()
-    assert unit < bar.min() <= bar.max() < most
+    bars = require_covered(lambda x: rounded(f(x)), x, gradient(x), most)
+    assert bars.min() > np.finfo(rounded).eps
 
 
 @pytest.mark.parametrize("at", [0.0, 1e-6, 1e-3])
@@ -146,35 +102,17 @@ def test_a_kink_among_many_entries_does_not_hide(at):
     x = np.linspace(1, 2, 160)
     x[77] = at
 
-    def f(x):
-        return float(np.abs(x[77]) + np.sum(x**2))
-
-    gradient, bar = gradient_and_bars(f, x, scheme="auto")
     right = 2 * x + np.where(np.arange(160) == 77, np.sign(x), 0)
-    assert (np.abs(gradient - right) <= bar).all()
+    bar = require_covered(lambda x: float(np.abs(x[77]) + np.sum(x**2)), x, right)
     assert bar[77] > 0.999 if at == 0 else bar[77] < 1e-5
     assert np.delete(bar, 77).max() < 1e-9
-
-
-def test_a_step_that_is_a_multiple_of_a_period_is_noticed():
-    def f(x):
-        return np.float32(np.sin(64 * np.pi * x + 1).sum())
-
-    gradient, bar = gradient_and_bars(f, np.ones(40), scheme="auto")
-    assert (np.abs(gradient - 64 * np.pi * np.cos(1)) <= bar).all()
-    assert bar.max() < 5
 
 
 @pytest.mark.parametrize("frequency", [1, 8])
 @pytest.mark.parametrize("x", [[1.0], [-2.0], [48.0], [4.0, 8.0], [2.0] * 40])
 def test_steps_at_whole_numbers_are_no_multiples_of_a_period(x, frequency):
-    def f(x):
-        return float(np.sum(x + np.sin(frequency * np.pi * x)))
-
-    gradient, bar = gradient_and_bars(f, x, scheme="auto")
     right = 1 + frequency * np.pi * np.cos(frequency * np.pi * np.array(x))
-    assert (np.abs(gradient - right) <= bar).all()
-    assert bar.max() < 1e-4
+    require_covered(lambda x: float(np.sum(x + np.sin(frequency * np.pi * x))), x, right, 1e-4)
 
 
 def test_x_may_be_a_single_number():
@@ -185,55 +123,11 @@ def test_x_may_be_a_single_number():
     assert secant.gradient_descent(lambda x: np.sum(x**2), 3.0, 0.5, 1, scheme="auto").round(9) == 0
 
 
-def test_without_full_output_the_gradient_is_alone():
-    x = np.array([3.0, 4.0])
-    gradient = secant.numerical_gradient(lambda x: np.sum(x**2), x, scheme="auto")
-    np.testing.assert_allclose(gradient, [6, 8], rtol=1e-13)
-    assert secant.numerical_gradient(lambda x: 0.0, np.empty(0), scheme="auto").shape == (0,)
-
-
-def test_what_is_not_finite_has_no_error_bar():
-    for f, x in ((np.sum, np.array([np.nan])), (np.sum, np.array([np.inf])), (lambda _: np.nan, np.ones(2))):
-        with pytest.raises(ValueRangeError, match="must be finite"):
-            secant.numerical_gradient(f, x, scheme="auto")
-
-
 @pytest.mark.parametrize("x", [[1e-5, 1.0], [1e-8, 5.0], [0.5, 1e-5, 3.0]])
 def test_an_entry_near_the_end_of_the_domain_beside_large_ones(x):
     x = np.array(x)
     for f, right in ((np.log, 1 / x), (np.sqrt, 0.5 / np.sqrt(x)), (lambda x: x * np.log(x), np.log(x) + 1)):
-        slopes, bars = gradient_and_bars(lambda x, f=f: float(np.sum(f(x))), x, scheme="auto")
-        assert (np.abs(slopes - right) <= bars).all()
-        assert (bars < 1e-4 * np.abs(right)).all()
-
-
-def test_a_jump_to_infinity_leaves_the_slope_of_the_other_side_and_those_of_the_others():
-    x = np.r_[1.0, 0.5, np.linspace(0, 0.3, 20)]
-    f = lambda x: float(np.where(x > 1, np.inf, x).sum())  # noqa: E731
-    slopes, bars = gradient_and_bars(f, x, scheme="auto")
-    assert (np.abs(slopes - 1) <= bars).all()
-    assert bars.max() < 1e-9
-
-
-DOMAINS = {
-    "math.log": (lambda x: math.log(x[0]) + math.log(x[1]), [0.1, 2.0], lambda x: 1 / x),
-    "math.exp": (lambda x: math.exp(x[0]) + math.exp(x[1]), [600.0, 1.0], np.exp),
-    "a complex root": (lambda x: float(x[0]) ** 0.5 + float(x[1]) ** 0.5, [0.1, 2.0], lambda x: 0.5 * x**-0.5),
-}
-
-
-@pytest.mark.parametrize(("f", "x", "slope"), DOMAINS.values(), ids=DOMAINS)
-def test_what_f_raises_at_steps_that_leave_its_domain_does_not_matter(f, x, slope):
-    x = np.array(x)
-    gradient, bar = gradient_and_bars(f, x, scheme="auto")
-    assert (np.abs(gradient - slope(x)) <= bar).all()
-    assert (bar <= 1e-6 * np.abs(slope(x)).max()).all()
-    jacobian = secant.numerical_jacobian(lambda x: [f(x), x[0]], x, scheme="auto")
-    assert jacobian[0].tobytes() == gradient.tobytes()
-    if f is DOMAINS["a complex root"][0]:
-        return  # a check tells of complex values
-    assert secant.check_gradient(f, x, slope(x)).passed
-    assert not secant.check_gradient(f, x, slope(x) * [1.001, 1]).passed
+        require_covered(lambda x, f=f: float(np.sum(f(x))), x, right, 1e-4 * np.abs(right))
 
 
 def raising(f):
@@ -252,6 +146,7 @@ AT_ENDS = {  # f, x and its derivative, the largest error bar
     "x**2.5": (lambda x: x[0] ** 2.5 + np.sin(x[0]) + x[1] ** 2, [0.0, 3.0], [1.0, 6.0], 1e-4),
     "(1 - x)**2.5": (lambda x: (1 - x[0]) ** 2.5 + x[0], [1.0], [1.0], 1e-4),
     "0 * sqrt(x - 1)": (lambda x: np.exp(x[0]) + 0 * np.sqrt(x[0] - 1), [1.0], [np.e], 1e-8),
+    "infinite above 1": (lambda x: float(np.where(x > 1, np.inf, x).sum()), [1.0, 0.5, 0.0, 0.3], 1.0, 1e-9),
 }
 
 
@@ -259,9 +154,7 @@ AT_ENDS = {  # f, x and its derivative, the largest error bar
 @pytest.mark.parametrize(("f", "x", "slope", "largest"), AT_ENDS.values(), ids=AT_ENDS)
 def test_where_the_domain_of_f_ends_at_x_the_derivative_is_one_sided(f, x, slope, largest, wrapped):
     with np.errstate(invalid="ignore"):
-        found, bars = gradient_and_bars(wrapped(f), np.array(x), scheme="auto")
-    assert (np.abs(found - slope) <= bars).all()
-    assert (bars <= largest).all()
+        require_covered(wrapped(f), x, slope, largest)
 
 
 @pytest.mark.parametrize("vectorized", [False, True])
@@ -287,40 +180,14 @@ def test_a_value_that_is_not_finite_is_named_with_its_point():
         secant.numerical_gradient(lambda x: 1.0, np.array([[1.0], [-np.inf]]), scheme="auto")
 
 
-@pytest.mark.parametrize("size", [1e160, 1e300])
-def test_numbers_whose_squares_overflow(size):
-    x = np.array([1.0, 2.0])
-    for f, there, slope in (
-        (lambda v: size * float(np.sum(np.sin(v))), x, size * np.cos(x)),
-        (lambda v: float(np.sum(np.sin(v / size))), size * x, np.cos(x) / size),
-    ):
-        gradient, bar = gradient_and_bars(f, there, scheme="auto")
-        assert (np.abs(gradient - slope) <= bar).all()
-        assert (bar < 1e-9 * np.abs(slope)).all()
-        assert secant.check_gradient(f, there, slope).passed
-        report = secant.check_gradient(f, there, 2 * slope)
-        assert not report.passed
-        assert report.diagnosis == "the gradient is 2 times too large"
-        assert not secant.check_gradient(f, there, slope * [1, 1.001]).passed
-    assert secant.check_vjp(lambda v: size * v, x, lambda c: size * c).passed
-    assert not secant.check_vjp(lambda v: size * v, x, lambda c: size * c * [1, 1.001]).passed
-    assert secant.check_jvp(lambda v: size * v, x, lambda t: size * t).passed
-    assert not secant.check_jvp(lambda v: size * v, x, lambda t: size * t * [1, 1.001]).passed
-
-
 @pytest.mark.parametrize("power", [1.2, 1.25, 4 / 3, 1.4, 1.6, 2.2])
 def test_powers_at_the_end_of_a_domain(power):
     rng, missed = np.random.default_rng(0), 0
     for _ in range(20):
         a, c = rng.normal(size=2)
-        found = secant.numerical_gradient(
-            lambda x, a=a, c=c: a * x[0] ** power + np.exp(c * x[0]),
-            [0.0],
-            scheme="auto",
-            bounds=(0, 9),
-            full_output=True,
-        )
-        missed += not abs(found.value[0] - c) <= found.error[0]
+        f = lambda x, a=a, c=c: a * x[0] ** power + np.exp(c * x[0])  # noqa: E731
+        found, bar = gradient_and_bars(f, [0.0], scheme="auto", bounds=(0, 9))
+        missed += not abs(found[0] - c) <= bar[0]
     assert missed <= 1
 
 
@@ -355,8 +222,7 @@ def test_the_noise_that_the_user_knows_is_in_the_bars(call):
 def test_error_bars_cover_what_f_loses_beside_a_pole(room, n):
     """1 - x**2 is rounded as x is, which the smallest steps do not show."""
     x = 1 - room * np.linspace(1, 2, n)
-    gradient, bar = gradient_and_bars(lambda x: float(np.sqrt(1 - x**2).sum()), x, scheme="auto")
-    assert (np.abs(gradient + x / np.sqrt((1 - x) * (1 + x))) <= bar).all()
+    require_covered(lambda x: float(np.sqrt(1 - x**2).sum()), x, -x / np.sqrt((1 - x) * (1 + x)))
 
 
 @pytest.mark.parametrize("seed", [1, 18, 39, 58])
@@ -375,17 +241,33 @@ def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
     assert (np.abs(found.value - 2 * jacobian.T @ jacobian) <= found.error).all()
 
 
+@pytest.mark.parametrize("seed", [18, 20, 33, 166])
+def test_error_bars_of_a_gradient_hold_where_linear_residuals_are_zero(seed):
+    """The gradient is what the rounding of residuals leaves of it; three slopes may agree by chance."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 7)
+    a = rng.normal(size=(n + rng.integers(0, 5), n))
+    x = rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1)
+    y = a @ x
+    exact = np.vectorize(Fraction, otypes=[object])
+    truth = (2 * exact(a).T @ (exact(a) @ exact(x) - exact(y))).astype(float)
+    most = 1e-12 * np.abs(a).sum(axis=0) * np.abs(x).max()
+    require_covered(lambda z: float(np.sum((a @ z - y) ** 2)), x, truth, most)
+
+
+def test_an_output_that_is_not_defined_beside_x_leaves_the_others_their_slopes():
+    with np.errstate(invalid="ignore"):
+        found = secant.numerical_jacobian(
+            lambda x: np.array([x[0] ** 2, np.sqrt(x[0] - 1)]), np.ones(1), scheme="auto", full_output=True
+        )
+    assert np.abs(found.value[0, 0] - 2) <= found.error[0, 0] < 1e-12
+    assert found.success.tolist() == [[True], [False]]
+
+
 def test_where_x_plus_h_and_x_minus_h_are_rounded_differently_the_slope_of_a_quadratic_is_exact():
     up, down = np.array([[[1.0]]]), np.array([[[-0.75]]])
     differences = Differences.of(3 * up + 5 * up**2, 3 * down + 5 * down**2, up, down, np.zeros((1, 1, 1)))
     assert [float(part.item()) for part in differences] == [0.875, 3, 2 * 5 * 0.875, 8]
-
-
-def test_results_are_contiguous():
-    """SciPy's SLSQP ignores the strides of a gradient, and ends elsewhere."""
-    found = secant.numerical_gradient(lambda x: np.sum(x**2), np.ones(3), scheme="auto", full_output=True)
-    assert found.value.flags.c_contiguous
-    assert found.error.flags.c_contiguous
 
 
 def test_a_second_derivative_next_to_where_f_overflows():
@@ -395,3 +277,44 @@ def test_a_second_derivative_next_to_where_f_overflows():
     e = np.exp(-k)
     right = np.sum(2 * (k * e) ** 2 + 2 * (e - 0.1) * (k**2 - 2 * k) * e) * 1e12
     assert abs(found.value[0, 0] - right) <= found.error[0, 0] <= 1e-9 * right
+
+
+@pytest.mark.parametrize(("family", "rounded", "most"), [("rosenbrock", False, 6.3), ("exponentials", True, 9.0)])
+def test_entries_take_few_evaluations(family, rounded, most):
+    """``most`` an entry, without those that are for all."""
+    case = FAMILIES[family](np.random.default_rng(0), 800)
+    f = (in_float32(case) if rounded else case).f
+    found = secant.numerical_gradient(f, case.x, scheme="auto", full_output=True)
+    assert found.nfev <= most * 800 + 300
+    assert np.mean(np.abs(found.value - case.gradient) > found.error) <= 0.001
+
+
+DOMAINS = {
+    "math.log": (lambda x: math.log(x[0]) + math.log(x[1]), [0.1, 2.0], lambda x: 1 / x),
+    "math.exp": (lambda x: math.exp(x[0]) + math.exp(x[1]), [600.0, 1.0], np.exp),
+    "a complex root": (lambda x: float(x[0]) ** 0.5 + float(x[1]) ** 0.5, [0.1, 2.0], lambda x: 0.5 * x**-0.5),
+}
+
+
+@pytest.mark.parametrize(("f", "x", "slope"), DOMAINS.values(), ids=DOMAINS)
+def test_what_f_raises_at_steps_that_leave_its_domain_does_not_matter(f, x, slope):
+    x = np.array(x)
+    require_covered(f, x, slope(x), 1e-6 * np.abs(slope(x)).max())
+    jacobian = secant.numerical_jacobian(lambda x: [f(x), x[0]], x, scheme="auto")
+    assert jacobian[0].tobytes() == secant.numerical_gradient(f, x, scheme="auto").tobytes()
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_numbers_whose_squares_overflow(size):
+    x = np.array([1.0, 2.0])
+    for f, there, slope in (
+        (lambda v: size * float(np.sum(np.sin(v))), x, size * np.cos(x)),
+        (lambda v: float(np.sum(np.sin(v / size))), size * x, np.cos(x) / size),
+    ):
+        require_covered(f, there, slope, 1e-9 * np.abs(slope))
+        assert secant.check_gradient(f, there, slope).passed
+        assert secant.check_gradient(f, there, 2 * slope).diagnosis == "the gradient is 2 times too large"
+        assert not secant.check_gradient(f, there, slope * [1, 1.001]).passed
+    for check, right in ((secant.check_vjp, lambda c: size * c), (secant.check_jvp, lambda t: size * t)):
+        assert check(lambda v: size * v, x, right).passed
+        assert not check(lambda v: size * v, x, lambda c, right=right: right(c) * [1, 1.001]).passed

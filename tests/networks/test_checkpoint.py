@@ -42,14 +42,16 @@ def saved(tmp_path):
 # ---- round trip ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("output", ["sigmoid", "identity"])
-def test_what_is_saved_comes_back_bit_for_bit(backend, tmp_path, output):
-    net = network(output)
+def test_what_is_saved_comes_back_bit_for_bit(backend, tmp_path, output, dtype):
+    net = secant.TwoLayerNet(*SIZES, output_activation=output, rng=0, dtype=dtype)
+    net.params["b1"][...] = [-0.0, np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max, 0.1]
     net.save(tmp_path / "net.npz")
     loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
     assert list(loaded.params) == NAMES
     assert bits(loaded) == bits(net)
-    assert loaded.output_activation == output
+    assert (loaded.output_activation, loaded.params["W1"].dtype) == (output, dtype)
     net.params["b1"][...] = loaded.params["b1"][...] = 0
     x = np.random.RandomState(1).uniform(size=(5, 3))
     assert loaded.predict(x).tobytes() == net.predict(x).tobytes()
@@ -117,24 +119,20 @@ def test_a_link_is_followed(saved):
 
 
 def test_parameters_that_are_not_a_networks_are_not_saved(tmp_path):
-    net = network()
-    net.params["W2"] = np.zeros((3, 2))
-    with pytest.raises(
-        ParamsError, match=r"^params\['W2'\] must have shape \(4, 2\) to fit params\['W1'\] \(3, 4\), got \(3, 2\)$"
+    for name, value, message in (
+        (
+            "W2",
+            np.zeros((3, 2)),
+            r"^params\['W2'\] must have shape \(4, 2\) to fit params\['W1'\] \(3, 4\), got \(3, 2\)$",
+        ),
+        ("b1", np.array([0, np.nan, 0, 0]), r"^params\['b1'\] must be finite, got nan at \(1,\)$"),
+        ("W3", np.ones(3), "W3"),  # not left out in silence
     ):
-        net.save(tmp_path / "net")
-    net = network()
-    net.params["W1"][0, 0] = np.nan
-    with pytest.raises(ValueRangeError, match=r"^params\['W1'\] must be finite, got nan at \(0, 0\)$"):
-        net.save(tmp_path / "net")
+        net = network()
+        net.params[name] = value
+        with pytest.raises((ParamsError, ValueRangeError), match=message):
+            net.save(tmp_path / "net")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_extra_parameter_is_not_left_out_in_silence(tmp_path):
-    net = network()
-    net.params["W3"] = np.ones(3)
-    with pytest.raises(ParamsError, match="W3"):
-        net.save(tmp_path / "net")
 
 
 def refuse(*_, **__):
@@ -165,13 +163,6 @@ def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(DataError) as caught:
         network().save(path)
     assert str(caught.value) == f"{path} could not be written: No such file or directory; give another path."
-
-
-def test_a_folder_in_the_place_of_the_file(tmp_path):
-    (tmp_path / "net").mkdir()
-    with pytest.raises(DataError, match=r"net could not be written: .*; give another path\.$"):
-        network().save(tmp_path / "net")
-    assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
 
 # ---- what cannot be loaded -------------------------------------------------------------------------------------------
@@ -238,39 +229,12 @@ BAD_FILES = {
         npz(entries(W1=np.array([[Pickled()]], object))),
         "Object arrays cannot be loaded when allow_pickle=False",
     ),
-    "a pickled activation": (
-        npz(entries(output_activation=np.array(Pickled(), object))),
-        "Object arrays cannot be loaded when allow_pickle=False",
-    ),
-    "unknown activation": (
+    "unknown output": (
         npz(entries(output_activation="relu")),
-        "output_activation must be one of 'sigmoid', 'identity', got 'relu'",
+        "output_activation must be one of 'sigmoid', 'identity'",
     ),
-    "two activations": (
-        npz(entries(output_activation=["sigmoid", "identity"])),
-        "output_activation must be one of",
-    ),
-    "W1 of one dimension": (
-        npz(entries(W1=np.zeros(12))),
-        "params['W1'] must be 2-dimensional and not empty, got shape (12,)",
-    ),
-    "b1 too long": (
-        npz(entries(b1=np.zeros(5))),
-        "params['b1'] must have shape (4,) to fit params['W1'] (3, 4), got (5,)",
-    ),
-    "W2 too high": (
-        npz(entries(W2=np.zeros((5, 2)))),
-        "params['W2'] must have shape (4, 2) to fit params['W1'] (3, 4), got (5, 2)",
-    ),
-    "no hidden units": (
-        npz(entries(W1=np.zeros((3, 0)), b1=np.zeros(0), W2=np.zeros((0, 2)))),
-        "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",
-    ),
-    "float16": (npz(entries(W1=np.zeros((3, 4), np.float16))), "params['W1'] must be float64 or float32, got float16"),
-    "mixed types": (
-        npz(entries(W1=np.zeros((3, 4), np.float32))),
-        "params['b1'] must be float32 like params['W1'], got float64",
-    ),
+    "unknown activation": (npz(entries(hidden_activation="gelu")), "hidden_activation must be one of 'sigmoid', "),
+    "log_offset": (npz(entries(log_offset=-1.0)), "log_offset must be finite and at least 0, got -1.0"),
     "nan": (npz(entries(b2=np.array([0, np.nan]))), "params['b2'] must be finite, got nan at (1,)"),
     "W1 that is text": (with_entry("W1.npy", b"hello"), "params['W1'] must be a plain NumPy array, got bytes"),
     "W1 without its numbers": (
@@ -314,26 +278,7 @@ def test_a_file_that_is_not_there(tmp_path):
     assert str(caught.value) == f"{tmp_path / 'net'} could not be read: No such file or directory."
 
 
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(DataError, match=r" could not be read: "):
-        secant.TwoLayerNet.load(tmp_path)
-
-
 # ---- paths, and what is there that is no regular file ----------------------------------------------------------------
-
-SAVERS = {
-    "network": (lambda path: network().save(path), secant.TwoLayerNet.load),
-    "history": (lambda path: History([0.5]).save(path), History.load),
-    "plot": (lambda path: History([0.5]).plot(path), None),
-}
-
-
-@pytest.fixture(params=SAVERS)
-def saver(request):
-    """What saves, the same as it is in a regular file, and what loads it."""
-    if request.param == "plot":
-        pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
-    return SAVERS[request.param]
 
 
 @pytest.mark.parametrize("path", [7, None, io.BytesIO()], ids=["number", "none", "stream"])
@@ -358,30 +303,20 @@ def test_a_subclass_of_other_arguments_cannot_be_loaded(tmp_path):
 posix = pytest.mark.skipif(os.name != "posix", reason="this platform has no such files")
 
 
-def kinds(folder):
-    """Each kind of file that is not to be replaced: its path, and the mode it must keep."""
-    (folder / "folder").mkdir()
-    os.mkfifo(folder / "fifo")
-    (folder / "loop").symlink_to("loop")
-    return {path.name: path.lstat().st_mode for path in folder.iterdir()}
-
-
 @posix
-@pytest.mark.parametrize(
-    ("kind", "why"),
-    [
-        ("folder", "Is a directory"),
-        ("loop", "Too many levels of symbolic links"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "why"), [("folder", "Is a directory"), ("loop", "Too many levels of symbolic links")])
 def test_what_is_no_file_is_refused_and_kept(tmp_path, monkeypatch, kind, why):
     monkeypatch.chdir(tmp_path)
-    before = kinds(tmp_path)
+    Path("folder").mkdir()
+    Path("loop").symlink_to("loop")
     for call in (network().save, History([0.5]).save, files.require_writable):
         with pytest.raises(DataError) as caught:
             call(kind)
         assert str(caught.value) == f"{kind} could not be written: {why}; give another path."
-    assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
+    with pytest.raises(DataError, match=" could not be read: "):
+        secant.TwoLayerNet.load(kind)
+    assert Path("loop").is_symlink()
+    assert Path("folder").is_dir()
 
 
 @posix
@@ -406,20 +341,14 @@ def received(path, save):
 
 
 @posix
-def test_a_pipe_is_written_into(tmp_path, saver):
-    save, load = saver
-    fifo, link = tmp_path / "fifo.png", tmp_path / "link.png"
+def test_a_pipe_is_written_into(tmp_path):
+    fifo, link = tmp_path / "fifo", tmp_path / "link"
     os.mkfifo(fifo)
     link.symlink_to(fifo)
     for path in (fifo, link):
         files.require_writable(path)
-        content = received(path, save)
+        content = received(path, network().save)
         assert stat.S_ISFIFO(fifo.stat().st_mode)
         assert link.is_symlink()
-        if load:
-            (tmp_path / "copy").write_bytes(content)
-            load(tmp_path / "copy")
-            (tmp_path / "copy").unlink()
-        else:
-            assert content.startswith(b"\x89PNG")
-    assert {path.name for path in tmp_path.iterdir()} == {"fifo.png", "link.png"}
+        (tmp_path / "copy").write_bytes(content)
+        assert bits(secant.TwoLayerNet.load(tmp_path / "copy")) == bits(network())

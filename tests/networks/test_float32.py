@@ -23,12 +23,7 @@ def test_the_initial_weights_are_those_of_float64_rounded():
         np.testing.assert_array_equal(param, double.params[name].astype(np.float32), strict=True)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "f4", np.dtype(np.float32), np.float32], ids=str)
-def test_names_of_the_type(dtype):
-    assert {param.dtype for param in network(dtype=dtype).params.values()} == {np.dtype(np.float32)}
-
-
-@pytest.mark.parametrize("dtype", [np.float16, ">f4", int, None, "number", np.longdouble, 32, complex], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float16, ">f4", None, "number", 32, complex], ids=repr)
 def test_other_types_are_refused(dtype):
     with pytest.raises(DTypeError) as caught:
         network(dtype=dtype)
@@ -59,15 +54,6 @@ def test_copies_and_pickles_stay_float32(again):
         np.testing.assert_array_equal(param, net.params[name], strict=True)
 
 
-def test_a_file_keeps_the_type(tmp_path, backend):
-    net = network(hidden_activation="relu")
-    net.save(tmp_path / "net.npz")
-    loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
-    for name, param in loaded.params.items():
-        np.testing.assert_array_equal(param, net.params[name], strict=True)
-    np.testing.assert_array_equal(loaded.predict(X), net.predict(X), strict=True)
-
-
 @pytest.mark.parametrize("call", [lambda net, x: net.predict(x), lambda net, x: net.gradient(x, T)], ids=["y", "grads"])
 def test_an_input_beyond_the_range_of_float32(backend, call):
     x = X.astype(np.float64)
@@ -75,13 +61,6 @@ def test_an_input_beyond_the_range_of_float32(backend, call):
     with pytest.raises(ValueRangeError) as caught:
         call(network(), x)
     assert str(caught.value) == "x must be within the range of float32, got -1e+39 at (2, 1)"
-
-
-def test_an_overflow_of_float32_is_an_error(backend):
-    net = network(hidden_activation="identity", output_activation="identity")
-    net.params["W1"][...], net.params["W2"][...] = 1e30, 0
-    with pytest.raises(ValueRangeError, match="small enough for a finite result"):
-        net.gradient(X * 1e10, T)
 
 
 def test_a_loss_beyond_the_range_of_float32_comes_with_the_gradient(backend):
@@ -108,13 +87,6 @@ def test_training_keeps_the_type_and_learns(backend):
     assert {param.dtype for param in net.params.values()} == {np.dtype(np.float32)}
     assert history.train_loss_list[-1] < history.train_loss_list[0]
     assert all(isinstance(loss, float) for loss in history.train_loss_list)
-
-
-def test_a_training_that_diverges_is_undone(backend):
-    net = network(hidden_activation="identity", output_activation="identity")
-    with pytest.raises(ValueRangeError, match="learning_rate must be small enough"):
-        secant.train(net, np.ones_like(X), T, learning_rate=1e39, n_iterations=50, batch_size=3, rng=0, progress=False)
-    assert all(np.isfinite(param).all() and param.dtype == np.float32 for param in net.params.values())
 
 
 class OwnLoss(secant.TwoLayerNet):

@@ -29,8 +29,6 @@ def test_a_change_of_the_attribute_is_that_of_the_argument(backend, name):
         ("output_activation", "relu", "one of 'sigmoid', 'identity', got 'relu'"),
         ("soft_targets", None, "one of 'weights', 'argmax', got None"),
         ("log_offset", -1e-9, "finite and at least 0, got -1e-09"),
-        ("log_offset", np.inf, "finite and at least 0, got inf"),
-        ("log_offset", np.nan, "finite and at least 0, got nan"),
         ("log_offset", "1e-7", "a real number, got '1e-7'"),
         ("log_offset", True, "a real number, got True"),
     ],
@@ -45,12 +43,6 @@ def test_bad_settings(name, value, message):
         net.loss(X, SOFT)
 
 
-def test_the_description_names_what_is_not_the_default():
-    assert repr(TwoLayerNet(3, 4, 2)) == "<TwoLayerNet 3-4-2, sigmoid output, 26 parameters>"
-    facts = "tanh hidden, identity output, log_offset 0.0, argmax targets"
-    assert repr(TwoLayerNet(3, 4, 2, **SETTINGS)) == f"<TwoLayerNet 3-4-2, {facts}, 26 parameters>"
-
-
 def test_a_file_keeps_the_settings_and_an_old_one_has_the_defaults(tmp_path):
     net = TwoLayerNet(3, 4, 2, 1.0, rng=0, **SETTINGS)
     net.save(tmp_path / "net.npz")
@@ -59,15 +51,6 @@ def test_a_file_keeps_the_settings_and_an_old_one_has_the_defaults(tmp_path):
     assert loaded.loss(X, SOFT) == net.loss(X, SOFT)
     np.savez(tmp_path / "old.npz", **net.params, output_activation="identity")
     assert repr(TwoLayerNet.load(tmp_path / "old.npz")) == "<TwoLayerNet 3-4-2, identity output, 26 parameters>"
-
-
-@pytest.mark.parametrize(
-    ("entry", "message"), [({"hidden_activation": "gelu"}, "hidden_activation"), ({"log_offset": -1.0}, "log_offset")]
-)
-def test_a_file_with_settings_that_nobody_knows(tmp_path, entry, message):
-    np.savez(tmp_path / "net.npz", **TwoLayerNet(3, 4, 2).params, output_activation="identity", **entry)
-    with pytest.raises(secant.errors.DataError, match=f"does not hold a network .*{message} must be"):
-        TwoLayerNet.load(tmp_path / "net.npz")
 
 
 # ---- targets ---------------------------------------------------------------------------------------------------------
@@ -112,14 +95,6 @@ def test_a_probability_of_0_whose_weight_is_0_counts_nothing(backend, t):
     assert net.loss(X, t) == 0
     for grads in (net.gradient(X, t), *(net.numerical_gradient(X, t, method=m) for m in ("auto", "direct"))):
         assert all((np.abs(grad) < 1e-18).all() for grad in grads.values())
-
-
-@pytest.mark.parametrize("method", ["auto", "direct"])
-def test_a_probability_that_has_lost_its_digits(backend, method):
-    net = one_probability_is_0()
-    net.params["b2"][...] = 0, -740  # y[1] is subnormal
-    net.params["W2"][...] = 0
-    np.testing.assert_allclose(net.numerical_gradient(X, [1] * 6, method=method)["b2"], [1, -1], atol=1e-8)
 
 
 def test_training_that_drives_a_probability_to_0_ends_before_it(backend):

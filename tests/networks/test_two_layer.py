@@ -1,6 +1,5 @@
 """The two networks: their initial weights, what they compute, and when the fast backends must not be used."""
 
-import copy
 import re
 import warnings
 
@@ -51,12 +50,6 @@ def plain_predict(params, x, output):
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def plain_loss(params, x, t, output):
-    t = np.asarray(t)
-    t = np.eye(params["b2"].size)[t] if t.ndim == 1 else t
-    return -np.sum(t * np.log(plain_predict(params, x, output) + 1e-7)) / len(x)
-
-
 def generic(net, x, t, h=1e-4):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "f returned one and the same value")  # of one class, the loss is 0
@@ -89,29 +82,22 @@ def test_the_initial_weights_are_the_chapters_bit_for_bit(std):
     assert after == np.random.rand()
 
 
-def test_the_default_deviation_is_the_chapters():
-    np.random.seed(8)
-    net = secant.TwoLayerNet(3, 2, 2)
-    np.random.seed(8)
-    assert same_bits(net.params, chapters_weights(0.01, 3, 2, 2, np.random.randn))
+GENERATOR = np.random.default_rng(7)
 
 
-def test_a_random_state_is_drawn_from_like_the_global_one():
-    net = secant.TwoLayerNet(6, 5, 4, rng=np.random.RandomState(7))
-    assert same_bits(net.params, chapters_weights(0.01, 6, 5, 4, np.random.RandomState(7).randn))
-
-
-def test_an_integer_seeds_a_stream_of_its_own():
+@pytest.mark.parametrize(
+    ("rng", "normal"),
+    [
+        (np.random.RandomState(7), np.random.RandomState(7).randn),
+        (7, np.random.RandomState(7).randn),
+        (np.random.default_rng(7), lambda *shape: GENERATOR.standard_normal(shape)),
+    ],
+    ids=["state", "seed", "generator"],
+)
+def test_another_source_of_initial_weights_leaves_the_global_one_alone(rng, normal):
     before = np.random.get_state()[1].tolist()
-    net = secant.TwoLayerNet(6, 5, 4, rng=7)
-    assert same_bits(net.params, chapters_weights(0.01, 6, 5, 4, np.random.RandomState(7).randn))
+    assert same_bits(secant.TwoLayerNet(6, 5, 4, rng=rng).params, chapters_weights(0.01, 6, 5, 4, normal))
     assert np.random.get_state()[1].tolist() == before
-
-
-def test_a_generator_is_drawn_from_in_the_same_order():
-    net = secant.TwoLayerNet(6, 5, 4, rng=np.random.default_rng(7))
-    normal = np.random.default_rng(7).standard_normal
-    assert same_bits(net.params, chapters_weights(0.01, 6, 5, 4, lambda *shape: normal(shape)))
 
 
 # ---- SimpleNet -------------------------------------------------------------------------------------------------------
@@ -166,6 +152,9 @@ def test_the_weights_of_a_simple_net_have_two_names():
 
 def test_a_network_is_described_in_one_line():
     assert repr(secant.TwoLayerNet(784, 50, 10)) == "<TwoLayerNet 784-50-10, sigmoid output, 39,760 parameters>"
+    options = {"hidden_activation": "tanh", "log_offset": 0.0, "soft_targets": "argmax"}
+    facts = "tanh hidden, sigmoid output, log_offset 0.0, argmax targets"
+    assert repr(secant.TwoLayerNet(3, 4, 2, **options)) == f"<TwoLayerNet 3-4-2, {facts}, 26 parameters>"
     assert repr(secant.SimpleNet(5, 2)) == "<SimpleNet 5-2, 10 parameters>"
     net = DecayingNet(3, 4, 2, output_activation="identity")
     assert repr(net) == "<DecayingNet 3-4-2, identity output, 26 parameters>"
@@ -203,17 +192,6 @@ def test_one_sample_is_a_batch_of_one(backend, output):
     assert net.loss(x, t) == net.loss(x, [label])
 
 
-def test_a_loss_is_computed_by_the_backend_of_the_network(monkeypatch):
-    """Not by the one in use elsewhere, which may be broken or missing."""
-    net, (x, t) = network(backend="numpy"), batch()
-
-    def elsewhere(*_):
-        raise AssertionError("another backend was asked")
-
-    monkeypatch.setattr(secant.functions, "backend_module", elsewhere)
-    assert net.loss(x, t) == pytest.approx(plain_loss(net.params, x, t, "sigmoid"), rel=1e-14)
-
-
 # ---- inputs of any kind ----------------------------------------------------------------------------------------------
 
 
@@ -240,26 +218,7 @@ def test_nothing_that_is_passed_in_is_changed(backend):
         assert not any(np.may_share_memory(result, array) for array in (x, t, *net.params.values()))
 
 
-def test_a_masked_input_is_refused(backend):
-    net, (x, _) = network(), batch()
-    with pytest.raises(secant.SecantError, match=r"^x must "):
-        net.predict(np.ma.masked_greater(x, 0.5))
-
-
 # ---- parameters ------------------------------------------------------------------------------------------------------
-
-
-def test_an_update_in_place_is_seen(backend):
-    net, (x, t) = network(), batch()
-    losses = [net.loss(x, t)]
-    for _ in range(5):
-        grads = net.numerical_gradient(x, t)
-        for key in net.params:
-            net.params[key] -= 0.1 * grads[key]
-        losses.append(net.loss(x, t))
-        assert losses[-1] == pytest.approx(plain_loss(net.params, x, t, "sigmoid"), rel=1e-14)
-    assert losses == sorted(losses, reverse=True)
-    assert len(set(losses)) == 6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -288,14 +247,6 @@ def test_parameters_may_be_views_of_one_vector(backend):
     assert same_bits(everything(net, x, t), expected)
 
 
-def test_a_copy_is_a_network_of_its_own(backend):
-    net, (x, t) = network(), batch()
-    expected = everything(net, x, t)
-    twin = copy.deepcopy(net)
-    net.params["W1"] += 1
-    assert same_bits(everything(twin, x, t), expected)
-
-
 # ---- gradients -------------------------------------------------------------------------------------------------------
 
 
@@ -310,18 +261,6 @@ def test_a_gradient_has_the_keys_and_shapes_of_the_parameters(backend, gradient)
         assert grad.dtype == np.float64
         assert grad.flags.c_contiguous
         assert grad.flags.writeable
-
-
-@by_kind
-@by_output
-@pytest.mark.parametrize(("sizes", "h"), [((1, 1, 1), 1e-4), ((5, 4, 3), 1e-2)], ids=str)
-@pytest.mark.parametrize("method", ["auto", "direct"])
-def test_a_numerical_gradient_is_that_of_the_generic_loop(backend, output, kind, sizes, h, method):
-    net, (x, t) = network(sizes, output), batch(sizes, kind=kind)
-    got = net.numerical_gradient(x, t, h=h, method=method)
-    bound = bounds.numpy_loop(net.loss(x, t), h)
-    for name, grad in generic(net, x, t, h).items():
-        assert np.abs(got[name] - grad).max() <= bound
 
 
 @pytest.mark.parametrize("method", ["auto", "direct"])
@@ -365,31 +304,10 @@ class DecayingNet(secant.TwoLayerNet):
         return super().loss(x, t) + 0.1 * sum(np.sum(param**2) for param in self.params.values())
 
 
-class Temperature:
-    def predict(self, x):
-        return super().predict(x) ** 2
-
-
-class MixedNet(Temperature, secant.TwoLayerNet):
-    pass
-
-
 def replaced_predict(_):
     net = network()
     net.predict = lambda x: np.full((len(x), 3), net.params["b2"].mean() ** 2)
     return net
-
-
-def replaced_loss(_):
-    net = network()
-    net.loss = lambda x, t: float(np.sum(net.params["W1"] ** 2))
-    return net
-
-
-def patched_predict(monkeypatch):
-    original = secant.TwoLayerNet.predict
-    monkeypatch.setattr(secant.TwoLayerNet, "predict", lambda self, x: original(self, x) ** 2)
-    return network()
 
 
 def patched_loss(monkeypatch):
@@ -415,10 +333,7 @@ OTHER = "is overridden"
 NOT_OURS = {
     "predict overridden": (lambda _: network(cls=ReluNet), f"ReluNet.predict {OTHER}"),
     "loss overridden": (lambda _: network(cls=DecayingNet), f"DecayingNet.loss {OTHER}"),
-    "predict of a mixin": (lambda _: network(cls=MixedNet), f"MixedNet.predict {OTHER}"),
     "predict of one object": (replaced_predict, f"TwoLayerNet.predict {OTHER}"),
-    "loss of one object": (replaced_loss, f"TwoLayerNet.loss {OTHER}"),
-    "predict patched in the class": (patched_predict, f"TwoLayerNet.predict {OTHER}"),
     "loss patched in the class": (patched_loss, f"TwoLayerNet.loss {OTHER}"),
     "extra parameter": (extra_parameter, "params has the extra key 'W3'"),
     "tied weights": (tied_weights, "params['W1'] and params['W2'] share memory"),
@@ -459,30 +374,10 @@ def test_an_extra_parameter_that_cannot_be_perturbed_is_named(value):
         net.numerical_gradient(x, t)
 
 
-class Familiar(secant.TwoLayerNet):
-    """Overrides nothing that the backends replace."""
-
-    def __init__(self, *sizes, note="", **options):
-        super().__init__(*sizes, **options)
-        self.note = note
-
-    def accuracy(self, x, t):
-        return 2 * super().accuracy(x, t)
-
-    def summary(self):
-        return self.note
-
-
-def test_a_subclass_that_overrides_nothing_relevant_stays_fast(backend):
-    net, (x, t) = network(cls=Familiar), batch()
-    net.history = []  # an attribute of the user's
-    ours = network()
-    assert same_bits(net.numerical_gradient(x, t), ours.numerical_gradient(x, t))  # a warning would be an error
-    assert same_bits(net.gradient(x, t), ours.gradient(x, t))
-
-
 class Pasted(secant.TwoLayerNet):
-    """With an __init__ of its own, as the book's network has it."""
+    """With an __init__ of its own, as the book's network has it; overrides nothing that the backends replace."""
+
+    note = ""  # of the user's
 
     def __init__(self, input_size, hidden_size, output_size):
         self.params = {
@@ -492,15 +387,19 @@ class Pasted(secant.TwoLayerNet):
             "b2": np.zeros(output_size),
         }
 
+    def accuracy(self, x, t):
+        return super().accuracy(x, t)
 
-def test_a_subclass_may_set_its_parameters_and_nothing_else(backend, tmp_path):
+
+def test_a_subclass_that_overrides_nothing_relevant_stays_fast_and_may_set_its_parameters_only(backend, tmp_path):
     np.random.seed(3)
     own = Pasted(3, 4, 2)
     np.random.seed(3)
     net = secant.TwoLayerNet(3, 4, 2)
     x, t = np.ones((5, 3)), np.array([0, 1, 1, 0, 1])
+    own.history = []
     assert own.loss(x, t) == net.loss(x, t)
-    assert same_bits(own.numerical_gradient(x, t), net.numerical_gradient(x, t))
+    assert same_bits(own.numerical_gradient(x, t), net.numerical_gradient(x, t))  # a warning would be an error
     assert same_bits(own.gradient(x, t), net.gradient(x, t))
     options = {"n_iterations": 3, "batch_size": 2, "rng": 0, "progress": False}
     assert secant.train(own, x, t, x, t, **options) == secant.train(net, x, t, x, t, **options)

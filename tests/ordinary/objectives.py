@@ -24,36 +24,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Case:
-    """An objective, where it is differentiated, and its formula.
+    """An objective, where it is differentiated, and its formula."""
 
-    Attributes
-    ----------
-    make : callable
-        Takes x and returns a new f.
-    x : ndarray
-    formula : callable
-        What f computes, without state, of a complex array too.
-    args, kwargs
-        Further arguments of f.
-    needs : tuple of str
-        Packages it cannot do without.
-    rtol : float
-        By how much of the largest entry a derivative at h = 1e-4 may be off.
-    own_error : float
-        By how much of it the derivative of what f computes differs from that of its formula: a solver's tolerance.
-    is_float32 : bool
-        f returns float32: a warning says so, and a check may not verify it.
-    """
-
-    make: Callable
+    make: Callable  # takes x and returns a new f
     x: np.ndarray
-    formula: Callable
-    args: tuple = ()
+    formula: Callable  # what f computes, without state, of a complex array too
+    args: tuple = ()  # further arguments of f
     kwargs: dict = field(default_factory=dict)
-    needs: tuple = ()
-    rtol: float = 1e-6
-    own_error: float = 0.0
-    is_float32: bool = False
+    needs: tuple = ()  # packages it cannot do without
+    rtol: float = 1e-6  # by how much of the largest entry a derivative at h = 1e-4 may be off
+    own_error: float = 0.0  # by how much of it what f computes differs from its formula: a solver's tolerance
+    is_float32: bool = False  # f returns float32: a warning says so, and a check may not verify it
 
     def jacobian(self, x=None):
         """The exact derivatives of all outputs, by complex steps."""
@@ -81,15 +62,43 @@ CASES: dict[str, Case] = {}
 VECTORS: dict[str, Case] = {}  # that return arrays
 
 
-def objective(formula, x, table=CASES, **options: Any):
-    """Put what is decorated, which makes an f, into the table under its name."""
+def enter(name, make, formula, x, table=CASES, **options: Any):
+    """Put an objective into a table."""
+    assert name not in table
+    table[name] = Case(make, np.array(x, dtype=np.float64), formula, **options)
 
-    def enter(make):
-        assert make.__name__ not in table
-        table[make.__name__] = Case(make, np.array(x, dtype=np.float64), formula, **options)
-        return make
 
-    return enter
+def plain(name, f, formula, x, **options: Any):
+    """One that has no state."""
+    enter(name, lambda x: f, formula, x, **options)
+
+
+def objective(formula, x, **options: Any):
+    """What is decorated makes an f."""
+    return lambda make: enter(make.__name__, make, formula, x, **options)
+
+
+def stateless(formula, x, **options: Any):
+    """What is decorated is f, which has no state."""
+    return lambda f: plain(f.__name__, f, formula, x, **options)
+
+
+def of_class(formula, x, method=None, holds_x=False, **options: Any):
+    """What is decorated is a class: each f is a new instance, or a method of it. Some instances hold the array."""
+
+    def decorated(cls):
+        def make(x):
+            instance = cls(x) if holds_x else cls()
+            return getattr(instance, method) if method else instance
+
+        enter(cls.__name__, make, formula, x, **options)
+
+    return decorated
+
+
+array_function, plain_array, stateless_array = (
+    functools.partial(each, table=VECTORS) for each in (objective, plain, stateless)
+)
 
 
 def smooth(x):
@@ -114,29 +123,20 @@ HERE = [1.2, -0.7, 2.0]
 # Plain functions, and what Python makes callable ---------------------------------------------------------------------
 
 
-@objective(rosenbrock, [-1.2, 1.0, 0.8])
-def plain_function(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
-def with_args(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
-def with_kwargs(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0,), kwargs={"b": 10.0})
-def with_args_and_kwargs(x):
-    return rosenbrock
-
-
-@objective(lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5])
-def functools_partial(x):
-    return functools.partial(rosenbrock, a=3.0, b=5.0)
+plain("plain_function", rosenbrock, rosenbrock, [-1.2, 1.0, 0.8])
+plain("with_args", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
+plain("with_kwargs", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
+plain(
+    "with_args_and_kwargs",
+    rosenbrock,
+    lambda x: rosenbrock(x, 2.0, 10.0),
+    [0.3, 0.5, 1.5],
+    args=(2.0,),
+    kwargs={"b": 10.0},
+)
+plain(
+    "functools_partial", functools.partial(rosenbrock, a=3.0, b=5.0), lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5]
+)
 
 
 @objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
@@ -225,46 +225,37 @@ def generator_that_is_sent_points(x):
 # Functions that remember ---------------------------------------------------------------------------------------------
 
 
-@objective(smooth, HERE)
-def memo_that_keeps_x(x):
-    class Objective:
-        x = None
+@of_class(smooth, HERE, method="fun")
+class MemoThatKeepsX:
+    x = None
 
-        def _update(self, x):
-            if self.x is None or (x != self.x).any():
-                self.x, self.value = x, smooth(x)
+    def _update(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.value = x, smooth(x)
 
-        def fun(self, x):
-            self._update(x)
-            return self.value
-
-    return Objective().fun
+    def fun(self, x):
+        self._update(x)
+        return self.value
 
 
-@objective(smooth, HERE)
-def memo_that_copies_x(x):
-    class Objective:
-        x, value = np.empty(0), None
+@of_class(smooth, HERE)
+class MemoThatCopiesX:
+    x, value = np.empty(0), None
 
-        def __call__(self, x):
-            if not np.array_equal(x, self.x):
-                self.x, self.value = x.copy(), smooth(x)
-            return self.value
-
-    return Objective()
+    def __call__(self, x):
+        if not np.array_equal(x, self.x):
+            self.x, self.value = x.copy(), smooth(x)
+        return self.value
 
 
-@objective(smooth, HERE)
-def memo_by_identity(x):
-    class Objective:
-        x = value = None
+@of_class(smooth, HERE)
+class MemoByIdentity:
+    x = value = None
 
-        def __call__(self, x):
-            if x is not self.x:
-                self.x, self.value = x, smooth(x)
-            return self.value
-
-    return Objective()
+    def __call__(self, x):
+        if x is not self.x:
+            self.x, self.value = x, smooth(x)
+        return self.value
 
 
 @objective(smooth, HERE)
@@ -336,34 +327,28 @@ def history_of_points(x):
     return f
 
 
-@objective(smooth, HERE)
-def history_of_points_and_values(x):
-    class Study:
-        def __init__(self):
-            self.trials = []
+@of_class(smooth, HERE, method="objective")
+class HistoryOfPointsAndValues:
+    def __init__(self):
+        self.trials = []
 
-        def objective(self, x):
-            for point, value in self.trials:
-                if np.array_equal(point, x):
-                    return value
-            self.trials.append((x, smooth(x)))
-            return self.trials[-1][1]
-
-    return Study().objective
+    def objective(self, x):
+        for point, value in self.trials:
+            if np.array_equal(point, x):
+                return value
+        self.trials.append((x, smooth(x)))
+        return self.trials[-1][1]
 
 
-@objective(smooth, HERE)
-def best_so_far(x):
-    class Tracker:
-        best_x, best = None, np.inf
+@of_class(smooth, HERE)
+class BestSoFar:
+    best_x, best = None, np.inf
 
-        def __call__(self, x):
-            value = smooth(x)
-            if value < self.best:
-                self.best_x, self.best = x, value
-            return value
-
-    return Tracker()
+    def __call__(self, x):
+        value = smooth(x)
+        if value < self.best:
+            self.best_x, self.best = x, value
+        return value
 
 
 @objective(smooth, HERE)
@@ -378,32 +363,26 @@ def nonlocal_counter(x):
     return f
 
 
-@objective(lambda x: np.log(np.linalg.det(np.eye(2) * x[0] + 0.5)) + x[1] ** 2 * x[0], [1.5, 0.4])
-def factorization_kept_for_equal_hyperparameters(x):
-    class Objective:
-        scale = None
+@of_class(lambda x: np.log(np.linalg.det(np.eye(2) * x[0] + 0.5)) + x[1] ** 2 * x[0], [1.5, 0.4])
+class FactorizationKeptForEqualHyperparameters:
+    scale = None
 
-        def __call__(self, x):
-            if self.scale is None or self.scale != x[0]:
-                self.scale, self.factor = x[0], np.linalg.cholesky(np.eye(2) * x[0] + 0.5)
-            return 2 * np.log(np.diag(self.factor)).sum() + x[1] ** 2 * x[0]
-
-    return Objective()
+    def __call__(self, x):
+        if self.scale is None or self.scale != x[0]:
+            self.scale, self.factor = x[0], np.linalg.cholesky(np.eye(2) * x[0] + 0.5)
+        return 2 * np.log(np.diag(self.factor)).sum() + x[1] ** 2 * x[0]
 
 
 # Functions that write ------------------------------------------------------------------------------------------------
 
 
-@objective(lambda x: np.exp(x).sum(), HERE)
-def buffer_for_terms(x):
-    class Objective:
-        buffer = np.empty(3)
+@of_class(lambda x: np.exp(x).sum(), HERE)
+class BufferForTerms:
+    buffer = np.empty(3)
 
-        def __call__(self, x):
-            np.exp(x, out=self.buffer)
-            return self.buffer.sum()
-
-    return Objective()
+    def __call__(self, x):
+        np.exp(x, out=self.buffer)
+        return self.buffer.sum()
 
 
 @objective(lambda x: np.exp(x).sum(), HERE)
@@ -420,87 +399,63 @@ def buffer_that_is_returned(x):
 BUFFER = np.zeros(3)
 
 
-@objective(lambda x: (x**3).sum(), HERE)
+@stateless(lambda x: (x**3).sum(), HERE)
 def buffer_in_globals(x):
-    def f(x):
-        BUFFER[:] = x
-        return (BUFFER**3).sum()
-
-    return f
+    BUFFER[:] = x
+    return (BUFFER**3).sum()
 
 
-@objective(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
+@stateless(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
 def writes_to_its_argument(x):
-    def f(x):
-        x -= [1.0, 2.0, 3.0]
-        x **= 4
-        return x.sum()
-
-    return f
+    x -= [1.0, 2.0, 3.0]
+    x **= 4
+    return x.sum()
 
 
-@objective(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
+@stateless(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
 def sorts_its_argument(x):
-    def f(x):
-        x.sort()
-        return np.sum(x**3 * [1.0, 3.0, 5.0])
-
-    return f
+    x.sort()
+    return np.sum(x**3 * [1.0, 3.0, 5.0])
 
 
-@objective(smooth, HERE)
+@stateless(smooth, HERE)
 def scales_its_argument_and_back(x):
-    def f(x):
-        x *= 1.1
-        x /= 1.1
-        return smooth(x)
-
-    return f
+    x *= 1.1
+    x /= 1.1
+    return smooth(x)
 
 
-@objective(smooth, HERE)
+@stateless(smooth, HERE)
 def leaves_nan_in_its_argument(x):
-    def f(x):
-        value = smooth(x)
-        x.fill(np.nan)
-        return value
-
-    return f
+    value = smooth(x)
+    x.fill(np.nan)
+    return value
 
 
-@objective(lambda x: np.sum(x[:2] ** 2) + x[0] * x[1], [3.0, 4.0, 9.0])
+@stateless(lambda x: np.sum(x[:2] ** 2) + x[0] * x[1], [3.0, 4.0, 9.0])
 def clips_its_argument(x):
-    def f(x):
-        np.clip(x, 0, 5, out=x)
-        return np.sum(x[:2] ** 2) + x[0] * x[1]
-
-    return f
+    np.clip(x, 0, 5, out=x)
+    return np.sum(x[:2] ** 2) + x[0] * x[1]
 
 
-@objective(smooth, HERE)
-def writes_its_argument_into_a_model(x):
-    class Model:
-        def __init__(self):
-            self.theta = np.zeros(3)
+@of_class(smooth, HERE, method="loss")
+class WritesItsArgumentIntoAModel:
+    def __init__(self):
+        self.theta = np.zeros(3)
 
-        def loss(self, theta):
-            self.theta[:] = theta
-            return smooth(self.theta)
-
-    return Model().loss
+    def loss(self, theta):
+        self.theta[:] = theta
+        return smooth(self.theta)
 
 
-@objective(smooth, HERE)
-def writes_its_argument_into_the_array_itself(x):
-    class Model:
-        def __init__(self, theta):
-            self.theta = theta
+@of_class(smooth, HERE, method="loss", holds_x=True)
+class WritesItsArgumentIntoTheArrayItself:
+    def __init__(self, theta):
+        self.theta = theta
 
-        def loss(self, theta):
-            self.theta[:] = theta
-            return smooth(self.theta)
-
-    return Model(x).loss
+    def loss(self, theta):
+        self.theta[:] = theta
+        return smooth(self.theta)
 
 
 DATA_X = np.random.default_rng(1).standard_normal((12, 2))
@@ -517,37 +472,31 @@ def mlp(theta):
 WEIGHTS = [0.5, -0.3, 0.8, 0.2, 0.1, -0.2, 0.7, -0.9]
 
 
-@objective(mlp, WEIGHTS)
-def module_with_parameters(x):
-    class Module:
-        def __init__(self):
-            self.parameters = {"w1": np.zeros((2, 2)), "b1": np.zeros(2), "w2": np.zeros(2)}
+@of_class(mlp, WEIGHTS)
+class ModuleWithParameters:
+    def __init__(self):
+        self.parameters = {"w1": np.zeros((2, 2)), "b1": np.zeros(2), "w2": np.zeros(2)}
 
-        def load(self, flat):
-            start = 0
-            for array in self.parameters.values():
-                array[...] = flat[start : start + array.size].reshape(array.shape)
-                start += array.size
+    def load(self, flat):
+        start = 0
+        for array in self.parameters.values():
+            array[...] = flat[start : start + array.size].reshape(array.shape)
+            start += array.size
 
-        def __call__(self, flat):
-            self.load(flat)
-            p = self.parameters
-            return np.mean((np.tanh(DATA_X @ p["w1"] + p["b1"]) @ p["w2"] - DATA_Y) ** 2)
-
-    return Module()
+    def __call__(self, flat):
+        self.load(flat)
+        p = self.parameters
+        return np.mean((np.tanh(DATA_X @ p["w1"] + p["b1"]) @ p["w2"] - DATA_Y) ** 2)
 
 
-@objective(mlp, WEIGHTS)
-def parameters_that_are_views_of_the_argument(x):
-    class Module:
-        def __call__(self, flat):
-            self.w1, self.b1, self.w2 = flat[:4].reshape(2, 2), flat[4:6], flat[6:8]
-            return self.loss()
+@of_class(mlp, WEIGHTS)
+class ParametersThatAreViewsOfTheArgument:
+    def __call__(self, flat):
+        self.w1, self.b1, self.w2 = flat[:4].reshape(2, 2), flat[4:6], flat[6:8]
+        return self.loss()
 
-        def loss(self):
-            return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
-
-    return Module()
+    def loss(self):
+        return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
 
 
 @objective(mlp, WEIGHTS)
@@ -582,17 +531,14 @@ def batch_norm(x):
     return np.mean((z * x[2] - DATA_Y) ** 2)
 
 
-@objective(batch_norm, [0.7, -0.4, 1.3])
-def running_statistics(x):
-    class Model:
-        running_mean = 0.0
+@of_class(batch_norm, [0.7, -0.4, 1.3])
+class RunningStatistics:
+    running_mean = 0.0
 
-        def __call__(self, x):
-            z = DATA_X @ x[:2]
-            self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
-            return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
-
-    return Model()
+    def __call__(self, x):
+        z = DATA_X @ x[:2]
+        self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
+        return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
 
 
 # Functions that compare with the array they are differentiated at ----------------------------------------------------
@@ -605,17 +551,19 @@ def unnormalized_kl_against_the_array(x):
     return lambda logits: np.sum(np.exp(logits) * (logits - x))
 
 
-@objective(lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x, LOGITS)
-def kl_and_penalty(x):
-    class Policy:
-        def __init__(self, logits):
-            self.logits = logits
+@of_class(
+    lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x,
+    LOGITS,
+    method="loss",
+    holds_x=True,
+)
+class KlAndPenalty:
+    def __init__(self, logits):
+        self.logits = logits
 
-        def loss(self, logits):
-            new, old = log_softmax(logits), log_softmax(self.logits)
-            return np.exp(new) @ (new - old) + 0.1 * logits @ logits
-
-    return Policy(x).loss
+    def loss(self, logits):
+        new, old = log_softmax(logits), log_softmax(self.logits)
+        return np.exp(new) @ (new - old) + 0.1 * logits @ logits
 
 
 ADVANTAGES = DATA_Y
@@ -629,17 +577,19 @@ def log_policy(theta):
 OLD_POLICY = np.array([0.5, -0.3, 0.8, 0.2])
 
 
-@objective(lambda x: -np.mean(np.exp(log_policy(x) - log_policy(OLD_POLICY)) * ADVANTAGES), OLD_POLICY)
-def ppo_ratio(x):
-    class Agent:
-        def __init__(self, theta):
-            self.theta = theta
+@of_class(
+    lambda x: -np.mean(np.exp(log_policy(x) - log_policy(OLD_POLICY)) * ADVANTAGES),
+    OLD_POLICY,
+    method="surrogate",
+    holds_x=True,
+)
+class PpoRatio:
+    def __init__(self, theta):
+        self.theta = theta
 
-        def surrogate(self, theta):
-            ratio = np.exp(log_policy(theta) - log_policy(self.theta))
-            return -np.mean(np.minimum(ratio * ADVANTAGES, np.clip(ratio, 0.8, 1.2) * ADVANTAGES))
-
-    return Agent(x).surrogate
+    def surrogate(self, theta):
+        ratio = np.exp(log_policy(theta) - log_policy(self.theta))
+        return -np.mean(np.minimum(ratio * ADVANTAGES, np.clip(ratio, 0.8, 1.2) * ADVANTAGES))
 
 
 def responsibilities(means):
@@ -660,52 +610,33 @@ def proximal_term(x):
     return lambda x, center=x: np.sum((x - center) ** 2) / 2 + np.cos(x).sum()
 
 
-@objective(lambda x: (x**2).sum() * 0.9 + 0.1 * x @ HERE, HERE)
-def target_network(x):
-    class Learner:
-        def __init__(self, online):
-            self.networks = {"online": online, "target": [online]}
+@of_class(lambda x: (x**2).sum() * 0.9 + 0.1 * x @ HERE, HERE, method="loss", holds_x=True)
+class TargetNetwork:
+    def __init__(self, online):
+        self.networks = {"online": online, "target": [online]}
 
-        def loss(self, theta):
-            return (theta**2).sum() * 0.9 + 0.1 * theta @ self.networks["target"][0]
-
-    return Learner(x).loss
+    def loss(self, theta):
+        return (theta**2).sum() * 0.9 + 0.1 * theta @ self.networks["target"][0]
 
 
 # What comes back -----------------------------------------------------------------------------------------------------
 
 
-@objective(smooth, HERE)
-def returns_a_python_float(x):
-    return lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]])
+plain("returns_a_python_float", lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]), smooth, HERE)
+plain("returns_a_0d_array", lambda x: np.array(smooth(x)), smooth, HERE)
+plain("returns_a_longdouble", lambda x: np.longdouble(smooth(x)), smooth, HERE)
 
 
-@objective(smooth, HERE)
-def returns_a_0d_array(x):
-    return lambda x: np.array(smooth(x))
-
-
-@objective(smooth, HERE)
-def returns_a_longdouble(x):
-    return lambda x: np.longdouble(smooth(x))
-
-
-@objective(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
+@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
 def returns_a_fraction(x):
-    def f(x):
-        a, b = map(Fraction, x.tolist())
-        return a * a + b * b + a * b
-
-    return f
+    a, b = map(Fraction, x.tolist())
+    return a * a + b * b + a * b
 
 
-@objective(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
+@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
 def returns_a_decimal(x):
-    def f(x):
-        a, b = map(Decimal, x.tolist())
-        return a * a + b * b + a * b
-
-    return f
+    a, b = map(Decimal, x.tolist())
+    return a * a + b * b + a * b
 
 
 @objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("mpmath",))
@@ -733,9 +664,7 @@ def lambdified_by_sympy(x):
     return lambda x: compiled(*x)
 
 
-@objective(smooth, HERE, is_float32=True)
-def returns_a_float32(x):
-    return lambda x: np.float32(smooth(x))
+plain("returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True)
 
 
 @objective(mlp, WEIGHTS, is_float32=True)
@@ -750,15 +679,12 @@ def computes_in_float32(x):
     return f
 
 
-@objective(smooth, HERE, needs=("torch",))
+@stateless(smooth, HERE, needs=("torch",))
 def returns_a_tensor(x):
     import torch
 
-    def f(x):
-        x = torch.from_numpy(x)
-        return x @ x + torch.sin(x).sum() + x[0] * x[-1]
-
-    return f
+    x = torch.from_numpy(x)
+    return x @ x + torch.sin(x).sum() + x[0] * x[-1]
 
 
 @objective(mlp, WEIGHTS, needs=("torch",))
@@ -784,9 +710,9 @@ KNOTS = np.linspace(0.0, 5.0, 6)
 HEIGHTS = np.array([0.0, 1.0, 4.0, 2.0, 2.5, 3.0])
 
 
-@objective(lambda x: 3.0 * x[0] + (2.0 - (x[1] - 3.0) * -0.5) ** 2, [1.5, 3.5])
+@stateless(lambda x: 3.0 * x[0] + (2.0 - (x[1] - 3.0) * -0.5) ** 2, [1.5, 3.5])
 def interpolated_table(x):
-    return lambda x: np.interp(x[0], KNOTS, HEIGHTS) + np.interp(x[1], KNOTS, HEIGHTS) ** 2 + 2.0
+    return np.interp(x[0], KNOTS, HEIGHTS) + np.interp(x[1], KNOTS, HEIGHTS) ** 2 + 2.0
 
 
 def cubic(x):
@@ -846,40 +772,31 @@ def columns_of_a_data_frame(x):
     return f
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
+@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
 def parameters_in_a_series(x):
     import pandas as pd
 
-    def f(x):
-        p = pd.Series(x, index=["amplitude", "rate"])
-        return np.sum((p.amplitude * np.exp(-p["rate"] * TIMES) - VALUES) ** 2)
-
-    return f
+    p = pd.Series(x, index=["amplitude", "rate"])
+    return np.sum((p.amplitude * np.exp(-p["rate"] * TIMES) - VALUES) ** 2)
 
 
 # Solvers and quadrature ----------------------------------------------------------------------------------------------
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
+@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
 def ode_by_solve_ivp(x):
     from scipy.integrate import solve_ivp
 
-    def f(x):
-        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
-        return np.sum((solved.y[0] - VALUES) ** 2)
-
-    return f
+    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
+    return np.sum((solved.y[0] - VALUES) ** 2)
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
+@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
 def ode_by_odeint(x):
     from scipy.integrate import odeint
 
-    def f(x):
-        path = odeint(lambda y, t, rate: -rate * y, x[0], TIMES, args=(x[1],), rtol=1e-11, atol=1e-12)
-        return np.sum((path[:, 0] - VALUES) ** 2)
-
-    return f
+    path = odeint(lambda y, t, rate: -rate * y, x[0], TIMES, args=(x[1],), rtol=1e-11, atol=1e-12)
+    return np.sum((path[:, 0] - VALUES) ** 2)
 
 
 def runge_kutta(x):
@@ -897,9 +814,7 @@ def runge_kutta(x):
     return (y - 0.3) ** 2 + v**2
 
 
-@objective(runge_kutta, [0.5, 0.1, 2.0])
-def pendulum_by_runge_kutta(x):
-    return runge_kutta
+plain("pendulum_by_runge_kutta", runge_kutta, runge_kutta, [0.5, 0.1, 2.0])
 
 
 @objective(lambda x: x[0] * (np.exp(x[1]) - 1) / x[1], [1.5, 0.8], needs=("scipy",), rtol=1e-6, own_error=1e-10)
@@ -923,17 +838,14 @@ def root_by_brentq(x):
     return lambda x: brentq(lambda y: y**3 + x[0] * y - x[1], 0, 5, xtol=1e-13) ** 2 + x[0] * x[1]
 
 
-@objective(root_of_cubic, [1.5, 2.5])
-def newton_that_starts_where_it_ended(x):
-    class Solver:
-        y = 1.0
+@of_class(root_of_cubic, [1.5, 2.5])
+class NewtonThatStartsWhereItEnded:
+    y = 1.0
 
-        def __call__(self, x):
-            for _ in range(40):
-                self.y -= (self.y**3 + x[0] * self.y - x[1]) / (3 * self.y**2 + x[0])
-            return self.y**2 + x[0] * x[1]
-
-    return Solver()
+    def __call__(self, x):
+        for _ in range(40):
+            self.y -= (self.y**3 + x[0] * self.y - x[1]) / (3 * self.y**2 + x[0])
+        return self.y**2 + x[0] * x[1]
 
 
 STIFFNESS = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]])
@@ -954,9 +866,9 @@ def linear_system(x):
     return f
 
 
-@objective(lambda x: (x[0] + x[1] + np.sqrt((x[0] - x[1]) ** 2 + 4 * x[2] ** 2)) / 2, [2.0, 1.0, 0.6])
+@stateless(lambda x: (x[0] + x[1] + np.sqrt((x[0] - x[1]) ** 2 + 4 * x[2] ** 2)) / 2, [2.0, 1.0, 0.6])
 def largest_eigenvalue(x):
-    return lambda x: np.linalg.eigvalsh([[x[0], x[2]], [x[2], x[1]]])[-1]
+    return np.linalg.eigvalsh([[x[0], x[2]], [x[2], x[1]]])[-1]
 
 
 @objective(lambda x: np.exp(x[0]) * 2 * np.cosh(x[1]), [0.3, 0.8], needs=("scipy",))
@@ -976,47 +888,38 @@ def monte_carlo(x, z):
 DRAWS = np.random.default_rng(7).standard_normal(50)
 
 
-@objective(lambda x: monte_carlo(x, DRAWS), [0.3, 1.2])
+@stateless(lambda x: monte_carlo(x, DRAWS), [0.3, 1.2])
 def generator_seeded_inside(x):
-    return lambda x: monte_carlo(x, np.random.default_rng(7).standard_normal(50))
+    return monte_carlo(x, np.random.default_rng(7).standard_normal(50))
 
 
-@objective(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
+@stateless(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
 def global_seed_inside(x):
-    def f(x):
-        np.random.seed(0)
-        return monte_carlo(x, np.random.standard_normal(50))
-
-    return f
+    np.random.seed(0)
+    return monte_carlo(x, np.random.standard_normal(50))
 
 
-@objective(lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1) for _ in range(1)])), [0.3, 1.2])
+@stateless(lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1) for _ in range(1)])), [0.3, 1.2])
 def random_of_the_standard_library(x):
-    return lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
+    return monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
 
 
-@objective(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
-def fixed_draws(x):
-    class SimulatedLikelihood:
-        def __init__(self):
-            self.draws = np.random.default_rng(7).standard_normal(50)
+@of_class(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
+class FixedDraws:
+    def __init__(self):
+        self.draws = np.random.default_rng(7).standard_normal(50)
 
-        def __call__(self, x):
-            return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
-
-    return SimulatedLikelihood()
+    def __call__(self, x):
+        return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
 
 
 MASK = np.random.default_rng(12).random(8) > 0.3
 
 
-@objective(lambda x: mlp(x * MASK / 0.7), WEIGHTS)
-def dropout_with_its_own_generator(x):
-    def f(theta):
-        rng = np.random.default_rng(12)
-        return mlp(theta * (rng.random(8) > 0.3) / 0.7)
-
-    return f
+@stateless(lambda x: mlp(x * MASK / 0.7), WEIGHTS)
+def dropout_with_its_own_generator(theta):
+    rng = np.random.default_rng(12)
+    return mlp(theta * (rng.random(8) > 0.3) / 0.7)
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
@@ -1035,26 +938,23 @@ def logistic_regression(x):
     return LogisticLoss(DATA_X, LABELS, 0.05).loss
 
 
-@objective(lambda w: np.sum((DATA_X @ w - DATA_Y) ** 2) + 0.3 * w @ w, [0.5, -1.0], args=(DATA_X, DATA_Y, 0.3))
-def ridge(x):
-    return lambda w, data, targets, alpha: np.sum((data @ w - targets) ** 2) + alpha * w @ w
+@stateless(lambda w: np.sum((DATA_X @ w - DATA_Y) ** 2) + 0.3 * w @ w, [0.5, -1.0], args=(DATA_X, DATA_Y, 0.3))
+def ridge(w, data, targets, alpha):
+    return np.sum((data @ w - targets) ** 2) + alpha * w @ w
 
 
-@objective(
+@stateless(
     lambda w: -np.mean(log_softmax(DATA_X @ w.reshape(2, 3))[np.arange(12), CLASSES]), [0.1, 0.4, -0.2, 0.3, 0, 1]
 )
-def softmax_regression(x):
-    def f(w):
-        z = DATA_X @ w.reshape(2, 3)
-        z = z - z.max(axis=1, keepdims=True)
-        return -np.mean(z[np.arange(12), CLASSES] - np.log(np.exp(z).sum(axis=1)))
-
-    return f
+def softmax_regression(w):
+    z = DATA_X @ w.reshape(2, 3)
+    z = z - z.max(axis=1, keepdims=True)
+    return -np.mean(z[np.arange(12), CLASSES] - np.log(np.exp(z).sum(axis=1)))
 
 
-@objective(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
-def squared_hinge(x):
-    return lambda w: np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
+@stateless(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
+def squared_hinge(w):
+    return np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
 
 
 def squared_distances():
@@ -1067,18 +967,15 @@ def kernel_machine(x):
     return DATA_Y @ alpha
 
 
-@objective(kernel_machine, [0.8, 0.4])
-def kernel_ridge(x):
-    class KernelMachine:
-        def fit(self, length, ridge):
-            self.kernel = np.exp(-squared_distances() / (2 * length**2))
-            self.dual = np.linalg.solve(self.kernel + ridge * np.eye(12), DATA_Y)
-            return self
+@of_class(kernel_machine, [0.8, 0.4], method="objective")
+class KernelRidge:
+    def fit(self, length, ridge):
+        self.kernel = np.exp(-squared_distances() / (2 * length**2))
+        self.dual = np.linalg.solve(self.kernel + ridge * np.eye(12), DATA_Y)
+        return self
 
-        def objective(self, x):
-            return DATA_Y @ self.fit(*x).dual
-
-    return KernelMachine().objective
+    def objective(self, x):
+        return DATA_Y @ self.fit(*x).dual
 
 
 def marginal_likelihood(x):
@@ -1086,23 +983,20 @@ def marginal_likelihood(x):
     return 0.5 * DATA_Y @ np.linalg.solve(k, DATA_Y) + 0.5 * np.log(np.linalg.det(k)) + 6 * np.log(2 * np.pi)
 
 
-@objective(marginal_likelihood, [-0.3, 0.2, -0.8])
-def gaussian_process(x):
-    class Regressor:
-        def __init__(self):
-            self.gram = np.empty((12, 12))
+@of_class(marginal_likelihood, [-0.3, 0.2, -0.8], method="negative_log_marginal_likelihood")
+class GaussianProcess:
+    def __init__(self):
+        self.gram = np.empty((12, 12))
 
-        def negative_log_marginal_likelihood(self, theta):
-            length, amplitude, noise = np.exp(theta)
-            np.multiply(squared_distances(), -0.5 / length**2, out=self.gram)
-            np.exp(self.gram, out=self.gram)
-            self.gram *= amplitude**2
-            self.gram.flat[::13] += noise**2
-            self.factor = np.linalg.cholesky(self.gram)
-            self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
-            return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
-
-    return Regressor().negative_log_marginal_likelihood
+    def negative_log_marginal_likelihood(self, theta):
+        length, amplitude, noise = np.exp(theta)
+        np.multiply(squared_distances(), -0.5 / length**2, out=self.gram)
+        np.exp(self.gram, out=self.gram)
+        self.gram *= amplitude**2
+        self.gram.flat[::13] += noise**2
+        self.factor = np.linalg.cholesky(self.gram)
+        self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
+        return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
 
 
 OBSERVED = [0, 1, 1, 0, 2, 1, 0, 2]
@@ -1118,22 +1012,19 @@ def forward_algorithm(x):
     return -total
 
 
-@objective(forward_algorithm, [0.5, -0.2, 0.1, 0.9, 0.3, 0.1, -0.4, 0.2, 0.8, -0.6])
-def hidden_markov_model(x):
-    class HMM:
-        alpha = np.empty((8, 2))
+@of_class(forward_algorithm, [0.5, -0.2, 0.1, 0.9, 0.3, 0.1, -0.4, 0.2, 0.8, -0.6], method="score")
+class HiddenMarkovModel:
+    alpha = np.empty((8, 2))
 
-        def score(self, x):
-            transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
-            emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
-            self.alpha[0], total = 0.5 * emission[:, OBSERVED[0]], 0.0
-            for t in range(1, 8):
-                self.alpha[t] = (self.alpha[t - 1] @ transition) * emission[:, OBSERVED[t]]
-                total += np.log(self.alpha[t].sum())
-                self.alpha[t] /= self.alpha[t].sum()
-            return -total
-
-    return HMM().score
+    def score(self, x):
+        transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
+        emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
+        self.alpha[0], total = 0.5 * emission[:, OBSERVED[0]], 0.0
+        for t in range(1, 8):
+            self.alpha[t] = (self.alpha[t - 1] @ transition) * emission[:, OBSERVED[t]]
+            total += np.log(self.alpha[t].sum())
+            self.alpha[t] /= self.alpha[t].sum()
+        return -total
 
 
 def mixture(x):
@@ -1142,23 +1033,20 @@ def mixture(x):
     return -np.sum(np.log(density.sum(axis=1)))
 
 
-@objective(mixture, [0.1, -0.2, -0.8, 0.6, -0.1], needs=("scipy",))
+@stateless(mixture, [0.1, -0.2, -0.8, 0.6, -0.1], needs=("scipy",))
 def gaussian_mixture(x):
     from scipy.special import logsumexp
 
-    def f(x):
-        log_density = log_softmax(x[:2]) - 0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2 - x[4]
-        return -logsumexp(log_density, axis=1).sum()
-
-    return f
+    log_density = log_softmax(x[:2]) - 0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2 - x[4]
+    return -logsumexp(log_density, axis=1).sum()
 
 
 COUNTS = np.random.default_rng(4).integers(0, 5, 12)
 
 
-@objective(lambda w: np.sum(np.exp(DATA_X @ w) - COUNTS * (DATA_X @ w)), [0.2, -0.3])
-def poisson_regression(x):
-    return lambda w: sum(math.exp(row @ w) - count * (row @ w) for row, count in zip(DATA_X, COUNTS, strict=True))
+@stateless(lambda w: np.sum(np.exp(DATA_X @ w) - COUNTS * (DATA_X @ w)), [0.2, -0.3])
+def poisson_regression(w):
+    return sum(math.exp(row @ w) - count * (row @ w) for row, count in zip(DATA_X, COUNTS, strict=True))
 
 
 @objective(
@@ -1203,27 +1091,24 @@ def kalman(x):
     return total
 
 
-@objective(kalman, [-1.0, -0.5])
-def kalman_filter_that_keeps_its_state(x):
-    class Filter:
-        def reset(self):
-            self.mean, self.variance, self.total = 0.0, 1.0, 0.0
+@of_class(kalman, [-1.0, -0.5], method="negative_log_likelihood")
+class KalmanFilterThatKeepsItsState:
+    def reset(self):
+        self.mean, self.variance, self.total = 0.0, 1.0, 0.0
 
-        def step(self, value, q, r):
-            self.variance += q
-            innovation = self.variance + r
-            self.total += 0.5 * (math.log(innovation) + (value - self.mean) ** 2 / innovation)
-            gain = self.variance / innovation
-            self.mean += gain * (value - self.mean)
-            self.variance *= 1 - gain
+    def step(self, value, q, r):
+        self.variance += q
+        innovation = self.variance + r
+        self.total += 0.5 * (math.log(innovation) + (value - self.mean) ** 2 / innovation)
+        gain = self.variance / innovation
+        self.mean += gain * (value - self.mean)
+        self.variance *= 1 - gain
 
-        def negative_log_likelihood(self, x):
-            self.reset()
-            for value in DATA_Y:
-                self.step(value, *np.exp(x))
-            return self.total
-
-    return Filter().negative_log_likelihood
+    def negative_log_likelihood(self, x):
+        self.reset()
+        for value in DATA_Y:
+            self.step(value, *np.exp(x))
+        return self.total
 
 
 def attention(x):
@@ -1231,14 +1116,12 @@ def attention(x):
     return np.sum((np.exp(log_softmax(q @ k.T)) @ v - DATA_X[:4]) ** 2)
 
 
-@objective(attention, np.random.default_rng(8).standard_normal(12) / 2)
-def attention_head(x):
-    return lambda x: attention(x)
+plain("attention_head", lambda x: attention(x), attention, np.random.default_rng(8).standard_normal(12) / 2)
 
 
-@objective(lambda x: np.sum((x[0] * DATA_Y[:-2] + x[1] * DATA_Y[1:-1] + x[2] * DATA_Y[2:]) ** 4), [0.3, 0.5, 0.2])
+@stateless(lambda x: np.sum((x[0] * DATA_Y[:-2] + x[1] * DATA_Y[1:-1] + x[2] * DATA_Y[2:]) ** 4), [0.3, 0.5, 0.2])
 def convolution_of_windows(x):
-    return lambda x: np.sum((np.lib.stride_tricks.sliding_window_view(DATA_Y, 3) @ x) ** 4)
+    return np.sum((np.lib.stride_tricks.sliding_window_view(DATA_Y, 3) @ x) ** 4)
 
 
 POINTS = np.array([[0.0, 0.1], [1.1, 0.0], [0.4, 1.2]])
@@ -1252,20 +1135,15 @@ def lennard_jones(x):
     return energy
 
 
-@objective(lennard_jones, POINTS)
-def energy_of_atoms_in_two_dimensions(x):
-    return lennard_jones
+plain("energy_of_atoms_in_two_dimensions", lennard_jones, lennard_jones, POINTS)
 
 
-@objective(
+@stateless(
     lambda x: np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1])), [0.4, 0.6]
 )
 def barrier(x):
-    def f(x):
-        with np.errstate(all="ignore"):
-            return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
-
-    return f
+    with np.errstate(all="ignore"):
+        return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
 
 
 @objective(lambda x: np.sum(np.exp(0.3 * x) * x), HERE)
@@ -1276,30 +1154,25 @@ def terms_by_a_pool_of_threads(x):
 
 # Functions that return arrays ----------------------------------------------------------------------------------------
 
-array_function = functools.partial(objective, table=VECTORS)
 
-
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
 def residuals(x):
-    return lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES
+    return x[0] * np.exp(-x[1] * TIMES) - VALUES
 
 
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
-def residuals_with_args(x):
-    return lambda x, times, values: x[0] * np.exp(-x[1] * times) - values
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
+def residuals_with_args(x, times, values):
+    return x[0] * np.exp(-x[1] * times) - values
 
 
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
-def residuals_that_keep_x(x):
-    class Residuals:
-        x = None
+@of_class(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], table=VECTORS)
+class ResidualsThatKeepX:
+    x = None
 
-        def __call__(self, x):
-            if self.x is None or (x != self.x).any():
-                self.x, self.r = x, x[0] * np.exp(-x[1] * TIMES) - VALUES
-            return self.r
-
-    return Residuals()
+    def __call__(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.r = x, x[0] * np.exp(-x[1] * TIMES) - VALUES
+        return self.r
 
 
 @array_function(lambda x: x[0] * np.exp(-x[1] * TIMES), [1.8, 0.9])
@@ -1313,32 +1186,24 @@ def one_buffer_for_all_results(x):
     return f
 
 
-@array_function(lambda x: x, HERE)
-def identity(x):
-    return lambda x: x
+plain_array("identity", lambda x: x, lambda x: x, HERE)
 
 
-@array_function(lambda x: x**2, HERE)
+@stateless_array(lambda x: x**2, HERE)
 def squares_in_place(x):
-    def f(x):
-        x **= 2
-        return x
-
-    return f
+    x **= 2
+    return x
 
 
-@array_function(lambda x: x[1:] - x[:-1] ** 2, HERE)
+@stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
 def view_of_its_argument(x):
-    def f(x):
-        x[1:] -= x[:-1] ** 2
-        return x[1:]
-
-    return f
+    x[1:] -= x[:-1] ** 2
+    return x[1:]
 
 
-@array_function(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)
+@stateless_array(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)
 def list_of_numbers(x):
-    return lambda x: [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
+    return [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
 
 
 @array_function(lambda x: np.array([x[0] * x[1], np.sin(x[2])]), HERE, needs=("pandas",))
@@ -1348,17 +1213,20 @@ def series(x):
     return lambda x: pd.Series({"product": x[0] * x[1], "sine": np.sin(x[2])})
 
 
-@array_function(lambda x: np.tanh(DATA_X[:4] @ x.reshape(2, 2)), [[0.5, -0.3], [0.8, 0.2]])
-def layer(x):
-    class Layer:
-        def __init__(self, weight):
-            self.weight = weight
+@of_class(
+    lambda x: np.tanh(DATA_X[:4] @ x.reshape(2, 2)),
+    [[0.5, -0.3], [0.8, 0.2]],
+    method="forward",
+    holds_x=True,
+    table=VECTORS,
+)
+class Layer:
+    def __init__(self, weight):
+        self.weight = weight
 
-        def forward(self, weight):
-            self.weight[:] = weight
-            return np.tanh(DATA_X[:4] @ self.weight)
-
-    return Layer(x).forward
+    def forward(self, weight):
+        self.weight[:] = weight
+        return np.tanh(DATA_X[:4] @ self.weight)
 
 
 @array_function(lambda x: np.cos(x) * x[0], HERE)
@@ -1371,20 +1239,17 @@ def array_from_lru_cache(x):
     return lambda x: of_bytes(x.tobytes())
 
 
-@array_function(lambda x: np.array([3.0 * x[0] - 2.0, 2.0 + (x[1] - 3.0) * 0.5]), [1.5, 3.5])
+@stateless_array(lambda x: np.array([3.0 * x[0] - 2.0, 2.0 + (x[1] - 3.0) * 0.5]), [1.5, 3.5])
 def several_interpolations(x):
-    return lambda x: np.interp(x, KNOTS, HEIGHTS)
+    return np.interp(x, KNOTS, HEIGHTS)
 
 
-@array_function(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
 def trajectory(x):
     from scipy.integrate import solve_ivp
 
-    def f(x):
-        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
-        return solved.y[0]
-
-    return f
+    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
+    return solved.y[0]
 
 
 @array_function(lambda x: x * np.array(HERE) + np.exp(x), HERE)
@@ -1392,6 +1257,6 @@ def compares_with_the_array(x):
     return lambda new: new * x + np.exp(new)
 
 
-@array_function(lambda x: log_softmax(x), LOGITS, is_float32=True)
-def array_of_float32(x):
-    return lambda x: log_softmax(x).astype(np.float32)
+plain_array(
+    "array_of_float32", lambda x: log_softmax(x).astype(np.float32), lambda x: log_softmax(x), LOGITS, is_float32=True
+)

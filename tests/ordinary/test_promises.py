@@ -1,11 +1,9 @@
 """What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
 
+import sys
 import threading
 import time
-import warnings
 from collections import OrderedDict
-from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -57,29 +55,42 @@ def within_bars(found, exact, more=0.0):
     return (np.abs(found.value - exact) <= found.error + more).all()
 
 
+def require_like_plain(call, value):
+    """A call had the result that it has for x @ x at X: all calls are compared at that function."""
+    expected = call(lambda x: x @ x, X.copy())
+    if isinstance(value, secant.GradientReport):
+        assert value.verdict == expected.verdict == "right"
+    else:
+        assert np.array_equal(value, expected)
+
+
 # 1. A fresh array for each evaluation --------------------------------------------------------------------------------
 
 
-def test_a_memo_that_keeps_x_has_its_gradient():
-    np.testing.assert_allclose(secant.numerical_gradient(Memo().fun, X.copy()), 2 * X, rtol=1e-9)
-    found = secant.numerical_gradient(Memo().fun, X.copy(), scheme="auto", full_output=True)
-    assert within_bars(found, 2 * X)
-    np.testing.assert_allclose(secant.numerical_hessian(Memo().fun, X.copy()), 2 * np.eye(3), atol=1e-6)
-    np.testing.assert_allclose(secant.numerical_jacobian(Memo().jac, X.copy()), 2 * np.eye(3), atol=1e-9)
-
-
-def test_a_memo_that_keeps_x_has_its_check():
+def test_a_memo_that_keeps_x_has_its_gradient_and_check_and_is_minimized():
     memo = Memo()
+    np.testing.assert_allclose(secant.numerical_gradient(memo.fun, X.copy()), 2 * X, rtol=1e-9)
+    np.testing.assert_allclose(secant.numerical_jacobian(memo.jac, X.copy()), 2 * np.eye(3), atol=1e-9)
     assert secant.check_gradient(memo.fun, X.copy(), memo.jac).verdict == "right"
     assert secant.check_gradient(memo.fun, X.copy(), lambda x: memo.jac(x) * [1, 1, 1.01]).verdict == "wrong"
-
-
-def test_a_minimizer_gets_the_gradient_of_a_memo():
     optimize = pytest.importorskip("scipy.optimize", reason="SciPy is not installed")
-    memo = Memo()
     found = optimize.minimize(memo.fun, X.copy(), jac=lambda x: secant.numerical_gradient(memo.fun, x))
     assert found.success
     np.testing.assert_allclose(found.x, 0, atol=1e-6)
+
+
+@every_call
+@pytest.mark.parametrize("writeable", [True, False], ids=["x writeable", "x read-only"])
+def test_f_may_write_to_its_argument(call, writeable):
+    def f(x):
+        value = x @ x
+        x[:] = np.nan
+        return value
+
+    x = X.copy()
+    x.flags.writeable = writeable
+    require_like_plain(call, call(f, x))
+    assert np.array_equal(x, X)
 
 
 @every_call
@@ -98,45 +109,6 @@ def test_points_that_are_kept_stay_what_they_were(call):
     assert not any(np.shares_memory(point, x) for point in kept)
 
 
-@every_call
-def test_f_may_write_to_its_argument(call):
-    def f(x):
-        value = x @ x
-        x[:] = np.nan
-        return value
-
-    x, expected = X.copy(), call(lambda x: x @ x, X.copy())
-    value = call(f, x)
-    if isinstance(value, secant.GradientReport):
-        assert value.verdict == expected.verdict == "right"
-    else:
-        assert np.array_equal(value, expected)
-    assert np.array_equal(x, X)
-
-
-@every_call
-@pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
-def test_f_may_write_its_argument_into_the_array_of_its_model(call, inplace):
-    class Model:
-        def __init__(self):
-            self.theta = X.copy()
-
-        def loss(self, theta):
-            self.theta[:] = theta
-            return self.theta @ self.theta
-
-    if inplace and call is descent:
-        pytest.skip("gradient_descent has no inplace")
-    model = Model()
-    value = call(model.loss, model.theta, **inplace)
-    assert model.theta.tobytes() == X.tobytes()
-    expected = call(lambda x: x @ x, X.copy())
-    if isinstance(value, secant.GradientReport):
-        assert value.verdict == expected.verdict == "right"
-    else:
-        np.testing.assert_allclose(value, expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize("start", [[1.0, 2.0], [1 / 3, np.pi], [0.0, 0.0]], ids=["round", "not round", "zeros"])
 @pytest.mark.parametrize("decimals", [2, 20], ids=["rounded", "not rounded"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of rounded values, for which f may be evaluated once more
@@ -147,40 +119,13 @@ def test_x_is_put_back_after_the_last_evaluation(start, decimals):
         theta[:] = new
         return round(float(theta @ theta), decimals)
 
-    bits = theta.tobytes()
-    for options in ({}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}, {"full_output": True}):
-        secant.numerical_gradient(loss, theta, **options)
+    bits, right = theta.tobytes(), 2 * theta
+    for options in ({}, {"inplace": False}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}):
+        found = secant.numerical_gradient(loss, theta, **options, full_output=True)
+        assert within_bars(found, right) or decimals == 2, options
         assert theta.tobytes() == bits, options
     secant.numerical_diff(lambda new: loss(new) + 0 * new, theta)
     assert theta.tobytes() == bits
-
-
-@pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
-@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
-def test_a_divergence_from_the_current_array_has_its_gradient(scheme, inplace):
-    logits = np.array([0.4, -0.3, 0.9])
-
-    def divergence(new):
-        return np.sum(np.exp(new) * (new - logits))
-
-    found = secant.numerical_gradient(divergence, logits, scheme=scheme, **inplace)
-    np.testing.assert_allclose(found, np.exp(logits), rtol=1e-3 if scheme == "forward" else 1e-6)
-
-
-def test_the_hessian_of_a_kl_divergence_is_the_fisher_information():
-    logits = np.array([0.4, -0.3, 0.9])
-    p = np.exp(logits) / np.exp(logits).sum()
-
-    def divergence(new):
-        q = np.exp(new) / np.exp(new).sum()
-        now = np.exp(logits) / np.exp(logits).sum()
-        return now @ (np.log(now) - np.log(q))
-
-    found = secant.numerical_hessian(divergence, logits, full_output=True)
-    assert within_bars(found, np.diag(p) - np.outer(p, p), 1e-12)
-    np.testing.assert_allclose(found.value, np.diag(p) - np.outer(p, p), atol=1e-5)
-    np.testing.assert_allclose(secant.numerical_gradient(divergence, logits), 0, atol=1e-8)
-    assert secant.check_gradient(divergence, logits, np.zeros(3)).verdict == "right"
 
 
 def test_an_array_that_f_reads_elsewhere_is_a_constant():
@@ -192,63 +137,40 @@ def test_an_array_that_f_reads_elsewhere_is_a_constant():
     np.testing.assert_allclose(walked, 0.8 * X, rtol=1e-9)
 
 
-A_MILLION = [0.5] * 1_000_000
-TUPLES = tuple(tuple(tuple(range(10)) for _ in range(100)) for _ in range(100))
-
-
 @pytest.mark.slow
 def test_what_f_refers_to_costs_nothing():
-    array = X.copy()
+    array, million, tuples = X.copy(), [0.5] * 1_000_000, tuple(tuple(range(10)) for _ in range(10_000))
 
-    def f(x):
-        return x @ array + A_MILLION[0] + TUPLES[0][0][0]
-
-    def seconds(f):
+    def seconds():
         start = time.perf_counter()
-        secant.numerical_gradient(f, array)
+        secant.numerical_gradient(lambda x: x @ array + million[0] + tuples[0][0], array)
         return time.perf_counter() - start
 
-    assert min(seconds(f) for _ in range(20)) < 2e-3  # 50 ms where all is searched
+    assert min(seconds() for _ in range(20)) < 2e-3  # 50 ms where all is searched
 
 
-def wrong_gradients_of_threads(calls, threads=4):
-    """Threads that share x, which f reads: how many of their gradients are wrong."""
-    x, wrong = np.linspace(1, 2, 10), []
-
-    def f(point):
-        return np.sum((point - x) * 3.0) + point @ point
+@pytest.mark.parametrize("calls", [200, pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_threads_may_share_x(calls):
+    x, right, wrong = np.linspace(1, 2, 10), 3 + 2 * np.linspace(1, 2, 10), []
 
     def work():
-        for _ in range(calls // threads):
-            if not np.allclose(secant.numerical_gradient(f, x), 3 + 2 * np.linspace(1, 2, 10), rtol=1e-8):
-                wrong.append(1)
-
-    workers = [threading.Thread(target=work) for _ in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert np.array_equal(x, np.linspace(1, 2, 10))
-    return len(wrong)
-
-
-@pytest.fixture
-def switching_often():
-    import sys
+        for _ in range(calls // 4):
+            found = secant.numerical_gradient(lambda point: np.sum((point - x) * 3.0) + point @ point, x)
+            if not np.allclose(found, right, rtol=1e-8):
+                wrong.append(found)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-def test_threads_may_share_x(switching_often):
-    assert wrong_gradients_of_threads(200) == 0
-
-
-@pytest.mark.nightly
-def test_threads_may_share_x_10000_times(switching_often):
-    assert wrong_gradients_of_threads(10_000) == 0
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
+    assert np.array_equal(x, np.linspace(1, 2, 10))
 
 
 def test_descent_on_a_constant_stays_where_it_is():
@@ -299,11 +221,16 @@ def test_a_closure_over_a_network_has_its_gradient(net, key, inplace, scheme):
     assert param.tobytes() == bits
 
 
-def test_a_closure_over_an_array_has_its_jacobian_hessian_and_diff():
-    w = np.array([0.5, 1.5])
-    np.testing.assert_allclose(secant.numerical_jacobian(lambda _: w**2, w), np.diag(2 * w), atol=1e-9)
-    np.testing.assert_allclose(secant.numerical_hessian(lambda _: np.sum(w**3), w), np.diag(6 * w), atol=1e-5)
-    np.testing.assert_allclose(secant.numerical_diff(lambda _: w**2, w), 2 * w, atol=1e-9)
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_closure_over_an_array_has_its_jacobian_hessian_and_diff(scheme):
+    w, atol = np.array([0.5, 1.5]), 1e-3 if scheme == "forward" else 1e-9
+    np.testing.assert_allclose(secant.numerical_jacobian(lambda _: w**2, w, scheme=scheme), np.diag(2 * w), atol=atol)
+    found = secant.numerical_diff(lambda _: w**2, w, scheme=scheme, full_output=True)
+    np.testing.assert_allclose(found.value, 2 * w, atol=atol)
+    assert within_bars(found, 2 * w)
+    if scheme in ("central", "auto"):
+        hessian = secant.numerical_hessian(lambda _: np.sum(w**3), w, scheme=scheme)
+        np.testing.assert_allclose(hessian, np.diag(6 * w), atol=1e-5)
     assert np.array_equal(w, [0.5, 1.5])
 
 
@@ -316,35 +243,31 @@ def test_a_closure_is_computed_in_place_to_the_bit_as_with_inplace(net):
         assert np.array_equal(found, secant.numerical_gradient(f, param, inplace=True))
 
 
-def test_a_closure_whose_first_derivatives_are_zero():
-    x = np.concatenate([np.zeros(200), [1.0, 2.0]])
-    found = secant.numerical_gradient(lambda _: np.sum(x[-2:] ** 2), x)
-    np.testing.assert_allclose(found, np.concatenate([np.zeros(200), [2.0, 4.0]]), atol=1e-9)
-
-
 def test_a_function_of_its_argument_is_not_computed_in_place_where_its_gradient_is_zero():
     x = np.zeros(3)  # a quadratic at its minimum: all differences are exactly 0
     assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2), x).any()
     assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2) + 7 * x.sum(), x).any()
 
 
-DEAD = np.concatenate([np.zeros(500), [1.0, 2.0, 3.0]])  # pixels that are always 0, say
+class MemoOfTheLast(Memo):
+    def _update(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.value = x, np.sum(x[-3:] ** 2) / 2
 
 
-def test_a_memo_whose_first_derivatives_are_zero():
-    class OfTheLast(Memo):
-        def _update(self, x):
-            if self.x is None or (x != self.x).any():
-                self.x, self.value = x, np.sum(x[500:] ** 2)
-
-    found = secant.numerical_gradient(OfTheLast().fun, DEAD.copy())
-    np.testing.assert_allclose(found, 2 * DEAD, atol=1e-8)
+WITH_DEAD_ENTRIES = {
+    "closure": lambda x: lambda _: np.sum(x[-3:] ** 2) / 2,
+    "memo": lambda x: MemoOfTheLast().fun,
+    "constant elsewhere": lambda x: lambda new: new[-3:] @ x[-3:],
+}
 
 
-def test_an_array_that_f_reads_elsewhere_is_a_constant_where_its_first_derivatives_are_zero():
-    x = DEAD.copy()
-    np.testing.assert_allclose(secant.numerical_gradient(lambda new: new[500:] @ x[500:], x), DEAD, atol=1e-8)
-    assert np.array_equal(x, DEAD)
+@pytest.mark.parametrize("kind", WITH_DEAD_ENTRIES)
+def test_a_function_whose_first_derivatives_are_zero(kind):
+    dead = np.concatenate([np.zeros(500), X])  # pixels that are always 0, say
+    x = dead.copy()
+    np.testing.assert_allclose(secant.numerical_gradient(WITH_DEAD_ENTRIES[kind](x), x), dead, atol=1e-8)
+    assert np.array_equal(x, dead)
 
 
 def test_a_whole_network_is_checked_through_its_closure(net):
@@ -365,11 +288,10 @@ def test_nested_parameters_are_checked_by_argument_and_by_closure():
     def f(p):
         return sum((layer["w"] ** 2).sum() for layer in p["layers"]) + p["bias"] ** 2
 
-    assert secant.check_gradient(f, params, gradient).verdict == "right"
-    assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == "right"
-    gradient["layers"][1]["w"] *= 1.1
-    assert secant.check_gradient(f, params, gradient).verdict == "wrong"
-    assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == "wrong"
+    for verdict in ("right", "wrong"):
+        assert secant.check_gradient(f, params, gradient).verdict == verdict
+        assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == verdict
+        gradient["layers"][1]["w"] *= 1.1
 
 
 def test_an_ordered_dict_reaches_f_as_such():
@@ -457,32 +379,11 @@ def test_x_is_what_it_was_when_f_raises(call, kind, exception):
     assert x.tobytes() == bits
 
 
-@every_call
-def test_x_may_be_read_only(call):
-    x = X.copy()
-    x.flags.writeable = False
-    value, expected = call(lambda x: x @ x, x), call(lambda x: x @ x, X.copy())
-    if isinstance(value, secant.GradientReport):
-        assert value.verdict == "right"
-    else:
-        assert np.array_equal(value, expected)
-
-
 def test_a_read_only_x_is_not_shifted_in_place():
     x = X.copy()
     x.flags.writeable = False
     with pytest.raises(secant.errors.ValueRangeError, match="read-only"):
         secant.numerical_gradient(lambda _: x @ x, x, inplace=True)
-
-
-def test_f_may_get_an_array_that_can_be_written_though_x_is_read_only():
-    def f(x):
-        x *= 2
-        return x.sum()
-
-    x = X.copy()
-    x.flags.writeable = False
-    np.testing.assert_allclose(secant.numerical_gradient(f, x), 2, rtol=1e-9)
 
 
 # 3. The step that was taken ------------------------------------------------------------------------------------------
@@ -541,6 +442,14 @@ def test_at_steps_that_the_user_chose_an_exception_passes_with_a_note(call, erro
     assert any("x[1]" in note for note in caught.value.__notes__)
 
 
+def require_one_of_few(call, f, raised):
+    """What is raised is an exception of f, after at most ten steps, on both sides."""
+    with pytest.raises(Exception, match="no solution") as caught:
+        call(f, X.copy())
+    assert any(caught.value is each for each in raised)
+    assert len(raised) <= 20
+
+
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
 def test_at_steps_that_we_chose_ten_are_tried_then_that_exception_is_raised(call, error):
@@ -548,14 +457,11 @@ def test_at_steps_that_we_chose_ten_are_tried_then_that_exception_is_raised(call
 
     def f(x):
         if (x != X).any():
-            raised.append(error("CUDA out of memory"))
+            raised.append(error("no solution"))
             raise raised[-1]
         return x @ x
 
-    with pytest.raises(error, match="CUDA out of memory") as caught:
-        call(f, X.copy())
-    assert any(caught.value is each for each in raised)
-    assert len(raised) <= 20  # on both sides
+    require_one_of_few(call, f, raised)
 
 
 @every_call
@@ -563,13 +469,10 @@ def test_an_exception_at_x_itself_passes_at_once(call):
     raised = []
 
     def f(x):
-        raised.append(SolverFailed("never"))
+        raised.append(SolverFailed("no solution"))
         raise raised[-1]
 
-    with pytest.raises(SolverFailed, match="never") as caught:
-        call(f, X.copy())
-    assert any(caught.value is each for each in raised)
-    assert len(raised) <= 20
+    require_one_of_few(call, f, raised)
 
 
 @pytest.mark.parametrize("radius", [0.02, 1e-3])
@@ -604,38 +507,14 @@ def test_a_domain_that_ends_on_one_side():
 @pytest.mark.parametrize("x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"])
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
 def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
-    def f(x):  # a table from 350 to 450
-        if not ((x >= 350) & (x <= 450)).all():
-            outside.append(x)
-        return x @ x
+    furthest = []
 
-    outside = []
+    def f(point):
+        furthest.append(np.max(np.abs(point - x) / x))
+        return point @ point
+
     call(f, np.array(x))
-    assert not outside
-
-
-def test_the_steps_of_auto_are_at_most_a_tenth_of_an_entry():
-    seen = []
-
-    def f(x):
-        seen.append(x[0])
-        return np.exp(x[0] / 100)
-
-    secant.numerical_gradient(f, [400.0], scheme="auto")
-    assert max(abs(value - 400) for value in seen) <= 40 * (1 + 1e-12)
-
-
-def test_a_table_that_ends_has_its_derivatives():
-    interpolate = pytest.importorskip("scipy.interpolate", reason="SciPy is not installed")
-    knots = np.linspace(300, 450, 31)
-    table = interpolate.interp1d(knots, knots**2 / 1e3, kind="cubic")  # raises ValueError outside
-
-    def f(x):
-        return table(x[0])
-
-    found = secant.numerical_gradient(f, [400.0], scheme="auto", full_output=True)
-    assert within_bars(found, 0.8, 1e-12)
-    assert secant.check_gradient(f, np.array([400.0]), np.array([0.8])).verdict == "right"
+    assert max(furthest) <= 0.125
 
 
 # 6. Error bars -------------------------------------------------------------------------------------------------------
@@ -647,13 +526,6 @@ def test_the_bars_of_a_sparse_jacobian_know_the_rounding_of_x():
     found = secant.numerical_jacobian(np.sin, x, scheme="auto", sparsity=np.eye(2), full_output=True)
     assert (np.abs(found.value.diagonal() - np.cos(x)) <= found.error.diagonal()).all()
     assert (found.error.diagonal() < 1e-4).all()
-
-
-def test_the_derivative_of_a_closure_by_auto_is_not_zero_with_a_small_bar():
-    w = np.array([0.5, 1.5])
-    found = secant.numerical_diff(lambda _: w**2, w, scheme="auto", full_output=True)
-    assert within_bars(found, 2 * w)
-    assert np.array_equal(w, [0.5, 1.5])
 
 
 # 8. What Python hands over -------------------------------------------------------------------------------------------
@@ -692,67 +564,23 @@ def test_0d_arrays_and_fortran_order():
     assert secant.numerical_gradient(lambda x: x**3, np.array(2.0)) == pytest.approx(12, rel=1e-6)
     assert secant.check_gradient(lambda x: x**3, np.array(2.0), np.array(12.0)).verdict == "right"
     x = np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3))
-    np.testing.assert_allclose(secant.numerical_gradient(cubes, x), 3 * x**2, rtol=1e-6)
-    assert secant.check_gradient(cubes, x, 3 * x**2).verdict == "right"
+    for f in (cubes, lambda _: cubes(x)):
+        np.testing.assert_allclose(secant.numerical_gradient(f, x), 3 * x**2, rtol=1e-6)
+        assert secant.check_gradient(f, x, 3 * x**2).verdict == "right"
     assert secant.numerical_jacobian(lambda x: x.T, x).shape == (3, 2, 2, 3)
-    w = np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3))
-    np.testing.assert_allclose(secant.numerical_gradient(lambda _: np.sum(w**3), w), 3 * w**2, rtol=1e-6)
-    column = np.arange(12.0).reshape(3, 4)[:, 1]
-    np.testing.assert_allclose(secant.numerical_gradient(cubes, column), 3 * column**2, rtol=1e-6)
 
 
-@pytest.mark.parametrize("number", [Fraction, Decimal, np.longdouble, np.array, float], ids=lambda kind: kind.__name__)
-def test_f_may_return_whatever_becomes_a_float(number):
-    def f(x):
-        return number(float(x @ x))
-
-    np.testing.assert_allclose(secant.numerical_gradient(f, X.copy()), 2 * X, rtol=1e-8)
-    assert secant.check_gradient(f, X.copy(), 2 * X).verdict == "right"
+COARSE = {
+    "coarse": (lambda x: round(float(x @ x), 4), np.linspace(1, 2, 20), {}),
+    "constant, of stacks": (lambda x: np.ones(len(x)), X, {"vectorized": True}),
+}
 
 
-@pytest.mark.parametrize("value", [None, "1.5", [1.0, 2.0], 1j, object()], ids=lambda value: type(value).__name__)
-def test_what_is_no_number_is_named_by_its_type(value):
-    for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
-        with pytest.raises(
-            (secant.errors.DTypeError, secant.errors.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
-        ):
-            call(lambda x: value, X.copy())
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_infinity_at_a_shifted_point_is_said_as_nan_is(value):
-    def f(x):
-        return value if x[1] > 2 else x @ x
-
-    with pytest.raises(secant.errors.ValueRangeError, match=r"x\[1\]") as caught:
-        secant.numerical_gradient(f, X.copy())
-    assert ("nan" if np.isnan(value) else "inf") in str(caught.value).lower()
-
-
-def one_warning(call):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        value = call()
-    assert [each.category for each in caught] == [RuntimeWarning], [str(each.message) for each in caught]
-    assert caught[0].filename == __file__
-    return value, str(caught[0].message)
-
-
-@pytest.mark.parametrize(
-    "f",
-    [lambda x: 4.0, lambda x: round(float(x @ x), 3), lambda x: float(f"{x @ x:.3g}")],
-    ids=["constant", "rounded", "printed"],
-)
-def test_a_constant_or_rounded_function_gets_one_warning(f):
-    one_warning(lambda: secant.numerical_gradient(f, X.copy()))
-
-
-def test_a_constant_function_of_stacks_gets_one_warning():
-    one_warning(lambda: secant.numerical_gradient(lambda x: np.ones(len(x)), X.copy(), vectorized=True))
-
-
-def test_a_coarse_grid_gets_one_warning():
-    one_warning(lambda: secant.numerical_gradient(lambda x: round(float(x @ x), 4), np.linspace(1, 2, 20)))
+@pytest.mark.parametrize(("f", "x", "options"), COARSE.values(), ids=COARSE)
+def test_a_constant_or_coarse_function_gets_one_warning(f, x, options):
+    with pytest.warns(RuntimeWarning) as caught:
+        secant.numerical_gradient(f, x.copy(), **options)
+    assert [each.filename for each in caught] == [__file__]
 
 
 @pytest.mark.parametrize(
@@ -764,3 +592,14 @@ def test_an_ordinary_function_gets_no_warning(f):
     for x in ([1.0, 2.0, 3.0], [0.5, -0.25, 1e3], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
         secant.numerical_gradient(f, np.array(x))
         secant.numerical_gradient(f, x)
+
+
+def test_the_steps_of_auto_are_at_most_a_tenth_of_an_entry():
+    seen = []
+
+    def f(x):
+        seen.append(x[0])
+        return np.exp(x[0] / 100)
+
+    secant.numerical_gradient(f, [400.0], scheme="auto")
+    assert max(abs(value - 400) for value in seen) <= 40 * (1 + 1e-12)

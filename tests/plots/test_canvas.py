@@ -53,15 +53,6 @@ def test_figures_are_pyplots_where_that_has_been_imported(run_python):
 
 
 @pytest.mark.slow
-def test_plots_are_imported_when_they_are_used(run_python):
-    program = (
-        "import sys, secant; print('secant.plots' in sys.modules); secant.plots.weights;"
-        "print('matplotlib' in sys.modules)"
-    )
-    assert run_python(program).stdout == "False\nFalse\n"
-
-
-@pytest.mark.slow
 def test_a_notebook_shows_figures_without_an_import_of_pyplot(run_python):
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
     program = (

@@ -102,12 +102,6 @@ def test_what_is_marked(train, test, names):
     assert [text.get_text() for text in right.get_legend().get_texts()][2:] == names
 
 
-def test_long_runs_have_no_markers_that_hide_the_line():
-    many = [0.5] * 41
-    right = learning_curves(History(LOSSES, many, many))[1]
-    assert [line.get_markersize() for line in right.lines] == [0, 0]
-
-
 def test_what_is_no_history_is_refused():
     with pytest.raises(DTypeError, match="history must be a History, got list"):
         learning_curves([0.1])

@@ -69,18 +69,14 @@ def test_weights_of_chosen_units_and_shape():
     ("arguments", "error", "message"),
     [
         ((None,), DTypeError, r'net must have params\["W1"\], or be the array itself, got NoneType'),
-        ((secant.SimpleNet(rng=0),), DTypeError, r'net must have params\["W1"\]'),
         ((np.ones(4),), ShapeError, r"net must have a matrix of weights, \(I, H\), got shape \(4,\)"),
         ((np.full((4, 1), np.nan),), ValueRangeError, "net must be finite"),
-        ((np.ones((4, 2)), 0), ValueRangeError, "units must be at least 1, got 0"),
         ((np.ones((4, 2)), [2]), ValueRangeError, r"units must be from 0 to 1, got \[2\]"),
-        ((np.ones((4, 2)), [-1]), ValueRangeError, "units must be from 0 to 1"),
         ((np.ones((4, 2)), [0.5]), DTypeError, "units must be whole numbers, got float64"),
         ((np.ones((4, 2)), []), ShapeError, "units must be a number or a list of units"),
         ((np.ones((6, 2)),), ShapeError, "shape must be given, .* since a sample is not square, got 6 pixels"),
         ((np.ones((6, 2)), 1, (2, 2)), ShapeError, "shape must have 6 pixels as a sample has, got 2 x 2"),
         ((np.ones((6, 2)), 1, 6), ShapeError, r"shape must be \(height, width\), got 6"),
-        ((np.ones((6, 2)), 1, (2.0, 3)), DTypeError, "shape must be a whole number, got 2.0"),
         ((np.ones((4, 2)), 1, None, "ax"), DTypeError, "ax must be Axes of Matplotlib, got 'ax'"),
     ],
 )
@@ -101,22 +97,6 @@ def test_the_confusion_matrix_counts(net, t):
     assert ax.get_title(loc="left") == "Confusion matrix: 1 of 4 are right"
 
 
-def test_many_classes_have_no_numbers():
-    ax = plots.confusion_matrix(np.eye(21), np.zeros((21, 4)), np.arange(21))
-    assert len(ax.texts) == 0
-
-
-def test_numbers_can_be_told_from_their_cells():
-    ax = plots.confusion_matrix(np.array(Y), X, T)
-    image = ax.images[0]
-    for text in ax.texts:
-        column, row = map(int, text.get_position())
-        cell = np.dot(image.cmap(image.norm(image.get_array()[row, column]))[:3], [0.2126, 0.7152, 0.0722])
-        from matplotlib.colors import to_rgb
-
-        assert abs(np.dot(to_rgb(text.get_color()), [0.2126, 0.7152, 0.0722]) - cell) > 0.4
-
-
 @pytest.mark.parametrize(
     ("net", "x", "t", "error", "message"),
     [
@@ -126,14 +106,6 @@ def test_numbers_can_be_told_from_their_cells():
         (np.array(Y), X, T[:3], ShapeError, "t must have 4 rows like x, got 3"),
         (np.array(Y), X, T + 1, ValueRangeError, "t must hold class labels from 0 to 1, got 2"),
         (np.array(Y) * np.nan, X, T, ValueRangeError, r"net.predict\(x\) must be finite"),
-        (np.array(Y), X, np.full((4, 2), np.nan), ValueRangeError, "t must be finite"),
-        (
-            np.array(Y),
-            X,
-            [[1, 0], [0, 1], [1, -1], [1, 0]],
-            ValueRangeError,
-            "t must hold weights of at least 0, got -1",
-        ),
     ],
 )
 def test_what_cannot_be_judged(net, x, t, error, message):

@@ -10,7 +10,7 @@ import secant
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
-from secant.checking.probing import probe_together
+from secant.checking.search import probe_together
 from secant.checking.verdict import MeasuredError
 
 LARGEST = 100_000
@@ -84,33 +84,26 @@ def statement(outcome: Outcome, trials: int, seed: int) -> None:
         outcome.tried += 1
 
 
-def difficult(families, trials: int, rng: np.random.Generator):
-    """Such functions in turn, and what a check says of their right gradient."""
+def difficult(outcome: Outcome, families, trials: int, rng: np.random.Generator, seed: int) -> None:
+    """Such functions in turn: what is said of their right gradient, and of one with an error just above its bound."""
     for number in range(trials):
         name = list(families)[number % len(families)]
         case = families[name](rng, int(rng.choice([1, 2, 3, 10, 100, 1000])))
-        yield number, name, case, check(case, number)
+        report, example = check(case, number), f"seed {seed}, {number}, {case.x.size} entries"
+        outcome.add(f"{name}: alarms", report.verdict == "wrong", None, example)
+        for probe in probed(Point(case.f, case.x), case.gradient, number) if families is HARD else ():
+            share = share_of_bar(probe)
+            outcome.add(f"{name}: coverage", not share <= 1, share, example)
+        if families is HARD or report.passed:  # else it says which errors would not be noticed
+            wrong = check(case, number, just_noticed(report, rng, case.x.size))
+            missed = wrong.verdict != "wrong" if families is HARD else wrong.passed
+            outcome.add(f"{name}: errors", missed, None, example)
+        outcome.tried += 1
 
 
 def hard(outcome: Outcome, trials: int, seed: int) -> None:
-    rng = np.random.default_rng([seed, 2])
-    for number, name, case, report in difficult(HARD, trials, rng):
-        example = f"seed {seed}, {number}, {case.x.size} entries"
-        outcome.add(f"{name}: alarms", report.verdict == "wrong", None, example)
-        for probe in probed(Point(case.f, case.x), case.gradient, number):
-            share = share_of_bar(probe)
-            outcome.add(f"{name}: coverage", not share <= 1, share, example)
-        error = just_noticed(report, rng, case.x.size)
-        outcome.add(f"{name}: errors", check(case, number, error).verdict != "wrong", None, example)
-        outcome.tried += 1
+    difficult(outcome, HARD, trials, np.random.default_rng([seed, 2]), seed)
 
 
 def flat(outcome: Outcome, trials: int, seed: int) -> None:
-    rng = np.random.default_rng([seed, 3])
-    for number, name, case, report in difficult(FLAT, trials, rng):
-        example = f"seed {seed}, {number}, {case.x.size} entries"
-        outcome.add(f"{name}: alarms", report.verdict == "wrong", None, example)
-        if report.passed:  # else it says which errors would not be noticed
-            error = just_noticed(report, rng, case.x.size)
-            outcome.add(f"{name}: errors", check(case, number, error).passed, None, example)
-        outcome.tried += 1
+    difficult(outcome, FLAT, trials, np.random.default_rng([seed, 3]), seed)

@@ -7,7 +7,6 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import numpy as np
 import ways
@@ -20,6 +19,7 @@ from secant.differentiation.evaluators import c_pointer
 
 SECONDS = 0.004  # until a signal comes, at most
 PATIENCE = 60.0
+COMPILED = "Numba", "C"  # these raise nothing
 SIZES, FEW = (1, 2, 5, 20), (1, 2, 3, 5)
 
 
@@ -28,11 +28,12 @@ class Fault(BaseException):
 
 
 def failing_at(f, call):
-    """f that raises at one of its calls, in whatever thread."""
+    """f that raises at one of its calls, in whatever thread, and counts them."""
     calls = itertools.count(1)
 
     def failing(x):
-        if next(calls) == call:
+        failing.calls = next(calls)
+        if failing.calls == call:
             raise Fault
         return f(x)
 
@@ -40,7 +41,7 @@ def failing_at(f, call):
 
 
 def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
-    """Exceptions of f and signals; functions that are compiled raise nothing, so they get signals only."""
+    """Exceptions of f and signals; functions that are compiled get signals only."""
     c_pointer._ENOUGH_FOR_THREADS = 0.0
     rng = random.Random(seed)
     signal.signal(signal.SIGALRM, _ring)
@@ -52,55 +53,48 @@ def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
             "plain, auto": (ways.rosenbrock, {"scheme": "auto"}),
             "stacks": (ways.rosenbrock_of_stacks, {"vectorized": True}),
             "map of threads": (ways.rosenbrock, {"workers": pool.map}),
-            "joblib": (ways.rosenbrock, {"workers": 2}),
             "Numba": (ways.jitted(), {"workers": 2}),
             "C": (ways.in_c(), {"workers": 2}),
         }
-        expected = {
-            name: secant.numerical_gradient(f, start, **options).tobytes() for name, (f, options) in calls.items()
-        }
+        expected, last = {}, {}
+        for name, (f, options) in calls.items():
+            counted = f if name in COMPILED else failing_at(f, 0)
+            expected[name] = secant.numerical_gradient(counted, start, **options).tobytes()
+            last[name] = getattr(counted, "calls", 0)
         idle = threading.active_count()
         for trial in range(trials):
             name = list(calls)[trial % len(calls)]
-            if name == "joblib" and trial % 200 >= len(calls):  # to start its processes again takes seconds
-                name = "plain"
             f, options = calls[name]
             # No signals while a user's own pool of threads works: Python's semaphore may keep its lock then.
-            by_signal = name in ("Numba", "C") or (name != "map of threads" and rng.random() < 0.5)
+            by_signal = name in COMPILED or (name != "map of threads" and rng.random() < 0.5)
             kind = f"{name}, {'signal' if by_signal else 'exception'}"
-            begin, right = time.monotonic(), _unharmed(start, f, options, by_signal, rng)
+            call = 0 if by_signal else rng.randint(1, last[name])
+            begin, right = time.monotonic(), _unharmed(start, f, options, call, rng)
             right = right and secant.numerical_gradient(f, start, **options).tobytes() == expected[name]
             right = right and time.monotonic() - begin < PATIENCE
-            if name != "joblib":
-                right = right and _settled(idle)
+            right = right and _settled(idle)
             outcome.add(kind, not right, example=f"seed {seed}, {trial}")
             outcome.tried += 1
-            idle = threading.active_count() if name == "joblib" else idle
 
 
-def _unharmed(start, f, options, by_signal: bool, rng: random.Random) -> bool:
-    """Whether x is what it was after a derivative that something ended, if it did."""
-    x = start.copy()
-    with warnings.catch_warnings(), suppress(Fault, ZeroDivisionError):
-        warnings.simplefilter("ignore")  # that workers were ended
-        try:
-            if by_signal:
+def _unharmed(start, f, options, call: int, rng: random.Random) -> bool:
+    """Whether x is what it was after a derivative that was ended by an exception at a call, or else by a signal."""
+    x, ended = start.copy(), False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that workers were ended
+            if call:
+                secant.numerical_gradient(failing_at(f, call), x, **options)
+            else:
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, SECONDS))
                 end = time.monotonic() + 1  # Python ignores what a handler raises in some places, such as in __del__
                 while time.monotonic() < end:
                     secant.numerical_gradient(f, x, **options)
-            broken = _failing if "workers" in options else failing_at(f, rng.randrange(1, 90))
-            secant.numerical_gradient(broken, x, **options)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    return x.tobytes() == start.tobytes()
-
-
-def _failing(x):
-    """For processes, to which a lock cannot be sent."""
-    if x.reshape(-1)[30] != x.reshape(-1)[30].round(9):
-        raise ZeroDivisionError
-    return ways.rosenbrock(x)
+    except Fault:
+        ended = True
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return x.tobytes() == start.tobytes() and (ended or not call)
 
 
 def _ring(*_: object) -> None:

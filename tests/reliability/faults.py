@@ -9,7 +9,7 @@ from outcome import Outcome
 
 import secant
 from secant.checking.point import Point
-from secant.checking.probing import EVALUATIONS
+from secant.checking.search import EVALUATIONS
 from secant.checking.verdict import noticed as is_noticed
 
 WEIGHTS, BIASES = ("W1", "W2"), ("b1", "b2")
@@ -87,6 +87,7 @@ def noticed(outcome: Outcome, trials: int, seed: int) -> None:
         caught, share = True, 0.0
         if all(np.isfinite(array).all() for array in wrong.values()):
             caught = is_noticed(probed(point, wrong, outcome.tried))
+            point.restore()
             share = point.evaluations / EVALUATIONS
         outcome.add(fault, not (caught and share <= 1), share, f"seed {seed}, {outcome.tried}")
         outcome.tried += 1

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -193,12 +194,8 @@ ALONE = {
 }
 
 
-def _of(setting, shape):
-    return lambda rng, n: setting(shape, rng, n)
-
-
 FUNCTIONS = ALONE | {
-    f"{name}, {where}": _of(setting, shape) for where, setting in SETTINGS.items() for name, shape in SHAPES.items()
+    f"{name}, {where}": partial(setting, shape) for where, setting in SETTINGS.items() for name, shape in SHAPES.items()
 }
 
 

@@ -19,23 +19,13 @@ def any_scale(rng: np.random.RandomState, case: Case) -> None:
     """Every number has a size of its own."""
     for values in (*case.params.values(), case.x):
         values[...] = signed(rng, 1e-30, 1e30, values.shape)
-    case.h = float(log_uniform(rng, 1e-18, 1e3))
 
 
 def balanced(rng: np.random.RandomState, case: Case) -> None:
-    """Inputs of any size, and weights of the size that makes pre-activations of order 1."""
-    size = log_uniform(rng, 1e-28, 1e28)
-    case.x *= size
-    case.params["W1"] /= size
-    case.h = float(log_uniform(rng, 1e-18, 1e3))
-
-
-def mixed(rng: np.random.RandomState, case: Case) -> None:
-    """The same, where each input has its own size."""
-    size = log_uniform(rng, 1e-28, 1e28, (case.x.shape[1],))
+    """Inputs of any size, all the same or each its own, and weights that make pre-activations of order 1."""
+    size = log_uniform(rng, 1e-28, 1e28, (case.x.shape[1],) if rng.randint(2) else (1,))
     case.x *= size
     case.params["W1"] /= size[:, np.newaxis]
-    case.h = float(log_uniform(rng, 1e-18, 1e3))
 
 
 def outgoing(rng: np.random.RandomState, case: Case) -> None:
@@ -61,17 +51,12 @@ def canceling(rng: np.random.RandomState, case: Case) -> None:
     case.h = float(log_uniform(rng, 1e-18, 1e-2))
 
 
-def far_logits(rng: np.random.RandomState, case: Case) -> None:
-    """Probabilities close to 0 and 1, some of which underflow."""
-    case.params["b2"][...] = signed(rng, 1, 1e3, case.params["b2"].shape)
-    case.h = float(log_uniform(rng, 1e-18, 1e3))
-
-
 def saturated(rng: np.random.RandomState, case: Case) -> None:
-    """Hidden units far from 0, and weights of any size."""
-    case.params["b1"][...] = signed(rng, 1, 1e3, case.params["b1"].shape)
-    case.params["W2"] *= log_uniform(rng, 1e-20, 1e20)
-    case.h = float(log_uniform(rng, 1e-18, 1e3))
+    """Units of one layer far from 0: probabilities close to 0 and 1, or hidden units before weights of any size."""
+    layer = "b2" if rng.randint(2) else "b1"
+    case.params[layer][...] = signed(rng, 1, 1e3, case.params[layer].shape)
+    if layer == "b1":
+        case.params["W2"] *= log_uniform(rng, 1e-20, 1e20)
 
 
 def kinks(rng: np.random.RandomState, case: Case) -> None:
@@ -86,7 +71,7 @@ def kinks(rng: np.random.RandomState, case: Case) -> None:
 
 
 GENERATORS: tuple[Callable[[np.random.RandomState, Case], None], ...] = (
-    any_scale, balanced, mixed, outgoing, hidden_scale, canceling, far_logits, saturated, kinks,
+    any_scale, balanced, outgoing, hidden_scale, canceling, saturated, kinks,
 )  # fmt: skip
 
 
@@ -95,6 +80,7 @@ def draw(rng: np.random.RandomState) -> Case:
     case = small(rng)
     case.x *= rng.choice([-1, 1], case.x.shape)
     case.log_offset *= rng.randint(5) > 0
+    case.h = float(log_uniform(rng, 1e-18, 1e3))  # where the generator chooses no other
     make = GENERATORS[rng.randint(len(GENERATORS))]
     make(rng, case)
     case.kind = make.__name__.replace("_", " ")

@@ -4,48 +4,28 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from secant.errors import DataError, ValueRangeError
 from secant.training.history import History
-
-FLOATS = st.floats() | st.just(-0.0)
-
-
-@st.composite
-def histories(draw):
-    losses = draw(st.lists(FLOATS, max_size=20))
-    taken = sorted(draw(st.sets(st.integers(0, len(losses) - 1)))) if losses else []
-    accuracies = st.lists(FLOATS, min_size=len(taken), max_size=len(taken))
-    settings = st.dictionaries(
-        st.text(),
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    )
-    return History(losses, draw(accuracies), draw(accuracies), taken, draw(settings))
 
 
 def example():
     return History([2.3, 2.2, 2.1], [0.1, 0.2], [0.15, 0.25], [0, 2], {"n_iterations": 3, "n_threads": None})
 
 
-@pytest.mark.slow
-@given(histories())
-def test_a_history_comes_back_bit_for_bit(tmp_path_factory, history):
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    history.save(path)
-    assert repr(asdict(History.load(path))) == repr(asdict(history))
-
-
-def test_the_file_is_json_for_strict_readers(tmp_path):
-    History([math.nan, math.inf, -math.inf, 0.5]).save(tmp_path / "h.json")
+def test_a_history_comes_back_bit_for_bit_from_json_for_strict_readers(tmp_path):
+    losses = [math.nan, math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2]
+    settings = {"seed": 2**70, "n_threads": None, "h": 1e-4, "loss": "after", "ネット": True}
+    history = History(losses, [0.5, math.nan], [0.25, 1.0], [0, 6], settings)
+    history.save(tmp_path / "h.json")
 
     def refuse(constant):
         raise AssertionError(constant)
 
     content = json.loads((tmp_path / "h.json").read_text("ascii"), parse_constant=refuse)
-    assert content["train_loss_list"] == ["NaN", "Infinity", "-Infinity", 0.5]
+    assert content["train_loss_list"][:4] == ["NaN", "Infinity", "-Infinity", -0.0]
     assert content["format"] == "secant history 1"
+    assert repr(asdict(History.load(tmp_path / "h.json"))) == repr(asdict(history))
 
 
 def test_a_history_is_described_in_one_line():
@@ -117,18 +97,12 @@ def changed(**changes):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("", "Expecting value", id="empty"),
         pytest.param(changed()[:-5], "Expecting|Unterminated", id="truncated"),
-        pytest.param("[" * 100_000, "recursion", id="deep"),
         pytest.param("[]", "must be a JSON object with the format 'secant history 1'", id="no object"),
-        pytest.param(changed(format=None), "must be a JSON object with the format", id="no format"),
         pytest.param(changed(format="secant history 2"), "with the format 'secant history 1'", id="other format"),
         pytest.param(changed(train_loss_list=None), "train_loss_list", id="missing key"),
         pytest.param(changed(more=1), "unexpected keyword argument 'more'", id="extra key"),
-        pytest.param(changed(train_loss_list=[1, 2, [3]]), "not .list.", id="nested"),
-        pytest.param(changed(train_loss_list=[1, 2, 10**400]), "too large", id="too large"),
         pytest.param(changed(test_acc_list=[0.5]), "it has 2 and 1 accuracies for 2", id="lengths"),
-        pytest.param(changed(epoch_iterations={}), "it has 2 and 2 accuracies for 0", id="iterations"),
     ],
 )
 def test_files_that_hold_no_history(tmp_path, text, message):

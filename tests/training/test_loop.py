@@ -217,30 +217,17 @@ def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, 
     assert all(np.array_equal(net.params[key], before[key]) for key in before)
 
 
-@pytest.mark.parametrize("gradients", [None, {}, [1.0]])
-def test_what_is_no_gradient_trains_nothing(net, data, gradients):
-    own = ByHand(net.params)
-    own.numerical_gradient = lambda x, t: gradients
-    with pytest.raises(UnsupportedError, match=r"gradients must be a dict with the keys of net\.params, got"):
-        quiet(own, data)
-
-
-def test_parameters_are_updated_in_place(net, data):
-    before = dict(net.params)
-    values = {key: param.copy() for key, param in before.items()}
-    quiet(net, data)
-    for key, param in net.params.items():
-        assert param is before[key]
-        assert not np.array_equal(param, values[key])
-
-
-def test_the_data_are_not_modified_and_may_be_read_only(net, data):
+def test_parameters_are_updated_in_place_and_data_may_be_read_only(net, data):
+    before, values = dict(net.params), copy.deepcopy(net.params)
     copies = [array.copy() for array in data]
     for array in data:
         array.flags.writeable = False
     quiet(net, data)
     for array, copied in zip(data, copies, strict=True):
         assert np.array_equal(array, copied)
+    for key, param in net.params.items():
+        assert param is before[key]
+        assert not np.array_equal(param, values[key])
 
 
 def test_a_run_is_repeatable_and_records_plain_numbers(data):
@@ -341,11 +328,12 @@ def test_accuracies_may_be_taken_at_the_end_of_an_epoch(data, make, batch_size):
         assert np.array_equal(param, net.params[key])
 
 
-def test_an_error_of_a_callback_leaves_the_record(data):
+def test_an_error_of_a_callback_leaves_the_record_and_restores_the_handler(data, default_handler):
     history = History()
     with pytest.raises(StopIteration):
         quiet(Stub(), data, history=history, callback=lambda *_: next(iter(())))
     assert (len(history.train_loss_list), history.epoch_iterations) == (1, [0])
+    assert signal.getsignal(signal.SIGINT) is default_handler
 
 
 @pytest.mark.parametrize("gradient", ["numerical", "backprop"])
@@ -362,20 +350,15 @@ def test_a_simple_net_is_trained(data, gradient):
     ("options", "error", "message"),
     [
         ({"n_iterations": 0}, ValueRangeError, "n_iterations must be at least 1, got 0"),
-        ({"n_iterations": 1e4}, DTypeError, "n_iterations must be a whole number, got 10000.0"),
         ({"batch_size": -1}, ValueRangeError, "batch_size must be at least 1, got -1"),
-        ({"batch_size": None}, DTypeError, "batch_size must be a whole number, got None"),
         ({"batch_size": 51, "sampling": "epoch"}, ValueRangeError, "batch_size must be at most .*50, got 51"),
         ({"learning_rate": 0}, ValueRangeError, "learning_rate must be finite and greater than 0, got 0"),
-        ({"learning_rate": math.nan}, ValueRangeError, "learning_rate must be finite .* got nan"),
-        ({"learning_rate": math.inf}, ValueRangeError, "learning_rate must be finite .* got inf"),
         ({"learning_rate": "0.1"}, DTypeError, "learning_rate must be a real number, got '0.1'"),
         ({"gradient": "exact"}, ValueRangeError, "gradient must be one of 'numerical', 'backprop', got 'exact'"),
+        ({"gradient": "backprop", "h": 1.0}, UnsupportedError, "gradient='backprop' does not take h, got h=1.0"),
         ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', 'ordered', got 'all'"),
-        ({"loss": "during"}, ValueRangeError, "loss must be one of 'after', 'before', got 'during'"),
         ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
         ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
-        ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
@@ -413,17 +396,28 @@ def test_bad_data_are_refused_before_anything_is_trained(data, position, change,
 
 
 @pytest.mark.parametrize(
-    ("gradient", "options", "message"),
+    ("options", "message"),
     [
-        ("numerical", {"h": 1e-3}, r"net\.numerical_gradient does not take h, got h=0\.001"),
-        ("numerical", {"method": "direct"}, "does not take method, got method='direct'"),
-        ("numerical", {"n_threads": 2}, "does not take n_threads, got n_threads=2"),
-        ("backprop", {}, "net must have gradient to be trained with gradient='backprop', got "),
+        ({"h": 1e-3}, r"net\.numerical_gradient does not take h, got h=0\.001"),
+        ({"method": "direct"}, "does not take method, got method='direct'"),
+        ({"n_threads": 2}, "does not take n_threads, got n_threads=2"),
+        ({"gradient": "backprop"}, "net must have gradient to be trained with gradient='backprop', got "),
     ],
 )
-def test_a_network_that_lacks_what_is_asked_for(data, gradient, options, message):
+def test_a_network_that_lacks_what_is_asked_for(data, options, message):
     with pytest.raises(UnsupportedError, match=message):
-        quiet(Stub(), data, gradient=gradient, **options)
+        quiet(Stub(), data, **options)
+
+
+@pytest.mark.parametrize("gradients", [None, {}, [1.0]])
+def test_what_is_no_gradient_or_no_parameters_trains_nothing(net, data, gradients):
+    own = ByHand(net.params)
+    own.numerical_gradient = lambda x, t: gradients
+    with pytest.raises(UnsupportedError, match=r"gradients must be a dict with the keys of net\.params, got"):
+        quiet(own, data)
+    net.params = None
+    with pytest.raises(UnsupportedError, match=r"^net\.params must be a dict of arrays to be trained, got None$"):
+        quiet(net, data)
 
 
 class Diverging(TwoLayerNet):
@@ -456,18 +450,6 @@ def test_divergence_is_undone_and_names_the_rate_and_the_iteration(data, make, k
     for key, param in net.params.items():
         assert param is before[key]
         assert np.array_equal(param, start[key] - 0.5 * done)
-
-
-@pytest.mark.parametrize(("option", "value"), [("method", "direct"), ("h", 1.0)])
-def test_backpropagation_takes_no_option_of_central_differences(net, data, option, value):
-    with pytest.raises(UnsupportedError, match=f"^gradient='backprop' does not take {option}, got {option}={value!r}$"):
-        quiet(net, data, gradient="backprop", **{option: value})
-
-
-def test_parameters_that_are_not_a_dict(net, data):
-    net.params = None
-    with pytest.raises(UnsupportedError, match=r"^net\.params must be a dict of arrays to be trained, got None$"):
-        quiet(net, data)
 
 
 def interrupt_at(call):
@@ -508,15 +490,6 @@ def test_an_ignored_ctrl_c_stays_ignored(data, default_handler):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     assert len(quiet(Stub(interrupt_at(2)), data).train_loss_list) == 5
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-
-
-def test_an_error_restores_the_handler(data, default_handler):
-    def fail(net):
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        quiet(Stub(fail), data)
-    assert signal.getsignal(signal.SIGINT) is default_handler
 
 
 def test_a_thread_trains_and_leaves_the_handler_alone(data, default_handler):

@@ -5,21 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secant.errors import DTypeError, SecantError, ValueRangeError
+from secant.errors import DTypeError, ValueRangeError
 from secant.training.sampling import epoch_batches, mini_batches, sample_with_replacement
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 200).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
-
-
-def test_the_legacy_state_gives_the_chapters_mini_batches():
-    np.random.seed(7)
-    expected = [np.random.choice(60_000, 100) for _ in range(5)]
-    after = np.random.rand()
-    np.random.seed(7)
-    drawn = [sample_with_replacement(60_000, 100) for _ in range(5)]
-    assert np.array_equal(drawn, expected)
-    assert np.random.rand() == after
 
 
 @pytest.mark.parametrize("train_size", [7, 60_000, 2**31, 2**40])
@@ -28,15 +18,11 @@ def test_mini_batches_drawn_together_are_those_drawn_one_by_one(train_size):
     expected = [np.random.choice(train_size, 100) for _ in range(6)]
     after = np.random.rand()
     np.random.seed(7)
+    assert np.array_equal([sample_with_replacement(train_size, 100) for _ in range(6)], expected)
+    np.random.seed(7)
     draw = mini_batches("replacement", train_size, 100)
     assert np.array_equal(np.concatenate([draw(1), draw(3), draw(2)]), expected)
     assert np.random.rand() == after
-
-
-def test_another_source_too_may_be_drawn_from_together():
-    expected = np.random.default_rng(7)
-    draw = mini_batches("replacement", 60_000, 100, np.random.default_rng(7))
-    assert np.array_equal(draw(4), [expected.choice(60_000, 100) for _ in range(4)])
 
 
 @pytest.mark.parametrize("source", [np.random.RandomState, np.random.default_rng])
@@ -103,32 +89,28 @@ def test_the_legacy_state_shuffles_epochs_by_default():
     assert np.array_equal(next(epoch_batches(10, 10)), expected)
 
 
-@pytest.mark.parametrize("function", [sample_with_replacement, epoch_batches])
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         ((0, 1), ValueRangeError, "train_size must be at least 1, got 0"),
-        ((10, -1), ValueRangeError, "batch_size must be at least 1, got -1"),
         ((10, 2.5), DTypeError, "batch_size must be a whole number, got 2.5"),
-        (("10", 2), DTypeError, "train_size must be a whole number, got '10'"),
         ((10, 2, "seed"), DTypeError, "rng must be None, a NumPy Generator or RandomState, or a seed .*'seed'"),
         ((10, 2, -1), ValueRangeError, r"a seed from 0 to 2\*\*32 - 1, got -1"),
-        ((10, 2, 2**32), ValueRangeError, "got 4294967296"),
     ],
 )
-def test_bad_arguments(function, arguments, error, message):
-    with pytest.raises(error, match=message):
-        function(*arguments)
-    name = {sample_with_replacement: "replacement", epoch_batches: "epoch"}[function]
-    with pytest.raises(error, match=message):
-        mini_batches(name, *arguments)
+def test_bad_arguments(arguments, error, message):
+    for function in (sample_with_replacement, epoch_batches):
+        with pytest.raises(error, match=message):
+            function(*arguments)
+    for name in ("replacement", "epoch"):
+        with pytest.raises(error, match=message):
+            mini_batches(name, *arguments)
 
 
-def test_an_epoch_has_no_batch_larger_than_the_set():
+def test_what_cannot_be_sampled():
     with pytest.raises(ValueRangeError, match=r"batch_size must be at most .* training samples, 10, got 11"):
         epoch_batches(10, 11)
-
-
-def test_an_unknown_sampling():
-    with pytest.raises(SecantError, match="sampling must be one of 'replacement', 'epoch', 'ordered', got 'random'"):
+    with pytest.raises(
+        ValueRangeError, match="sampling must be one of 'replacement', 'epoch', 'ordered', got 'random'"
+    ):
         mini_batches("random", 10, 2)

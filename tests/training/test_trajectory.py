@@ -25,32 +25,19 @@ def run(case, n_iterations, **options):
     return np.array(history.train_loss_list), net.params
 
 
-def loop(case, n_iterations, gradient="numerical_gradient", **options):
-    """The chapter's loop."""
+def loop(case, n_iterations, gradient="numerical_gradient", *, before=False, **options):
+    """The chapter's loop; the losses are those before the updates, or after them."""
     net, x, t = case
     np.random.seed(3)
     losses = []
     for _ in range(n_iterations):
         batch = np.random.choice(len(x), 20)
+        loss = net.loss(x[batch], t[batch])
         grads = getattr(net, gradient)(x[batch], t[batch], **options)
         for key in net.params:
             net.params[key] -= LEARNING_RATE * grads[key]
-        losses.append(net.loss(x[batch], t[batch]))
+        losses.append(loss if before else net.loss(x[batch], t[batch]))
     return np.array(losses), net.params
-
-
-def losses_before(case, n_iterations, gradient="numerical_gradient", **options):
-    """The losses of the mini-batches before their updates."""
-    net, x, t = case
-    np.random.seed(3)
-    losses = []
-    for _ in range(n_iterations):
-        batch = np.random.choice(len(x), 20)
-        losses.append(net.loss(x[batch], t[batch]))
-        grads = getattr(net, gradient)(x[batch], t[batch], **options)
-        for key in net.params:
-            net.params[key] -= LEARNING_RATE * grads[key]
-    return losses
 
 
 def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
@@ -85,18 +72,6 @@ def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
     assert same(first, run(cases.mnist(200), 200))
 
 
-@pytest.mark.usefixtures("fast")
-def test_a_mini_batch_larger_than_a_block_of_samples():
-    net, x, t = cases.mnist(400)
-    rows = np.arange(300)[np.newaxis]
-    grads = net.numerical_gradient(x[:300], t[:300])
-    expected = {key: value - LEARNING_RATE * grads[key] for key, value in net.params.items()}
-    (loss,) = losses_of(rows, net, x, t)
-    for key, value in expected.items():
-        np.testing.assert_allclose(net.params[key], value, rtol=0, atol=1e-15)
-    assert abs(loss - net.loss(x[:300], t[:300])) <= bounds.FORWARD * loss
-
-
 def small(backend, output="sigmoid", hidden="sigmoid"):
     activations = {"hidden_activation": hidden, "output_activation": output}
     net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, **activations, rng=0, backend=backend)
@@ -104,39 +79,23 @@ def small(backend, output="sigmoid", hidden="sigmoid"):
     return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
 
 
-@pytest.mark.parametrize(
-    ("options", "gradient", "taken"),
-    [
-        ({}, "numerical_gradient", {}),
-        ({"gradient": "backprop"}, "gradient", {}),
-        ({"method": "direct"}, "numerical_gradient", {"method": "direct"}),
-        ({"method": "series"}, "numerical_gradient", {"method": "series"}),
-    ],
-    ids=["auto", "backprop", "direct", "series"],
-)
-def test_losses_before_the_update(backend, options, gradient, taken):
+@pytest.mark.parametrize("options", [{}, {"method": "direct"}, {"method": "series"}, {"gradient": "backprop"}], ids=str)
+def test_losses_before_the_update(backend, options):
     _, params = run(small(backend), 20, **options)
     losses, theirs = run(small(backend), 20, loss="before", **options)
     assert all(np.array_equal(params[key], theirs[key]) for key in params)
-    np.testing.assert_allclose(losses, losses_before(small(backend), 20, gradient, **taken), rtol=0, atol=1e-12)
-    assert losses[0] == pytest.approx(small(backend)[0].loss(*first_batch(small(backend))), rel=1e-14)
-
-
-def first_batch(case):
-    np.random.seed(3)
-    batch = np.random.choice(len(case[1]), 20)
-    return case[1][batch], case[2][batch]
+    by_hand = ("gradient", {}) if "gradient" in options else ("numerical_gradient", options)
+    expected, _ = loop(small(backend), 20, by_hand[0], before=True, **by_hand[1])
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("threads", [1, 3])
 def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
-    net, x, t = cases.mnist(400)
-    expected = net.loss(x[:300], t[:300])
-    take_gradient, _ = arguments.gradient_of(net, "numerical", {"method": "auto", "h": 1e-4, "n_threads": threads})
-    losses = []
-    rows = np.tile(np.arange(300), (2, 1))
-    iterations.iterations_of(net, x, t, take_gradient, LEARNING_RATE, before=True).run(rows, losses)
+    net, x, t = cases.mnist(300)
+    expected = net.loss(x, t)
+    options = {"batch_size": 300, "sampling": "ordered", "loss": "before", "n_threads": threads, "progress": False}
+    losses = secant.train(net, x, t, n_iterations=2, **options).train_loss_list
     assert losses[0] == pytest.approx(expected, rel=1e-13)
     assert losses[1] < losses[0]
 

@@ -1,26 +1,27 @@
-"""Checks of what a library for automatic differentiation computes: what the doors for PyTorch and JAX share.
+"""Checks of functions with several values, as gradients: those of NumPy, and what PyTorch and JAX differentiate.
 
-A function that was written for less than float64 is checked in float64, and its own precision is compared with that.
+A function of PyTorch or JAX that was written for less than float64 is checked in float64, and its own precision is
+compared with that.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.checking.candidate import Candidate, CandidateGradient
+from secant.checking.candidate import LINEAR, Candidate, CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Point, Value
-from secant.checking.precision import Sample, in_both
+from secant.checking.precision import Values, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.vector import random_weights, weighted
+from secant.checking.structure import as_vector
 from secant.differentiation.rounding import norm
 from secant.errors import GradientMismatchError, ValueRangeError
 
@@ -45,7 +46,7 @@ class Kind(NamedTuple):
 
 
 class Function(ABC):
-    """A function of a library as one of arrays of real numbers, of which a complex one has a last axis of 2.
+    """A function as one of arrays of real numbers, and the derivatives of it that are checked.
 
     Attributes
     ----------
@@ -57,6 +58,8 @@ class Function(ABC):
         What it is a derivative by, such as "-over-reverse".
     is_used : bool
         Whether it is known to depend on an argument: then it may have one value, as rounding does.
+    may_be_constant : bool
+        Whether it may have one value where that is not known.
     """
 
     names: list[str]
@@ -64,7 +67,7 @@ class Function(ABC):
     arguments: list[Kind]
     outputs: list[Kind]
     of = ""
-    is_used = False
+    is_used = may_be_constant = False
 
     @abstractmethod
     def values(self, arrays: Sequence[Array]) -> Arrays:
@@ -72,11 +75,19 @@ class Function(ABC):
 
     @abstractmethod
     def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
-        """Its outputs, and the gradients of the sum of products of these and cotangents."""
+        """Its outputs, or nothing, and the gradients of the sum of products of these and cotangents."""
 
     @abstractmethod
     def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
-        """Its outputs, and their derivatives along tangents."""
+        """Its outputs, or nothing, and their derivatives along tangents."""
+
+    def in_float64(self) -> Function:
+        """The same function in float64."""
+        raise NotImplementedError
+
+    def derivative(self, mode: Mode, rng: int) -> Function:
+        """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
+        raise NotImplementedError
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What else is seen to be wrong with a gradient: the diagnosis."""
@@ -88,32 +99,32 @@ class Function(ABC):
 
     def require_same(self, values: Sequence[Array]) -> None:
         """Raise an error if a rule for derivatives returns other values than the function."""
-        for i, (one, other, kind) in enumerate(zip(values, self.values(self.arrays), self.outputs, strict=True)):
-            one, other = one.astype(np.float64), other.astype(np.float64)
-            with np.errstate(all="ignore"):
-                off = norm(one - other)
-            if off > math.sqrt(kind.eps) * norm(other):
-                raise GradientMismatchError(
-                    f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
-                    "returns another value than the function"
-                )
+        if not values:
+            return
+        own = as_vector(self.values(self.arrays))
+        off = norm(as_vector(values) - own)
+        if off > math.sqrt(max(kind.eps for kind in self.outputs)) * norm(own):
+            raise GradientMismatchError(
+                f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another "
+                "value than the function"
+            )
 
 
 def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
-    """Check the derivatives of one mode in the precision of the function."""
-    weights = random_numbers(function.outputs, np.random.default_rng([options.rng, 1]))
+    """Check the derivatives of one mode in the precision of the function: those of outputs times random numbers."""
+    cotangents = random_numbers(function.outputs, np.random.default_rng([options.rng, 1]))
+    weights = as_vector(cotangents)
+    eps = np.concatenate([np.full(math.prod(kind.shape), kind.eps) for kind in function.outputs])
 
+    @np.errstate(over="ignore")
     def total(outputs: Sequence[Array]) -> Value:
-        return weighted(weights, outputs, [kind.eps for kind in function.outputs])
+        terms = weights * as_vector(outputs)
+        return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point = Point(
-        lambda arrays: total(function.values(arrays)),
-        function.arrays,
-        names=function.names,
-    )
+    point = Point(lambda arrays: total(function.values(arrays)), function.arrays, names=function.names)
 
     def gradient(factor: float) -> Arrays:
-        values, pulled = function.pulled_back(function.arrays, [factor * weight for weight in weights])
+        values, pulled = function.pulled_back(point.structure(point.x), [factor * each for each in cotangents])
         function.require_same(values)
         return pulled
 
@@ -122,22 +133,22 @@ def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
 
     def candidate() -> Candidate:
         if mode == "forward":
-            function.require_same(function.pushed_forward(function.arrays, function.arrays)[0])
+            function.require_same(function.pushed_forward(function.arrays, point.structure(point.x))[0])
             given = Candidate(point, along)
         else:
-            given = CandidateGradient.linear(point, gradient)
-            given.remark = given.remark or function.fault(given, weights)
+            given = CandidateGradient.repeated(point, gradient, LINEAR)
+            given.remark = given.remark or function.fault(given, cotangents)
         point.is_used = function.is_used
         return given
 
     report = run_check(point, candidate, options)
-    if point.standstill():
+    if point.standstill() and not function.may_be_constant:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
-    cotangent = None if _is_number(function.outputs) else function.told(weights)
+    cotangent = None if _is_number(function.outputs) else function.told(cotangents)
     return replace(report, mode=f"{mode}{function.of} mode", cotangent=cotangent)
 
 
-def compared(report: GradientReport, own: Function, exact: Function, mode: Mode, options: Options) -> GradientReport:
+def _compared(report: GradientReport, own: Function, exact: Function, mode: Mode, options: Options) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
     rng = np.random.default_rng([options.rng, 3])
     eps = max(kind.eps for kind in (*own.arguments, *own.outputs))
@@ -147,65 +158,59 @@ def compared(report: GradientReport, own: Function, exact: Function, mode: Mode,
     def near(array: Array, kind: Kind, ulps: float) -> Array:
         return _rounded(array * (1 + ulps * eps * random_weights(array.shape, rng)), kind).astype(array.dtype)
 
-    def sample(ulps: float) -> tuple[Sample, Sample]:
+    def sample(ulps: float) -> tuple[Values, Values]:
         arrays = [near(*pair, ulps) for pair in zip(own.arrays, own.arguments, strict=True)]
         factors = [near(*pair, ulps) for pair in zip(weights, fixed, strict=True)]
-        found = (
-            each.pulled_back(arrays, factors) if mode == "reverse" else each.pushed_forward(arrays, factors)
-            for each in (own, exact)
-        )
-        at_own, at_exact = (Sample(*([a.astype(np.float64).ravel() for a in side] for side in both)) for both in found)
-        return at_own, at_exact
+        if mode == "reverse":
+            return own.pulled_back(arrays, factors), exact.pulled_back(arrays, factors)
+        return own.pushed_forward(arrays, factors), exact.pushed_forward(arrays, factors)
 
     return in_both(report, eps, sample, _lowest(own).dtype, mode == "reverse")
 
 
-def reports(own: Function, exact: Function | None, modes: Sequence[Mode], options: Options) -> Iterator[GradientReport]:
-    """Check a function in ``exact``, the same in float64, if there is that, and compare its own precision with it."""
+def _reports(
+    own: Function, exact: Function | None, modes: Sequence[Mode], order: int, options: Options
+) -> Iterator[GradientReport]:
+    """Check a function in ``exact``, the same in float64, if there is that; and then its own derivatives."""
     for mode in modes:
         report = checked(exact or own, mode, options)
-        yield compared(report, own, exact, mode, options) if exact else report
+        yield _compared(report, own, exact, mode, options) if exact else report
+        if order > 1:
+            inner = own.derivative(mode, options.rng)
+            yield from _reports(inner, inner.in_float64() if exact else None, modes, order - 1, options)
 
 
-def require_float64(function: Function) -> None:
-    """Raise an error if an output keeps a lower precision."""
-    if kept := [kind.dtype for kind in function.outputs if kind.eps > _EPS]:
-        raise TypeError(f"an output stays {kept[0]}")
-
-
-def float64_first(
-    own: Function, in_float64: Callable[[], Iterator[GradientReport]], in_own: Callable[[], Iterator[GradientReport]]
-) -> list[GradientReport]:
-    """Check in float64 what was written for less; and up to the first report that is not right.
+def float64_first(own: Function, modes: Sequence[Mode], options: Options, order: int = 1) -> GradientReport:
+    """The first report that is not right, or the last: in float64 of what was written for less.
 
     Where the function does not run in float64, or is another one there, it is checked as it is, and the report says so.
     """
     if not (own.arguments and any(math.prod(kind.shape) for kind in own.outputs)):
         raise NothingToCheckError
-    lowest = _lowest(own)
-    if lowest.eps <= _EPS:
-        return _up_to_the_first(in_own())
-    try:
-        return _up_to_the_first(in_float64())
-    except (GradientMismatchError, MemoryError):
-        raise
-    except Exception as error:
-        if lowest.dtype == "bfloat16":  # whose rounding hides all but the largest errors
-            error.add_note("f of bfloat16 is checked in float64, where it raised this")
+    lowest, note = _lowest(own), ""
+    if lowest.eps > _EPS:
+        try:
+            exact = own.in_float64()
+            if kept := [kind.dtype for kind in exact.outputs if kind.eps > _EPS]:
+                raise TypeError(f"an output stays {kept[0]}")
+            return _first_failed(_reports(own, exact, modes, order, options))
+        except (GradientMismatchError, MemoryError):
             raise
-        why = str(error).partition("\n")[0][:100] or type(error).__name__
-    note = f"checked in {lowest.dtype}, as in float64 f does not run: {why}"
-    return [replace(report, note=report.note or note) for report in _up_to_the_first(in_own())]
+        except Exception as error:
+            if lowest.dtype == "bfloat16":  # whose rounding hides all but the largest errors
+                error.add_note("f of bfloat16 is checked in float64, where it raised this")
+                raise
+            why = str(error).partition("\n")[0][:100] or type(error).__name__
+            note = f"checked in {lowest.dtype}, as in float64 f does not run: {why}"
+    report = _first_failed(_reports(own, None, modes, order, options))
+    return replace(report, note=report.note or note)
 
 
-def _up_to_the_first(reports: Iterable[GradientReport]) -> list[GradientReport]:
-    """Reports up to the first that is not right."""
-    found = []
+def _first_failed(reports: Iterator[GradientReport]) -> GradientReport:
     for report in reports:
-        found.append(report)
         if not report.passed:
             break
-    return found
+    return report
 
 
 def _lowest(function: Function) -> Kind:
@@ -214,6 +219,12 @@ def _lowest(function: Function) -> Kind:
 
 def _is_number(kinds: Sequence[Kind]) -> bool:
     return len(kinds) == 1 and math.prod(kinds[0].shape) == 1
+
+
+def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Random numbers of both signs, none of them small, of which cotangents are made."""
+    signs = rng.choice([-1.0, 1.0], shape)
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * signs)
 
 
 def random_numbers(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:

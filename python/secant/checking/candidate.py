@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.checking.point import EntryRange, Point, as_vector
+from secant.checking.point import Point
+from secant.checking.structure import as_vector
 from secant.differentiation.rounding import norm
-from secant.errors import ValueRangeError
 
-_FACTOR = -2.0  # times the incoming gradient
+LINEAR = -2.0
+"""Times as much of the incoming gradient: then a right gradient is that many times as large."""
 _ULPS = 16.0  # units in the last place that entries of a right gradient may be off
+_NOT_LINEAR = (
+    "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as much "
+    "gives another gradient, by up to {}"
+)
+_NOT_DETERMINISTIC = (
+    "the gradient is not deterministic: two calls at the same x differ by up to {}, as with dropout, a buffer that is "
+    "not cleared, or a race"
+)
 
 
 class Candidate:
@@ -38,23 +47,23 @@ class Candidate:
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
         self._point, self._derivative = point, derivative
 
-    def along(self, direction: Floats, entries: EntryRange) -> float:
+    def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
         restricted = np.zeros_like(direction)
-        entries.of(restricted)[...] = entries.of(direction)
+        restricted[entries] = direction[entries]
         return self._derivative(restricted)
 
-    def rounding(self, direction: Floats, entries: EntryRange) -> float:
+    def rounding(self, direction: Floats, entries: slice) -> float:
         """What the rounding of the candidate may change in that derivative: some units in the last place of x."""
         return _ULPS * self._point.resolution * self.contribution(direction, entries)
 
-    def contribution(self, direction: Floats, entries: EntryRange) -> float:
+    def contribution(self, direction: Floats, entries: slice) -> float:
         """What entries add to the derivative along directions like this, in absolute value: about how much."""
         return abs(self.along(direction, entries))
 
     def entry(self, entry: int, direction: Floats) -> float:
         """An entry of the gradient: what the function says of that alone."""
-        return self.along(direction, EntryRange(entry, entry + 1)) / float(direction[entry])
+        return self.along(direction, slice(entry, entry + 1)) / float(direction[entry])
 
     def size(self, leaf: int) -> tuple[float, float]:
         """The largest entry of an array, and the root of the sum of squares of all; NaN if they are not known."""
@@ -79,36 +88,19 @@ class CandidateGradient(Candidate):
         return cls(point, point.like("gradient", gradient))
 
     @classmethod
-    def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
-        """Take what a function returns, which should be the same when it is called again, if it can be."""
-        first = cls.of(point, gradient())
-        with suppress(Exception):  # it may use up what f left for it
-            first._remark_unless_same(gradient())
-        return first
+    def repeated(cls, point: Point, backward: Callable[[float], Any], factor: float = 1.0) -> CandidateGradient:
+        """Take what a backward function returns, which takes a factor of the incoming gradient.
 
-    @classmethod
-    def linear(cls, point: Point, backward: Callable[[float], Any]) -> CandidateGradient:
-        """Take what a backward function returns.
-
-        It takes a factor of the incoming gradient. What it returns for -2 times that, divided by -2, is the same but
-        for rounding, unless the function leaves out the incoming gradient, or clips it. Half of the digits are
-        compared: those of an approximation, such as of the exponential of a matrix, may differ.
+        When it is called again it should return the same; for ``LINEAR`` times the incoming gradient, the same times
+        that but for rounding, unless it leaves out the incoming gradient, or clips it. Half of the digits are compared:
+        those of an approximation, such as of the exponential of a matrix, may differ.
         """
         first = cls.of(point, backward(1.0))
-        if off := first.off(backward(_FACTOR), _FACTOR):
-            first.remark = (
-                "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times "
-                f"as much gives another gradient, by up to {off}"
-            )
-            first._remark_unless_same(backward(1.0))
+        with suppress(Exception):  # it may use up what f left for it
+            if off := first.off(backward(factor), factor):
+                is_same = factor != 1 and not first.off(backward(1.0))
+                first.remark = (_NOT_LINEAR if is_same else _NOT_DETERMINISTIC).format(off)
         return first
-
-    def _remark_unless_same(self, again: Any) -> None:
-        if off := self.off(again):
-            self.remark = (
-                f"the gradient is not deterministic: two calls at the same x differ by up to {off}, as with dropout, a "
-                "buffer that is not cleared, or a race"
-            )
 
     @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
@@ -119,29 +111,27 @@ class CandidateGradient(Candidate):
         eps = max(self._eps, self._point.resolution)
         least = max(_ULPS * eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
         for name, span in zip(self._point.names, self._point.spans, strict=True):
-            off = float(span.of(differences).max())
-            if off > max(math.sqrt(eps) * norm(span.of(one)), least):
+            off = float(differences[span].max())
+            if off > max(math.sqrt(eps) * norm(one[span]), least):
                 return f"{off:.1e} in {name}"
         return ""
 
-    def along(self, direction: Floats, entries: EntryRange) -> float:
+    @np.errstate(all="ignore")
+    def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""
         return float(self._products(direction, entries).sum())
 
-    def rounding(self, direction: Floats, entries: EntryRange) -> float:
+    def rounding(self, direction: Floats, entries: slice) -> float:
         """The root of the sum of squares of what the entries may be off by."""
-        size = _ULPS * self._eps * self.contribution(direction, entries)
-        if not math.isfinite(size):  # all errors would be within that
-            raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
-        return size
+        return _ULPS * self._eps * self.contribution(direction, entries)
 
-    def contribution(self, direction: Floats, entries: EntryRange) -> float:
+    def contribution(self, direction: Floats, entries: slice) -> float:
         """The root of the sum of squares of the products of entries and steps: signs are random."""
         return norm(self._products(direction, entries))
 
     @np.errstate(over="ignore")
-    def _products(self, direction: Floats, entries: EntryRange) -> Floats:
-        return entries.of(self.gradient) * entries.of(direction)
+    def _products(self, direction: Floats, entries: slice) -> Floats:
+        return self.gradient[entries] * direction[entries]
 
     def entry(self, entry: int, direction: Floats) -> float:
         """An entry as given."""
@@ -149,5 +139,5 @@ class CandidateGradient(Candidate):
 
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
-        own = self._point.spans[leaf].of(self.given)
+        own = self.given[self._point.spans[leaf]]
         return float(np.abs(own).max()), norm(own)

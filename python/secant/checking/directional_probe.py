@@ -10,10 +10,10 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
-from secant.checking.point import EntryRange, Point
+from secant.checking.point import Point
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
-from secant.differentiation.slopes import Climb, Levels, Sample, Samples, Walk
+from secant.differentiation.slopes import Climb, Levels, Refined, Sample, Samples
 
 _FARTHER = -slopes.RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
@@ -31,24 +31,28 @@ _COARSE = 1e-10  # x is float64 if its relative rounding is less
 _VISIBLE = 16.0  # times the noise: a change of f
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
 _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
-_NO_NOISE = 0.01  # of the changes of f: then more than noise was seen, as beside a pole
 
 
 class _Slope(NamedTuple):
     value: float
     bar: float
-    doubt: float
-    is_kink: bool
+    doubt: float = 0.0
+    is_kink: bool = False
 
 
 class _Climbed(NamedTuple):
-    """What was found from some rungs; ``number`` is that of the largest step that the slope depends on."""
+    """What was found from some rungs."""
 
     numbers: range
-    walk: Walk
+    is_still: bool
     start: Climb
-    slope: _Slope
-    number: int
+    found: Refined
+
+    @property
+    def slope(self) -> _Slope:
+        """The slope, whose error bar leaves out the doubt."""
+        doubt = slopes.DOUBT * float(self.start.doubt[0])
+        return _Slope(float(self.found.value[0]), float(self.found.bar[0]) - doubt, doubt, bool(self.start.is_kink[0]))
 
     def shows(self, share: float, size: float) -> bool:
         """Whether the slope is known to a share of it or of a size, or nothing will be: on a kink."""
@@ -94,7 +98,7 @@ class DirectionalProbe:
         self._stage = stage, self.point.evaluations, total
 
     def measure(
-        self, direction: Floats, entries: EntryRange, candidate: Candidate | None = None, climbs: bool = False
+        self, direction: Floats, entries: slice, candidate: Candidate | None = None, climbs: bool = False
     ) -> MeasuredError:
         """How far the candidate is off along a direction of which only a range is shifted.
 
@@ -114,7 +118,7 @@ class DirectionalProbe:
                 return found
         return judged(self._climbed(samples, size))
 
-    def _samples(self, direction: Floats, entries: EntryRange, candidate: Candidate) -> Samples:
+    def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE
         shifted = self.point.sampler(direction, candidate.gradient if is_coarse else None, entries)
 
@@ -138,17 +142,14 @@ class DirectionalProbe:
         is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
         if not is_smooth.all() or not bars[0] <= _NEAR_BEST * self._bar:
             return None
-        return _Slope(float(values[0]), float(bars[0]), 0.0, False)
+        return _Slope(float(values[0]), float(bars[0]))
 
     def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Climbed:
         """The slope from the rungs between two numbers of steps."""
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
         start = slopes.climb(samples, numbers, self.noise, walk)
-        found = slopes.refined(samples, start, numbers)
-        doubt = slopes.DOUBT * float(start.doubt[0])
-        slope = _Slope(float(found.value[0]), float(found.bar[0]) - doubt, doubt, bool(start.is_kink[0]))
-        return _Climbed(numbers, walk, start, slope, int(found.number[0]))
+        return _Climbed(numbers, bool(walk.is_still[0]), start, slopes.refined(samples, start, numbers))
 
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
@@ -163,20 +164,19 @@ class DirectionalProbe:
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
             if away.start.noise.near[0] < _FALLS * found.start.noise.near[0]:
                 found = away
-        numbers, walk, start, (value, bar, doubt, is_kink), number = found
-        changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
-        changes = {step: change for step, change in changes.items() if isfinite(change)}
-        least, largest_change = _VISIBLE * float(self.noise.near[0]), max(changes.values(), default=0.0)
-        farthest = max(map(abs, changes), default=0.0)
-        far = [(change - least) / farthest for step, change in changes.items() if abs(step) == farthest]
-        self.steepest = max(far, default=0.0)
-        level, unit = float(start.noise.near[0]), max(self.point.unit * abs(self.value), self.point.rounding)
-        still, jump = _standing_still(changes)
+        (value, bar, doubt, is_kink), noise = found.slope, found.start.noise
+        moves = [(abs(step), abs(float(each.values[0]) - self.value)) for step, each in samples.known.items()]
+        moves = sorted(move for move in moves if isfinite(move[1]))
+        largest = max((change for _, change in moves), default=0.0)
+        farthest = moves[-1] if moves else (1.0, 0.0)
+        self.steepest = max((farthest[1] - _VISIBLE * float(self.noise.near[0])) / farthest[0], 0.0)
+        first, jump = next((move for move in moves if move[1]), (0.0, 0.0))
+        still = max((step for step, _ in moves if step < first), default=0.0)  # f is constant up to there
+        unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         if not isfinite(bar):
-            values, bars = slopes.one_sided(samples, numbers, self.noise, 0.0)
-            value, bar = float(values[0]), float(bars[0])
-        elif walk.is_still[0]:
+            (value,), (bar,) = slopes.one_sided(samples, found.numbers, self.noise, 0.0)
+        elif found.is_still:
             value, bar, doubt = 0.0, unit / still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding
             if is_rounding:
@@ -184,18 +184,7 @@ class DirectionalProbe:
         elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
             doubt = max(doubt, abs(value) + bar)
             self.rises_in_steps = True
-        elif level > max(abs(self.value), _NO_NOISE * largest_change):
-            doubt = inf
-        elif largest_change and not is_kink:
-            self._number = None if start.noise.slope[0] else number
-            self._bar = bar
-            nothing = np.zeros(1)
-            self.noise = Levels(*map(np.maximum, self.noise, start.noise._replace(slope=nothing)))
-        return _Slope(value if isfinite(bar) else nan, bar if isfinite(bar) else inf, doubt, is_kink)
-
-
-def _standing_still(changes: dict[float, float]) -> tuple[float, float]:
-    """Up to which step f is constant, and by how much it jumps at the next one; 0 where it moves at once, or never."""
-    moved = min((abs(step) for step, change in changes.items() if change), default=0.0)
-    still = max((abs(step) for step in changes if abs(step) < moved), default=0.0)
-    return still, min((change for step, change in changes.items() if change and abs(step) == moved), default=0.0)
+        elif largest and not is_kink:
+            self._number, self._bar = None if noise.slope[0] else int(found.found.number[0]), bar
+            self.noise = Levels(*map(np.maximum, self.noise, noise._replace(slope=np.zeros(1))))
+        return _Slope(float(value), float(bar), doubt, is_kink) if isfinite(bar) else _Slope(nan, inf, doubt, is_kink)

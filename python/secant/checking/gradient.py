@@ -16,7 +16,6 @@ from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.differentiation.evaluators import c_pointer
-from secant.errors import DTypeError
 
 
 def check_gradient(
@@ -87,13 +86,11 @@ def check_gradient(
     options = Options(progress, rng)
     f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
     validation.require_callable("f", f)
-    if not isinstance(args, tuple | list):
-        raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace)
 
     def candidate() -> CandidateGradient:
         if callable(gradient):
-            return CandidateGradient.repeated(point, lambda: gradient(point.structure(point.x), *args))
+            return CandidateGradient.repeated(point, lambda _: gradient(point.structure(point.x), *args))
         return CandidateGradient.of(point, gradient)
 
     return run_check(point, candidate, options)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,20 +28,14 @@ class Options:
 def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
     """Warn of options that another library's check has, if they are given: tolerances are measured here."""
     if named := [name for name, value in given.items() if value]:
-        verb = "are" if len(named) > 1 else "is"
-        warn(f"{', '.join(named)} {verb} ignored by {function}: tolerances are measured", UserWarning)
+        warn(f"{function} ignores {', '.join(named)}: tolerances are measured", UserWarning)
 
 
-def argument_paths(function: Callable[..., Any], prefix: str, paths: Sequence[str]) -> list[str]:
-    """Paths such as ``inputs[0]['w']`` as ``params['w']``, where the signature of the function tells the name."""
+def argument_names(function: Callable[..., Any], prefix: str, count: int) -> list[str]:
+    """The names of arguments in the signature of a function; ``inputs[1]``, say, of those that it does not tell."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # of a builtin, say
-        return list(paths)
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-
-    def named(found: re.Match[str]) -> str:
-        index = int(found[1])
-        return names[index] if index < len(names) else found[0]
-
-    return [re.sub(rf"^{prefix}\[(\d+)\]", named, path) for path in paths]
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    return [*names, *(f"{prefix}[{i}]" for i in range(len(names), count))]

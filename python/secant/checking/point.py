@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, overlaps
-from secant.checking.report import ONE_VALUE
-from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
+from secant.checking.structure import Structure, as_vector
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
@@ -34,22 +33,6 @@ class Value(NamedTuple):
     rounding: float
 
 
-class EntryRange(NamedTuple):
-    """A range of entries of all arrays, one after the other."""
-
-    begin: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        """How many entries it has."""
-        return self.end - self.begin
-
-    def of(self, vector: Floats) -> Floats:
-        """These entries."""
-        return vector[self.begin : self.end]
-
-
 class Point:
     """A function at x, and at x shifted.
 
@@ -61,7 +44,7 @@ class Point:
     ----------
     names, shapes : list
         The name and the shape of each array.
-    spans : list of EntryRange
+    spans : list of slice
         Where their entries are.
     x : ndarray
         All entries.
@@ -76,68 +59,52 @@ class Point:
     def __init__(
         self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False, names: Sequence[str] | None = None
     ) -> None:
-        x = of_arrays(x)
-        found = leaves("x", x)
-        self.names = list(names) if names else [leaf.name + leaf.part for leaf in found]
-        self._f, self._x, self._inplace = f, x, inplace
-        self._own = [leaf.array for leaf in found]
+        self._f, self._inplace, self._structure = f, inplace, Structure("x", x)
+        self._own, self.shapes, self.spans = self._structure.arrays, self._structure.shapes, self._structure.spans
+        self.names = list(names) if names else self._structure.names
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, self._own)
-        self.x, self.shapes = as_vector(self._own), [array.shape for array in self._own]
+        self.x = as_vector(self._own)
         self.evaluations = 0
         self.error: Exception | None = None
         self._values = set[float]()
         self.rounding = 0.0  # of f at x
         self.unit = 0.0  # the relative rounding of values
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
-        ends = [0, *itertools.accumulate(array.size for array in self._own)]
-        self.spans = [EntryRange(begin, end) for begin, end in itertools.pairwise(ends)]
-        self.all = EntryRange(0, ends[-1])
+        self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
         self.blur = self.resolution / _NEAR
-        typical = [_typical_size(np.abs(span.of(self.x))) for span in self.spans]
+        typical = [_typical_size(np.abs(self.x[span])) for span in self.spans]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value, "x"))]
-        if (got := [array.shape for array in found]) != self.shapes:
-            raise ShapeError(f"{title} must have the shapes of x, {listed(self.shapes)}, got {listed(got)}")
-        return found
+        return self._structure.like(title, value)
 
     def structure(self, vector: Floats) -> Any:
         """New arrays in the structure of x, with the entries of a vector."""
-        return rebuilt(self._x, iter(self._arrays(vector)))
+        return self._structure.rebuilt(self._structure.split(vector))
 
-    def _arrays(self, vector: Floats) -> list[Array]:
-        arrays = [np.empty_like(own) for own in self._own]
-        self._write(vector, arrays)
-        return arrays
-
-    def _write(self, vector: Floats, arrays: Sequence[Array]) -> None:
-        for array, span in zip(arrays, self.spans, strict=True):
-            array[...] = span.of(vector).reshape(array.shape)
+    def _write(self, vector: Floats) -> None:
+        for own, array in zip(self._own, self._structure.split(vector), strict=True):
+            own[...] = array
 
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""
-        for own, origin in zip(self._own, self._arrays(self.x), strict=True):
+        for own, origin in zip(self._own, self._structure.split(self.x), strict=True):
             if self._inplace or (own.flags.writeable and own.tobytes() != origin.tobytes()):
                 own[...] = origin
 
     def _value(self, vector: Floats) -> Value:
-        """What f returns there; exceptions of f are not told from others."""
+        """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1
-        try:
-            if self._inplace:
-                self._write(vector, self._own)
-            found = self._f(self._x if self._inplace else self.structure(vector))
-        finally:
-            if self._inplace:
-                self._write(self.x, self._own)
+        if self._inplace:
+            self._write(vector)
+        found = self._f(self._structure.value if self._inplace else self.structure(vector))
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < _REMEMBERED:
             self._values.add(value.number)
@@ -150,7 +117,8 @@ class Point:
 
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        return ONE_VALUE if self.is_constant() and not self.is_used else ""
+        is_still = self.is_constant() and not self.is_used
+        return "f had one value wherever it was evaluated: does it depend on x?" if is_still else ""
 
     def at_x_itself(self, direction: Floats) -> Point | None:
         """The same in place, for f that looks at x without using its argument: x is shifted once to see that."""
@@ -180,14 +148,14 @@ class Point:
         return first
 
     def sampler(
-        self, direction: Floats, gradient: Floats | None, entries: EntryRange
+        self, direction: Floats, gradient: Floats | None, entries: slice
     ) -> Callable[[float], tuple[float, float]]:
         """Return a function of a step: f where some entries are shifted, and the step that rounding left.
 
         Where f raises an exception it is NaN. With a ``gradient``, f is corrected by what that says of shifts beside
         the direction, which rounding leaves, too.
         """
-        start, unit = entries.of(self.x), entries.of(direction)
+        start, unit = self.x[entries], direction[entries]
         largest = float(np.abs(unit).max(initial=0.0)) or 1.0
         share = unit / largest  # whose squares are no too small numbers
         square = float(share @ share)
@@ -195,13 +163,13 @@ class Point:
         @np.errstate(all="ignore")
         def shifted(step: float) -> tuple[float, float]:
             vector = self.x.copy()
-            entries.of(vector)[...] = start + step * unit
+            vector[entries] = start + step * unit
             for own, span in zip(self._own, self.spans, strict=True):
                 if own.dtype != np.float64:
-                    span.of(vector)[...] = span.of(vector).astype(own.dtype)
-            shift = entries.of(vector) - start
+                    vector[span] = vector[span].astype(own.dtype)
+            shift = vector[entries] - start
             moved = float(share @ (shift / largest)) / square if square else step
-            beside = 0.0 if gradient is None else float(entries.of(gradient) @ (shift - moved * unit))
+            beside = 0.0 if gradient is None else float(gradient[entries] @ (shift - moved * unit))
             try:
                 return self._value(vector).number - beside, moved
             except (ShapeError, DTypeError):
@@ -214,24 +182,19 @@ class Point:
 
     def leaf_of(self, entry: int) -> int:
         """The array of an entry."""
-        return next(leaf for leaf, span in enumerate(self.spans) if entry < span.end)
+        return next(leaf for leaf, span in enumerate(self.spans) if entry < span.stop)
 
     def direction(self, rng: np.random.Generator, half: bool = False) -> Floats:
         """Random signs, and magnitudes from half to one and a half times the scales of entries, for a step of 1.
 
         The scale of an entry is its size, and at least what is typical of its array. ``half``: a random half of the
-        entries is left out.
+        entries is left out, where there are more than two.
         """
-        least = np.repeat(self.least_scales, [span.size for span in self.spans])
+        least = np.repeat(self.least_scales, [array.size for array in self._own])
         found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * np.abs(self.x), least)
-        if half:
+        if half and found.size > 2:
             found *= rng.integers(0, 2, found.size, dtype=np.int8)
         return np.asarray(np.where(rng.integers(0, 2, found.size, dtype=np.int8) == 1, -found, found))
-
-
-def as_vector(arrays: Sequence[Array]) -> Floats:
-    """The entries of arrays, one after the other."""
-    return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
 
 
 def _typical_size(sizes: Floats) -> float:
@@ -246,11 +209,9 @@ def _typical_size(sizes: Floats) -> float:
 
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
-    """Raise an error if arrays are read-only, or entries share memory: where one is shifted, the other one is too."""
+    """Raise an error if entries share memory: where one is shifted, the other one is too."""
     named = list(zip(names, arrays, strict=True))
     for name, array in named:
-        if not array.flags.writeable:
-            raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
         if overlaps(array):
             raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
     for (name, array), (other_name, other) in itertools.combinations(named, 2):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientReport
 
 DRAWS, MORE_DRAWS = 13, 32
@@ -30,11 +30,62 @@ _ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
-class Sample(NamedTuple):
-    """What f and its derivative are at a point: an array for each output, and for each array of the derivative."""
+class Comparison:
+    """An array in two precisions at the same points, of which no more is kept than how they differ.
 
-    values: list[Floats]
-    derivatives: list[Floats]
+    Attributes
+    ----------
+    own, exact : ndarray
+        At x itself, which is the first point.
+    count : int
+        Of points.
+    """
+
+    def __init__(self, own: Floats, exact: Floats) -> None:
+        self.own, self.exact, self.count = own, exact, 0
+        self._mean, self._squares, self._along = np.zeros_like(exact), np.zeros_like(exact), list[float]()
+        self.right = np.where(np.isfinite(exact), exact, 0)
+        self.norm = float(np.linalg.norm(self.right))
+        self.add(own, exact)
+
+    @np.errstate(all="ignore")
+    def add(self, own: Floats, exact: Floats) -> None:
+        """Compare at another point."""
+        self.count += 1
+        difference = np.where((own == exact) | (np.isnan(own) & np.isnan(exact)), 0, own - exact)
+        change = difference - self._mean
+        self._mean += change / self.count
+        self._squares += change * (difference - self._mean)
+        self._along.append(float(np.nan_to_num(difference) @ self.right) / (self.norm or 1.0))
+
+    @property
+    def relative_error(self) -> float:
+        """That of the norm, at x."""
+        with np.errstate(all="ignore"):
+            return float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
+
+    @np.errstate(all="ignore")
+    def agreement(self, eps: float, total: float) -> Agreement:
+        """What that says; ``eps`` is the rounding of the user's precision, ``total`` the norm of all arrays."""
+        finite = np.isfinite(self._mean)
+        mean = np.where(finite, self._mean, 0)
+        standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
+        all_standard, root = float(np.linalg.norm(standard)), math.sqrt(mean.size) or 1.0
+        entry, array = (_ENTRY, _ARRAY) if eps <= _FLOAT32 else (_ENTRY_OF_HALF, _ARRAY_OF_HALF)
+        is_zero = self.norm <= _ZERO * eps * total
+        base = (16 * eps * total if is_zero else 0.0) + np.finfo(np.float64).tiny
+        typical = min(all_standard / root, _TYPICAL * float(np.median(standard)) or math.inf)
+        expected = np.abs(self.right) + self.norm / root / 4
+        allowed = _BARS * np.maximum(standard, typical) + entry * eps * expected + base
+        allowed_norm = _BARS * all_standard + array * eps * self.norm + base
+        standard_along = float(np.std(self._along, ddof=1)) / math.sqrt(self.count)
+        allowed_along = _BARS_ALONG * standard_along + array * eps * self.norm + base
+        errors = np.where(finite, np.abs(mean) / allowed, np.inf)
+        of_norm = max(np.linalg.norm(mean) / allowed_norm, abs(np.mean(self._along)) / allowed_along)
+        least = min(allowed_norm, allowed_along)
+        is_seen = is_zero or self.norm > least or least <= 32 * eps * total
+        worst = max(float(errors.max(initial=0)), float(of_norm))
+        return Agreement(errors, allowed, worst, 0.0 if is_zero else least / self.norm, bool(is_seen))
 
 
 class Agreement(NamedTuple):
@@ -43,109 +94,59 @@ class Agreement(NamedTuple):
     errors: Floats
     """Of the entries, as a share of what rounding explains; infinite where one of both is not finite."""
     allowed: Floats
-    of_norm: float
-    """The error of all together, likewise."""
+    worst: float
+    """The largest error of an entry or of all together, likewise: more than 1 is more than rounding explains."""
     least: float
     """The least error of all that would be noticed, as a share of the norm."""
-    seen: bool
-
-    @property
-    def worst(self) -> float:
-        """More than 1 is more than rounding explains."""
-        return max(float(self.errors.max(initial=0)), self.of_norm)
+    is_seen: bool
 
 
-class Comparison:
-    """Arrays in two precisions at the same points, of which no more is kept than how they differ.
-
-    Attributes
-    ----------
-    own, exact : list of ndarray
-        At x itself, which is the first point.
-    count : int
-        Of points.
-    """
-
-    def __init__(self) -> None:
-        self.own: list[Floats] = []
-        self.exact: list[Floats] = []
-        self.count = 0
-        self._means: list[Floats] = []
-        self._squares: list[Floats] = []
-        self._along: list[list[float]] = []
-
-    @np.errstate(all="ignore")
-    def add(self, own: list[Floats], exact: list[Floats]) -> None:
-        """Compare at another point."""
-        if not self.count:
-            self.own, self.exact = own, exact
-            self._means, self._squares = ([np.zeros_like(array) for array in exact] for _ in range(2))
-            self._along = [[] for _ in exact]
-        self.count += 1
-        for i, (one, other) in enumerate(zip(own, exact, strict=True)):
-            difference = np.where((one == other) | (np.isnan(one) & np.isnan(other)), 0, one - other)
-            change = difference - self._means[i]
-            self._means[i] += change / self.count
-            self._squares[i] += change * (difference - self._means[i])
-            self._along[i].append(float(np.nan_to_num(difference) @ _unit(self.exact[i])))
-
-    def agreements(self, eps: float) -> list[Agreement]:
-        """What that says of each array; ``eps`` is the rounding of the user's precision."""
-        total = math.hypot(*(float(np.linalg.norm(_finite(array))) for array in self.exact))
-        return [self._agreement(i, eps, total) for i in range(len(self.exact))]
-
-    @np.errstate(all="ignore")
-    def _agreement(self, i: int, eps: float, total: float) -> Agreement:
-        right = _finite(self.exact[i])
-        finite = np.isfinite(self._means[i])
-        mean = np.where(finite, self._means[i], 0)
-        standard = np.sqrt(np.where(finite, self._squares[i], 0) / (self.count - 1) / self.count)
-        along = np.array(self._along[i])
-        norm, all_standard = float(np.linalg.norm(right)), float(np.linalg.norm(standard))
-        entry, array = (_ENTRY, _ARRAY) if eps <= _FLOAT32 else (_ENTRY_OF_HALF, _ARRAY_OF_HALF)
-        is_zero = norm <= _ZERO * eps * total
-        base = (16 * eps * total if is_zero else 0.0) + np.finfo(np.float64).tiny
-        root = math.sqrt(right.size) or 1.0
-        typical = min(all_standard / root, _TYPICAL * float(np.median(standard)) or math.inf)
-        allowed = _BARS * np.maximum(standard, typical) + entry * eps * (np.abs(right) + norm / root / 4) + base
-        allowed_norm = _BARS * all_standard + array * eps * norm + base
-        standard_along = float(along.std(ddof=1)) / math.sqrt(self.count)
-        allowed_along = _BARS_ALONG * standard_along + array * eps * norm + base
-        of_norm = max(float(np.linalg.norm(mean)) / allowed_norm, abs(float(along.mean())) / allowed_along)
-        least = min(allowed_norm, allowed_along)
-        seen = is_zero or norm > least or least <= 32 * eps * total
-        errors = np.where(finite, np.abs(mean) / allowed, np.inf)
-        return Agreement(errors, allowed, of_norm, 0.0 if is_zero else least / norm, bool(seen))
-
-
-def _finite(array: Floats) -> Floats:
-    return np.where(np.isfinite(array), array, 0)
-
-
-def _unit(array: Floats) -> Floats:
-    right = _finite(array)
-    norm = float(np.linalg.norm(right))
-    return right / norm if norm else right
-
-
-Sampler = Callable[[float], tuple[Sample, Sample]]
+Values = tuple[Sequence[Array], Sequence[Array]]
+"""The outputs of f, and its derivatives."""
+Sampler = Callable[[float], tuple[Values, Values]]
 """Takes how far from x, in units in the last place; returns what f is there, in the user's precision and in float64."""
 
 
-def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]:
+def _add(comparisons: list[Comparison], own: Sequence[Array], exact: Sequence[Array]) -> None:
+    """Compare arrays at another point."""
+    pairs = [[each.astype(np.float64).ravel() for each in pair] for pair in zip(own, exact, strict=True)]
+    if not comparisons:
+        comparisons += [Comparison(*pair) for pair in pairs]
+        return
+    for comparison, pair in zip(comparisons, pairs, strict=True):
+        comparison.add(*pair)
+
+
+def _agreements(comparisons: list[Comparison], eps: float) -> list[Agreement]:
+    total = math.hypot(*(comparison.norm for comparison in comparisons))
+    return [comparison.agreement(eps, total) for comparison in comparisons]
+
+
+def _compared(sample: Sampler, eps: float) -> tuple[list[Comparison], list[Agreement]]:
     """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
-    values, derivatives = Comparison(), Comparison()
+    values, derivatives = list[Comparison](), list[Comparison]()
     for count, spread in ((DRAWS, 1.0), (MORE_DRAWS, 2.0)):
         for _ in range(count):
-            own, exact = sample(spread * SPACING if values.count else 0.0)
-            values.add(own.values, exact.values)
-            derivatives.add(own.derivatives, exact.derivatives)
-        of_values, found = values.agreements(eps), derivatives.agreements(eps)
+            own, exact = sample(spread * SPACING if values else 0.0)
+            _add(values, own[0], exact[0])
+            _add(derivatives, own[1], exact[1])
+        of_values, found = _agreements(values, eps), _agreements(derivatives, eps)
         if all(each.worst <= 1 for each in (*of_values, *found)):
             break
     if any(each.worst > 1 for each in of_values):
         raise TypeError("its values are others there")
     return derivatives, found
+
+
+def _findings(array: ArrayReport, at_x: Comparison, found: Agreement) -> list[Finding]:
+    """The entries that differ most."""
+    worst = [k for k in np.argsort(-found.errors)[:FINDINGS].tolist() if found.errors[k] > 1]
+    places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
+    bars = found.allowed / _BARS
+    return [
+        Finding(array.name, place, float(at_x.own[k]), float(at_x.exact[k]), float(bars[k]))
+        for k, place in zip(worst, places, strict=True)
+    ]
 
 
 def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_array: bool) -> GradientReport:
@@ -156,43 +157,37 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
     start = time.perf_counter()
     at_x, found = _compared(sample, eps)
     seconds = report.seconds + time.perf_counter() - start
-    report = replace(report, evaluations=report.evaluations + 2 * at_x.count, seconds=seconds)
-    every = range(len(report.arrays))
+    report = replace(report, evaluations=report.evaluations + 2 * at_x[0].count, seconds=seconds)
+    count, least = len(report.arrays), max(each.least for each in found)
+    differ, hidden = [each.worst > 1 for each in found], [not each.is_seen for each in found]
+    if not by_array:
+        differ, hidden = [any(differ)] * count, [any(hidden)] * count
+    wrong = [not (array.passed or array.unverified) for array in report.arrays]
 
-    def where(is_so: Callable[[Agreement], bool]) -> list[int]:
-        """The arrays of which that is so."""
-        return [i for i in every if is_so(found[i])] if by_array else list(every) if any(map(is_so, found)) else []
+    def changed(which: Sequence[bool], **changes: Any) -> GradientReport:
+        pairs = zip(report.arrays, which, strict=True)
+        arrays = tuple(replace(array, **changes) if is_so else array for array, is_so in pairs)
+        return replace(report, arrays=arrays, passed=all(array.passed for array in arrays))
 
-    def changed(which: Sequence[int], **changes: Any) -> tuple[ArrayReport, ...]:
-        return tuple(replace(array, **changes) if i in which else array for i, array in enumerate(report.arrays))
-
-    differ, hidden = where(lambda each: each.worst > 1), where(lambda each: not each.seen)
-    wrong = [i for i in every if not (report.arrays[i].passed or report.arrays[i].unverified)]
-    least = max((each.least for each in found), default=0.0)
-    if wrong:
-        off = max(report.arrays[i].relative_error for i in wrong)
-        if not off <= _NEGLIGIBLE or differ:
+    if any(wrong):
+        off = max(array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so)
+        if any(differ) or not off <= _NEGLIGIBLE:
             return replace(report, note=report.note or f"checked in float64, where it is wrong as well as in {dtype}")
-        arrays = changed(wrong, passed=True, relative_error=math.nan)
         note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
-        passed = all(array.passed for array in arrays)
-        return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None, note=note)
-    if differ:
-        reports, findings = list(changed(differ, passed=False, unverified="")), list[Finding]()
-        for i in differ if by_array else []:
-            own, exact = at_x.own[i], at_x.exact[i]
-            with np.errstate(all="ignore"):
-                off = float(np.linalg.norm(own - exact) / np.linalg.norm(exact))
-            reports[i] = replace(reports[i], relative_error=off)
-            for k in np.argsort(-found[i].errors)[:FINDINGS].tolist():
-                if found[i].errors[k] > 1:
-                    place = tuple(map(int, np.unravel_index(k, reports[i].shape)))
-                    bar = float(found[i].allowed[k]) / _BARS
-                    findings.append(Finding(reports[i].name, place, float(own[k]), float(exact[k]), bar))
+        passed = changed(wrong, passed=True, relative_error=math.nan)
+        return replace(passed, findings=(), diagnosis=None, note=note)
+    if any(differ):
         diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
-        return replace(report, passed=False, arrays=tuple(reports), findings=tuple(findings), diagnosis=diagnosis)
-    if report.passed and hidden:
+        report = replace(changed(differ, passed=False, unverified=""), findings=(), diagnosis=diagnosis)
+        if not by_array:
+            return report
+        each = list(zip(report.arrays, at_x, found, strict=True))
+        findings = [finding for of_array in each for finding in _findings(*of_array)]
+        off_by = [at.relative_error if one.worst > 1 else math.nan for _, at, one in each]
+        arrays = [replace(array, relative_error=off) for array, off in zip(report.arrays, off_by, strict=True)]
+        return replace(report, arrays=tuple(arrays), findings=tuple(findings))
+    if report.passed and any(hidden):
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
-        return replace(report, passed=False, arrays=changed(hidden, passed=False, unverified=why))
+        return changed(hidden, passed=False, unverified=why)
     note = f"checked in float64; {dtype} agrees with that to {least:.0e} of the norm of each array"
     return replace(report, note=report.note or note)

@@ -15,10 +15,10 @@ from secant.checking.diagnosis import diagnosed
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.options import Options
 from secant.checking.point import Point
-from secant.checking.probing import probe_all
-from secant.checking.report import FINDINGS, Finding, GradientReport
-from secant.checking.search import Suspects, locate
+from secant.checking.report import FINDINGS, GradientReport
+from secant.checking.search import Evidence, locate, probe_together
 from secant.checking.sensitivity import Arrays
+from secant.checking.verdict import noticed
 
 _STEPS = "f is constant near x and rises in steps farther away: its slope at x is 0"
 
@@ -44,26 +44,21 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
     value = point.require_sane()
     given = candidate()
     probe = DirectionalProbe(point, given, value, progress)
-    evidence = probe_all(probe, rng)
-    if point.standstill() and (in_place := point.at_x_itself(point.direction(rng))) is not None:
+    overall = probe_together(probe, rng)
+    evidence, direction = Evidence(overall, probe.steepest, float(probe.noise.near[0]), {}), point.direction(rng)
+    if point.standstill() and (in_place := point.at_x_itself(direction)) is not None:
         return run_check(in_place, lambda: given, options)
-    direction = point.direction(rng)
-    suspects = Suspects(on_kinks=evidence.on_kinks)
-    if evidence.wrong or given.remark or len(given.not_finite):
-        suspects = locate(probe, given, evidence, direction, rng)
+    if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
+        evidence = locate(probe, given, evidence, direction, rng)
     if given.remark:
-        suspects = replace(suspects, arrays=frozenset(range(len(point.spans))))
-    diagnosis = diagnosed(probe, rng, given, suspects.entries, suspects.arrays) if suspects.arrays else ""
+        evidence = replace(evidence, wrong=frozenset(range(len(point.spans))))
+    diagnosis = diagnosed(probe, rng, given, evidence) if evidence.wrong else ""
 
     is_zero = not given.remark and not given.contribution(direction, point.all)
-    doubt = suspects.doubt or ("" if is_zero else point.standstill())
-    arrays = Arrays(probe, evidence, suspects, direction, doubt)
+    doubt = evidence.doubt or ("" if is_zero else point.standstill())
+    arrays = Arrays(probe, evidence, direction, doubt)
     reports = tuple(arrays.report(leaf) for leaf in range(len(point.spans)))
-    findings = [
-        Finding(point.names[entry.leaf], entry.place, entry.given, entry.numerical, entry.error_bar)
-        for entry in suspects.entries
-        if entry.wrong
-    ]
+    findings = [entry.found for entry in evidence.entries if entry.wrong]
     return GradientReport(
         passed=all(array.passed for array in reports),
         findings=tuple(findings[: FINDINGS * len(reports)]),
@@ -73,7 +68,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         noise=evidence.noise / (abs(value) or 1.0),
         seconds=time.perf_counter() - start,
         note=(point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else ""),
-        kink=bool(suspects.on_kinks),
+        kink=bool(evidence.on_kinks),
         seed=options.rng,
         resolution=point.resolution,
     )

@@ -9,17 +9,11 @@ from typing import Any, Literal
 
 from secant.errors import GradientMismatchError
 
-ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
 _LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-6  # errors that a constant or a tolerance may explain
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
-
-
-def entry_name(array: str, index: tuple[int, ...]) -> str:
-    """Such as ``W1[318, 0]``."""
-    return f"{array}[{', '.join(map(str, index))}]" if index else array
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Finding:
     @property
     def name(self) -> str:
         """Such as ``W1[318, 0]``."""
-        return entry_name(self.array, self.index)
+        return f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
 
 
 @dataclass(frozen=True)
@@ -283,10 +277,7 @@ def _wrong(array: ArrayReport, count: int) -> str:
     if count and size > 1:
         text += f" in {'all' if count == size else 'at least'} {count} {_entries(count)}"
     if math.isfinite(array.relative_error):
-        share = (
-            f"{array.relative_error:.2g} times" if array.relative_error > 10 else f"{percent(array.relative_error)} of"
-        )
-        text += f", off by {about}{share} its norm"
+        text += f", off by {about}{percent(array.relative_error)} of its norm"
     return text
 
 

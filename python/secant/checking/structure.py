@@ -7,67 +7,127 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Complex
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array, is_plain
+from secant._common.validation import Array, Floats, is_plain
 from secant.differentiation.options import refuse_matrix
 from secant.errors import DTypeError, ShapeError
 
 _TYPES = "dfeDF"  # float64, float32, float16, complex128, complex64
+_DOORS = {
+    "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or "
+    "secant.torch.check_module(module, inputs, loss)",
+    "jax": "an array of JAX: use secant.jax.check_grads(f, args)",
+}
 
 
-class Leaf(NamedTuple):
-    """An array of a structure, and its path in it; ``part`` is ".real" or ".imag" of a complex array."""
+class Structure:
+    """A structure of arrays, as one vector.
 
-    name: str
-    array: Array
-    part: str = ""
+    Attributes
+    ----------
+    value
+        The structure; where it had numbers, lists of numbers, integers and what NumPy takes for an array, arrays.
+    names : list of str
+        The path of each array; with ".real" or ".imag" of a complex one.
+    arrays : list of ndarray
+    shapes : list of tuple
+    spans : list of slice
+        Where the entries of each array are in the vector.
+    """
+
+    def __init__(self, title: str, value: Any) -> None:
+        self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
+        found = list(_leaves(title, self.value))
+        if not found:
+            raise ShapeError(f"{title} must hold at least one array, got {value!r}")
+        self.names, self.arrays = [name for name, _ in found], [array for _, array in found]
+        self.shapes = [array.shape for array in self.arrays]
+        ends = itertools.accumulate((array.size for array in self.arrays), initial=0)
+        self.spans = [slice(*ends) for ends in itertools.pairwise(ends)]
+
+    def like(self, title: str, value: Any, wanted: str = "") -> list[Array]:
+        """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
+        found = [array for _, array in _leaves(title, _ordered(title, self.value, value, self._title))]
+        if (got := [array.shape for array in found]) != self.shapes:
+            wanted = wanted or f"{title} must have the shapes of {self._title}"
+            raise ShapeError(f"{wanted}, {', '.join(map(str, self.shapes))}, got {', '.join(map(str, got))}")
+        return found
+
+    def split(self, vector: Floats) -> list[Array]:
+        """New arrays with the entries of a vector."""
+        pairs = zip(self.arrays, self.spans, strict=True)
+        return [np.array(vector[span].reshape(own.shape), own.dtype) for own, span in pairs]
+
+    def rebuilt(self, arrays: Sequence[Array]) -> Any:
+        """The structure with other arrays: the real and the imaginary part of one that is complex."""
+        remaining = iter(arrays)
+
+        def other(array: Array) -> Array:
+            if not array.size:
+                return array
+            if array.dtype.kind != "c":
+                return np.asarray(next(remaining), array.dtype)
+            both = np.empty(array.shape, array.dtype)
+            both.real, both.imag = next(remaining), next(remaining)
+            return both
+
+        return mapped(self.value, other)
 
 
-def walk(path: str, value: Any, of_key: Callable[[Any], str] = lambda key: f".{key}") -> Iterator[tuple[str, Any]]:
-    """What is in a structure, and where."""
+def as_vector(arrays: Sequence[Array]) -> Floats:
+    """The entries of arrays, one after the other."""
+    return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
+
+
+def _parts(value: Any) -> dict[Any, Any] | None:
+    """What is in a container, by key, place or name; None of anything else."""
     if isinstance(value, Mapping):
-        parts = [(of_key(key), inner) for key, inner in value.items()]
-    elif isinstance(value, tuple | list):
-        fields = getattr(value, "_fields", None)
-        parts = [(f".{fields[i]}" if fields else f"[{i}]", inner) for i, inner in enumerate(value)]
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = [(f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value)]
-    else:
-        yield path, value
-        return
-    for suffix, inner in parts:
-        yield from walk(path + suffix, inner, of_key)
-
-
-def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """The same structure, of which what is in it is changed."""
-    if isinstance(value, Mapping):
-        return _remade(value, {key: mapped(inner, change) for key, inner in value.items()})
+        return dict(value)
     if isinstance(value, tuple | list):
-        return _remade(value, [mapped(inner, change) for inner in value])
+        return dict(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.init]
-        return dataclasses.replace(value, **{name: mapped(getattr(value, name), change) for name in names})
-    return change(value)
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+    return None
 
 
-def _remade(value: Any, parts: Any) -> Any:
-    """A dict, list or tuple of the same type with other values."""
+def _remade(value: Any, parts: dict[Any, Any]) -> Any:
+    """A container like another one, of other parts."""
     if isinstance(value, dict):
         made = copy.copy(value)  # a defaultdict is not made of its items
         made.update(parts)
         return made
-    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, Mapping):
+        return type(value)(parts)  # type: ignore[call-arg]
+    if isinstance(value, tuple | list):
+        return type(value)(**parts) if hasattr(value, "_fields") else type(value)(list(parts.values()))
+    return dataclasses.replace(value, **parts)
 
 
-def leaves(title: str, value: Any) -> list[Leaf]:
-    """The arrays of a structure, or a single array."""
-    found = []
+def walk(path: str, value: Any, of_key: Callable[[Any], str] = lambda key: f".{key}") -> Iterator[tuple[str, Any]]:
+    """What is in a structure, and where."""
+    if (parts := _parts(value)) is None:
+        yield path, value
+        return
+    for key, inner in parts.items():
+        place = of_key(key) if isinstance(value, Mapping) else f"[{key}]" if isinstance(key, int) else f".{key}"
+        yield from walk(path + place, inner, of_key)
+
+
+def mapped(value: Any, change: Callable[[Any], Any], is_whole: Callable[[Any], bool] = lambda _: False) -> Any:
+    """The same structure, of which what is in it is changed, and containers that count as a whole."""
+    if is_whole(value) or (parts := _parts(value)) is None:
+        return change(value)
+    return _remade(value, {key: mapped(inner, change, is_whole) for key, inner in parts.items()})
+
+
+def _leaves(title: str, value: Any) -> Iterator[tuple[str, Array]]:
+    """The arrays of a structure, or a single array, and their names."""
     for path, array in walk("", value):
         name = path[1:] if path.startswith(".") else title + path
         refuse_matrix(name, array)
@@ -76,19 +136,9 @@ def leaves(title: str, value: Any) -> list[Leaf]:
             got = f"an array of {array.dtype}" if is_plain(array) else type(array).__name__
             raise DTypeError(f"{name} must be an array of float64, float32 or float16, or complex, got {got}")
         if array.size and array.dtype.kind == "c":
-            found += [Leaf(name, array.real, ".real"), Leaf(name, array.imag, ".imag")]
+            yield from ((f"{name}.real", array.real), (f"{name}.imag", array.imag))
         elif array.size:
-            found.append(Leaf(name, array))
-    if not found:
-        raise ShapeError(f"{title} must hold at least one array, got {value!r}")
-    return found
-
-
-_DOORS = {
-    "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or "
-    "secant.torch.check_module(module, inputs, loss)",
-    "jax": "an array of JAX: use secant.jax.check_grads(f, args)",
-}
+            yield name, array
 
 
 def refuse_tensor(title: str, value: Any) -> None:
@@ -99,20 +149,6 @@ def refuse_tensor(title: str, value: Any) -> None:
 
 def _library(value: Any) -> str:
     return type(value).__module__.partition(".")[0].removesuffix("lib")
-
-
-def listed(shapes: list[tuple[int, ...]]) -> str:
-    """Shapes, as messages have them."""
-    return ", ".join(map(str, shapes))
-
-
-def of_arrays(value: Any) -> Any:
-    """The same structure, with arrays for numbers, lists of numbers, integers, and what NumPy takes for an array."""
-    if isinstance(value, Mapping):
-        return _remade(value, {key: of_arrays(inner) for key, inner in value.items()})
-    if isinstance(value, tuple | list) and not _is_list_of_numbers(value):
-        return _remade(value, [of_arrays(inner) for inner in value])
-    return _as_array(value)
 
 
 def _is_list_of_numbers(value: Any) -> bool:
@@ -126,16 +162,17 @@ def _is_list_of_numbers(value: Any) -> bool:
 
 def _as_array(value: Any) -> Any:
     """A number, a list of numbers, or a series as an array, integers as float64; anything else as it is."""
-    is_number = isinstance(value, Complex) and not isinstance(value, bool)
-    is_series = hasattr(value, "__array__") and not isinstance(value, np.generic) and _library(value) not in _DOORS
     is_other_array = isinstance(value, np.matrix) or (isinstance(value, np.ndarray) and not is_plain(value))
-    if is_other_array or not (is_number or is_series or _is_list_of_numbers(value)):
+    is_container = isinstance(value, tuple | list) and not _is_list_of_numbers(value)
+    if is_other_array or is_container or _library(value) in _DOORS:
         return value
     array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        return value
     return array.astype(np.float64) if array.dtype.kind in "biu" else array
 
 
-def ordered(title: str, like: Any, value: Any, source: str) -> Any:
+def _ordered(title: str, like: Any, value: Any, source: str) -> Any:
     """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``.
 
     Where the other one has an array, numbers and lists of numbers become one, too.
@@ -145,29 +182,13 @@ def ordered(title: str, like: Any, value: Any, source: str) -> Any:
         if not isinstance(value, Mapping) or set(value) != set(like):
             got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
             raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, like))}, got {got}")
-        return {key: ordered(title, inner, value[key], source) for key, inner in like.items()}
+        return {key: _ordered(title, inner, value[key], source) for key, inner in like.items()}
     if isinstance(like, np.ndarray):
         value = _as_array(value)
     if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
-        pairs = zip(like, value, strict=True)
-        return _remade(value, [ordered(title, inner, own, source) for inner, own in pairs])
+        return [_ordered(title, inner, own, source) for inner, own in zip(like, value, strict=True)]
     if is_plain(like) and is_plain(value) and "c" in (kinds := like.dtype.kind + value.dtype.kind) and kinds != "cc":
         if like.dtype.kind != "c":
             raise DTypeError(f"{title} must be real where {source} is, got an array of {value.dtype}")
         return np.asarray(value, np.result_type(value, np.complex64))
     return value
-
-
-def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
-    """The same structure with other arrays: the real and the imaginary part of one that is complex."""
-
-    def other(array: Array) -> Array:
-        if not array.size:
-            return array
-        if array.dtype.kind != "c":
-            return next(arrays)
-        both = np.empty(array.shape, array.dtype)
-        both.real, both.imag = next(arrays), next(arrays)
-        return both
-
-    return mapped(value, other)

@@ -1,22 +1,18 @@
-"""Checks of functions with many values: with random cotangents, they are checks of gradients."""
+"""Checks of functions of NumPy with many values: with random cotangents, they are checks of gradients."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, require_callable
-from secant.checking.candidate import Candidate, CandidateGradient
+from secant._common.validation import Array, require_callable
+from secant.checking import autodiff
+from secant.checking.autodiff import Arrays, Kind
 from secant.checking.options import Options
-from secant.checking.point import Point, Value
-from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import leaves, listed, mapped, of_arrays, ordered, rebuilt
-from secant.differentiation.rounding import norm
+from secant.checking.structure import Structure, as_vector
 from secant.errors import ShapeError
 
 
@@ -62,13 +58,7 @@ def check_vjp(
     """
     require_callable("vjp", vjp)
     options = Options(progress, rng)
-    function = _Weighted(f, rng)
-    point = Point(function, x)
-
-    def candidate() -> CandidateGradient:
-        return CandidateGradient.linear(point, lambda factor: vjp(_times(factor, function.cotangent)))
-
-    return replace(run_check(point, candidate, options), mode="reverse mode", cotangent=function.cotangent)
+    return autodiff.checked(_Function(f, x, vjp), "reverse", options)
 
 
 def check_jvp(
@@ -111,15 +101,7 @@ def check_jvp(
     """
     require_callable("jvp", jvp)
     options = Options(progress, rng)
-    function = _Weighted(f, rng)
-    point = Point(function, x)
-
-    def slope(direction: Floats) -> float:
-        tangent = point.structure(direction)
-        return function.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
-
-    report = run_check(point, lambda: Candidate(point, slope), options)
-    return replace(report, mode="forward mode", cotangent=function.cotangent)
+    return autodiff.checked(_Function(f, x, jvp), "forward", options)
 
 
 def check_derivative(
@@ -158,7 +140,7 @@ def check_derivative(
     True
     """
     require_callable("df", df)
-    x = of_arrays(x)
+    x = Structure("x", x).value
 
     def vjp(cotangent: Array) -> Array:
         slope = np.asarray(df(np.array(x)))
@@ -170,56 +152,31 @@ def check_derivative(
     return check_vjp(f, x, vjp, progress=progress, rng=rng)
 
 
-class _Weighted:
-    """The sum of products of f and a cotangent: a function with a single value.
+class _Function(autodiff.Function):
+    """A function of arrays of NumPy, with a VJP or a JVP of one's own."""
 
-    Attributes
-    ----------
-    cotangent : array, or structure of arrays
-        Random; made for what f returns when it is called first.
-    """
+    may_be_constant = True
 
-    cotangent: Any = None
-
-    def __init__(self, f: Callable[[Any], Any], rng: int) -> None:
+    def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
-        self._f = f
-        self._rng = np.random.default_rng([rng, 1])
+        self._f, self._product, self._inputs = f, product, Structure("x", x)
+        self.names, self.arrays = self._inputs.names, self._inputs.arrays
+        copies = self._inputs.split(as_vector(self.arrays))
+        self._outputs = Structure("f(x)", f(self._inputs.rebuilt(copies)))
+        self.outputs = [
+            Kind(array.shape, array.dtype.name, float(np.finfo(array.dtype).eps)) for array in self._outputs.arrays
+        ]
 
-    def __call__(self, x: Any) -> Value:
-        value = of_arrays(self._f(x))
-        if self.cotangent is None:
-            arrays = [leaf.array for leaf in leaves("f(x)", value)]
-            self.cotangent = rebuilt(value, (random_weights(a.shape, self._rng).astype(a.dtype) for a in arrays))
-        return self.dot(value, "f(x)", "f must always return the same shapes")
+    def values(self, arrays: Sequence[Array]) -> Arrays:
+        value = self._f(self._inputs.rebuilt(arrays))
+        return self._outputs.like("f(x)", value, "f must always return the same shapes")
 
-    def dot(self, value: Any, title: str, wanted: str) -> Value:
-        """The sum of products of the cotangent and a value; ``wanted`` is said where shapes differ."""
-        weights = [leaf.array for leaf in leaves("cotangent", self.cotangent)]
-        outputs = [leaf.array for leaf in leaves(title, ordered(title, self.cotangent, value, "f(x)"))]
-        shapes = [[array.shape for array in side] for side in (weights, outputs)]
-        if shapes[0] != shapes[1]:
-            raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
-        return weighted(weights, outputs, [float(np.finfo(array.dtype).eps) for array in outputs])
+    def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
+        return [], self._inputs.like("gradient", self._product(self._outputs.rebuilt(cotangents)))
 
+    def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
+        product = self._product(self._inputs.rebuilt(tangents))
+        return [], self._outputs.like("jvp(tangent)", product, "jvp must return the shapes of f(x)")
 
-@np.errstate(over="ignore")
-def weighted(weights: Sequence[Array], outputs: Sequence[Array], eps: Sequence[float]) -> Value:
-    """The sum of products of weights and outputs, which are rounded to ``eps`` of their size, in float64."""
-    terms = [
-        weight.astype(np.float64).ravel() * output.astype(np.float64).ravel()
-        for weight, output in zip(weights, outputs, strict=True)
-    ]
-    roundings = (each / 2 * norm(own) for each, own in zip(eps, terms, strict=True))
-    return Value(sum(float(own.sum()) for own in terms), math.hypot(*roundings))
-
-
-def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Random numbers of both signs, none of them small, of which cotangents are made."""
-    signs = rng.choice([-1.0, 1.0], shape)
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * signs)
-
-
-def _times(factor: float, value: Any) -> Any:
-    """The same structure with its arrays times a factor: copies, to which a backward function may write."""
-    return mapped(value, lambda array: np.asarray(factor * array))
+    def told(self, cotangents: Arrays) -> Any:
+        return self._outputs.rebuilt(cotangents)

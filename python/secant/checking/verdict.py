@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from secant.checking.point import EntryRange
-
 _VERDICT = 1.5
 """An error is noticed where it is beyond so many error bars."""
 
@@ -14,7 +12,7 @@ _VERDICT = 1.5
 class MeasuredError(NamedTuple):
     """The error of a gradient along a direction of which only a range is shifted, and its error bar."""
 
-    entries: EntryRange
+    entries: slice
     error: float
     error_bar: float
     rounding: float

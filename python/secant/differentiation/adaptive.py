@@ -2,8 +2,8 @@
 
 The noise of f is measured once, along a direction and three coordinates; those also tell which steps suit f. Then each
 coordinate is tried with three pairs at these steps, in six evaluations: noise has to explain what they differ by. If it
-does not, the coordinate climbs from the smallest steps up, as `slopes.py` says, in about 40. Coordinates do not depend
-on each other: so the result is the same whoever computes them.
+does not, smaller steps are tried, twice; then the coordinate climbs from the smallest steps up, as `slopes.py` says, in
+about 40. Coordinates do not depend on each other: so the result is the same whoever computes them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from secant.differentiation.slopes import (
     climb,
     differences_of,
     extrapolated,
+    noise_of_squares,
     one_sided,
     refined,
     rungs_of,
@@ -39,7 +40,7 @@ from secant.differentiation.slopes import (
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
 _MEASURED = 3  # coordinates that are searched for the steps to begin with
-_CLOSE = 2.0**-30  # of a scale: so far from a bound, steps are one-sided
+_CLOSE = 2.0**-30  # of a scale: so near a bound, one-sided steps may be better; half of `slopes._NEAREST`
 _TOGETHER = 16  # coordinates whose points are evaluated in one call
 
 
@@ -121,7 +122,7 @@ class Adaptive:
             line = self._line(evaluator, steps, factors * self._scales)
             noise = Levels(*map(np.maximum, noise, walked(line, rungs_of(1.0, 1.0), RESOLUTION).noise))
         entries = [self._entry(evaluator, i, steps) for i in chosen]
-        walks = [walked(entry, _own(self._numbers(i))) for i, entry in zip(chosen, entries, strict=True)]
+        walks = [walked(entry, _usual_rungs(self._numbers(i))) for i, entry in zip(chosen, entries, strict=True)]
         near, share, _ = (np.max(each, axis=0) for each in zip(noise, *(walk.noise for walk in walks), strict=True))
         self._noise = Levels(near, share, zeros)  # what is noise of slopes is that of each entry
         numbers = np.empty((len(chosen), count))
@@ -132,7 +133,7 @@ class Adaptive:
         is_still = np.any([walk.is_still for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
         self._smallest_of_three = np.where(is_still, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
-        if steps.error is not None:  # which is to be raised again where it matters
+        if steps.error is not None:  # f raised: what it is asked again is raised where no slope is found
             self._evaluated = {i: {} for i in self._evaluated}
 
     def _best_of_three(self, entry: Samples, i: int, largest: Any) -> Any:
@@ -183,14 +184,15 @@ class Adaptive:
         noise = self._noise.of(outputs).with_x_rounded(units[:, np.newaxis], there.slope[-1])
         level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
         width, bend = there.width, there.bend
-        pairs = extrapolated(width, there.slope, level / width, columns=2).value
+        of_slopes = level / width + noise_of_squares(value, there, self._scales[entries, np.newaxis])
+        pairs = extrapolated(width, there.slope, of_slopes, columns=2).value
         curvatures = extrapolated(width, bend / width, level / width**2, columns=2).value
         square = (width[1] / width[0]) ** 2
-        noise_of_pair = level * (square / width[0] + 1 / width[1]) / (square - 1)
+        noise_of_pair = (square * of_slopes[0] + of_slopes[1]) / (square - 1)
         explained = np.abs(pairs[1] - pairs[2]) <= 4 * noise_of_pair
         explained &= np.abs(curvatures[1] - curvatures[2]) <= 8 * level / width[0] ** 2
-        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # the same at a kink, else as h
-        slopes, bars = (each[-1] for each in extrapolated(width, there.slope, level / width))
+        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # 1 at a kink, else 1 / 1.9
+        slopes, bars = (each[-1] for each in extrapolated(width, there.slope, of_slopes))
         is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
         explained &= ~is_small[:, np.newaxis] | (bars <= ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)
@@ -218,7 +220,7 @@ class Adaptive:
 
         Steps beyond a tenth of the entry's size are taken only where noise asks for them.
         """
-        within = _own(numbers)
+        within = _usual_rungs(numbers)
         slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
         if within != numbers and not (bars <= ENOUGH * np.abs(slopes)).all():
             slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
@@ -288,6 +290,6 @@ class Adaptive:
         return row.reshape(-1)
 
 
-def _own(numbers: range) -> range:
+def _usual_rungs(numbers: range) -> range:
     """The rungs of steps that are usual for the size of the entry."""
     return range(numbers[0], max(numbers[-1], 0) - 1, numbers.step)

@@ -23,7 +23,8 @@ class Scheme(NamedTuple):
 
     ``name`` is what users call it. The truncation error is of order h**``order``. ``shifts`` are in units of h.
     ``quotient`` takes the values of f and the coordinate at the shifted points, then f(x), where ``uses_value``, and
-    the coordinate at x. It divides by the distance of the points as rounding left them.
+    the coordinate at x. It divides by the distance of the points as rounding left them. ``in_core``: the core has the
+    same for C functions, in differences/pointwise.hpp.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Scheme(NamedTuple):
     shifts: tuple[float, ...]
     uses_value: bool
     quotient: Callable[[Any, Any, Any, Any], Any]
+    in_core: bool = False
 
 
 def _central(f: Any, points: Any, base: Any, x: Any) -> Any:
@@ -58,11 +60,10 @@ def _one_sided(f: Any, points: Any, base: Any, x: Any) -> Any:
     return column[0]
 
 
-# The core has the same for C functions: differences/pointwise.hpp.
 SCHEMES = {
-    "central": Scheme("central", 2, (1, -1), False, _central),
-    "forward": Scheme("forward", 1, (1,), True, _forward),
-    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
+    "central": Scheme("central", 2, (1, -1), False, _central, in_core=True),
+    "forward": Scheme("forward", 1, (1,), True, _forward, in_core=True),
+    "five-point": Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point, in_core=True),
 }
 ONE_SIDED = {
     "central": Scheme("central, one-sided", 2, (1, 2), True, _one_sided),
@@ -88,6 +89,7 @@ class RelativeStep(NamedTuple):
 
     factor: Any = None
 
+    @np.errstate(invalid="ignore")  # x may be infinite
     def absolute(self, x: Floats, scheme: Scheme, returned: np.dtype[Any]) -> Floats:
         """Return the step of each coordinate, as `scipy.optimize.approx_fprime` would choose it.
 
@@ -99,15 +101,13 @@ class RelativeStep(NamedTuple):
         step = default
         if self.factor is not None:
             step = self.factor * size
-            with np.errstate(invalid="ignore"):
-                step = np.where((x + step) - x == 0, default, step)
+            step = np.where((x + step) - x == 0, default, step)
         if scheme.name != "forward":
             step = np.abs(step)
-        away = np.where(x >= 0, step, -step)
-        with np.errstate(invalid="ignore"):  # away from 0, what is left of it by rounding is exact on both sides
-            away = np.where(np.isfinite(x), (x + away) - x, away)
-        signed: Floats = away if scheme.name == "forward" else np.abs(away)
-        return signed
+        away: Floats = np.where(x >= 0, step, -step)
+        # Away from 0, what is left of it by rounding is exact on both sides.
+        away = np.where(np.isfinite(x), (x + away) - x, away)
+        return away if scheme.name == "forward" else np.abs(away)
 
 
 Step = float | Floats | RelativeStep

@@ -1,11 +1,12 @@
 """Slopes with error bars: the engine of the scheme "auto".
 
 Along a line through x, f is evaluated in pairs, at x + h and x - h. The steps h are a scale times 1.9**-k, and each
-is evaluated once. All outputs of f are treated at the same time: arrays are (steps, outputs).
+is evaluated once; only where f jumps, the place of the jump is searched between them. All outputs of f are treated at
+the same time: arrays are (steps, outputs).
 
 1. **Differences.** A pair yields the central difference, which is the slope up to even powers of h, and the second
    difference over h, which is h f'' where f is smooth and the jump of the slope where x is on a kink.
-2. **Noise.** Every fourth step, from some ten units in the last place of x up, is a rung. From rung to rung the
+2. **Noise.** Every fourth step, from some twenty units in the last place of x up, is a rung. From rung to rung the
    scatter of smooth f grows as h**2, that of noise stays the same, and that of rounded f appears in a jump. So the
    noise of f is what scatters without growing. (Moré and Wild, "Estimating Computational Noise", SIAM J. Sci. Comput.
    33, 2011, take equal steps and differences of higher order.)
@@ -13,11 +14,11 @@ is evaluated once. All outputs of f are treated at the same time: arrays are (st
    the noise of it, which falls as 1 / h. Take the largest rung whose interval meets those of all smaller rungs (Lepski,
    "On a problem of adaptive estimation in Gaussian white noise", 1990). So no step is believed that smaller ones deny,
    and what oscillates is not taken for smooth.
-4. **Table.** From that rung up, slopes at neighboring steps are extrapolated to h = 0 (Richardson; Neville's scheme) in
-   windows of two to five steps. The error bar of a window is what leaving out its first or last step changes, and the
-   noise that it amplifies. Again a step counts only while its interval meets those of all smaller steps. Of these the
-   window with the least bar is the result. Its bar is tripled, since the best of many may be best by luck, and is no
-   less than the change from the window of the next smaller step.
+4. **Table.** From two steps below that rung up, slopes at neighboring steps are extrapolated to h = 0 (Richardson;
+   Neville's scheme) in windows of two to five steps. The error bar of a window is four times what leaving out its first
+   or last step changes, and the noise that it amplifies. Again a step counts only while its interval meets those of all
+   smaller steps. Of these the window with the least bar is the result. Its bar is tripled, since the best of many may
+   be best by luck, and is no less than the change from the window of the next smaller step.
 5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is nearly even about x, slopes alone do
    not show that a step is too large. The same table is that of the second derivatives of a Hessian.
 """
@@ -57,7 +58,7 @@ _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and n
 _CERTAIN = 3.0  # times the noise: the intervals of rungs, and scatter that may be of the same kind
 _LARGER = 12  # steps above the rung that was chosen
 _SELECTION = 3.0  # times its error bar: that of the best of many estimates, which may be so by luck
-DOUBT = 1.05  # times the doubt, whose own error is a part of it
+DOUBT = 1.05  # times the doubt, since that has an error itself
 _WORSE = 30.0  # times the least error bar: larger steps will be no better
 
 
@@ -81,7 +82,7 @@ def scales_of(x: Floats) -> tuple[Floats, float]:
 def rungs_of(size: float, scale: float) -> range:
     """The numbers of the rungs of an entry of that size, from small steps to large.
 
-    The steps are from some ten units in the last place of x to about x, or 1.
+    The steps are from some twenty units in the last place of x to a tenth of x, or of 1.
     """
     scale = scale / GOLDEN
     # How far the range extends beyond the usual one at its lower and its upper end, as logarithms of steps.
@@ -93,7 +94,7 @@ def rungs_of(size: float, scale: float) -> range:
 def step_of(number: float) -> float:
     """The step of a number: 0 is the largest usual step, and greater numbers are smaller steps.
 
-    All estimates take their steps from this list, so that they share evaluations.
+    Slopes take their steps from this list, so that they share evaluations.
     """
     return float(_LARGEST * RATIO**-number)
 
@@ -211,6 +212,12 @@ class Levels(NamedTuple):
         return Levels(self.near[outputs], self.share[outputs], self.slope[outputs])
 
 
+def noise_of_squares(value: Any, there: Differences, scale: Any) -> Floats:
+    """The noise of slopes where f is a sum of squares of residuals that are 0 at x: f'' times the rounding of x."""
+    is_even = (np.abs(value) <= _SMALL * there.size) & (there.size < np.abs(there.bend) * there.width)
+    return np.where(is_even, _ORDINARY * 2.0**-53 * scale * np.abs(there.bend) / there.width, 0.0)
+
+
 class Windows(NamedTuple):
     """For each step, the best extrapolation from windows of steps of which it is the largest, and its error bar."""
 
@@ -282,7 +289,11 @@ def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: b
     within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
     rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
     walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(len(samples.value))]
-    noise = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
+    near, share, of_slopes = (np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True))
+    k = min(2, len(steps) - 1)  # of lower rungs, rounding hides the shape of f
+    third = Differences(*(each[k] for each in rungs))
+    of_squares = noise_of_squares(samples.value, third, third.width / steps[k])
+    noise = Levels(near, share, np.maximum(of_slopes, of_squares))
     return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "is_still")))
 
 
@@ -333,11 +344,8 @@ def _largest_rung(
     # The interval of the rung below is wider by the ratio of their steps, and has but to meet this one.
     bars = (1 + far.width[at] / near.width[at]) * bar[at] + hidden[at] + np.abs(slope[at] - near.slope[at])
     is_known = valid.any(axis=0)
-    return (
-        np.where(is_known, np.array(numbers)[at[0]], 0),
-        np.where(is_known, slope[at], 0),
-        np.where(is_known, bars, inf),
-    )
+    number, slope = (np.where(is_known, each, 0) for each in (np.array(numbers)[at[0]], slope[at]))
+    return number, slope, np.where(is_known, bars, inf)
 
 
 def noise_of_curvature(differences: Differences, noise: Levels) -> Floats:
@@ -346,7 +354,7 @@ def noise_of_curvature(differences: Differences, noise: Levels) -> Floats:
 
 
 class Refined(NamedTuple):
-    """Derivatives, their error bars, and the number of the largest step that each depends on."""
+    """Derivatives, their error bars, and the number of the largest step of the best window of each."""
 
     value: Floats
     bar: Floats
@@ -462,12 +470,13 @@ def slope_jump(rungs: Differences, noise: Levels, k: int) -> float:
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
-_FAR = 4  # jumps from this rung up, counted from 0, are doubt rather than noise where
-_MANY = 4.0  # the next rung crosses no more of them than this,
-_CARRIED = 0.01  # or they carry no more than this part of the slope
+# Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few or carry little.
+_FAR = 4
+_MANY = 4.0  # few: the next rung crosses no more of them
+_CARRIED = 0.01  # little: of the slope
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
-_ALIKE = 30.0  # times those before: changes of slopes that do not depend on the step
+_ALIKE = 30.0  # changes of slopes that differ by less from rung to rung do not depend on the step
 _SMALL = 0.1  # of the size of f beside x
 _COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
 
@@ -481,51 +490,47 @@ class NoiseWalk:
         As of `Levels`.
     doubt : float
         What small jumps add to the slope, far from x: whether it includes these jumps is ambiguous.
+    is_still : bool
+        As of `Walk`.
     """
 
     def __init__(
         self, samples: Samples, k: int, steps: list[float], rungs: Differences, x_error: float, every_jump: bool
     ) -> None:
-        self._samples, self._k, self._steps, self._x_error = samples, k, steps, x_error
+        self._samples, self._k, self._x_error = samples, k, x_error
         self._every_jump, self._value = every_jump, float(samples.value[k])
-        self._sudden = _SUDDEN * RATIO ** (2 * RUNG) if every_jump else _SUDDEN  # without second derivatives: as h**4
-        count = int(np.argmin(np.isfinite(rungs.size[:, k]))) if not np.isfinite(rungs.size[-1, k]) else len(steps)
+        self._sudden = _SUDDEN * RATIO ** (2 * RUNG) if every_jump else _SUDDEN  # where f'' is 0, f grows as h**4
+        count = int(np.isfinite(rungs.size[:, k]).sum())  # the smallest ones
         self._steps = steps[:count]
         self._width, self._slope, self._bend, self._size = (each[:count, k].tolist() for each in rungs)
         values = np.array([self._value, *(there for step in self._steps for there in self._at(step))])
-        self._unit = unit_rounding(values)
-        self._least = max(self._unit * abs(self._value), _last_place(values) / 2, self._first_move(values) / 2)
+        self._eps = unit_rounding(values)
+        changes = [self._change(step) for step in self._steps]
+        first = next((j for j, each in enumerate(changes) if each > 0), 0)  # f is constant at smaller steps
+        first_jump = self._first_jump(first, changes[first]) if first else 0.0
+        self._least = max(self._eps * abs(self._value), _last_place(values) / 2, first_jump / 2)
         self.doubt = 0.0
         level = self._level() if count else self._least
-        share = max(self._unit, min(level / abs(self._value), _ORDINARY * self._unit) if self._value else self._unit)
+        share = max(self._eps, min(level / abs(self._value), _ORDINARY * self._eps) if self._value else 0.0)
         self.noise = level, share, self._noise_of_slopes(level, share)
-        self.is_still = self._doubt_if_constant(values)
+        self.is_still = first > 0 and self._steps[first - 1] >= _COARSE
+        if self.is_still:  # the slope may be 0, or that across its jumps
+            self.doubt = max(self.doubt, *(abs(slope) for slope in self._slope[first:]))
 
     def _at(self, step: float) -> tuple[float, float]:
         return float(self._samples(step).values[self._k]), float(self._samples(-step).values[self._k])
 
-    def _moved(self, step: float) -> float:
+    def _change(self, step: float) -> float:
         return max(abs(there - self._value) for there in self._at(step))
 
-    def _doubt_if_constant(self, values: Floats) -> bool:
-        """Where f is constant far around x, its slope may be 0, or that across its jumps."""
-        moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
-        j = int(np.argmax(moved > 0))
-        is_still = bool(len(moved) and moved[j] and j and self._steps[j - 1] >= _COARSE)
-        if is_still:
-            self.doubt = max(self.doubt, *(abs(slope) for slope in self._slope[j:]))
-        return is_still
-
-    def _first_move(self, values: Floats) -> float:
-        """By how much f jumps where it first differs from f(x); 0 if it does not jump, or differs at once."""
-        moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
-        j = int(np.argmax(moved > 0)) if len(moved) else 0
-        if not j or moved[j] <= _ROUNDING * abs(self._value):
+    def _first_jump(self, j: int, change: float) -> float:
+        """By how much f jumps below step j, where it first differs from f(x); 0 if it does not jump."""
+        if change <= _ROUNDING * abs(self._value):
             return 0.0
-        low, high, jumps = self._steps[j - 1], self._steps[j], [float(moved[j])]
+        low, high, jumps = self._steps[j - 1], self._steps[j], [change]
         for _ in range(_HALVINGS):
             middle = sqrt(low * high)
-            jump = self._moved(middle)
+            jump = self._change(middle)
             low, high = (low, middle) if jump else (middle, high)
             jumps.append(jump or jumps[-1])
         return jumps[-1] if jumps[-1] > jumps[_HALVINGS // 2] / 2 else 0.0
@@ -536,14 +541,14 @@ class NoiseWalk:
         level, is_smooth = self._least, False
         for j, found in enumerate(scatter):
             size = self._size[j]
-            ordinary = max(level, self._unit * size)
+            ordinary = max(level, self._eps * size)
             below = max(scatter[j - 1], ordinary) if j else ordinary
             if is_smooth and found <= self._sudden * below:
                 continue
             if found > _CERTAIN * ordinary:
                 found = self._rise(j, scatter, below, level)
                 is_smooth = not found
-            if found <= _CERTAIN * self._unit * size:  # the rounding of a larger value than that at x, of its share
+            if found <= _CERTAIN * self._eps * size:  # the rounding of a larger value than that at x, of its share
                 found *= min(1.0, self._size[0] / size) if size else 1.0
             level = max(level, found)
         return level
@@ -589,7 +594,7 @@ class NoiseWalk:
         return self._around(self._width[j], self._slope[j], self._bend[j], others)
 
     def _around(self, width: float, slope: float, bend: float, others: list[int]) -> float:
-        """The scatter of a pair: noise of f is sqrt(6) times that in bend * width, 1 / sqrt(2) in slope * width."""
+        """The scatter of a pair: of noise of f, bend * width has sqrt(6) times as much, slope * width 1 / sqrt(2)."""
         even = abs(bend)
         if self._every_jump:  # which second derivatives would hide
             even = min([even, *(abs(bend - self._bend[i] * width / self._width[i]) for i in others)])
@@ -600,17 +605,13 @@ class NoiseWalk:
     def _noise_of_slopes(self, level: float, share: float) -> float:
         """What slopes scatter by where values near x are much smaller than others, as those of squares of residuals.
 
-        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h. It
-        is at least what x changes if it is rounded.
+        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h.
         """
         changes = [abs(near - far) for near, far in pairwise(self._slope)]
         errors = [
             _CERTAIN * max(level, share * size) / width for size, width in zip(self._size, self._width, strict=True)
         ]
-        found, near = 0.0, min(2, len(self._steps) - 1)
-        if abs(self._value) <= _SMALL * self._size[near] < abs(self._bend[near]) * self._width[near]:  # f is even there
-            # f'' times the rounding of x; a step is a part of its scale.
-            found = _ORDINARY * 2.0**-53 * abs(self._bend[near]) / self._steps[near]
+        found = 0.0
         for j, change in enumerate(changes[:-2]):
             is_smooth = changes[j + 1] > _ALIKE * change > _ALIKE**2 * max(changes[:j], default=inf)
             if is_smooth or abs(self._value) > _SMALL * self._size[j]:
@@ -623,7 +624,7 @@ class NoiseWalk:
 
 
 def jump_between(low: float, high: float, below: float, scatter: Callable[[float], float]) -> float:
-    """The scatter above a jump of it between two steps, however close these are; 0 if it grows without one."""
+    """The scatter above the jump that it makes between two steps, however close they are; 0 if it grows without one."""
     found = {low: below, high: scatter(high)}
     limit = _LIMIT * found[high]
     for _ in range(_HALVINGS):

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from secant._common.warn import warn
 from secant.checking import autodiff
 from secant.checking.autodiff import NothingToCheckError
-from secant.checking.options import Options, argument_paths, warn_of_ignored
+from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import (
     DTypeError,
@@ -31,8 +31,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._function import Function, Subject, gradient_of
-from secant.torch._tensors import differentiable, leaves
+from secant.torch._function import Function, differentiable
 
 
 def check(
@@ -81,9 +80,7 @@ def check(
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = (inputs, *more) if more else _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), options)
-    (report,) = _reports(subject, backward=mode == "rev", forward=mode == "fwd")
-    return report
+    return _report(Function(func, func, given, _checked(func, given)), options, mode == "rev", mode == "fwd")
 
 
 def gradcheck(
@@ -176,8 +173,8 @@ def gradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    subject = Subject(func, func, given, _checked(func, given), options, undefined=check_undefined_grad)
-    return _is_right(lambda: _reports(subject, check_backward_ad, check_forward_ad), raise_exception)
+    function = Function(func, func, given, _checked(func, given), undefined=check_undefined_grad)
+    return _is_right(function, options, check_backward_ad, check_forward_ad, raise_exception)
 
 
 def gradgradcheck(
@@ -244,16 +241,9 @@ def gradgradcheck(
         masked=masked,
     )
     given = _tuple(inputs)
-    _checked(func, given)
-
-    def of_gradient() -> list[GradientReport]:
-        gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
-        tensors = _checked(func, given) | differentiable("grad_outputs", cotangents)
-        arguments, undefined = (*given, cotangents), check_undefined_grad
-        subject = Subject(func, gradients, arguments, tensors, options, "-over-reverse", undefined)
-        return _reports(subject, check_rev_over_rev, check_fwd_over_rev)
-
-    return _is_right(of_gradient, raise_exception)
+    first = Function(func, func, given, _checked(func, given))
+    function = first.gradient(grad_outputs, rng, check_undefined_grad)
+    return _is_right(function, options, check_rev_over_rev, check_fwd_over_rev, raise_exception)
 
 
 def check_module(
@@ -299,12 +289,9 @@ def check_module(
     options = Options(progress, rng)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    if callable(inputs):
-        raise DTypeError(f"inputs must be what module takes, got {type(inputs).__name__}: loss is the third argument")
     given = _tuple(inputs)
     tensors = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
-    found = differentiable("inputs", given)
-    tensors |= dict(zip(argument_paths(module.forward, "inputs", list(found)), found.values(), strict=True))
+    tensors |= differentiable(argument_names(module.forward, "inputs", len(given)), given)
     if not any(tensor.numel() for tensor in tensors.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
 
@@ -312,7 +299,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    (report,) = _reports(Subject(module, function, given, tensors, options))
+    report = _report(Function(module, function, given, tensors), options)
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 
@@ -327,30 +314,22 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 
-def _reports(subject: Subject, backward: bool = True, forward: bool = False) -> list[GradientReport]:
-    """Check in float64 where the function runs there; the last report is the first one that is not right."""
+def _report(function: Function, options: Options, backward: bool = True, forward: bool = False) -> GradientReport:
+    """The first report that is not right, or the last."""
     modes: list[autodiff.Mode] = [*["reverse"] * backward, *["forward"] * forward]  # type: ignore[list-item]
     if not modes:
         raise ValueRangeError("one of both modes must be checked, got neither")
-    own = Function(subject)
-
-    def in_float64() -> Iterator[GradientReport]:
-        exact = Function(subject, in_float64=True)
-        autodiff.require_float64(exact)
-        return autodiff.reports(own, exact, modes, subject.options)
-
-    found = autodiff.float64_first(own, in_float64, lambda: autodiff.reports(own, None, modes, subject.options))
-    if own.skipped:
-        have = "have" if len(own.skipped) > 1 else "has"
-        warn(f"{', '.join(own.skipped)} {have} no gradient: not checked")
-    return found
+    report = autodiff.float64_first(function, modes, options)
+    if function.skipped:
+        warn(f"not checked, without a gradient: {', '.join(function.skipped)}")
+    return report
 
 
-def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:
-    """Whether the last report is right; or an error with it."""
+def _is_right(function: Function, options: Options, backward: bool, forward: bool, raise_exception: bool) -> bool:
+    """Whether a function is right; or an error with the report."""
     __tracebackhide__ = True
     try:
-        checked()[-1].raise_if_failed()
+        _report(function, options, backward, forward).raise_if_failed()
     except NothingToCheckError:
         warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
@@ -371,14 +350,10 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
 def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
     if torch.is_inference_mode_enabled():
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
-    tensors = differentiable("inputs", inputs)
+    tensors = differentiable(argument_names(_forward_of(func), "inputs", len(inputs)), inputs)
     if not tensors:
-        others = [leaf for _, leaf in leaves("", inputs) if isinstance(leaf, torch.Tensor)]
-        if others and not any(leaf.is_floating_point() or leaf.is_complex() for leaf in others):
-            got = ", ".join(str(leaf.dtype) for leaf in others)
-            raise DTypeError(f"inputs must have a tensor of floating-point or complex numbers, got {got}")
         raise DTypeError("inputs must have a tensor that requires a gradient, got none: call its requires_grad_()")
-    return dict(zip(argument_paths(_forward_of(func), "inputs", list(tensors)), tensors.values(), strict=True))
+    return tensors
 
 
 def _forward_of(func: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
+import itertools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,64 +17,38 @@ from torch.overrides import TorchFunctionMode
 
 from secant._common.validation import Array
 from secant.checking import autodiff
-from secant.checking.autodiff import Arrays
+from secant.checking.autodiff import Arrays, Kind
 from secant.checking.candidate import CandidateGradient
-from secant.checking.options import Options
-from secant.checking.structure import mapped
-from secant.checking.vector import random_weights
-from secant.errors import DTypeError, ShapeError, ValueRangeError
-from secant.torch._tensors import (
-    Change,
-    as_array,
-    differentiable,
-    floating,
-    kind_of,
-    leaves,
-    pulled_back,
-    require_known,
-    tensor_like,
-    with_gradient,
-)
+from secant.checking.structure import mapped, walk
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
-_HIGHER = {
-    torch.float32: torch.float64,
-    torch.float16: torch.float64,
-    torch.bfloat16: torch.float64,
-    torch.complex64: torch.complex128,
-    torch.complex32: torch.complex128,
-}
+_HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
+_HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _CASTS = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
+Change = Callable[[Any], Any]
+"""Takes a tensor, or something else; returns what stands in its place."""
 
 
-class Subject(NamedTuple):
-    """What is checked: a function of arguments, and the tensors of these, or of a module, by name.
+class Function(autodiff.Function):
+    """A function, which gets new tensors each time, and the derivatives that autograd computes.
 
-    Attributes
+    Parameters
     ----------
     owner
         A module, or one of its methods: it gets other parameters, and its buffers are put back.
+    function : callable
+    arguments : tuple
+    tensors : dict
+        The tensors of the arguments, or of the module, that are checked, by name.
     of : str
         What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one.
     undefined : bool, optional
         Where only the gradient of one of several outputs is defined, the others count as 0, unless this is False;
         where it is True, so do those of all.
-    """
-
-    owner: Any
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    tensors: dict[str, Any]
-    options: Options
-    of: str = ""
-    undefined: bool | None = None
-
-
-class Function(autodiff.Function):
-    """A function, which gets new tensors each time, and the derivatives that autograd computes.
 
     Attributes
     ----------
@@ -80,20 +56,36 @@ class Function(autodiff.Function):
         Floating-point outputs that have no gradient, where others have: they are not checked.
     """
 
-    def __init__(self, subject: Subject, in_float64: bool = False) -> None:
-        self._subject, self._mode = subject, _Float64() if in_float64 else None
-        self._higher: Change = self._mode.higher if self._mode else lambda value: value
-        given = {name: each for name, each in subject.tensors.items() if each.numel()}
+    def __init__(
+        self,
+        owner: Any,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        tensors: dict[str, Any],
+        of: str = "",
+        undefined: bool | None = None,
+    ) -> None:
+        self._owner, self._function, self._arguments, self._tensors = owner, function, arguments, tensors
+        given = {name: each for name, each in tensors.items() if each.numel()}
         for name, tensor in given.items():
             require_known(f"{name} must be", tensor)
-        self._given = list(given.values())
-        self._like = [*map(self._higher, self._given)]
+        self._given, self.of, self._undefined = list(given.values()), of, undefined
         self.names = [f"view_as_real({name})" if each.is_complex() else name for name, each in given.items()]
+        self._begin(None)
+
+    def _begin(self, mode: _Float64 | None) -> None:
+        self._mode, self._higher = mode, mode.higher if mode else lambda value: value
+        self._like = [*map(self._higher, self._given)]
         self.arrays, self.arguments = [*map(as_array, self._like)], [*map(kind_of, self._like)]
-        self.of, self.is_used = subject.of, subject.of != ""
-        self._paths: dict[str, Any] = {}
+        self.is_used, self._paths = self.of != "", dict[str, Any]()
         self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
         self.outputs = [*map(kind_of, self._outputs)]
+
+    def in_float64(self) -> Function:
+        """The same function in float64."""
+        other = copy.copy(self)
+        other._begin(_Float64())
+        return other
 
     def values(self, arrays: Sequence[Array]) -> Arrays:
         """Its outputs."""
@@ -118,37 +110,53 @@ class Function(autodiff.Function):
         pushed = [torch.zeros_like(each.primal) if each.tangent is None else each.tangent for each in found]
         return [as_array(each.primal) for each in found], [*map(as_array, pushed)]
 
+    def gradient(self, grad_outputs: Any, rng: int, undefined: bool) -> Function:
+        """The gradients that autograd computes, as a function of the arguments and of a list of cotangents."""
+        if not self._has_gradient:
+            raise DTypeError("func must return a tensor with a gradient to check the gradient of that, got none")
+        if grad_outputs is None:
+            numbers = autodiff.random_numbers(self.outputs, np.random.default_rng([rng, 2]))
+            cotangents = [tensor.requires_grad_() for tensor in self._incoming(numbers)]
+        else:
+            cotangents = [leaf for _, leaf in leaves("", grad_outputs)]
+
+        def gradients(*both: Any) -> Any:
+            arguments, cotangents = both[:-1], both[-1]
+            tensors = list(differentiable(map(str, itertools.count()), arguments).values())
+            outputs = list(with_gradient(floating(self._function(*arguments))).values())
+            grads = torch.autograd.grad(outputs, tensors, cotangents, create_graph=True, allow_unused=True)
+            if all(grad is None for grad in grads):
+                raise ValueRangeError(
+                    "func must depend on inputs to check the gradient of that: autograd has none in any"
+                )
+            return [grad for grad in grads if grad is not None]
+
+        tensors = self._tensors | differentiable((f"grad_outputs[{i}]" for i in itertools.count()), cotangents)
+        return Function(self._owner, gradients, (*self._arguments, cotangents), tensors, "-over-reverse", undefined)
+
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
-        """What is wrong with backward functions that run again, or without the gradients of some outputs."""
-        incoming = self._incoming(cotangents)
-        return self._fault_of_a_second_run(given, incoming) or self._fault_of_undefined(given, incoming)
+        """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
+        incoming, own, tensors = self._incoming(cotangents), self._incoming(cotangents), self._fresh(self.arrays)
+
+        def again(outputs: list[Any]) -> str:
+            """The first or the second time."""
+            return given.off(self._numbers(pulled_back(outputs, tensors, own, keep=True)))
+
+        with contextlib.suppress(Exception):  # a graph may run once only, as those of torch.compile
+            off = self._evaluated(tensors, lambda outputs: again(outputs) or again(outputs))
+            if not all(map(torch.equal, incoming, own)):
+                return "the backward function overwrites the incoming gradient, which other functions use too"
+            if off:
+                return f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
+        return self._fault_of_undefined(given, incoming)
 
     def told(self, cotangents: Arrays) -> Any:
         """Cotangents as tensors."""
         return self._incoming(cotangents)
 
-    def _fault_of_a_second_run(self, given: CandidateGradient, cotangents: list[Any]) -> str:
-        """What is wrong with backward functions that run again on one graph."""
-        tensors, incoming = self._fresh(self.arrays), [cotangent.clone() for cotangent in cotangents]
-
-        def fault(outputs: list[Any]) -> str:
-            for _ in range(2):
-                off = given.off(self._numbers(pulled_back(outputs, tensors, incoming, keep=True)))
-                if not all(map(torch.equal, incoming, cotangents)):
-                    return "the backward function overwrites the incoming gradient, which other functions use too"
-                if off:
-                    return (
-                        f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
-                    )
-            return ""
-
-        with contextlib.suppress(Exception):  # a graph may run once only, as those of torch.compile
-            return str(self._evaluated(tensors, fault))
-        return ""
-
     def _fault_of_undefined(self, given: CandidateGradient, cotangents: list[Any]) -> str:
         """What is wrong where gradients of outputs are undefined: of all but one, and, if that is wanted, of all."""
-        every, tensors = self._subject.undefined, self._fresh(self.arrays)
+        every, tensors = self._undefined, self._fresh(self.arrays)
         if every is False:
             return ""
 
@@ -175,11 +183,11 @@ class Function(autodiff.Function):
         def current(value: Any) -> Any:
             return fresh[id(value)] if id(value) in fresh else self._higher(value)
 
-        arguments = mapped(self._subject.arguments, current)
+        arguments = mapped(self._arguments, current)
         precision = self._mode.active() if self._mode else contextlib.nullcontext()
         # In float64, even the type that a tensor says it has is that of its twin.
-        with substituted(self._subject.owner, current), torch.enable_grad(), precision:
-            return what(self._kept(self._subject.function(*arguments)))
+        with substituted(self._owner, current), torch.enable_grad(), precision:
+            return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
         """The outputs that are checked."""
@@ -187,6 +195,7 @@ class Function(autodiff.Function):
         if not self._paths:
             kept = found if self.of else with_gradient(found)
             self._paths = {path: tuple(output.shape) for path, output in kept.items()}
+            self._has_gradient = any(output.requires_grad for output in kept.values())
             self.skipped = [path for path in found if path not in kept]
         shapes = {path: tuple(found[path].shape) for path in self._paths if path in found}
         if shapes != self._paths:
@@ -211,32 +220,88 @@ class Function(autodiff.Function):
         return [np.zeros_like(array) if grad is None else as_array(grad) for grad, array in pairs]
 
 
-def gradient_of(
-    function: Callable[..., Any], arguments: tuple[Any, ...], grad_outputs: Any, rng: int
-) -> tuple[Callable[..., Any], list[Any]]:
-    """The gradients of a function, as a function of its arguments and a list of cotangents; and that list."""
+def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What is in nested dicts, lists, tuples and dataclasses, and where."""
+    return walk(path, value, lambda key: f"[{key!r}]")
 
-    def outputs(arguments: tuple[Any, ...]) -> list[Any]:
-        return list(with_gradient(floating(function(*arguments))).values())
 
-    with substituted(function, lambda value: value), torch.enable_grad():
-        found, numbers = outputs(arguments), np.random.default_rng([rng, 2])
-    if not any(output.requires_grad for output in found):
-        raise DTypeError("func must return a tensor with a gradient to check the gradient of that, got none")
-    if grad_outputs is None:
-        cotangents = [tensor_like(o, random_weights(kind_of(o).shape, numbers)).requires_grad_() for o in found]
-    else:
-        cotangents = [leaf for _, leaf in leaves("", grad_outputs)]
+def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+    """The tensors in named arguments that require a gradient, each once, by where they are."""
+    found = {path: leaf for pair in zip(names, values, strict=False) for path, leaf in leaves(*pair)}
+    found = {path: leaf for path, leaf in found.items() if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
+    first = {id(tensor): path for path, tensor in reversed(found.items())}
+    return {path: tensor for path, tensor in found.items() if first[id(tensor)] == path}
 
-    def gradients(*both: Any) -> Any:
-        arguments, cotangents = both[:-1], both[-1]
-        tensors = list(differentiable("inputs", arguments).values())
-        grads = torch.autograd.grad(outputs(arguments), tensors, cotangents, create_graph=True, allow_unused=True)
-        if all(grad is None for grad in grads):
-            raise ValueRangeError("func must depend on inputs to check the gradient of that: autograd has none in any")
-        return [grad for grad in grads if grad is not None]
 
-    return gradients, cotangents
+def require_known(wanted: str, tensor: Any, where: str = "") -> None:
+    """Raise an error unless a tensor is dense, and of a type that is checked."""
+    if tensor.layout != torch.strided:
+        raise UnsupportedError(f"{wanted} dense, got {tensor.layout}{where}")
+    if tensor.dtype not in (*_HIGHER, *_HIGHER.values()):
+        raise DTypeError(f"{wanted} float64, float32, float16, bfloat16 or complex, got {tensor.dtype}{where}")
+
+
+def floating(value: Any) -> dict[str, Any]:
+    """The tensors of floating-point numbers that a function returns, by where they are."""
+    found = {}
+    for path, output in leaves("output", value):
+        if isinstance(output, torch.Tensor):
+            if output.is_floating_point() or output.is_complex():
+                require_known("outputs of func must be", output, f" as {path}")
+                found[path] = output
+        elif not (output is None or isinstance(output, bool | int | float | complex | str | np.generic)):
+            raise DTypeError(
+                "func must return tensors, or dicts, lists, tuples or dataclasses of them, got "
+                f"{type(output).__name__} as {path}"
+            )
+    if not found:
+        got = [str(v.dtype) if isinstance(v, torch.Tensor) else type(v).__name__ for _, v in leaves("", value)]
+        raise DTypeError(f"func must return a tensor of floating-point numbers, got {', '.join(got) or 'nothing'}")
+    return found
+
+
+def with_gradient(found: dict[str, Any]) -> dict[str, Any]:
+    """Those that have a gradient; or all, if none has."""
+    return {path: output for path, output in found.items() if output.requires_grad} or found
+
+
+def kind_of(tensor: Any) -> Kind:
+    """What a tensor is as an array of real numbers."""
+    shape = (*tensor.shape, 2) if tensor.is_complex() else tuple(tensor.shape)
+    return Kind(shape, str(tensor.dtype).removeprefix("torch."), torch.finfo(tensor.dtype).eps)
+
+
+def as_array(tensor: Any) -> Array:
+    """A tensor as an array of real numbers: of real and imaginary parts, in a last axis, if it is complex."""
+    tensor = tensor.detach()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    tensor = tensor.resolve_conj().resolve_neg()
+    tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    if tensor._is_zerotensor():
+        tensor = tensor.clone()
+    dtype = torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
+    array: Array = tensor.to(device="cpu", dtype=dtype).numpy()
+    return array
+
+
+def tensor_like(like: Any, values: Array) -> Any:
+    """A new tensor of the same type and device with other elements."""
+    tensor = torch.from_numpy(np.asarray(values))
+    tensor = torch.complex(*tensor.to(torch.float64).unbind(-1)) if like.is_complex() else tensor
+    return tensor.to(device=like.device, dtype=like.dtype, copy=True)
+
+
+def pulled_back(outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> list[Any]:
+    """The gradients that autograd computes of the sum of products of outputs and cotangents; None where it has none.
+
+    ``keep`` the graph, so that backward functions can run again.
+    """
+    pairs = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
+    if not pairs:
+        return [None] * len(tensors)
+    own, incoming = zip(*pairs, strict=True)
+    return list(torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep))
 
 
 @contextlib.contextmanager

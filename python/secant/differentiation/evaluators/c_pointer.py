@@ -20,7 +20,7 @@ import numpy as np
 
 from secant._common.validation import Floats, float_array
 from secant.differentiation.evaluators.evaluation import PythonEvaluator, number
-from secant.differentiation.schemes import SCHEMES, Scheme
+from secant.differentiation.schemes import Scheme
 from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait as long
@@ -186,7 +186,7 @@ class CEvaluator(PythonEvaluator):
     def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates: in the core, from here to where h is another."""
         compiled = core()
-        if compiled is None or scheme.name not in SCHEMES or begin == end:
+        if compiled is None or not scheme.in_core or begin == end:
             return super().differences(scheme, h, base, begin, end)
         if isinstance(h, float):
             return self._in_core(compiled, scheme, h, begin, end)
