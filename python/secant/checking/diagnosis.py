@@ -84,10 +84,13 @@ class _Case:
         own = [entry for entry in self.entries if entry.leaf in self.leaves]
         numerical, error_bars = (np.array([getattr(e.found, of) for e in own]) for of in ("numerical", "error_bar"))
         given, x = (vector[[entry.number for entry in own]] for vector in (self.given, self.point.x))
-        weights = (error_bars + np.finfo(float).tiny) ** -2.0
+        bars = error_bars + np.finfo(float).tiny
+        weights = (bars.min(initial=math.inf) / bars) ** 2
 
         def times(pattern: Floats, values: Floats) -> list[float]:
             """How many times a pattern makes up the values, by least squares."""
+            size = np.abs(pattern).max(initial=0.0) or 1.0  # so that no square overflows
+            pattern, values = pattern / size, values / size
             return _rounded(float((weights * pattern) @ values / ((weights * pattern) @ pattern)))
 
         for factor in times(numerical, given):
