@@ -102,7 +102,11 @@ py::dict build_info() {
 #else
     info["compiler"] = "unknown";
 #endif
-    info["openmp"] = openmp_version();
+#ifdef _OPENMP
+    info["openmp"] = _OPENMP;  // the date of the specification
+#else
+    info["openmp"] = 0;
+#endif
     info["isa"] = compiled.kernels->isa;
     info["usable_isas"] = py::tuple(usable);
     return info;

@@ -50,6 +50,17 @@ def test_a_weight_of_0_counts_nothing_where_the_probability_is_0():
     assert np.isnan(core.cross_entropy(-y, t, 0.0))
 
 
+@pytest.mark.parametrize("h", [1e-4, 1.0])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_of_many_targets_those_without_a_weight_count_nothing(output, h):
+    rng = np.random.RandomState(4)
+    net = network(rng, (3, 2, 9), 1.0, output_activation=output, log_offset=0.0)
+    net.params["b2"][0] = -800  # with the identity its probability is 0
+    x, weights = rng.uniform(0, 1, (4, 3)), rng.uniform(0.05, 0.1, (4, 9))
+    weights[:, 0] = weights[0, 2:] = 0
+    assert worst_share(net, x, weights, h) <= 1
+
+
 def test_an_underflowed_target_has_no_gradient():
     core = pytest.importorskip("secant._core")
     params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.array([0.0, 800.0])

@@ -29,7 +29,7 @@ bool were_found(const RowBlock& row) {
 }  // namespace
 
 int main() {
-    std::vector<Real> x(columns, 1);  // begins without a zero, so that it is counted first
+    std::vector<Real> x(columns, 1);  // begins without a zero, so that the row is read as a whole first
     const Inputs inputs{std::is_same_v<Real, float> ? Inputs::Type::float32 : Inputs::Type::float64, x.data(), 1, columns, {}};
     Workspace counting(nullptr);
     Rows(counting, inputs, 1, true);

@@ -36,10 +36,13 @@ int main() {
     Made<Parameters> parameters(net, 1, Reading::packed, false);
     Numbers y(O * lanes);
     for (std::size_t k = 0; k < O; ++k) std::fill_n(y.data() + k * lanes, lanes, probability(k));
-    const auto fill = [&](TargetLists& targets) {
+    const auto from = [](std::size_t n) { return N - 1 - n; };  // the caller's rows, backwards
+    const auto fill = [&](TargetLists& targets, bool many) {
+        for (std::size_t n = 0; n < N; ++n) targets.measure(n, from(n));
+        require(!targets.any_has_many(N), "three classes are few");
         for (std::size_t begin = 0; begin < N; begin += lanes) {
             const std::size_t end = std::min(N, begin + lanes);
-            targets.fill(begin, end, [&](std::size_t l) { return N - 1 - begin - l; }, y.data(), nullptr);  // the caller's rows, backwards
+            targets.fill(begin, end, many, [&](std::size_t l) { return from(begin + l); }, y.data(), nullptr);
         }
     };
 
@@ -47,10 +50,10 @@ int main() {
     for (std::size_t n = 0; n < N; ++n) labels[n] = static_cast<std::int64_t>(n % O);
     const Targets of_labels{labels.data(), nullptr};
     Made<TargetLists> labelled(of_labels, *parameters, N);
-    fill(*labelled);
+    fill(*labelled, false);
     for (std::size_t n = 0; n < N; ++n) {
-        require(labelled->of_sample(n).count == 1 && labelled->mass(n) == 1, "a label is one target of weight 1");
-        require_target(*labelled, n, 0, (N - 1 - n) % O, 1);
+        require(labelled->of_sample(n).count == 1 && labelled->measure(n, n) == 1, "a label is one target of weight 1");
+        require_target(*labelled, n, 0, from(n) % O, 1);
     }
 
     // Of row n the class n % O has no weight, the last row has none at all.
@@ -59,22 +62,28 @@ int main() {
         for (std::size_t k = 0; k < O; ++k) weights[n * O + k] = k == n % O ? 0 : 0.5 * static_cast<double>(k + 1);
     const Targets of_weights{nullptr, weights.data()};
     Made<TargetLists> soft(of_weights, *parameters, N);
-    fill(*soft);
+    fill(*soft, false);
     for (std::size_t n = 0; n < N; ++n) {
-        const std::size_t from = N - 1 - n;
         require(soft->of_sample(n).count == (n == 0 ? 0 : O - 1), "weights of 0 are no targets");
         for (std::size_t k = 0, i = 0; k < O && n > 0; ++k)
-            if (k != from % O) require_target(*soft, n, i++, k, static_cast<Real>(0.5 * static_cast<double>(k + 1)));
+            if (k != from(n) % O) require_target(*soft, n, i++, k, static_cast<Real>(0.5 * static_cast<double>(k + 1)));
     }
     require(soft->largest_count(0, std::min(lanes, N)) == (lanes > 1 ? O - 1 : 0), "the most targets of a sample");
     if constexpr (lanes > 1) {  // sample 0 has no target: its lane of those of the others is 0
         const TargetPacks none = soft->packs(0, 0);
         require(lane(none.weight, 0) == 0 && lane(none.ratio, 0) == 0 && lane(none.rest, 0) == 0, "what pads a group");
     }
-    require(soft->mass(0) == 2.5 && soft->mass(N - 1) == 0, "the sum of weights");
+    fill(*soft, true);
+    for (std::size_t n = 0; n < N; ++n) {
+        require(soft->of_sample(n).count == O, "of many targets, each class is one");
+        for (std::size_t k = 0; k < O; ++k)
+            if (const double weight = weights[from(n) * O + k]; weight != 0) require_target(*soft, n, k, k, static_cast<Real>(weight));
+            else require(soft->of_sample(n)[k].weight == 0 && soft->of_sample(n)[k].rest == 0, "a class without a weight");
+    }
+    require(soft->measure(0, 0) == 2.5 && soft->measure(0, N - 1) == 0, "the sum of weights");
     for (const double bad : {-1e-300, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
         weights[1] = bad;
-        require(std::isnan(soft->mass(0)), "weights that are not valid");
+        require(std::isnan(soft->measure(0, 0)), "weights that are not valid");
     }
     return verdict("targets");
 }

@@ -88,6 +88,7 @@ public:
     // and both factors; terms may have several means as factors. Not more than `most` samples, or classes, are summed over before the
     // sum is added to a double. Nothing, if these are too few to gain time, or cubes of inputs may be too large for a float.
     ThirdOrderInFloat in_single(double largest_input, double mass, std::size_t most, int means_in_a_term) const {
+        // 25 is a quarter of the usual mini-batch: chosen, not measured.
         constexpr double enough = 25, per_sum = 4;
         const double third = std::max(1.0, mass) * h_ * h_ * largest_third(), cube = largest_input * largest_input * largest_input;
         const double allowed_roundings = std::ldexp(Limits<double>::truncation, 24) / third;

@@ -25,7 +25,7 @@ public:
     explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()), limit_(Limits<Real>::exponent) {
         if (out.log_offset == 0 || out.log_offset >= Limits<Real>::small_offset) return;
         for (std::size_t i = 0; i < out.targets.count; ++i)
-            if (out.y(out.targets[i].k) < std::numeric_limits<Real>::min()) limit_ = 0;
+            if (out.targets[i].weight != 0 && out.y(out.targets[i].k) < std::numeric_limits<Real>::min()) limit_ = 0;
     }
 
     // Relative to the most probable class: 1 + S >= 1 / O.
@@ -77,12 +77,19 @@ private:
     static Sides not_above_0(Sides q) { return {select(q.plus < 0, q.plus, Pack{}), select(q.minus < 0, q.minus, Pack{})}; }
     static Sides larger(Sides a, Sides b) { return {maximum(absolute(b.plus), a.plus), maximum(absolute(b.minus), a.minus)}; }
 
+    // The sum over targets that have a weight: what others would add may be 0 times infinity.
+    template <class Add>
+    Sides sum_over_targets(const Add& add) const {
+        return long_sum<Sides>(out_.targets.count, [&](Sides& sum, std::size_t i) {
+            if (const Target t = out_.targets[i]; t.weight != 0) add(sum, t);
+        });
+    }
+
     // Given 1 + S.
     template <class GrowthOf>
     Sides loss_change_from_growths(Sides sum, const GrowthOf& growth_of) const {
         const Sides scale = reciprocal(sum);
-        return long_sum<Sides>(out_.targets.count, [&](Sides& change, std::size_t i) {
-            const Target t = out_.targets[i];
+        return sum_over_targets([&](Sides& change, const Target& t) {
             const Real y = out_.y(t.k);
             const Growth growth = growth_of(t.k);
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
@@ -106,8 +113,7 @@ private:
         for (std::size_t k = 1; k < out_.outputs; ++k)
             top = {maximum(top.plus, logit(k).plus), maximum(top.minus, logit(k).minus)};
         const Sides scale = reciprocal(long_sum<Sides>(out_.outputs, [&](Sides& sum, std::size_t k) { sum = sum + exp(logit(k) - top); }));
-        const auto [plus, minus] = long_sum<Sides>(out_.targets.count, [&](Sides& anew, std::size_t i) {
-            const Target t = out_.targets[i];
+        const auto [plus, minus] = sum_over_targets([&](Sides& anew, const Target& t) {
             anew = anew + broadcast(-t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale);
         });
         return {select(farthest.plus > limit_, plus, change.plus), select(farthest.minus > limit_, minus, change.minus)};

@@ -83,9 +83,10 @@ public:
             prefetch(team, next, first, count);
             activate_hidden(team, count, false);
             affine_output(team, count);
+            const bool many = targets_.any_has_many(count);
             run_groups(team, phases::find_losses, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
-                find_targets(batch, first, n, end, true);
+                find_targets(batch, first, n, end, many, true);
             });
             add_losses(team, count, total);
         }
@@ -112,7 +113,7 @@ private:
         team.run(phases::gather, count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
             if (measure) samples_.kinks.measure_row(n);
-            masses_[n] = targets_.mass(batch.sample(first + n));
+            masses_[n] = targets_.measure(n, batch.sample(first + n));
         });
     }
 
@@ -149,9 +150,10 @@ private:
     // The output layer, and what the methods prepare for a block.
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool losses) {
         affine_output(team, count);
+        const bool many = targets_.any_has_many(count);
         run_groups(team, phases::activate_output, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
-            find_targets(batch, first, n, end, losses);
+            find_targets(batch, first, n, end, many, losses);
         });
         run_groups(team, phases::expand_output, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
@@ -161,8 +163,9 @@ private:
     }
 
     // The targets of a group of samples [n, end); and their losses, with the sign of a logarithm.
-    void find_targets(const Batch& batch, std::size_t first, std::size_t n, std::size_t end, bool losses) {
-        targets_.fill(n, end, [&](std::size_t l) { return batch.sample(first + n + l); }, samples_.y(n), losses ? losses_ + n : nullptr);
+    void find_targets(const Batch& batch, std::size_t first, std::size_t n, std::size_t end, bool many, bool losses) {
+        const auto from = [&](std::size_t l) { return batch.sample(first + n + l); };
+        targets_.fill(n, end, many, from, samples_.y(n), losses ? losses_ + n : nullptr);
     }
 
     void add_losses(const Team& team, std::size_t count, double& total) const {

@@ -44,8 +44,9 @@ public:
         // Those of few targets are multiplied by sums in double.
         const int means_in_a_term = call_.batch.t.most(call_.net.outputs()) > few_targets ? 3 : 1;
         const bool third = narrow_packs && orders.hidden == 3;
-        const ThirdOrderInFloat single = third ? bound->in_single(largest.input, mass, rows_at_once, means_in_a_term) : ThirdOrderInFloat{};
-        decided_ = {orders, direct, single};
+        single_ = third ? bound->in_single(largest.input, mass, rows_at_once, means_in_a_term) : ThirdOrderInFloat{};
+        orders_ = orders;
+        direct_ = direct;
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
@@ -59,24 +60,20 @@ public:
     }
 
     // How much of the third order may be float32; empty unless the order is 3.
-    ThirdOrderInFloat single() const { return decided_.single; }
+    ThirdOrderInFloat single() const { return single_; }
 
-    const Orders& orders() const { return decided_.orders; }
-    bool has_series() const { return decided_.orders.hidden > 0; }
+    const Orders& orders() const { return orders_; }
+    bool has_series() const { return orders_.hidden > 0; }
     // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
-    bool has_direct() const { return decided_.direct > 0 && call_.method != GradientMethod::series; }
+    bool has_direct() const { return direct_ > 0 && call_.method != GradientMethod::series; }
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
-    struct Decided {
-        Orders orders;
-        std::size_t direct;
-        ThirdOrderInFloat single;
-    };
-
     const GradientCall& call_;
     bool* directly_;
-    Decided decided_{};
+    Orders orders_{};
+    std::size_t direct_ = 0;
+    ThirdOrderInFloat single_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -128,27 +128,29 @@ public:
     template <int K>
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end, bool single) {
         const Real *y = samples.y(n), *z2 = samples.z2(n), *zc2 = samples.zc2(n);
-        const bool all = targets.has_all(n, end);  // then the i-th target is class i
+        const bool many = targets.are_many(n);
         const Jet<K> others = all_targets<K>(targets, n, end);
         for (int m = 1; m <= K; ++m) store(all_targets_(m, 0), others.c[m]);
         for (std::size_t k = 0; k < outputs_; ++k) {
             const Pack y_k = load(y + k * lanes);
             const Jet<K> own = growth<K>(sigmoid_output, load(z2 + k * lanes), load(zc2 + k * lanes)), mean = scaled(y_k, own);
-            for (int m = 1; m <= K && K > 1 && !(all && outputs_ > few_targets); ++m) {  // with many targets, find_factors has them
+            for (int m = 1; m <= K && K > 1 && !many; ++m) {  // with many targets, find_factors has them
                 if (single && (m == 2 || m == 3))
                     store_in_single(single_mean_(m - 1, k), mean.c[m]);
                 else
                     store(mean_(m, k), mean.c[m]);
             }
             Jet<K> change = compose(others, mean);
-            if (all) correct(targets.packs(n, k), k, y_k, own, change);
+            if (many) correct(targets.packs(n, k), y_k, own, change);
             for (int m = 1; m <= K; m += 2) store(odd_(m / 2 + 1, k), change.c[m]);
         }
-        for (std::size_t i = 0; !all && i < targets.largest_count(n, end); ++i) {
+        for (std::size_t i = 0; !many && i < targets.largest_count(n, end); ++i) {
             const LaneClasses k = targets.classes(n, i);
+            const Jet<K> own = growth<K>(sigmoid_output, k.load(z2), k.load(zc2));
+            for (int m = 1; m <= K; ++m) store(growth_(m, i), own.c[m]);
             Jet<K> change{};
             for (int m = 1; m <= K; m += 2) change.c[m] = k.load(odd_(m / 2 + 1, 0));
-            correct(targets.packs(n, i), i, k.load(y), growth<K>(sigmoid_output, k.load(z2), k.load(zc2)), change);
+            correct(targets.packs(n, i), k.load(y), own, change);
             for (int m = 1; m <= K; m += 2) k.store(odd_(m / 2 + 1, 0), change.c[m]);
         }
     }
@@ -209,13 +211,12 @@ public:
     // where Q_1 S is in N_0m, and l_k01 is the coefficient of output k. put(number, k - first, l) for the other factors of target_sum, for
     // the classes [first, first + count) and the samples of the group, up to an order K of hidden units.
     template <int K, class Put>
-    void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end,
-                      std::size_t first, std::size_t count, const Put& put) const {
+    void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t first,
+                      std::size_t count, const Put& put) const {
         const Pack of_all_targets = load(all_targets_(1, 0));
-        const bool all = targets.has_all(n, end);
         for (std::size_t k = first; k < first + count; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
-            const TargetPacks t = all ? targets.packs(n, k) : targets.of_class(n, k, y);
+            const TargetPacks t = targets.packs(n, k);
             const Jet<K> own = growth<K>(sigmoid_output, load(samples.z2(n) + k * lanes), load(samples.zc2(n) + k * lanes));
             const Jet<K> log = log1p(scaled(t.ratio, own));
             for (int m = 1; m < K; ++m) put(target_sum(K, -1, m), k - first, y * own.c[m]);
@@ -255,10 +256,9 @@ private:
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 
-    // Adds to the change of a class, for the samples of which it is the i-th target, what sets it apart from the others.
+    // Adds to the change of a class, for the samples of which it is a target, what sets it apart from the others.
     template <int K>
-    SECANT_INLINE void correct(const TargetPacks& t, std::size_t i, Pack y, const Jet<K>& own, Jet<K>& change) {
-        for (int m = 1; m <= K && i < few_targets; ++m) store(growth_(m, i), own.c[m]);
+    SECANT_INLINE static void correct(const TargetPacks& t, Pack y, const Jet<K>& own, Jet<K>& change) {
         const Pack rest = t.rest * y;
         const Jet<K> with = log1p(scaled(rest + t.ratio, own)), without = log1p(scaled(rest, own));
         for (int m = 1; m <= K; m += 2) change.c[m] = fma(t.weight, without.c[m] - with.c[m], change.c[m]);

@@ -112,7 +112,7 @@ private:
     // The panels [first, last), for a part of the samples.
     void expand_panels(std::size_t first, std::size_t last, std::size_t part, std::size_t count, Real scale, const Scratch& scratch) {
         const Panels& panels = net_.panels;
-        const bool many = plan_.orders().hidden == 1 || targets_.largest_count(0, count) > few_targets;
+        const bool many = plan_.orders().hidden == 1 || targets_.are_many(0);
         const std::size_t groups = pad(count) / lanes;
         const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
         for (std::size_t panel = first; panel < last; ++panel) {
@@ -181,14 +181,15 @@ private:
     // The factors of the classes [k, k + count), in float32 if they may be.
     template <int K>
     void find_factors(std::size_t begin, std::size_t end, std::size_t k, std::size_t count, const Scratch& scratch) const {
-        for (std::size_t n = begin; n < end; n += lanes)
-            series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, std::min(n + lanes, end), k, count,
-                                      [&](std::size_t number, std::size_t i, Pack factor) {
+        for (std::size_t n = begin; n < end; n += lanes) {
+            const auto put = [&](std::size_t number, std::size_t i, Pack factor) {
                 if (narrow_packs && plan_.single().means)
                     store_in_single(scratch.factors<float>(number, n - begin, i), factor);
                 else
                     store(scratch.factors<Real>(number, n - begin, i), factor);
-            });
+            };
+            series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, k, count, put);
+        }
     }
 
     // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.

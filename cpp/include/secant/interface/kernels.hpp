@@ -77,16 +77,8 @@ struct Targets {
     const std::int64_t* labels;
     const double* weights;
 
-    struct Weighted {
-        std::size_t k;
-        double weight;
-    };
-    // How many targets a sample has at most, of so many classes; and the i-th one of sample n.
+    // How many targets a sample has at most, of so many classes.
     SECANT_INLINE std::size_t most(std::size_t classes) const { return labels ? 1 : classes; }
-    SECANT_INLINE Weighted target(std::size_t n, std::size_t i, std::size_t classes) const {
-        if (labels) return {static_cast<std::size_t>(labels[n]), 1.0};
-        return {i, weights[n * classes + i]};
-    }
 };
 
 // The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,). Its loss has the logarithm of y + log_offset.

@@ -114,9 +114,9 @@ struct Linear {
     static constexpr double steepest = 1.0, coefficients[] = {0.0, 1.0, 0.0, 0.0};
 
     static double largest_change(double rho) { return rho; }
-    template <int>
-    static LinearJet series(Pack, Pack slope) {
-        return {slope};
+    template <int K>
+    static Jet<K> series(Pack, Pack slope) {
+        return {{Pack{}, slope}};
     }
     static Pack prepare(Pack u) { return u; }
     static Sides small_changes(const Unshifted& unit, Pack u) { return {unit.state * u, -(unit.state * u)}; }
@@ -145,14 +145,9 @@ struct Relu : Linear {
 template <class... Policies>
 struct List {
     static constexpr const char* names[] = {Policies::name..., nullptr};
-
-    // what.template operator()<Policy>() for the policy of that number.
-    template <class What>
-    static auto choose(std::size_t number, const What& what) {
-        return with_number<0, sizeof...(Policies) - 1>(number, [&]<int N>() {
-            return what.template operator()<std::tuple_element_t<N, std::tuple<Policies...>>>();
-        });
-    }
+    static constexpr int last = sizeof...(Policies) - 1;
+    template <int N>
+    using Policy = std::tuple_element_t<N, std::tuple<Policies...>>;
 };
 
 }  // namespace activations
@@ -162,7 +157,7 @@ using Activations = activations::List<activations::Sigmoid, activations::Relu, a
 // Calls what.template operator()<Policy>() for the activation of that number.
 template <class What>
 auto with_activation(std::size_t number, const What& what) {
-    return Activations::choose(number, what);
+    return with_number<0, Activations::last>(number, [&]<int N>() { return what.template operator()<Activations::Policy<N>>(); });
 }
 
 // Whether |z| <= 1.

@@ -195,7 +195,7 @@ private:
             else
                 for (const Entry* e = row.begin; e < row.end; ++e)
                     sum.add(broadcast(row.values[e->value]), w.row(e->column), last);
-            sum.store_to(at(z1_, panel, n));
+            sum.put(at(z1_, panel, n), false);
         }
     }
 

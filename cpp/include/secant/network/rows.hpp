@@ -133,7 +133,7 @@ private:
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
         Magnitudes seen;
-        if (begins_without_zero(x, x_.cols)) {  // likely none is 0
+        if (std::none_of(x, x + std::min<std::size_t>(x_.cols, 4), [](X x_i) { return x_i == 0; })) {  // likely none is
             const Real* all = converted(x, x_.cols, values);
             for (std::size_t b = 0; b < blocks_; ++b) seen.add(all + b * block_columns, columns(b));
             if (!seen.any_is_zero()) {
@@ -145,12 +145,8 @@ private:
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            // Where the first inputs are not zero, most may not be: to count them is faster then than to find them. Another thread may write
-            // to x meanwhile: how many are found then is what counts.
-            bool full = begins_without_zero(x_b, size) && is_full(size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0})), b);
-            const std::size_t nonzeros = full ? size : find_nonzeros(x_b, size, entries, values);
-            full = full || is_full(nonzeros, b);
-            if (!full) {
+            const std::size_t nonzeros = find_nonzeros(x_b, size, entries, values);
+            if (!is_full(nonzeros, b)) {
                 span(n, b) = {entries, entries + nonzeros};
                 tables_[b * capacity_ + n] = values;
                 entries += nonzeros;
@@ -178,7 +174,8 @@ private:
         tables_[b * capacity_ + n] = values;
     }
 
-    // A block with few zeros keeps them: full blocks are faster.
+    // A block with few zeros keeps them: full blocks are faster. 784-50-10 x 100 takes 475 us in full blocks; entries take 540 where half
+    // of the inputs are not zero, and 750 where 70 % are.
     bool is_full(std::size_t nonzeros, std::size_t b) const { return nonzeros > columns(b) / 4 * 3; }
 
     // Block b of row n, of indexed inputs.
@@ -187,11 +184,6 @@ private:
         std::fill_n(values, columns(b), Real{0});
         for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = x_.indexed.table<Real>()[e->value];
         set_full(n, b, values);
-    }
-
-    template <class X>
-    static bool begins_without_zero(const X* x, std::size_t size) {
-        return std::none_of(x, x + std::min<std::size_t>(size, 4), [](X x_i) { return x_i == 0; });
     }
 
     // x(size,) as it is if its type is right, else copied to `values`.

@@ -44,7 +44,7 @@ public:
         Real sum = 0, lost = 0;
         for (std::size_t i = 0; i < lanes; ++i) {
             const auto next = two_sum(sum, lane(sum_, i));
-            sum = next.sum;
+            sum = next.value;
             lost += next.lost + lane(lost_, i);
         }
         return CompensatedDivisor(broadcast(sum), broadcast(lost));

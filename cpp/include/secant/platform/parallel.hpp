@@ -89,15 +89,6 @@ inline void start_threads([[maybe_unused]] int threads) {
 #endif
 }
 
-// The date of the specification, which is how OpenMP names its versions; 0 without OpenMP.
-inline int openmp_version() {
-#ifdef _OPENMP
-    return _OPENMP;
-#else
-    return 0;
-#endif
-}
-
 #ifdef SECANT_ISA
 namespace SECANT_ISA {
 

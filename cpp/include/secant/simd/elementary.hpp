@@ -45,25 +45,22 @@ inline Pack zero_or_nan(const Real* x, std::size_t size) {
     return sum;
 }
 
-// a + b = sum + lost, exactly (Knuth's two-sum).
+// value + lost: a result, and what its rounding lost.
 template <class T>
-struct TwoSum {
-    T sum, lost;
+struct WithLost {
+    T value, lost;
 };
 
+// a + b, exactly (Knuth's two-sum).
 template <class T>
-TwoSum<T> two_sum(T a, T b) {
+WithLost<T> two_sum(T a, T b) {
     const T sum = a + b;
     const T part = sum - a;
     return {sum, (a - (sum - part)) + (b - part)};
 }
 
-// a b = value + lost, exactly. Without a fused multiply-add: Dekker's product, in halves of the digits.
-struct TwoProduct {
-    Pack value, lost;
-};
-
-inline TwoProduct two_product(Pack a, Pack b) {
+// a b, exactly. Without a fused multiply-add: Dekker's product, in halves of the digits.
+inline WithLost<Pack> two_product(Pack a, Pack b) {
     const Pack value = a * b;
     if constexpr (fused) return {value, fma(a, b, -value)};
     const auto high = [](Pack x) { return x * format::splitter - (x * format::splitter - x); };

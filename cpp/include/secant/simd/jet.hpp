@@ -99,16 +99,4 @@ SECANT_INLINE Jet<K, T> compose(const Jet<K, T>& a, const Jet<K, T>& f) {
     return sum;
 }
 
-// The series slope * s.
-struct LinearJet {
-    Pack slope;
-};
-
-template <int K>
-SECANT_INLINE Jet<K> compose(Jet<K> a, LinearJet f) {
-    Pack power = f.slope;
-    for (int m = 1; m <= K; ++m, power *= f.slope) a.c[m] *= power;
-    return a;
-}
-
 }  // namespace secant::SECANT_ISA

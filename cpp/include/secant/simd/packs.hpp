@@ -31,11 +31,6 @@ P low(Full p) {
     }
 }
 
-template <class P = Pack>
-P load_once(const Element<P>* from) {
-    return in_register(load<P>(from));
-}
-
 template <class P>
 void store(Element<P>* to, P p) {
     std::memcpy(to, &p, sizeof p);

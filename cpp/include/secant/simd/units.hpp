@@ -30,17 +30,12 @@ public:
         for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = load<Full>(from + p * step);
     }
 
-    // For units that are used more than once: see load_once.
+    // For units that are used more than once: see in_register.
     static Units once(const Value* from) {
         Units units;
-        for (std::size_t p = 0; p + 1 < P; ++p) units.packs_[p] = load_once<Full>(from + p * step);
-        units.last_ = load_once<Last>(from + (P - 1) * step);
+        for (std::size_t p = 0; p + 1 < P; ++p) units.packs_[p] = in_register(load<Full>(from + p * step));
+        units.last_ = in_register(load<Last>(from + (P - 1) * step));
         return units;
-    }
-
-    void store_to(Value* to) const {
-        for (std::size_t p = 0; p + 1 < P; ++p) store(to + p * step, packs_[p]);
-        store(to + (P - 1) * step, last_);
     }
 
     template <class To>
