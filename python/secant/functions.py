@@ -11,7 +11,7 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.backends import backend_module, faults
 from secant.backends.base import LOG_OFFSET, Backend
-from secant.errors import ShapeError
+from secant.errors import ShapeError, ValueRangeError
 
 
 def step_function(x: ArrayLike) -> NDArray[np.int64]:
@@ -216,6 +216,9 @@ def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     most = None if classes is None else validation.positive_int("classes", classes)
     checked = validation.labels(array, most, "labels")
     columns = most or int(checked.max(initial=0)) + 1
-    one_hot = np.zeros((len(array), columns))
+    try:
+        one_hot = np.zeros((len(array), columns))
+    except MemoryError as error:
+        raise ValueRangeError(f"labels must be small enough for memory, got {columns - 1}") from error
     one_hot[np.arange(len(array)), checked] = 1
     return one_hot

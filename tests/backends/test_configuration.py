@@ -85,8 +85,8 @@ def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_p
     given = dict([variable.split("=")]) if variable else {}
     done = run_python(WAITS, **given)
     assert done.stdout.splitlines()[0] == str([given.get("GOMP_SPINCOUNT"), given.get("KMP_BLOCKTIME")])
-    expected = variable if given.keys() & {name, "OMP_WAIT_POLICY"} else f"{name}={value}, set by Secant"
-    assert re.search(rf"^waiting threads +{expected}$", done.stdout, re.MULTILINE)
+    expected = variable if given.keys() & {name, "OMP_WAIT_POLICY"} else f"{name}={value}"
+    assert re.search(rf"^waiting threads .*\b{expected}\b", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("compiled")

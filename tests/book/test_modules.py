@@ -91,6 +91,13 @@ print(sigmoid(np.zeros(2)), "numerical_gradient" in globals(), softmax_loss(np.z
     assert "UserWarning" in lines[5]
 
 
+def test_a_folder_of_the_book_that_is_imported_by_its_name_has_its_modules(write, run):
+    write({"use.py": "import common, dataset\nprint(common.functions.sigmoid(0.0), hasattr(dataset, 'other'))"})
+    output, lines = run("use.py")
+    assert output == "0.5 False\n"
+    assert [line.split()[1] for line in lines] == ["common.functions"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("folder", "script"), [("ch04", "use.py"), ("", "ch04/use.py"), ("other", "../ch04/use.py")])
 def test_the_readers_own_come_first_wherever_the_script_is_run(folder, script, write, run):

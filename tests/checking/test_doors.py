@@ -106,6 +106,12 @@ def scaled_sine(torch, factor):
 
 
 @needs_torch
+def test_integers_are_not_told_to_require_a_gradient(torch):
+    with pytest.raises(DTypeError, match="floating point"):
+        secant.torch.check(lambda x: x.sum(), torch.arange(3))
+
+
+@needs_torch
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
     assert secant.torch.gradcheck(torch.sin, x, check_batched_grad=False, check_grad_dtypes=False, fast_mode=True)

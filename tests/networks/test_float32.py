@@ -23,7 +23,7 @@ def test_the_initial_weights_are_those_of_float64_rounded():
         np.testing.assert_array_equal(param, double.params[name].astype(np.float32), strict=True)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ">f4", complex], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float16, ">f4", complex, "number"], ids=repr)
 def test_other_types_are_refused(dtype):
     with pytest.raises(DTypeError) as caught:
         network(dtype=dtype)

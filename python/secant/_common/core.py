@@ -17,10 +17,12 @@ _SHORT_WAITS = {"GOMP_SPINCOUNT": "8000", "KMP_BLOCKTIME": "1"}
 _ours = {} if "OMP_WAIT_POLICY" in os.environ else {k: v for k, v in _SHORT_WAITS.items() if k not in os.environ}
 
 os.environ.update(_ours)
+waits = {name: os.environ[name] for name in ("OMP_WAIT_POLICY", *_SHORT_WAITS) if name in os.environ}
+"""What decides how long threads wait awake."""
 try:
     from secant import _core
 finally:
     for _name in _ours:
         del os.environ[_name]
 
-__all__ = ["_core"]
+__all__ = ["_core", "waits"]

@@ -128,7 +128,10 @@ def as_float(array: Array, dtype: Any) -> Array:
 
 def real_dtype(name: str, value: Any) -> np.dtype[Any]:
     """float64 or float32, as a dtype."""
-    dtype: np.dtype[Any] = np.dtype(value)
+    try:
+        dtype: np.dtype[Any] = np.dtype(value)
+    except TypeError:
+        dtype = np.dtype(object)
     if dtype not in REALS:
         raise DTypeError(f"{name} must be float64 or float32, got {value!r}")
     return dtype

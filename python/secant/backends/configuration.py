@@ -59,12 +59,13 @@ def _facts() -> dict[str, str]:
         "backend": f"{backend} (of {', '.join(usable)})",
     }
     if backend == "cpp":
-        from secant._common.core import _core
+        from secant._common.core import _core, waits
 
         build = _core.build_info()
         facts["compiler"] = str(build["compiler"])
         facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
         facts["openmp"] = str(build["openmp"] or "none")
+        facts["waiting threads"] = ", ".join(f"{name}={value}" for name, value in waits.items())
         facts["threads"] = str(_core.max_threads())
     if backend == "numba":
         import llvmlite

@@ -59,6 +59,15 @@ class _StandIns:
             self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
             names = vars(import_module(source))
             vars(module).update({name: names[name] for name in ("__all__", *names["__all__"])})
+        else:
+            vars(module)["__getattr__"] = partial(_module_of, module.__name__)
+
+
+def _module_of(folder: str, name: str) -> ModuleType:
+    """A module of the book, of whose folder a script imported only the name."""
+    if f"{folder}.{name}" not in _MODULES:
+        raise AttributeError(f"module {folder!r} has no attribute {name!r}")
+    return import_module(f"{folder}.{name}")
 
 
 class _ReadersMnist:

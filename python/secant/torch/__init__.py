@@ -352,6 +352,10 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     tensors = differentiable(argument_names(_forward_of(func), "inputs", len(inputs)), inputs)
     if not tensors:
+        if any(isinstance(given, torch.Tensor) and not given.is_floating_point() for given in inputs):
+            raise DTypeError(
+                "inputs must have a tensor of floating point to have a gradient, got integers: use double()"
+            )
         raise DTypeError("inputs must have a tensor that requires a gradient, got none: call its requires_grad_()")
     return tensors
 

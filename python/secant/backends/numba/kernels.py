@@ -18,6 +18,8 @@ try:
     import numba
 except ModuleNotFoundError:
     raise MissingExtraError("the backend 'numba' needs Numba: pip install 'secant[numba]'") from None
+if numba.config.DISABLE_JIT:
+    raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
 _LOG1P = np.array([0.0, 1.0, -1 / 2, 1 / 3, -1 / 4, 1 / 5, -1 / 6, 1 / 7, -1 / 8])
 
