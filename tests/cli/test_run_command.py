@@ -63,8 +63,7 @@ def assert_same(command, script, *arguments, cwd, plain=PLAIN, stdin=""):
 
 
 SCRIPTS = {
-    "globals": "import sys; print(sorted((k, v) for k, v in globals().items() if k[2] not in 'bl'))",
-    "loader": "print(type(__loader__).__name__, type(__builtins__).__name__, __loader__.get_filename('__main__'))",
+    "globals": "print(__name__, __file__, __doc__, __package__, __spec__)",
     "arguments": "import sys; print(sys.argv, sys.path[0], sys.flags, __name__, __file__)",
     "main": "import sys, __main__; X = 1\nprint(__main__.X, sys.modules['__main__'] is __main__)",
     "argparse": "import argparse; p = argparse.ArgumentParser(); p.add_argument('--lr'); print(p.parse_args())",

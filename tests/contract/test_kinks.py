@@ -92,7 +92,8 @@ x, t = rng.uniform(0.01, 1, (300, 40)).astype(np.float32), rng.randint(3, size=3
 net = secant.TwoLayerNet(40, {hidden}, 3, hidden_activation="relu", rng=0, dtype=np.float32, backend="cpp")
 core, batches = secant.backends.backend_module("cpp"), np.arange(300)[np.newaxis].repeat(3, 0)
 net.params["W1"] *= 30
-core.train(secant.networks.batch.checked(net, x, t, core), batches, "auto", 1e-4, 0.1, 1, [])
+descent = secant.backends.base.Descent("auto", 1e-4, 0.1, 1)
+core.train(secant.networks.batch.checked(net, x, t, core), batches, descent, [])
 assert all(np.isfinite(param).all() for param in net.params.values())
 print(*(param.tobytes().hex() for param in net.params.values()))
 """
