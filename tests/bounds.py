@@ -138,17 +138,20 @@ def _at_any_scale(net, x: np.ndarray, t: np.ndarray, h: float) -> dict:
     return {"W1": w1_bound[:-1], "b1": w1_bound[-1], "W2": w2_bound[:-1], "b2": w2_bound[-1]}
 
 
+RATES_AND_SLOPES = {"sigmoid": (1.0, 0.25), "tanh": (2.0, 1.0), "relu": (0.0, 1.0), "identity": (0.0, 1.0)}
+
+
 class _Units:
     """A layer of units with pre-activations ``a`` that are off by rounding sums of ``count`` terms, and by ``more``."""
 
     def __init__(self, name: str, a: np.ndarray, terms: np.ndarray, count: int, more: np.ndarray | float = 0.0):
-        self.rate, self.steepest = {"sigmoid": (1.0, 0.25), "tanh": (2.0, 1.0)}.get(name, (0.0, 1.0))
+        self.rate, self.steepest = RATES_AND_SLOPES[name]
         self.off = (count + 1) * (EPS32 * terms + SMALLEST_32) + more
         self.kinked, self.a = name == "relu", a
         small = np.exp(-self.rate * np.abs(a))
         self.log_slope = np.log(4 * self.steepest) - self.rate * np.abs(a) - 2 * np.log1p(small) if self.rate else 0 * a
         sigmoid = np.where(a > 0, 1, small) / (1 + small)
-        self.z = {"sigmoid": sigmoid, "tanh": np.tanh(a), "relu": np.maximum(a, 0)}.get(name, a)
+        self.z = {"sigmoid": sigmoid, "tanh": np.tanh(a), "relu": np.maximum(a, 0), "identity": a}[name]
         self.z_off = self.change(0 * a, self.off) + 4 * EPS32 * np.abs(self.z)
 
     def _wide(self, units: np.ndarray, like: np.ndarray) -> np.ndarray:

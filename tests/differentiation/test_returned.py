@@ -133,7 +133,6 @@ def test_elements_of_x_that_overlap_are_copied_or_refused(shape):
     for call in (
         lambda: secant.numerical_gradient(np.sum, x, inplace=True),
         lambda: secant.check_gradient(np.sum, x, np.ones(shape), inplace=True),
-        lambda: secant.book.gradient_descent(np.sum, x),
     ):
         with pytest.raises(ValueRangeError, match="x must have elements that share no memory"):
             call()
