@@ -357,3 +357,12 @@ def test_the_examples_in_its_docstrings_give_what_they_say():
         failed, tried = failed + results.failed, tried + results.attempted
     assert tried
     assert not failed, "".join(output)
+
+
+def test_a_fit_that_fails_leaves_the_classes_of_the_network_that_is_there():
+    model = short().fit(X, NAMES)
+    shown = model.predict(X)
+    model.set_params(batch_size=-1)
+    with pytest.raises(ValueError, match="batch_size"):
+        model.fit(X, y)
+    assert np.array_equal(model.predict(X), shown)

@@ -218,7 +218,7 @@ def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     columns = most or int(checked.max(initial=0)) + 1
     try:
         one_hot = np.zeros((len(array), columns))
-    except MemoryError as error:
-        raise ValueRangeError(f"labels must be small enough for memory, got {columns - 1}") from error
+    except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address can count
+        raise ValueRangeError(f"labels must have few enough classes for memory, got {columns}") from error
     one_hot[np.arange(len(array)), checked] = 1
     return one_hot

@@ -374,7 +374,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def _begin(self, X: Any, y: Any, classes: Any, *, new: bool, early: bool, seeded: bool) -> _Run:
         """Check everything, and make the network to train."""
         x, y = self._samples(X, y, reset=new)
-        labels = self._labels(y, classes, new)
+        known, labels = self._labels(y, classes, new)
         if seeded:
             self._random_state = check_random_state(self.random_state)
         x, x_test, t, t_test = self._split(x, labels) if early else (x, None, labels, None)
@@ -393,7 +393,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             self._require_same_network()
             self.best_validation_score_ = None
         else:
-            self.net_ = self._network(x.shape[1])
+            self.net_, self.classes_ = self._network(x.shape[1], len(known)), known
             self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0
             self.validation_scores_, self.best_validation_score_ = None, None
         sizes = [len(t[batch]) for batch in gen_batches(len(t), options["batch_size"])]
@@ -406,17 +406,16 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 raise DTypeError(f"{name} must be a plain array, got a masked one: its mask would be lost")
         return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
 
-    def _labels(self, y: Array, classes: Any, new: bool) -> Array:
-        """Return y as indices of ``classes_``. A new network takes these from y or ``classes``."""
+    def _labels(self, y: Array, classes: Any, new: bool) -> tuple[Array, Array]:
+        """Return the classes, which a new network takes from y or ``classes``, and y as indices of them."""
         check_classification_targets(y)
         given = np.unique(y if classes is None else classes)
-        if new:
-            self.classes_ = given
-        elif classes is not None and not np.array_equal(given, self.classes_):
-            raise ValueRangeError(f"classes must be those of the first call, {self.classes_}, got {classes!r}")
-        if unknown := set(unique_labels(self.classes_, y).tolist()) - set(self.classes_.tolist()):
-            raise ValueRangeError(f"y must hold labels of classes_, {self.classes_}, got {sorted(unknown)}")
-        return np.searchsorted(self.classes_, y)
+        known = given if new else self.classes_
+        if classes is not None and not np.array_equal(given, known):
+            raise ValueRangeError(f"classes must be those of the first call, {known}, got {classes!r}")
+        if unknown := set(unique_labels(known, y).tolist()) - set(known.tolist()):
+            raise ValueRangeError(f"y must hold labels of classes_, {known}, got {sorted(unknown)}")
+        return known, np.searchsorted(known, y)
 
     def _require_same_network(self) -> None:
         """Raise an error that names a parameter that differs from the existing network's."""
@@ -436,12 +435,12 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 f"early_stopping holds out some samples of every class, validation_fraction={share}: {error}"
             ) from error
 
-    def _network(self, inputs: int) -> TwoLayerNet:
+    def _network(self, inputs: int, classes: int) -> TwoLayerNet:
         """Return a new network, with weights on a scale that lets it learn."""
         net = TwoLayerNet(
             inputs,
             self.hidden_size,
-            len(self.classes_),
+            classes,
             weight_init_std=1.0,
             log_offset=_LOG_OFFSET,
             hidden_activation=self.hidden_activation,

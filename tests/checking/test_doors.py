@@ -112,6 +112,36 @@ def test_integers_are_not_told_to_require_a_gradient(torch):
 
 
 @needs_torch
+def test_a_double_backward_that_forgets_the_cotangent_is_wrong(torch):
+    """With a cotangent of 1, as of a function with a single value, it would pass."""
+
+    class Forgetful(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, grad):
+            ctx.save_for_backward(x)
+            return grad * x.cos()
+
+        @staticmethod
+        def backward(ctx, v):
+            (x,) = ctx.saved_tensors
+            return -v * x.sin(), v * x.cos()
+
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.sin()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return Forgetful.apply(*ctx.saved_tensors, grad)
+
+    x = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(GradientMismatchError):
+        secant.torch.gradgradcheck(lambda x: Sine.apply(x).sum(), x)
+
+
+@needs_torch
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
     assert secant.torch.gradcheck(torch.sin, x, check_batched_grad=False, check_grad_dtypes=False, fast_mode=True)

@@ -451,5 +451,5 @@ def test_the_data_are_not_replaced_by_what_is_written(tmp_path):
     for option in ("--save", "--history"):
         result = run("train", "--data", path, option, path, "--iters", 3, "--batch", 5)
         assert result.exit_code == 2
-        assert "--data needs another file than --save, --history and --plot." in result.output
+        assert "--data, --save, --history and --plot need different files." in result.output
     assert path.read_bytes() == before

@@ -484,3 +484,8 @@ def test_a_thread_trains_and_leaves_the_handler_alone(data, default_handler):
     thread.start()
     thread.join()
     assert seen == [default_handler] * 5
+
+
+def test_a_history_is_a_history():
+    with pytest.raises(DTypeError, match=r"history must be a secant.History, got list"):
+        secant.train(secant.TwoLayerNet(4, 3, 2), np.ones((5, 4)), np.zeros(5, int), n_iterations=1, history=[])

@@ -9,7 +9,7 @@ class Output:
     Attributes
     ----------
     failure : OSError, ValueError or None
-        Why it failed: a ValueError is that of a closed file, or of text that its encoding lacks.
+        Why it failed: a ValueError is that of a closed file.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -21,6 +21,9 @@ class Output:
         if self.failure is None:
             try:
                 return self._stream.write(text)
+            except UnicodeEncodeError:
+                encoding = self._stream.encoding
+                return self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             except (OSError, ValueError) as error:
                 self.failure = error
         return len(text)

@@ -15,7 +15,6 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
-_REAL = float, numbers.Real  # float first, which is faster
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 
 
@@ -41,7 +40,7 @@ def finite_number(name: str, value: Any, *, above: float = -math.inf, least: flo
     """A finite real number greater than ``above`` and of at least ``least``, as a float."""
     if isinstance(value, np.ndarray) and not value.ndim:
         value = value[()]
-    if not isinstance(value, _REAL) or isinstance(value, bool):
+    if not isinstance(value, (float, numbers.Real)) or isinstance(value, bool):
         raise DTypeError(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)
@@ -58,13 +57,6 @@ def require_callable(name: str, value: Any) -> None:
     """Raise an error if an argument is not callable."""
     if not callable(value):
         raise DTypeError(f"{name} must be callable, got {type(value).__name__}")
-
-
-def flag(name: str, value: Any) -> bool:
-    """True or False; text such as "no" would be true."""
-    if not (isinstance(value, int | np.bool_) and value in (0, 1)):
-        raise DTypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
@@ -110,12 +102,7 @@ def float_array(name: str, value: ArrayLike) -> Floats:
     """A C-contiguous float64 array: the same one where it is that already, else a copy."""
     if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
         return value
-    return as_float64(real_array(name, value))
-
-
-def as_float64(array: Array) -> Floats:
-    """The array as C-contiguous float64; what is beyond its range becomes infinite."""
-    return as_float(array, np.float64)
+    return as_float(real_array(name, value), np.float64)
 
 
 def as_float(array: Array, dtype: Any) -> Array:
@@ -132,7 +119,7 @@ def real_dtype(name: str, value: Any) -> np.dtype[Any]:
         dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
         dtype = np.dtype(object)
-    if dtype not in REALS:
+    if value is None or dtype not in REALS:
         raise DTypeError(f"{name} must be float64 or float32, got {value!r}")
     return dtype
 
@@ -173,7 +160,7 @@ def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = Fals
     if len(shape) == 1:
         require_integers("t", array)
     elif dtype.char in "eg":  # float16 and long double
-        return as_float64(array)
+        return as_float(array, np.float64)
     return in_order(array if dtype.isnative else array.astype(dtype.newbyteorder("=")))
 
 

@@ -170,8 +170,8 @@ class Backend(Protocol):
     def train(self, batch: Batch, indices: NDArray[np.int64], descent: Descent, losses: list[float]) -> Fault | None:
         """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Training stops at the first loss that is
-        not finite. If a call is interrupted, or finds a fault, it has appended the losses of the completed iterations,
-        and the parameters are those after the last of them. But where numbers may be beyond what float32 can compute
-        with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be anything: `gradient` can do better.
+        Training stops at the first loss that is not finite. If a call is interrupted, or finds a fault, it has appended
+        the losses of the completed iterations, and the parameters are those after the last of them. But where numbers
+        may be beyond what float32 can compute with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be
+        anything: `gradient` can do better.
         """

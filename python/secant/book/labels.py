@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secant._common import validation
-from secant.errors import ValueRangeError
+from secant.errors import ShapeError, ValueRangeError
 
 
 def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
@@ -22,6 +22,8 @@ def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
     ------
     DTypeError
         If it does not hold real numbers.
+    ShapeError
+        If it is not two-dimensional.
     ValueRangeError
         If a row is not a single 1 among zeros.
 
@@ -31,6 +33,8 @@ def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
     array([2, 0])
     """
     array = validation.real_array("one_hot", one_hot)
+    if array.ndim != 2:
+        raise ShapeError(f"one_hot must have shape (N, O), got {array.shape}")
     bad = ((array != 0).sum(axis=1) != 1) | (array.max(axis=1) != 1)
     if bad.any():
         row = int(bad.argmax())

@@ -112,7 +112,7 @@ class Function(ABC):
 
 def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
     """Check the derivatives of one mode in the precision of the function: those of outputs times random numbers."""
-    cotangents = random_numbers(function.outputs, np.random.default_rng([options.rng, 1]))
+    cotangents = sum_weights(function.outputs, np.random.default_rng([options.rng, 1]))
     weights = as_vector(cotangents)
     eps = np.concatenate([np.full(math.prod(kind.shape), kind.eps) for kind in function.outputs])
 
@@ -153,7 +153,7 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: Mode
     rng = np.random.default_rng([options.rng, 3])
     eps = max(kind.eps for kind in (*own.arguments, *own.outputs))
     fixed = own.outputs if mode == "reverse" else own.arguments
-    weights = random_numbers(fixed, rng)
+    weights = sum_weights(fixed, rng)
 
     def near(array: Array, kind: Kind, ulps: float) -> Array:
         return _rounded(array * (1 + ulps * eps * random_weights(array.shape, rng)), kind).astype(array.dtype)
@@ -227,10 +227,13 @@ def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     return np.asarray(rng.uniform(0.5, 1.5, shape) * signs)
 
 
+def sum_weights(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
+    """Tangents or cotangents that weight a sum: 1 for a single number."""
+    return [np.ones(kinds[0].shape)] if _is_number(kinds) else random_numbers(kinds, rng)
+
+
 def random_numbers(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
-    """Random numbers of these kinds: tangents or cotangents; 1 for a single number."""
-    if _is_number(kinds):
-        return [np.ones(kinds[0].shape)]
+    """Tangents or cotangents that are themselves arguments: a rule that forgets one would pass with 1."""
     return [_rounded(random_weights(kind.shape, rng), kind) for kind in kinds]
 
 

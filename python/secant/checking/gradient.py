@@ -16,6 +16,7 @@ from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.differentiation.evaluators import c_pointer
+from secant.errors import DTypeError
 
 
 def check_gradient(
@@ -84,6 +85,8 @@ def check_gradient(
     (False, 'x[1]')
     """
     options = Options(progress, rng)
+    if not isinstance(args, tuple | list):
+        raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
     validation.require_callable("f", f)
     point = Point(lambda x: f(x, *args), x, inplace=inplace)

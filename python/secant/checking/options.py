@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secant._common import validation
 from secant._common.randomness import seed
 from secant._common.warn import warn
 
@@ -21,7 +20,6 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise the errors of single options."""
-        validation.flag("progress", self.progress)
         seed(self.rng)
 
 

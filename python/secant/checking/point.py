@@ -128,7 +128,9 @@ class Point:
             _require_shiftable(self.names, self._own)
             other = copy.copy(self)
             other._inplace, other._values = True, set()
-            if other.sampler(direction, None, self.all)(_FAR)[0] not in self._values:
+            moved = other.sampler(direction, None, self.all)(_FAR)[0] not in self._values
+            other.restore()  # the user's own functions are called next
+            if moved:
                 return other
         return None
 
@@ -209,9 +211,11 @@ def _typical_size(sizes: Floats) -> float:
 
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
-    """Raise an error if entries share memory: where one is shifted, the other one is too."""
+    """Raise an error if arrays are read-only, or entries share memory: where one is shifted, the other one is too."""
     named = list(zip(names, arrays, strict=True))
     for name, array in named:
+        if not array.flags.writeable:
+            raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
         if overlaps(array):
             raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
     for (name, array), (other_name, other) in itertools.combinations(named, 2):

@@ -158,8 +158,9 @@ def _checked(options: dict[str, Path | None], data: str) -> dict[str, Path]:
     outputs = {option: path for option, path in options.items() if path is not None}
     for path in outputs.values():
         require_writable(path)
-    if Path(data).resolve() in map(Path.resolve, outputs.values()):
-        raise typer.BadParameter("--data needs another file than --save, --history and --plot.")
+    files = [Path(data).resolve(), *map(Path.resolve, outputs.values())]
+    if len({*files}) < len(files):
+        raise typer.BadParameter("--data, --save, --history and --plot need different files.")
     if "plot" in outputs:
         figure_format(outputs["plot"])
     return outputs

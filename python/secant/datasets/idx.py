@@ -177,7 +177,7 @@ def _shape(content: bytes, header: struct.Struct, origin: Origin) -> tuple[int, 
     magic = bytes((0, 0, 8, rank))
     if content[:4] != magic:
         kind = "images" if rank == 3 else "labels"
-        raise origin.error(f"is not an IDX file of {kind}: it begins with {content!r}, expected {magic!r} or gzip")
+        raise origin.error(f"is not an IDX file of {kind}: it begins with {content[:16]!r}, expected {magic!r} or gzip")
     if len(content) < header.size:
         raise origin.error(f"is truncated: {len(content)} bytes are less than a header of {header.size}")
     shape: tuple[int, ...] = header.unpack_from(content)[1:]
@@ -192,5 +192,5 @@ def _unpacked(raw: bytes, origin: Origin) -> bytes:
         return raw
     try:
         return gzip.decompress(raw)
-    except (EOFError, OSError, zlib.error) as error:
+    except (EOFError, MemoryError, OSError, zlib.error) as error:
         raise origin.error(f"is damaged ({error})") from error

@@ -131,7 +131,7 @@ def gradient_descent(
         validation.require_callable("callback", callback)
     if unknown := options.keys() - Options.__annotations__.keys():
         raise TypeError(f"gradient_descent() got an unexpected keyword argument '{unknown.pop()}'")
-    progress = validation.flag("progress", options.pop("progress", False))
+    progress = bool(options.pop("progress", False))
     problem = Problem.of(f, x, h, scheme=scheme, **options)._replace(in_place=None)
     try:
         return _walk(problem, x, lr, count, return_path, callback, progress)

@@ -118,9 +118,6 @@ class Problem(NamedTuple):
         chosen = scheme_of(scheme, "auto")
         if chosen is None and not (rel_step is None and (h is None or is_default(h))):
             raise UnsupportedError("scheme='auto' chooses the steps itself: h and rel_step do not go with it")
-        flags = {"vectorized": vectorized, "inplace": inplace, "progress": progress, "full_output": full_output}
-        for name, value in flags.items():
-            validation.flag(name, value)
         if noise is not None and chosen is not None and not full_output:
             raise UnsupportedError("noise is for scheme='auto' and error bars: other schemes take h")
         problem = cls(

@@ -200,7 +200,7 @@ class SimpleNet:
         """
         y = softmax(self.predict(x))
         cross_entropy_error(y, t)  # whatever is wrong with t
-        rows: Array = np.atleast_2d(validation.as_float64(np.asarray(x)))
+        rows: Array = np.atleast_2d(validation.as_float(np.asarray(x), np.float64))
         y = np.atleast_2d(y)
         weights = validation.targets(t, *y.shape, is_one_sample=np.ndim(x) == 1)
         if weights.ndim == 1:

@@ -31,7 +31,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._function import Function, differentiable
+from secant.torch._function import Function, differentiable, leaves
 
 
 def check(
@@ -352,7 +352,8 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     tensors = differentiable(argument_names(_forward_of(func), "inputs", len(inputs)), inputs)
     if not tensors:
-        if any(isinstance(given, torch.Tensor) and not given.is_floating_point() for given in inputs):
+        found = [leaf for _, leaf in leaves("", inputs) if isinstance(leaf, torch.Tensor)]
+        if found and not any(leaf.is_floating_point() or leaf.is_complex() for leaf in found):
             raise DTypeError(
                 "inputs must have a tensor of floating point to have a gradient, got integers: use double()"
             )

@@ -71,7 +71,10 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[parti
 
 
 def _takes(method: Callable[..., Any], option: str) -> bool:
-    parameters = inspect.signature(method).parameters
+    try:
+        parameters = inspect.signature(method).parameters
+    except ValueError:  # compiled, and without a signature
+        return False
     return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
@@ -106,6 +109,8 @@ def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | No
 
 def empty(history: History | None) -> History:
     """Return ``history``, if it can be filled, or a new one."""
+    if not isinstance(history, History | None):
+        raise DTypeError(f"history must be a secant.History, got {type(history).__name__}")
     if history is not None and history.train_loss_list:
         raise ValueRangeError(f"history must be empty, got one of {len(history.train_loss_list)} iterations")
     return History() if history is None else history

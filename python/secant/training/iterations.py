@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Array, all_finite, as_float64
+from secant._common.validation import Array, all_finite, as_float
 from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
@@ -109,7 +109,7 @@ def iterations_of(
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
-            weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
+            weights = batch.t if batch.t.ndim == 1 else as_float(batch.t, np.float64)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before)
             method, h = options.get("method", "derivative"), options.get("h", 1.0)
