@@ -323,8 +323,6 @@ def test_the_data_of_a_pointer_is_passed_on():
         (ways.in_c, {"inplace": True}, UnsupportedError),
         (lambda: ways.rosenbrock_of_stacks, {"inplace": True, "vectorized": True}, UnsupportedError),
         (lambda: ways.rosenbrock, {"scheme": "backward"}, ValueRangeError),
-        (lambda: ways.rosenbrock, {"vectorized": "no"}, DTypeError),
-        (lambda: ways.rosenbrock, {"progress": None}, DTypeError),
     ],
 )
 def test_options_that_are_wrong_or_do_not_go_together(f, options, error):
