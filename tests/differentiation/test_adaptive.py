@@ -225,12 +225,17 @@ def test_error_bars_cover_what_f_loses_beside_a_pole(room, n):
     require_covered(lambda x: float(np.sqrt(1 - x**2).sum()), x, -x / np.sqrt((1 - x) * (1 + x)))
 
 
-@pytest.mark.parametrize("seed", [1, 18, 39, 58])
-def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
+def least_squares(seed):
+    """A random matrix with at least as many rows as columns, and the solution."""
     rng = np.random.default_rng(seed)
     n = rng.integers(2, 7)
     a = rng.normal(size=(n + rng.integers(0, 5), n))
-    x = rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1)
+    return a, rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1)
+
+
+@pytest.mark.parametrize("seed", [1, 18, 39, 58])
+def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
+    a, x = least_squares(seed)
     size = np.abs(x).max()
 
     def residuals(z):
@@ -244,10 +249,7 @@ def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
 @pytest.mark.parametrize("seed", [18, 20, 33, 166])
 def test_error_bars_of_a_gradient_hold_where_linear_residuals_are_zero(seed):
     """The gradient is what the rounding of residuals leaves of it; three slopes may agree by chance."""
-    rng = np.random.default_rng(seed)
-    n = rng.integers(2, 7)
-    a = rng.normal(size=(n + rng.integers(0, 5), n))
-    x = rng.normal(size=n) * 10.0 ** rng.uniform(-1, 1)
+    a, x = least_squares(seed)
     y = a @ x
     exact = np.vectorize(Fraction, otypes=[object])
     truth = (2 * exact(a).T @ (exact(a) @ exact(x) - exact(y))).astype(float)

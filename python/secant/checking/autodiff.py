@@ -82,11 +82,11 @@ class Function(ABC):
         """Its outputs, or nothing, and their derivatives along tangents."""
 
     def in_float64(self) -> Function:
-        """The same function in float64."""
+        """The same function in float64, for `float64_first`: functions of NumPy are not checked by that."""
         raise NotImplementedError
 
     def derivative(self, mode: Mode, rng: int) -> Function:
-        """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
+        """Its derivative of one mode, as a function of arguments and of tangents or cotangents: for orders above 1."""
         raise NotImplementedError
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
@@ -101,17 +101,22 @@ class Function(ABC):
         """Raise an error if a rule for derivatives returns other values than the function."""
         if not values:
             return
-        own = as_vector(self.values(self.arrays))
-        off = norm(as_vector(values) - own)
-        if off > math.sqrt(max(kind.eps for kind in self.outputs)) * norm(own):
-            raise GradientMismatchError(
-                f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another "
-                "value than the function"
-            )
+        for i, (found, own, kind) in enumerate(zip(values, self.values(self.arrays), self.outputs, strict=True)):
+            one, other = as_vector([found]), as_vector([own])
+            with np.errstate(invalid="ignore"):
+                off = norm(one - other)
+            if off > math.sqrt(kind.eps) * norm(other):
+                raise GradientMismatchError(
+                    f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
+                    "returns another value than the function"
+                )
 
 
 def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
-    """Check the derivatives of one mode in the precision of the function: those of outputs times random numbers."""
+    """Check the derivatives of one mode in the precision of the function.
+
+    They are those of the sum of products of outputs and random numbers.
+    """
     cotangents = sum_weights(function.outputs, np.random.default_rng([options.rng, 1]))
     weights = as_vector(cotangents)
     eps = np.concatenate([np.full(math.prod(kind.shape), kind.eps) for kind in function.outputs])

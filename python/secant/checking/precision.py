@@ -92,7 +92,7 @@ class Agreement(NamedTuple):
     """How an array in the user's precision compares with that in float64."""
 
     errors: Floats
-    """Of the entries, as a share of what rounding explains; infinite where one of both is not finite."""
+    """The error of each entry, as a share of what rounding explains; infinite where only one of the two is finite."""
     allowed: Floats
     worst: float
     """The largest error of an entry or of all together, likewise: more than 1 is more than rounding explains."""
