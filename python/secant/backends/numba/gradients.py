@@ -59,7 +59,7 @@ def _directly(net: Parameters, x: Array, t: Array, h: float, count: int) -> plan
         inner = layers.inner
         units = kernels.Units(hidden.rate, layers.x, inner.p, inner.q, inner.z, layers.y, net.log_offset)
         kernels.add_differences(powers, targets, h, terms[block], growth, units, of_hidden, of_output)
-        loss = len(targets) * mean_loss(layers.y, targets, net.log_offset)
+        loss = len(targets) / count * mean_loss(layers.y, t[block], net.log_offset)
         sums = plan.Sums(of_hidden[:-1], of_hidden[-1], of_output[:-1], of_output[-1], loss)
         far = terms[block, np.newaxis] == 0
         for n, j in np.argwhere(layers.near | far).tolist():
