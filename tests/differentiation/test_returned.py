@@ -79,6 +79,9 @@ def test_one_value_everywhere_is_a_slope_of_zero_and_one_warning(f, scheme):
         assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(RuntimeWarning, match="^f returned one and the same value"):
         assert secant.numerical_diff(f, 1.0, scheme=scheme) == 0
+    with pytest.warns(RuntimeWarning, match="^f returned one and the same value") as caught:
+        secant.numerical_gradient(lambda stack: np.full(len(stack), f(x)), x, scheme=scheme, vectorized=True)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize(("scheme", "step"), [("central", "5e-02"), ("forward", "3e-03"), ("five-point", "4e-01")])

@@ -13,14 +13,13 @@ import secant
 FLOAT32 = 1e-2  # of the largest entry: the rounding of float32 divided by h
 
 
-DEAR = "ode_by_solve_ivp", "ode_by_odeint", "returns_a_float_of_sympy", "columns_of_a_data_frame"
+DEAR = "ode_by_solve_ivp", "returns_a_float_of_sympy"
 
 
-def of_each(table, every=1, dear=DEAR):
-    """Run a test for each objective. The default run takes every ``every``-th, and none that takes long."""
-    left_out = [name for i, name in enumerate(table) if i % every or name in dear]
-    marks = {name: pytest.mark.slow if name in left_out else () for name in table}
-    return pytest.mark.parametrize("case", [pytest.param(table[name], id=name, marks=marks[name]) for name in table])
+def of_each(table, dear=DEAR):
+    """Run a test for each objective, by default but for those that take long."""
+    cases = [pytest.param(case, id=name, marks=[pytest.mark.slow] * (name in dear)) for name, case in table.items()]
+    return pytest.mark.parametrize("case", cases)
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +95,7 @@ def test_jacobian_of_a_pattern(case):
     agrees(case, found.toarray(), exact)
 
 
-@of_each(CASES, every=2)
+@of_each(CASES)
 def test_hessian(case):
     found = derivative(case, secant.numerical_hessian, full_output=True)
     exact = case.hessian()
@@ -137,7 +136,7 @@ def test_check_of_the_right_gradient(case):
         assert report.verdict in (("right", "not verified") if case.is_float32 else ("right",)), report
 
 
-@of_each(CASES, every=2)
+@of_each(CASES)
 def test_check_of_a_wrong_gradient(case):
     gradient = case.jacobian()
     wrong = np.argmax(np.abs(gradient))
@@ -145,19 +144,3 @@ def test_check_of_a_wrong_gradient(case):
     report = check(case, gradient)
     assert report.verdict == "wrong"
     assert wrong in [np.ravel_multi_index(each.index, gradient.shape) for each in report.findings]
-
-
-@pytest.mark.slow
-@of_each(CASES | VECTORS)
-def test_scipy_has_the_same_derivatives(case):
-    numdiff = pytest.importorskip("scipy.optimize._numdiff", reason="SciPy is not installed")
-
-    f = case.make(case.x.copy())
-
-    def flat(entries):  # a copy, since SciPy uses one array for several evaluations
-        value = f(entries.reshape(case.x.shape).copy(), *case.args, **case.kwargs)
-        return np.array([float(value)] if np.ndim(value) == 0 else value, dtype=float).reshape(-1)
-
-    derivatives = numdiff.approx_derivative(flat, case.x.reshape(-1), method="3-point", abs_step=1e-4)
-    exact = case.jacobian()
-    agrees(case, np.reshape(derivatives, exact.shape), exact)
