@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -283,39 +281,6 @@ class KlAndPenalty:
 # What comes back -----------------------------------------------------------------------------------------------------
 
 
-plain("returns_a_python_float", lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]), smooth, HERE)
-plain("returns_a_0d_array", lambda x: np.array(smooth(x)), smooth, HERE)
-plain("returns_a_longdouble", lambda x: np.longdouble(smooth(x)), smooth, HERE)
-
-
-@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
-def returns_a_fraction(x):
-    a, b = map(Fraction, x.tolist())
-    return a * a + b * b + a * b
-
-
-@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
-def returns_a_decimal(x):
-    a, b = map(Decimal, x.tolist())
-    return a * a + b * b + a * b
-
-
-@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("mpmath",))
-def returns_an_mpf(x):
-    import mpmath
-
-    return lambda x: mpmath.exp(x[0]) * mpmath.sin(x[1])
-
-
-@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("sympy",))
-def returns_a_float_of_sympy(x):
-    import sympy
-
-    a, b = sympy.symbols("a b")
-    formula = sympy.exp(a) * sympy.sin(b)
-    return lambda x: formula.evalf(subs={a: x[0], b: x[1]})
-
-
 plain("returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True)
 
 
@@ -329,14 +294,6 @@ def computes_in_float32(x):
         return np.mean((np.tanh(data @ w1 + b1) @ w2 - targets) ** 2)
 
     return f
-
-
-@stateless(smooth, HERE, needs=("torch",))
-def returns_a_tensor(x):
-    import torch
-
-    x = torch.from_numpy(x)
-    return x @ x + torch.sin(x).sum() + x[0] * x[-1]
 
 
 # Tables and files ----------------------------------------------------------------------------------------------------

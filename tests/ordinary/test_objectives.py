@@ -13,7 +13,7 @@ import secant
 FLOAT32 = 1e-2  # of the largest entry: the rounding of float32 divided by h
 
 
-DEAR = "ode_by_solve_ivp", "returns_a_float_of_sympy"
+DEAR = ("ode_by_solve_ivp",)
 
 
 def of_each(table, dear=DEAR):
