@@ -13,13 +13,8 @@ import secant
 FLOAT32 = 1e-2  # of the largest entry: the rounding of float32 divided by h
 
 
-DEAR = ("ode_by_solve_ivp",)
-
-
-def of_each(table, dear=DEAR):
-    """Run a test for each objective, by default but for those that take long."""
-    cases = [pytest.param(case, id=name, marks=[pytest.mark.slow] * (name in dear)) for name, case in table.items()]
-    return pytest.mark.parametrize("case", cases)
+def of_each(table):
+    return pytest.mark.parametrize("case", table.values(), ids=table)
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +54,11 @@ def is_covered(case, found, exact, digits=1e-15):
     assert (found.error <= (0.1 if case.is_float32 else 1e-4) * size).all()
 
 
-@of_each(CASES, dear=())
+@of_each(CASES)
 def test_gradient(case):
     agrees(case, derivative(case, secant.numerical_gradient), case.jacobian())
 
 
-@pytest.mark.slow
 @of_each(CASES)
 def test_gradient_of_five_points(case):
     agrees(case, derivative(case, secant.numerical_gradient, scheme="five-point"), case.jacobian())
@@ -105,7 +99,6 @@ def test_hessian(case):
     assert case.is_float32 or case.own_error or known.all()
 
 
-@pytest.mark.slow
 @of_each(CASES)
 def test_descent(case):
     exact, path = case.x.copy(), [case.x.copy()]
