@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,6 @@ class Case:
     make: Callable  # takes x and returns a new f
     x: np.ndarray
     formula: Callable  # what f computes, without state, of a complex array too
-    args: tuple = ()  # further arguments of f
-    kwargs: dict = field(default_factory=dict)
     needs: tuple = ()  # packages it cannot do without
     rtol: float = 1e-6  # by how much of the largest entry a derivative at h = 1e-4 may be off
     own_error: float = 0.0  # by how much of it what f computes differs from its formula: a solver's tolerance
@@ -112,14 +110,6 @@ HERE = [1.2, -0.7, 2.0]
 
 
 plain("plain_function", rosenbrock, rosenbrock, [-1.2, 1.0, 0.8])
-plain(
-    "with_args_and_kwargs",
-    rosenbrock,
-    lambda x: rosenbrock(x, 2.0, 10.0),
-    [0.3, 0.5, 1.5],
-    args=(2.0,),
-    kwargs={"b": 10.0},
-)
 plain(
     "functools_partial", functools.partial(rosenbrock, a=3.0, b=5.0), lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5]
 )
@@ -442,9 +432,9 @@ def terms_by_a_pool_of_threads(x):
 # Functions that return arrays ----------------------------------------------------------------------------------------
 
 
-@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
-def residuals_with_args(x, times, values):
-    return x[0] * np.exp(-x[1] * times) - values
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
+def residuals(x):
+    return x[0] * np.exp(-x[1] * TIMES) - VALUES
 
 
 @of_class(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], table=VECTORS)

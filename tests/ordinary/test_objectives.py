@@ -1,6 +1,5 @@
 """Derivatives, descent and checks of objectives that people write: all agree with the exact derivatives."""
 
-import functools
 import importlib.util
 import warnings
 
@@ -24,33 +23,29 @@ def installed(case):
             pytest.skip(f"{name} is not installed")
 
 
-def of_new_function(case, call, *others, **options):
+def derivative(case, call, **options):
     """Call with a new f and the array that it may hold, which has the same bits afterwards."""
     x = case.x.copy()
     f, bits = case.make(x), x.tobytes()
     with warnings.catch_warnings():
         if case.is_float32:
             warnings.filterwarnings("ignore", ".*float32", RuntimeWarning)
-        value = call(f, x, *others, **options)
+        value = call(f, x, **options)
     assert x.tobytes() == bits
     return value
 
 
-def derivative(case, call, **options):
-    return of_new_function(case, call, args=case.args, kwargs=case.kwargs, **options)
-
-
-def agrees(case, given, exact, rtol=None):
-    rtol = FLOAT32 if case.is_float32 else rtol or case.rtol
+def agrees(case, given, exact):
+    rtol = FLOAT32 if case.is_float32 else case.rtol
     assert given.shape == exact.shape
     np.testing.assert_allclose(given, exact, rtol=0, atol=rtol * np.max(np.abs(exact)))
 
 
-def is_covered(case, found, exact, digits=1e-15):
+def is_covered(case, found, exact):
     """The error bar holds, and is small enough to be of use."""
     assert found.value.shape == exact.shape
     size = np.max(np.abs(exact))
-    assert (np.abs(found.value - exact) <= found.error + (digits + case.own_error) * size).all()
+    assert (np.abs(found.value - exact) <= found.error + (1e-15 + case.own_error) * size).all()
     assert (found.error <= (0.1 if case.is_float32 else 1e-4) * size).all()
 
 
@@ -112,11 +107,7 @@ def test_descent(case):
 
 
 def check(case, gradient):
-    def call(f, x):
-        f = functools.partial(f, **case.kwargs) if case.kwargs else f
-        return secant.check_gradient(f, x, gradient, args=case.args)
-
-    return of_new_function(case, call)
+    return derivative(case, lambda f, x: secant.check_gradient(f, x, gradient))
 
 
 @of_each(CASES)
