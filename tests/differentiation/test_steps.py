@@ -10,6 +10,7 @@ import pytest
 import ways
 
 import secant
+from layouts import same_bits
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 SCHEMES = ["forward", "central", "five-point"]
@@ -301,8 +302,8 @@ def test_full_output_says_how_sure_it_is_and_counts(scheme, way):
     assert (np.abs(plain.value - truth) <= plain.error + 1e-8).all()
     g, options = ways.WAYS[way]()
     found = secant.numerical_gradient(g, x, scheme=scheme, full_output=True, **options)
-    assert ways.same_bits(found.value, plain.value)
-    assert ways.same_bits(found.error, plain.error)
+    assert same_bits(found.value, plain.value)
+    assert same_bits(found.error, plain.error)
     assert found.value.flags.c_contiguous  # SciPy's SLSQP ignores the strides of a gradient, and ends elsewhere
     if way != "stacked":  # some evaluate f(x) again, and a function of Python is asked what it looks at
         assert plain.nfev - 4 <= found.nfev <= plain.nfev + 2

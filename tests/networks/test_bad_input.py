@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import secant
+from layouts import unaligned
 from secant.backends import BACKENDS, base
 from secant.errors import DTypeError, ParamsError, ShapeError, ValueRangeError
 
@@ -207,10 +208,6 @@ def test_a_log_offset_that_float32_does_not_have(backend, log_offset):
         return secant.TwoLayerNet(3, 5, 2, rng=0, dtype=np.float32, log_offset=log_offset)
 
     assert_all_refuse(calls, ValueRangeError, message, net=net, x=X.astype(np.float32))
-
-
-def unaligned(array):
-    return np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
 
 
 NO_MATRIX, USE = "2-dimensional and not empty, got shape", "use np.ascontiguousarray"
