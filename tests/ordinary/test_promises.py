@@ -1,8 +1,8 @@
 """What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
 
 import sys
-import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_an_array_that_f_reads_elsewhere_is_a_constant():
 def test_threads_may_share_x(calls):
     x, right, wrong = np.linspace(1, 2, 10), 3 + 2 * np.linspace(1, 2, 10), []
 
-    def work():
+    def work(_):
         for _ in range(calls // 4):
             found = secant.numerical_gradient(lambda point: np.sum((point - x) * 3.0) + point @ point, x)
             if not np.allclose(found, right, rtol=1e-8):
@@ -119,11 +119,8 @@ def test_threads_may_share_x(calls):
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
     finally:
         sys.setswitchinterval(before)
     assert not wrong
