@@ -115,18 +115,6 @@ plain(
 )
 
 
-@objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
-def bound_method(x):
-    class Problem:
-        def __init__(self, a):
-            self.a = a
-
-        def cost(self, x):
-            return rosenbrock(x, self.a)
-
-    return Problem(1.5).cost
-
-
 @objective(smooth, HERE)
 def generator_that_is_sent_points(x):
     def run():
@@ -186,30 +174,6 @@ def buffer_that_is_returned(x):
     return f
 
 
-@stateless(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
-def writes_to_its_argument(x):
-    x -= [1.0, 2.0, 3.0]
-    x **= 4
-    return x.sum()
-
-
-@stateless(smooth, HERE)
-def leaves_nan_in_its_argument(x):
-    value = smooth(x)
-    x.fill(np.nan)
-    return value
-
-
-@of_class(smooth, HERE, method="loss")
-class WritesItsArgumentIntoAModel:
-    def __init__(self):
-        self.theta = np.zeros(3)
-
-    def loss(self, theta):
-        self.theta[:] = theta
-        return smooth(self.theta)
-
-
 @of_class(smooth, HERE, method="loss", holds_x=True)
 class WritesItsArgumentIntoTheArrayItself:
     def __init__(self, theta):
@@ -246,11 +210,6 @@ class ParametersThatAreViewsOfTheArgument:
 # Functions that compare with the array they are differentiated at ----------------------------------------------------
 
 LOGITS = [0.4, -0.3, 0.9]
-
-
-@objective(lambda x: np.sum(np.exp(x) * (x - LOGITS)), LOGITS)
-def unnormalized_kl_against_the_array(x):
-    return lambda logits: np.sum(np.exp(logits) * (logits - x))
 
 
 @of_class(
@@ -358,14 +317,14 @@ class NewtonThatStartsWhereItEnded:
 # Random numbers ------------------------------------------------------------------------------------------------------
 
 
-def monte_carlo(x, z):
-    return np.mean(np.log1p(np.exp(x[0] + x[1] * z)))
+def softplus(z):
+    return np.log1p(np.exp(z))
 
 
-@stateless(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
+@stateless(lambda x: softplus(x[0] + x[1] * np.random.RandomState(0).standard_normal(50)).mean(), [0.3, 1.2])
 def global_seed_inside(x):
     np.random.seed(0)
-    return monte_carlo(x, np.random.standard_normal(50))
+    return softplus(x[0] + x[1] * np.random.standard_normal(50)).mean()
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
