@@ -92,7 +92,3 @@ def test_files_that_cannot_be_used(net, tmp_path, monkeypatch):
     assert_error(show(net, "--output", tmp_path / "a.png", data="mine"), "--data must be auto, full, subset")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert_error(show(net), r"Plots need Matplotlib: pip install 'secant\[plot\]'")
-
-
-def test_without_a_network_there_is_help():
-    assert "NET.npz" in CliRunner().invoke(app, ["show"]).output

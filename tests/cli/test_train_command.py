@@ -428,8 +428,9 @@ def test_config_is_show_config(capsys):
     assert run("config").output == capsys.readouterr().out
 
 
-def test_without_a_command_there_is_help():
-    assert "train" in run().output
+@pytest.mark.parametrize(("arguments", "word"), [((), "train"), (("show",), "NET.npz"), (("run", "--help"), "SCRIPT")])
+def test_without_what_it_needs_a_command_shows_its_help(arguments, word):
+    assert word in run(*arguments).output
 
 
 def test_the_entry_point_is_main():
