@@ -1,8 +1,6 @@
 """What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
 
-import sys
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -104,27 +102,6 @@ def test_an_array_that_f_reads_elsewhere_is_a_constant():
     assert secant.check_gradient(lambda new: new @ x, x, X).verdict == "right"
     walked = secant.gradient_descent(lambda new: new @ x, x, lr=0.1, step_num=2)
     np.testing.assert_allclose(walked, 0.8 * X, rtol=1e-9)
-
-
-@pytest.mark.parametrize("calls", [200, pytest.param(10_000, marks=pytest.mark.nightly)])
-def test_threads_may_share_x(calls):
-    x, right, wrong = np.linspace(1, 2, 10), 3 + 2 * np.linspace(1, 2, 10), []
-
-    def work(_):
-        for _ in range(calls // 4):
-            found = secant.numerical_gradient(lambda point: np.sum((point - x) * 3.0) + point @ point, x)
-            if not np.allclose(found, right, rtol=1e-8):
-                wrong.append(found)
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(work, range(4)))
-    finally:
-        sys.setswitchinterval(before)
-    assert not wrong
-    assert np.array_equal(x, np.linspace(1, 2, 10))
 
 
 # 2. Closures that ignore their argument ------------------------------------------------------------------------------
