@@ -134,12 +134,9 @@ def generator_that_is_sent_points(x):
 class MemoThatKeepsX:
     x = None
 
-    def _update(self, x):
+    def fun(self, x):
         if self.x is None or (x != self.x).any():
             self.x, self.value = x, smooth(x)
-
-    def fun(self, x):
-        self._update(x)
         return self.value
 
 
@@ -227,7 +224,7 @@ class KlAndPenalty:
         return np.exp(new) @ (new - old) + 0.1 * logits @ logits
 
 
-# What comes back -----------------------------------------------------------------------------------------------------
+# In float32 ----------------------------------------------------------------------------------------------------------
 
 
 plain("returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True)
@@ -245,7 +242,7 @@ def computes_in_float32(x):
     return f
 
 
-# Tables and files ----------------------------------------------------------------------------------------------------
+# Tables --------------------------------------------------------------------------------------------------------------
 
 KNOTS = np.linspace(0.0, 5.0, 6)
 HEIGHTS = np.array([0.0, 1.0, 4.0, 2.0, 2.5, 3.0])
