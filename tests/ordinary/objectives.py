@@ -6,9 +6,12 @@ stands its formula as a plain function without state, whose complex step is the 
 
 import functools
 import math
+import tempfile
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,8 @@ class Case:
     make: Callable  # takes x and returns a new f
     x: np.ndarray
     formula: Callable  # what f computes, without state, of a complex array too
+    args: tuple = ()  # further arguments of f
+    kwargs: dict = field(default_factory=dict)
     needs: tuple = ()  # packages it cannot do without
     rtol: float = 1e-6  # by how much of the largest entry a derivative at h = 1e-4 may be off
     own_error: float = 0.0  # by how much of it what f computes differs from its formula: a solver's tolerance
@@ -99,6 +104,10 @@ def rosenbrock(x, a=1.0, b=100.0):
     return np.sum(b * (x[1:] - x[:-1] ** 2) ** 2 + (a - x[:-1]) ** 2)
 
 
+def softplus(z):
+    return np.log1p(np.exp(z))
+
+
 def log_softmax(z):
     return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
 
@@ -110,9 +119,82 @@ HERE = [1.2, -0.7, 2.0]
 
 
 plain("plain_function", rosenbrock, rosenbrock, [-1.2, 1.0, 0.8])
+plain("with_args", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
+plain("with_kwargs", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
 plain(
     "functools_partial", functools.partial(rosenbrock, a=3.0, b=5.0), lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5]
 )
+
+
+@objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
+def bound_method(x):
+    class Problem:
+        def __init__(self, a):
+            self.a = a
+
+        def cost(self, x):
+            return rosenbrock(x, self.a)
+
+    return Problem(1.5).cost
+
+
+@objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
+def callable_class_with_slots(x):
+    class Cost:
+        __slots__ = ("a",)
+
+        def __init__(self, a):
+            self.a = a
+
+        def __call__(self, x):
+            return rosenbrock(x, a=self.a)
+
+    return Cost(1.5)
+
+
+@objective(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
+def callable_dataclass(x):
+    @dataclass
+    class Cost:
+        target: np.ndarray
+
+        def __call__(self, x):
+            return float(np.sum((x - self.target) ** 4))
+
+    return Cost(np.array([1.0, 2.0, 3.0]))
+
+
+@objective(smooth, HERE)
+def classmethod_that_counts(x):
+    class Model:
+        calls = 0
+
+        @classmethod
+        def cost(cls, x):
+            cls.calls += 1
+            return smooth(x)
+
+    return Model.cost
+
+
+@objective(smooth, HERE)
+def decorated(x):
+    def logged(f):
+        @functools.wraps(f)
+        def wrapper(*args, **kwargs):
+            wrapper.log.append(args)
+            return f(*args, **kwargs)
+
+        wrapper.log = []
+        return wrapper
+
+    return logged(smooth)
+
+
+@objective(lambda x: x[0] ** 2 * x[1] + np.sin(x[2]), HERE)
+def text_that_is_evaluated(x):
+    code = compile("x[0] ** 2 * x[1] + np.sin(x[2])", "<model>", "eval")
+    return lambda x: eval(code, {"np": np, "x": x})
 
 
 @objective(smooth, HERE)
@@ -134,9 +216,22 @@ def generator_that_is_sent_points(x):
 class MemoThatKeepsX:
     x = None
 
-    def fun(self, x):
+    def _update(self, x):
         if self.x is None or (x != self.x).any():
             self.x, self.value = x, smooth(x)
+
+    def fun(self, x):
+        self._update(x)
+        return self.value
+
+
+@of_class(smooth, HERE)
+class MemoThatCopiesX:
+    x, value = np.empty(0), None
+
+    def __call__(self, x):
+        if not np.array_equal(x, self.x):
+            self.x, self.value = x.copy(), smooth(x)
         return self.value
 
 
@@ -157,7 +252,67 @@ def memoize_jac_of_scipy(x):
     return MemoizeJac(lambda x: (smooth(x), 2 * x + np.cos(x)))
 
 
+@objective(smooth, HERE)
+def lru_cache_on_bytes(x):
+    @functools.cache
+    def of_bytes(data):
+        return smooth(np.frombuffer(data))
+
+    return lambda x: of_bytes(x.tobytes())
+
+
+@objective(smooth, HERE)
+def mutable_default(x):
+    def f(x, cache={}):  # noqa: B006
+        return cache.setdefault(x.tobytes(), smooth(x))
+
+    return f
+
+
+@objective(smooth, HERE)
+def history_of_points(x):
+    history = []
+
+    def f(x):
+        history.append(x)
+        return smooth(history[-1])
+
+    return f
+
+
+@of_class(smooth, HERE)
+class BestSoFar:
+    best_x, best = None, np.inf
+
+    def __call__(self, x):
+        value = smooth(x)
+        if value < self.best:
+            self.best_x, self.best = x, value
+        return value
+
+
+@objective(smooth, HERE)
+def nonlocal_counter(x):
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        return smooth(x)
+
+    return f
+
+
 # Functions that write ------------------------------------------------------------------------------------------------
+
+
+@of_class(lambda x: np.exp(x).sum(), HERE)
+class BufferForTerms:
+    buffer = np.empty(3)
+
+    def __call__(self, x):
+        np.exp(x, out=self.buffer)
+        return self.buffer.sum()
 
 
 @objective(lambda x: np.exp(x).sum(), HERE)
@@ -169,6 +324,45 @@ def buffer_that_is_returned(x):
         return total
 
     return f
+
+
+BUFFER = np.zeros(3)
+
+
+@stateless(lambda x: (x**3).sum(), HERE)
+def buffer_in_globals(x):
+    BUFFER[:] = x
+    return (BUFFER**3).sum()
+
+
+@stateless(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
+def writes_to_its_argument(x):
+    x -= [1.0, 2.0, 3.0]
+    x **= 4
+    return x.sum()
+
+
+@stateless(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
+def sorts_its_argument(x):
+    x.sort()
+    return np.sum(x**3 * [1.0, 3.0, 5.0])
+
+
+@stateless(smooth, HERE)
+def leaves_nan_in_its_argument(x):
+    value = smooth(x)
+    x.fill(np.nan)
+    return value
+
+
+@of_class(smooth, HERE, method="loss")
+class WritesItsArgumentIntoAModel:
+    def __init__(self):
+        self.theta = np.zeros(3)
+
+    def loss(self, theta):
+        self.theta[:] = theta
+        return smooth(self.theta)
 
 
 @of_class(smooth, HERE, method="loss", holds_x=True)
@@ -195,6 +389,23 @@ WEIGHTS = [0.5, -0.3, 0.8, 0.2, 0.1, -0.2, 0.7, -0.9]
 
 
 @of_class(mlp, WEIGHTS)
+class ModuleWithParameters:
+    def __init__(self):
+        self.parameters = {"w1": np.zeros((2, 2)), "b1": np.zeros(2), "w2": np.zeros(2)}
+
+    def load(self, flat):
+        start = 0
+        for array in self.parameters.values():
+            array[...] = flat[start : start + array.size].reshape(array.shape)
+            start += array.size
+
+    def __call__(self, flat):
+        self.load(flat)
+        p = self.parameters
+        return np.mean((np.tanh(DATA_X @ p["w1"] + p["b1"]) @ p["w2"] - DATA_Y) ** 2)
+
+
+@of_class(mlp, WEIGHTS)
 class ParametersThatAreViewsOfTheArgument:
     def __call__(self, flat):
         self.w1, self.b1, self.w2 = flat[:4].reshape(2, 2), flat[4:6], flat[6:8]
@@ -202,6 +413,33 @@ class ParametersThatAreViewsOfTheArgument:
 
     def loss(self):
         return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
+
+
+@objective(lambda x: rosenbrock(np.array([x[0], 0.5, x[1], 2.0])), [0.3, 0.8])
+def only_some_parameters_are_free(x):
+    everything, free = np.array([0.0, 0.5, 0.0, 2.0]), np.array([0, 2])
+
+    def f(x):
+        everything[free] = x
+        return rosenbrock(everything)
+
+    return f
+
+
+def batch_norm(x):
+    z = DATA_X @ x[:2]
+    z = (z - z.mean()) / np.sqrt(((z - z.mean()) ** 2).mean() + 1e-5)
+    return np.mean((z * x[2] - DATA_Y) ** 2)
+
+
+@of_class(batch_norm, [0.7, -0.4, 1.3])
+class RunningStatistics:
+    running_mean = 0.0
+
+    def __call__(self, x):
+        z = DATA_X @ x[:2]
+        self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
+        return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
 
 
 # Functions that compare with the array they are differentiated at ----------------------------------------------------
@@ -224,7 +462,20 @@ class KlAndPenalty:
         return np.exp(new) @ (new - old) + 0.1 * logits @ logits
 
 
-# In float32 ----------------------------------------------------------------------------------------------------------
+# What comes back -----------------------------------------------------------------------------------------------------
+
+
+plain("returns_a_python_float", lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]), smooth, HERE)
+plain("returns_a_0d_array", lambda x: np.array(smooth(x)), smooth, HERE)
+
+
+@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("sympy",))
+def lambdified_by_sympy(x):
+    import sympy
+
+    a, b = sympy.symbols("a b")
+    compiled = sympy.lambdify([a, b], sympy.exp(a) * sympy.sin(b), "numpy")
+    return lambda x: compiled(*x)
 
 
 plain("returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True)
@@ -242,7 +493,32 @@ def computes_in_float32(x):
     return f
 
 
-# Tables --------------------------------------------------------------------------------------------------------------
+@stateless(smooth, HERE, needs=("torch",))
+def returns_a_tensor(x):
+    import torch
+
+    x = torch.from_numpy(x)
+    return x @ x + torch.sin(x).sum() + x[0] * x[-1]
+
+
+@objective(mlp, WEIGHTS, needs=("torch",))
+def module_of_torch_filled_from_a_vector(x):
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 1, bias=False)).double()
+    data, targets = torch.from_numpy(DATA_X), torch.from_numpy(DATA_Y)
+
+    @torch.no_grad()
+    def f(theta):
+        theta = torch.from_numpy(theta)
+        state = {"0.weight": theta[:4].reshape(2, 2).T, "0.bias": theta[4:6], "2.weight": theta[6:8][None]}
+        net.load_state_dict(state)
+        return torch.nn.functional.mse_loss(net(data)[:, 0], targets).item()
+
+    return f
+
+
+# Tables and files ----------------------------------------------------------------------------------------------------
 
 KNOTS = np.linspace(0.0, 5.0, 6)
 HEIGHTS = np.array([0.0, 1.0, 4.0, 2.0, 2.5, 3.0])
@@ -253,12 +529,50 @@ def interpolated_table(x):
     return np.interp(x[0], KNOTS, HEIGHTS) + np.interp(x[1], KNOTS, HEIGHTS) ** 2 + 2.0
 
 
+def cubic(x):
+    return np.sum(0.5 * x**3 - x**2 + 2 * x)
+
+
+@objective(cubic, [1.3, 2.7], needs=("scipy",))
+def spline_of_a_table(x):
+    from scipy.interpolate import CubicSpline
+
+    spline = CubicSpline(KNOTS, 0.5 * KNOTS**3 - KNOTS**2 + 2 * KNOTS)
+    return lambda x: spline(x).sum()
+
+
 def decay(x, times, values):
     return np.sum((x[0] * np.exp(-x[1] * times) - values) ** 2)
 
 
 TIMES = np.linspace(0.0, 3.0, 7)
 VALUES = 2.1 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(5 * TIMES)
+
+
+@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9])
+def csv_that_is_read_each_time(x):
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", delete=False) as file:
+        np.savetxt(file, np.column_stack([TIMES, VALUES]), delimiter=",", fmt="%.17g")
+
+    def f(x):
+        times, values = np.loadtxt(file.name, delimiter=",").T
+        return decay(x, times, values)
+
+    weakref.finalize(f, Path(file.name).unlink)
+    return f
+
+
+@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
+def columns_of_a_data_frame(x):
+    import pandas as pd
+
+    frame = pd.DataFrame({"time": TIMES, "value": VALUES})
+
+    def f(x):
+        frame["model"] = x[0] * np.exp(-x[1] * frame["time"])
+        return ((frame["model"] - frame["value"]) ** 2).sum()
+
+    return f
 
 
 @stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
@@ -314,17 +628,47 @@ class NewtonThatStartsWhereItEnded:
 # Random numbers ------------------------------------------------------------------------------------------------------
 
 
-def softplus(z):
-    return np.log1p(np.exp(z))
+def monte_carlo(x, z):
+    return np.mean(softplus(x[0] + x[1] * z))
 
 
-@stateless(lambda x: softplus(x[0] + x[1] * np.random.RandomState(0).standard_normal(50)).mean(), [0.3, 1.2])
+DRAWS = np.random.default_rng(7).standard_normal(50)
+
+
+@stateless(lambda x: monte_carlo(x, DRAWS), [0.3, 1.2])
+def generator_seeded_inside(x):
+    return monte_carlo(x, np.random.default_rng(7).standard_normal(50))
+
+
+@stateless(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
 def global_seed_inside(x):
     np.random.seed(0)
-    return softplus(x[0] + x[1] * np.random.standard_normal(50)).mean()
+    return monte_carlo(x, np.random.standard_normal(50))
+
+
+@of_class(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
+class FixedDraws:
+    def __init__(self):
+        self.draws = np.random.default_rng(7).standard_normal(50)
+
+    def __call__(self, x):
+        return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
+
+
+@objective(lambda w: np.mean(softplus(-LABELS * (DATA_X @ w[:2] + w[2]))) + 0.05 * w[:2] @ w[:2], [0.5, -1.0, 0.2])
+def logistic_regression(x):
+    class LogisticLoss:
+        def __init__(self, data, labels, alpha):
+            self.data, self.labels, self.alpha = data, labels, alpha
+
+        def loss(self, w):
+            margins = self.labels * (self.data @ w[:-1] + w[-1])
+            return np.logaddexp(0, -margins).mean() + self.alpha * w[:-1] @ w[:-1]
+
+    return LogisticLoss(DATA_X, LABELS, 0.05).loss
 
 
 @stateless(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
@@ -391,6 +735,11 @@ def terms_by_a_pool_of_threads(x):
 @stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
 def residuals(x):
     return x[0] * np.exp(-x[1] * TIMES) - VALUES
+
+
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
+def residuals_with_args(x, times, values):
+    return x[0] * np.exp(-x[1] * times) - values
 
 
 @of_class(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], table=VECTORS)
@@ -465,6 +814,14 @@ def array_from_lru_cache(x):
         return np.cos(x) * x[0]
 
     return lambda x: of_bytes(x.tobytes())
+
+
+@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
+def trajectory(x):
+    from scipy.integrate import solve_ivp
+
+    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
+    return solved.y[0]
 
 
 @array_function(lambda x: x * np.array(HERE) + np.exp(x), HERE)

@@ -1,5 +1,8 @@
 """What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
 
+import sys
+import threading
+import time
 from collections import OrderedDict
 
 import numpy as np
@@ -8,6 +11,24 @@ import pytest
 import secant
 
 X = np.array([1.0, 2.0, 3.0])
+
+
+class Memo:
+    """As SciPy's users share work between ``fun`` and ``jac``: it keeps x, not a copy."""
+
+    x = None
+
+    def _update(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.value, self.gradient = x, x @ x, 2 * x
+
+    def fun(self, x):
+        self._update(x)
+        return self.value
+
+    def jac(self, x):
+        self._update(x)
+        return self.gradient
 
 
 def descent(f, x, **options):
@@ -44,6 +65,18 @@ def require_like_plain(call, value):
 
 
 # 1. A fresh array for each evaluation --------------------------------------------------------------------------------
+
+
+def test_a_memo_that_keeps_x_has_its_gradient_and_check_and_is_minimized():
+    memo = Memo()
+    np.testing.assert_allclose(secant.numerical_gradient(memo.fun, X.copy()), 2 * X, rtol=1e-9)
+    np.testing.assert_allclose(secant.numerical_jacobian(memo.jac, X.copy()), 2 * np.eye(3), atol=1e-9)
+    assert secant.check_gradient(memo.fun, X.copy(), memo.jac).verdict == "right"
+    assert secant.check_gradient(memo.fun, X.copy(), lambda x: memo.jac(x) * [1, 1, 1.01]).verdict == "wrong"
+    optimize = pytest.importorskip("scipy.optimize", reason="SciPy is not installed")
+    found = optimize.minimize(memo.fun, X.copy(), jac=lambda x: secant.numerical_gradient(memo.fun, x))
+    assert found.success
+    np.testing.assert_allclose(found.x, 0, atol=1e-6)
 
 
 @every_call
@@ -102,6 +135,51 @@ def test_an_array_that_f_reads_elsewhere_is_a_constant():
     assert secant.check_gradient(lambda new: new @ x, x, X).verdict == "right"
     walked = secant.gradient_descent(lambda new: new @ x, x, lr=0.1, step_num=2)
     np.testing.assert_allclose(walked, 0.8 * X, rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_what_f_refers_to_costs_nothing():
+    array, million, tuples = X.copy(), [0.5] * 1_000_000, tuple(tuple(range(10)) for _ in range(10_000))
+
+    def seconds():
+        start = time.perf_counter()
+        secant.numerical_gradient(lambda x: x @ array + million[0] + tuples[0][0], array)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(20)) < 2e-3  # 50 ms where all is searched
+
+
+@pytest.mark.parametrize("calls", [200, pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_threads_may_share_x(calls):
+    x, right, wrong = np.linspace(1, 2, 10), 3 + 2 * np.linspace(1, 2, 10), []
+
+    def work():
+        for _ in range(calls // 4):
+            found = secant.numerical_gradient(lambda point: np.sum((point - x) * 3.0) + point @ point, x)
+            if not np.allclose(found, right, rtol=1e-8):
+                wrong.append(found)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not wrong
+    assert np.array_equal(x, np.linspace(1, 2, 10))
+
+
+def test_descent_on_a_constant_stays_where_it_is():
+    x = X.copy()
+    with pytest.warns(RuntimeWarning, match="one and the same value"):
+        end, path = secant.gradient_descent(lambda x: 3.0, x, step_num=3, return_path=True)
+    assert np.array_equal(x, X)
+    assert np.array_equal(end, X)
+    assert (path == X).all()
 
 
 # 2. Closures that ignore their argument ------------------------------------------------------------------------------
@@ -171,20 +249,15 @@ def test_a_function_of_its_argument_is_not_computed_in_place_where_its_gradient_
     assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2) + 7 * x.sum(), x).any()
 
 
-class Memo:
-    """As SciPy's users share work between ``fun`` and ``jac``: it keeps x, not a copy."""
-
-    x = None
-
-    def fun(self, x):
+class MemoOfTheLast(Memo):
+    def _update(self, x):
         if self.x is None or (x != self.x).any():
             self.x, self.value = x, np.sum(x[-3:] ** 2) / 2
-        return self.value
 
 
 WITH_DEAD_ENTRIES = {
     "closure": lambda x: lambda _: np.sum(x[-3:] ** 2) / 2,
-    "memo": lambda x: Memo().fun,
+    "memo": lambda x: MemoOfTheLast().fun,
     "constant elsewhere": lambda x: lambda new: new[-3:] @ x[-3:],
 }
 
@@ -245,6 +318,37 @@ def test_a_closure_may_have_options(options):
     assert np.array_equal(w, [0.5, 1.5])
 
 
+def test_a_closure_over_parameters_of_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2).double(), torch.randn(4, 3, dtype=torch.float64)
+    (layer(x) ** 2).mean().backward()
+    weight = layer.weight.detach().numpy()  # the same memory
+    bits = weight.tobytes()
+    found = secant.numerical_gradient(lambda _: (layer(x) ** 2).mean().item(), weight)
+    np.testing.assert_allclose(found, layer.weight.grad.numpy(), atol=1e-9)
+    gradient = layer.weight.grad.numpy()
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, gradient).verdict == "right"
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, 1.1 * gradient).verdict == "wrong"
+    assert weight.tobytes() == bits
+
+
+def test_a_closure_over_coefficients_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
+    model = linear_model.LogisticRegression().fit(x, t)
+    coefficients, p = model.coef_, model.predict_proba(x)[:, 1]
+
+    def loss(_):
+        return -np.log(model.predict_proba(x)[np.arange(30), t]).sum()
+
+    bits = coefficients.tobytes()
+    np.testing.assert_allclose(secant.numerical_gradient(loss, coefficients), [(p - t) @ x], atol=1e-7)
+    assert secant.check_gradient(loss, coefficients, np.array([(p - t) @ x])).verdict == "right"
+    assert coefficients.tobytes() == bits
+
+
 class Stop(BaseException):
     pass
 
@@ -273,6 +377,13 @@ def test_x_is_what_it_was_when_f_raises(call, kind, exception):
     with pytest.raises(exception, match="now"):
         call(f, x, **({"inplace": True} if kind == "in place" else {}))
     assert x.tobytes() == bits
+
+
+def test_a_read_only_x_is_not_shifted_in_place():
+    x = X.copy()
+    x.flags.writeable = False
+    with pytest.raises(secant.errors.ValueRangeError, match="read-only"):
+        secant.numerical_gradient(lambda _: x @ x, x, inplace=True)
 
 
 # 3. The step that was taken ------------------------------------------------------------------------------------------
@@ -381,6 +492,18 @@ def test_smaller_steps_are_tried_where_f_is_not_defined(error, radius):
     assert within_bars(hessian, np.diag(np.exp(X)), 1e-12)
 
 
+def test_a_domain_that_ends_on_one_side():
+    def f(x):
+        if x[0] > 400.5:
+            raise OutOfBounds("the table ends at 400.5")
+        return x[0] ** 2 + x[1]
+
+    x = np.array([400.0, 1.0])
+    found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
+    assert within_bars(found, [800.0, 1.0])
+    assert secant.check_gradient(f, x, np.array([800.0, 1.0])).verdict == "right"
+
+
 @pytest.mark.parametrize("x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"])
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
 def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
@@ -419,14 +542,21 @@ def test_a_check_takes_lists_and_integers(x, gradient):
     assert secant.check_gradient(cubes, x, [3.0, 12.1]).verdict == "wrong"
 
 
-def test_a_check_takes_a_column_of_a_data_frame():
+def test_a_check_takes_a_series():
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
-    before, x = frame.copy(), frame["a"]
+    x = pd.Series([1.0, 2.0], index=["a", "b"])
     assert secant.check_gradient(cubes, x, 3 * x**2).verdict == "right"
     assert secant.check_gradient(cubes, x, lambda x: pd.Series(3 * np.asarray(x) ** 2)).verdict == "right"
-    assert secant.check_gradient(cubes, x, [3.0, 12.1]).verdict == "wrong"
+    assert secant.check_gradient(cubes, x.to_numpy(), [3.0, 12.1]).verdict == "wrong"
     np.testing.assert_allclose(secant.numerical_gradient(cubes, x), [3, 12], rtol=1e-6)
+
+
+def test_a_column_of_a_data_frame():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    before = frame.copy()
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, frame["a"]), [3, 12], rtol=1e-6)
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, frame["a"].to_numpy()), [3, 12], rtol=1e-6)
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -440,6 +570,19 @@ def test_0d_arrays_and_fortran_order():
     assert secant.numerical_jacobian(lambda x: x.T, x).shape == (3, 2, 2, 3)
 
 
+COARSE = {
+    "coarse": (lambda x: round(float(x @ x), 4), np.linspace(1, 2, 20), {}),
+    "constant, of stacks": (lambda x: np.ones(len(x)), X, {"vectorized": True}),
+}
+
+
+@pytest.mark.parametrize(("f", "x", "options"), COARSE.values(), ids=COARSE)
+def test_a_constant_or_coarse_function_gets_one_warning(f, x, options):
+    with pytest.warns(RuntimeWarning) as caught:
+        secant.numerical_gradient(f, x.copy(), **options)
+    assert [each.filename for each in caught] == [__file__]
+
+
 @pytest.mark.parametrize(
     "f",
     [cubes, lambda x: x @ x, lambda x: abs(x).sum(), lambda x: x[0] + x[1], lambda x: x[2]],
@@ -449,3 +592,14 @@ def test_an_ordinary_function_gets_no_warning(f):
     for x in ([1.0, 2.0, 3.0], [0.5, -0.25, 1e3], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
         secant.numerical_gradient(f, np.array(x))
         secant.numerical_gradient(f, x)
+
+
+def test_the_steps_of_auto_are_at_most_a_tenth_of_an_entry():
+    seen = []
+
+    def f(x):
+        seen.append(x[0])
+        return np.exp(x[0] / 100)
+
+    secant.numerical_gradient(f, [400.0], scheme="auto")
+    assert max(abs(value - 400) for value in seen) <= 40 * (1 + 1e-12)
