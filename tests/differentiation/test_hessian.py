@@ -1,5 +1,6 @@
 """Hessians: values, error bars, evaluations, and all ways of evaluating."""
 
+import importlib.util
 import math
 import tracemalloc
 
@@ -145,9 +146,11 @@ def test_bounds_make_steps_smaller():
         return float(np.sqrt(x).sum())
 
     x = np.array([1e-3, 0.999, 0.5])
-    for options in ({}, {"scheme": "central"}):
-        found = secant.numerical_hessian(f, x, bounds=(0, 1), **options)
-        np.testing.assert_allclose(found, np.diag(-0.25 * x**-1.5), rtol=1e-2, atol=1e-4)
+    for scheme in ("auto", "central"):
+        for pattern in (None, np.eye(3)) if importlib.util.find_spec("scipy") else (None,):
+            found = secant.numerical_hessian(f, x, bounds=(0, 1), scheme=scheme, sparsity=pattern)
+            dense = found if pattern is None else found.toarray()
+            np.testing.assert_allclose(dense, np.diag(-0.25 * x**-1.5), rtol=1e-2, atol=1e-4)
     with pytest.raises(ValueRangeError, match=r"x must be within bounds on both sides, but x\[0\] = 0.0 is on one"):
         secant.numerical_hessian(f, [0.0, 0.5], bounds=(0, 1))
 
@@ -166,18 +169,6 @@ def test_what_has_no_hessian():
         assert secant.numerical_hessian(lambda x: 3.0, [1, 2]).tolist() == [[0, 0], [0, 0]]
     for scheme in ("auto", "central"):
         assert secant.numerical_hessian(np.sum, [], scheme=scheme).shape == (0, 0)
-
-
-@pytest.mark.parametrize("scheme", ["central", "auto"])
-def test_no_point_is_outside_of_bounds_with_a_pattern(scheme):
-    pytest.importorskip("scipy.sparse")
-    upper = np.array([0.5 + 1e-5, 1, 1])
-
-    def f(x):
-        assert (x <= upper).all()
-        return float(np.exp(x) @ A)
-
-    secant.numerical_hessian(f, [0.5, 0.2, 0.3], scheme=scheme, bounds=(0, upper), sparsity=np.eye(3))
 
 
 def test_steps_of_central_that_tell_nothing():
@@ -226,18 +217,3 @@ def test_points_of_many_coordinates_are_made_in_blocks(monkeypatch):
         tracemalloc.stop()
     np.testing.assert_allclose(found.diagonal(), 2, rtol=1e-9)
     assert peak < x.nbytes * len(x)  # as many points at once would take that, and more
-
-
-@pytest.mark.parametrize("scheme", ["central", "auto"])
-def test_f_is_not_evaluated_where_its_value_is_known(scheme):
-    x, points = np.array([0.5, 1.5]), []
-
-    def f(x):
-        points.append(tuple(x))
-        return float(np.exp(x).sum())
-
-    found = secant.numerical_hessian(f, x, scheme=scheme)
-    assert tuple(x) in points
-    points.clear()
-    assert secant.numerical_hessian(f, x, scheme=scheme, f0=np.exp(x).sum()).tobytes() == found.tobytes()
-    assert tuple(x) not in points

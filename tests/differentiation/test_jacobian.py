@@ -230,16 +230,3 @@ BAD_RETURNS = [
 def test_what_f_returns_is_checked(f, error, message):
     with pytest.raises(error, match=message):
         secant.numerical_jacobian(f() if f is ways.in_c else f, np.zeros(1))
-
-
-def test_a_value_that_is_known_saves_an_evaluation(sparse):
-    x, points, counts = np.array([0.5, 1.5, 2.0]), [], []
-
-    def f(x):
-        points.append(x)
-        return x**2
-
-    for f0 in (x**2, None):
-        secant.numerical_jacobian(f, x, h=None, scheme="forward", sparsity=np.eye(3), f0=f0)
-        counts.append(len(points))
-    assert counts[1] - counts[0] == counts[0] + 1

@@ -143,6 +143,7 @@ def in_cfunc():
 
 POINTERS = {"ctypes": in_c, "cffi": in_cffi, "scipy": in_scipy, "cfunc": in_cfunc}
 WAYS = {
+    "plain": lambda: (rosenbrock, {}),
     "stacked": lambda: (rosenbrock_of_stacks, {"vectorized": True}),
     "a map": lambda: (rosenbrock, {"workers": map}),
     "jitted": lambda: (jitted(), {}),
