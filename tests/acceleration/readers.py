@@ -236,24 +236,6 @@ class Layers(Book):
 # Their arrays are elsewhere
 
 
-@known(hidden="relu", output="identity", holder="network")
-class HeldAsNetwork(Book):
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self.network = self.params
-        del self.params
-
-    def arrays(self):
-        return list(self.network.values())
-
-    def predict(self, x):
-        W1, b1, W2, b2 = self.arrays()
-        return softmax(np.maximum(np.dot(x, W1) + b1, 0) @ W2 + b2)
-
-    def numerical_gradient(self, x, t):
-        return {k: numerical_gradient(lambda _: self.loss(x, t), self.network[k]) for k in self.network}
-
-
 @known(hidden="tanh", output="identity", holder="param")
 class HeldAsParam(Keyed):
     def make(self, *arrays):
@@ -375,12 +357,6 @@ def stable_log_softmax(self, x, t):
     return -np.mean(np.sum(t * (s - np.log(np.exp(s).sum(axis=1, keepdims=True))), axis=1))
 
 
-def naive_softmax(a):
-    """Overflows where inputs are large, and is what it is elsewhere."""
-    e = np.exp(a)
-    return e / e.sum(axis=1).reshape(-1, 1) if a.ndim == 2 else e / e.sum()
-
-
 def one_hot_only(self, x, t):
     if t.ndim != 2:
         raise ValueError("one-hot labels, please")
@@ -410,7 +386,7 @@ def of_type(dtype):
     return lambda self, *arrays: Keyed.make(self, *(array.astype(dtype) for array in arrays))
 
 
-RELU, TANH, ARGMAX = {"hidden": "relu"}, {"hidden": "tanh"}, {"soft": "argmax"}
+RELU, ARGMAX = {"hidden": "relu"}, {"soft": "argmax"}
 no_offset = loss_of(lambda y, t: -np.sum(t * np.log(y)) / len(y))
 labels_only = loss_of(lambda y, t: -np.log(y[range(len(y)), t] + 1e-7).mean())
 rows_only = loss_of(lambda y, t: -np.log(y[np.arange(len(t)), np.argmax(t, axis=1)] + 1e-7).mean())
@@ -440,10 +416,6 @@ variant(
     "TinyOffsetOfSigmoids", facts={"output": "sigmoid", "offset": 1e-12},
     predict=sigmoids, loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-12)),
 )  # fmt: skip
-variant(
-    "TanhOfExponentials", facts=TANH,
-    hidden=lambda self, a: (1 - np.exp(-2 * a)) / (1 + np.exp(-2 * a)) if np.all(a > -300) else np.tanh(a),
-)  # fmt: skip
 variant("LabelsOnly", facts={"targets": {"labels"}, "sentence": "labels only"}, loss=labels_only)
 variant("RowsOnly", facts=ARGMAX | {"targets": {"one-hot", "soft"}}, loss=rows_only)
 SelectsByOnes = variant("SelectsByOnes", facts={"targets": {"one-hot"}, "sentence": "one-hot only"}, loss=one_hot_only)
@@ -453,7 +425,6 @@ variant(
 )  # fmt: skip
 SinglePrecision = variant("SinglePrecision", facts={"dtype": np.float32}, make=of_type(np.float32))
 Talkative = variant("Talkative", LongNames, facts=RELU, loss=talkative)
-variant("NaiveSoftmax", facts=TANH, hidden=lambda self, a: np.tanh(a), predict=with_output(naive_softmax))
 variant(
     "Flattens", Book, facts=ARGMAX,
     predict=lambda self, x: Book.predict(self, x.reshape(x.shape[0], -1) if x.ndim > 1 else x),
@@ -626,13 +597,6 @@ class Convolutional(Book):
         super().__init__(input_size, hidden_size, output_size)
         self.params["W1"] = np.zeros((3, 1, 5, 5))
         self.params["W3"], self.params["b3"] = np.zeros((output_size, output_size)), np.zeros(output_size)
-
-
-@refused("does not read all of the parameters")
-class ForgotTheSecondBias(Keyed):
-    def predict(self, x):
-        w1, b1, w2, _ = self.arrays()
-        return softmax(sigmoid(x @ w1 + b1) @ w2)
 
 
 @refused("transposed")

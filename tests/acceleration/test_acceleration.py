@@ -289,7 +289,7 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
 OPTIONS = {"rng": 0, "progress": False}
 
 
-@pytest.mark.parametrize("cls", [Keyed, Attributes, Layers, readers.BiasesAsRows, readers.HeldAsNetwork])
+@pytest.mark.parametrize("cls", [Keyed, Attributes, Layers, readers.BiasesAsRows, readers.HeldAsParam])
 def test_training_is_that_of_the_network_that_was_recognized(cls):
     x, t = batch(60)
     net, found = filled(cls(*SIZES)), secant.recognize(cls(*SIZES))
@@ -426,3 +426,4 @@ def test_lazily_targets_that_are_not_known_run_its_own():
     net.numerical_gradient(*batch())
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])
     assert "no gradient is returned" in said[1]
+    assert said[1].endswith("Its own numerical_gradient runs")

@@ -238,23 +238,6 @@ def test_a_chosen_name_is_for_the_classes_that_have_it(run_both):
     assert [line.partition(" of ")[0] for line in lines] == ["secant: Net", "secant: Other"]
 
 
-TURNS = {
-    "a global of the script": ("LATE[0]", "LATE[0] = 1"),
-    "an attribute": ("self.decay", "n.decay = 1"),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("turn", TURNS)
-def test_where_a_loss_becomes_another_one_its_own_loop_goes_on(turn, run_both):
-    decay, turn_on = TURNS[turn]
-    loss = f"    def loss(self, x, t):\n        return super().loss(x, t) + {decay} * self.w['b1'].sum()\n"
-    body = f"{OWN}    decay = 0\n{loss}"
-    use = f"n = Net()\nn.w['b1'] += 1\nn.numerical_gradient(x, t)\n{turn_on}\nprint(show(n.numerical_gradient(x, t)))"
-    lines = run_both("LATE = [0]\n" + program(body, use))
-    assert any("no gradient is returned" in line and "Its own numerical_gradient runs" in line for line in lines)
-
-
 # inputs that Secant takes otherwise than NumPy, or not at all
 
 LABELS = """

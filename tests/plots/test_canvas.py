@@ -1,6 +1,5 @@
 """What all plots share: figures, errors, and what they leave alone."""
 
-import subprocess
 import sys
 
 import pytest
@@ -29,50 +28,47 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
             draw()
 
 
-@pytest.mark.slow
-def test_neither_pyplot_nor_settings_are_touched():
-    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
-    program = (
+NOTEBOOK = "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
+PROGRAMS = {  # and what they print
+    "neither pyplot nor settings are touched": (
         f"import sys, matplotlib, numpy as np, secant; settings = matplotlib.rcParams.copy()\n{DRAW}"
         "for call in draw.values(): np.ravel(call())[0].figure.canvas.draw()\n"
-        "print(matplotlib.rcParams.copy() == settings, 'matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("True False\n", "")
-
-
-@pytest.mark.slow
-def test_figures_are_pyplots_where_that_has_been_imported(run_python):
-    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
-    program = (
+        "print(matplotlib.rcParams.copy() == settings, 'matplotlib.pyplot' in sys.modules)",
+        "True False\n",
+    ),
+    "figures are pyplot's where that has been imported": (
         f"import matplotlib.pyplot as plt, numpy as np, secant\n{DRAW}"
         "for call in draw.values(): assert np.ravel(call())[0].figure is plt.gcf()\n"
-        "print(len(plt.get_fignums()))"
-    )
-    assert run_python(program, "-W", "error", MPLBACKEND="agg").stdout == "4\n"
-
-
-@pytest.mark.slow
-def test_a_notebook_shows_figures_without_an_import_of_pyplot(run_python):
-    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
-    program = (
-        "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
-        "import numpy as np, secant; ax = secant.plots.weights(np.ones((4, 2)))\n"
-        "import matplotlib.pyplot as plt; print(ax.figure is plt.gcf(), ax.figure.dpi == plt.rcParams['figure.dpi'])"
-    )
-    assert run_python(program, MPLBACKEND="agg").stdout == "True True\n"
-
-
-@pytest.mark.slow
-def test_a_call_that_fails_leaves_no_figure_open(run_python):
-    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
-    program = (
+        "print(len(plt.get_fignums()))",
+        "4\n",
+    ),
+    "a notebook shows figures without an import of pyplot": (
+        f"{NOTEBOOK}import numpy as np, secant; ax = secant.plots.weights(np.ones((4, 2)))\n"
+        "import matplotlib.pyplot as plt; print(ax.figure is plt.gcf(), ax.figure.dpi == plt.rcParams['figure.dpi'])",
+        "True True\n",
+    ),
+    "a notebook shows a returned figure once": (
+        f"{NOTEBOOK}import secant; figure = secant.History([1.0]).plot()\n"
+        "import matplotlib.pyplot as plt; print(plt.get_fignums(), len(figure.axes))\n"
+        "(first, second) = plt.figure().subplots(1, 2); secant.History([1.0]).plot(ax=first); print(plt.get_fignums())",
+        "[] 2\n[1]\n",
+    ),
+    "a call that fails leaves no figure open": (
         "import contextlib, matplotlib.pyplot as plt, numpy as np, secant; x = np.ones((2, 4))\n"
         "def fails(x): raise RuntimeError\n"
         "for call in (lambda: secant.plots.confusion_matrix(x, x, [9, 9]), lambda: secant.History(['a']).plot(),\n"
         "             lambda: secant.plots.weights(np.ones((5, 2))),\n"
         "             lambda: secant.plots.descent_paths(fails, [[1.0, 2.0]])):\n"
         "    with contextlib.suppress(ValueError, RuntimeError): print(call())\n"
-        "print(plt.get_fignums())"
-    )
-    assert run_python(program, MPLBACKEND="agg").stdout == "[]\n"
+        "print(plt.get_fignums())",
+        "[]\n",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("program", "printed"), PROGRAMS.values(), ids=PROGRAMS)
+def test_figures_of_a_program(program, printed, run_python):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    done = run_python(program, "-W", "error", MPLBACKEND="agg")
+    assert (done.stdout, done.stderr) == (printed, "")

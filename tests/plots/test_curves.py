@@ -149,14 +149,3 @@ def test_a_notebook_shows_the_curves():
     shown = history()._repr_html_()
     assert base64.b64decode(re.match('<img src="data:image/png;base64,([^"]+)"', shown)[1]).startswith(b"\x89PNG")
     assert 'alt="&lt;History of 150 iterations, ' in shown
-
-
-@pytest.mark.slow
-def test_a_notebook_shows_a_returned_figure_once(run_python):
-    program = (
-        "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
-        "import secant; figure = secant.History([1.0]).plot()\n"
-        "import matplotlib.pyplot as plt; print(plt.get_fignums(), len(figure.axes))\n"
-        "(first, second) = plt.figure().subplots(1, 2); secant.History([1.0]).plot(ax=first); print(plt.get_fignums())"
-    )
-    assert run_python(program, MPLBACKEND="agg").stdout == "[] 2\n[1]\n"

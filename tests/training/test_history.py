@@ -68,11 +68,6 @@ def test_a_run_that_went_on_is_joined(tmp_path):
         first + 2.0
 
 
-def test_a_new_history_is_empty_and_shares_nothing():
-    History().train_loss_list.append(1.0)
-    assert History() == History([], [], [], [], {})
-
-
 @pytest.mark.parametrize("settings", [{"rng": object()}, {"h": math.nan}, {"key": {1, 2}}])
 def test_settings_that_json_cannot_hold(tmp_path, settings):
     path = tmp_path / "h.json"

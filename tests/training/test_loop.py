@@ -350,6 +350,7 @@ def test_a_simple_net_is_trained(data, gradient):
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
         ({"accuracy_after": "both"}, ValueRangeError, "accuracy_after must be one of 'first', 'last', got 'both'"),
+        ({"history": []}, DTypeError, "history must be a secant.History, got list"),
         ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),
     ],
 )
@@ -484,8 +485,3 @@ def test_a_thread_trains_and_leaves_the_handler_alone(data, default_handler):
     thread.start()
     thread.join()
     assert seen == [default_handler] * 5
-
-
-def test_a_history_is_a_history():
-    with pytest.raises(DTypeError, match=r"history must be a secant.History, got list"):
-        secant.train(secant.TwoLayerNet(4, 3, 2), np.ones((5, 4)), np.zeros(5, int), n_iterations=1, history=[])
