@@ -692,13 +692,6 @@ class Plural(Keyed):
         return dict(zip(self.KEYS, (x.T @ d1, d1.sum(axis=0), z.T @ d2, d2.sum(axis=0)), strict=True))
 
 
-@refused("is all zero. Its f does not look at what is shifted")
-class ShiftsInVain(Keyed):
-    def numerical_gradient(self, x, t):
-        loss = self.loss(x, t)
-        return {key: numerical_gradient(lambda _: loss, array) for key, array in self.params.items()}
-
-
 # What the tests do with them
 
 SIZES = 6, 5, 4

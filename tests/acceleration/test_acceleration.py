@@ -24,10 +24,6 @@ def fresh(cls):
     return type(cls.__name__, (cls,), {"numerical_gradient": cls.numerical_gradient})
 
 
-def fresh_without_gradient():
-    return type("NoGradient", (readers.NoGradient,), {})
-
-
 @pytest.mark.parametrize("cls", [Book, readers.TheNotes, readers.HeldAsParam])
 def test_every_backend_takes_networks_of_others(cls, backend):
     require_own(secant.accelerate(filled(cls(*SIZES))), *batch())
@@ -125,7 +121,7 @@ def test_a_class_with_other_names_is_decorated():
 
 
 def test_a_numerical_gradient_is_that_of_the_object_alone_that_was_accelerated():
-    cls = fresh_without_gradient()
+    cls = type("NoGradient", (readers.NoGradient,), {})
     net, other = cls(*SIZES), cls(*SIZES)
     secant.accelerate(net)
     with pytest.raises(AttributeError, match="'NoGradient' object has no attribute 'numerical_gradient'"):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 
 import pytest
@@ -238,14 +237,6 @@ def test_a_file_without_a_network_that_can_be_checked(check_file, source, name, 
     result = check_file(source, name=name)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1].startswith(f"error: {message}")
-
-
-@pytest.mark.slow
-def test_the_command_itself(check):
-    command = [sys.executable, "-m", "secant", "check", "mine.py:f", "mine.py:WRONG", "mine.py:X"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "WRONG" in done.stdout
 
 
 ONE_OUTPUT = """

@@ -1,5 +1,4 @@
 import inspect
-import json
 import os
 import re
 import signal
@@ -298,29 +297,6 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
     assert re.search(summary("2") + "$", result.output)
     assert len(History.load(tmp_path / "h.json").train_loss_list) == 2
     assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
-def test_ctrl_c_of_a_process(tmp_path):
-    # A shell may have set SIGINT to be ignored, which a child inherits.
-    program = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); import secant.cli.app as c; c.main()"
-    options = ["--data", "subset", "--hidden", "4", "--iters", "10000000", "--history", tmp_path / "h.json"]
-    options += ["--backend", secant.get_backend()]  # chosen, NumPy comes without a warning
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "train", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert re.match(LINE, process.stdout.readline())
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert re.fullmatch(r"interrupted after \d+ of 10000000 iterations\n", errors)
-    assert re.search(summary(r"[\d,]+") + "$", output)
-    done = int(re.search(r"after (\d+)", errors)[1])
-    assert len(json.loads((tmp_path / "h.json").read_text())["train_loss_list"]) == done
 
 
 @pytest.fixture

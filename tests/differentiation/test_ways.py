@@ -4,8 +4,6 @@ import ctypes
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from functools import cache
@@ -249,7 +247,7 @@ def test_a_jitted_function_with_a_default_argument():
 
 @pytest.mark.needs_numba
 @pytest.mark.parametrize("shape", [(3000,), (30, 100)])
-def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(shape):
+def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(shape, run_python):
     """Those of a function that it calls, too: in another process, since two threads of "workqueue" abort it."""
     pytest.importorskip("numba")
     program = f"""
@@ -268,12 +266,7 @@ for f, slope in ((inner, 1), (outer, 2)):
         assert (secant.numerical_gradient(f, np.ones({shape}), workers=workers).round(6) == slope).all()
 assert numba.threading_layer() == "workqueue"
 """
-    require_no_abort(program)
-
-
-def require_no_abort(program):
-    environment = os.environ | {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    done = run_python(program, NUMBA_THREADING_LAYER="workqueue", NUMBA_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
 
 

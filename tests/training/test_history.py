@@ -39,11 +39,6 @@ def test_a_notebook_shows_a_line_without_matplotlib(monkeypatch):
     assert example()._repr_html_() is None
 
 
-def test_a_file_without_test_accuracies_is_a_history(tmp_path):
-    (tmp_path / "h.json").write_text(changed(test_acc_list=[]))
-    assert History.load(tmp_path / "h.json").test_acc_list == []
-
-
 def test_a_subclass_loads_itself(tmp_path):
     class Mine(History):
         pass

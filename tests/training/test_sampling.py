@@ -41,10 +41,6 @@ def test_a_seed_is_a_stream_of_its_own():
     assert np.array_equal(mini_batches("replacement", 50, 10, 5)(1)[0], expected)
 
 
-def test_a_mini_batch_with_replacement_may_be_larger_than_the_set():
-    assert sample_with_replacement(2, 5, 0).shape == (5,)
-
-
 @given(SIZES, SEEDS, st.sampled_from([np.random.RandomState, np.random.default_rng]))
 def test_every_sample_comes_exactly_once_an_epoch(sizes, seed, source):
     size, batch_size = sizes
@@ -80,13 +76,6 @@ def test_samples_may_come_in_their_order():
     draw = mini_batches("ordered", 10, 4)
     assert [draw(9).tolist() for _ in range(4)] == 2 * [[[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9]]]
     assert np.random.rand() == expected
-
-
-def test_the_legacy_state_shuffles_epochs_by_default():
-    np.random.seed(4)
-    expected = np.random.permutation(10)
-    np.random.seed(4)
-    assert np.array_equal(next(epoch_batches(10, 10)), expected)
 
 
 @pytest.mark.parametrize(
