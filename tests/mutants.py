@@ -55,22 +55,11 @@ OF_ALL = ["tests/networks", "tests/training", "tests/differentiation", "tests/ba
 LEFT_OUT = "tests/backends/test_configuration.py"  # asks for a core of several instruction sets
 DOES_NOT_COMPILE, SURVIVED = "does not compile", "survived"
 HANGS = 900  # seconds
-CHANGES = [
-    (r"(?<= )<(?= )", "<="),
-    (r"(?<= )>(?= )", ">="),
-    (r"<=", "<"),
-    (r">=", ">"),
-    (r"==", "!="),
-    (r"!=", "=="),
-    (r"(?<= )\+(?= )", "-"),
-    (r"(?<= )-(?= )", "+"),
-    (r"\+=", "-="),
-    (r"-=", "+="),
-    (r"(?<=[ (=,{])-(?=[\w(])", ""),
-    (r"(?<![\w.])(?!0\.0\b)\d+\.\d+(?:e-?\d+)?", "({} * 0.5)"),
-    (r"(?<![\w.\"])\d+(?![\w.'\"])", "({} + 1)"),
-]
 SKIPPED = re.compile(r"^\s*(//|#|template|static_assert|using|namespace|extern|case)|operator|1u <<")
+OF_CPP = re.compile(  # without what is part of a type, such as <, and of a name
+    r"[<>=!]=|[-+]=|(?<= )[-+<>](?= )|(?<=[ (=,{])-(?=[\w(])"
+    r"|(?<![\w.])(?!0\.0\b)\d+\.\d+(?:e-?\d+)?|(?<![\w.\"])\d+(?![\w.'\"])"
+)
 TOKENS = {
     "<": "<=",
     ">": ">=",
@@ -106,24 +95,29 @@ def mutants(clone: Path, language: str, only: str) -> Iterator[Mutant]:
 
 def in_cpp(text: str) -> Iterator[tuple[int, int, str, str]]:
     for number, line in enumerate(text.splitlines()):
-        if not SKIPPED.search(line):
-            for pattern, after in CHANGES:
-                for match in re.finditer(pattern, line.partition("//")[0]):
-                    yield number, match.start(), match[0], after.format(match[0])
+        code = "" if SKIPPED.search(line) else line.partition("//")[0]
+        for match in OF_CPP.finditer(code):
+            yield number, match.start(), match[0], instead_of(match[0], between=code[match.end() :].startswith(" "))
 
 
 def in_python(text: str) -> Iterator[tuple[int, int, str, str]]:
     """Changes tokens, so that no text and no comment is changed."""
     before = ""
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        number, column, after = token.start[0] - 1, token.start[1], TOKENS.get(token.string)
-        if token.type == tokenize.NUMBER:
-            after = f"({token.string} * 0.5)" if re.search(r"[.e]", token.string) else f"({token.string} + 1)"
-        elif token.string in BETWEEN:
-            after = BETWEEN[token.string] if re.search(r"[\w)\]]$", before) else ""
-        if after is not None and token.type in (tokenize.NUMBER, tokenize.NAME, tokenize.OP):
-            yield number, column, token.string, after
+        if token.type in (tokenize.NUMBER, tokenize.NAME, tokenize.OP):
+            after = instead_of(token.string, between=bool(re.search(r"[\w)\]]$", before)))
+            if after is not None:
+                yield token.start[0] - 1, token.start[1], token.string, after
         before = token.string
+
+
+def instead_of(token: str, *, between: bool) -> str | None:
+    """What a token becomes; a sign, if it stands between two numbers, or alone. None if nothing."""
+    if token[0].isdigit():
+        return f"({token} * 0.5)" if re.search(r"[.e]", token) else f"({token} + 1)"
+    if token in BETWEEN:
+        return BETWEEN[token] if between else ""
+    return TOKENS.get(token)
 
 
 def tests_of(file: str) -> list[list[str]]:

@@ -1,6 +1,5 @@
 """`TwoLayerNet` with parameters of float32: what it takes, returns and keeps."""
 
-
 import numpy as np
 import pytest
 

@@ -117,15 +117,10 @@ FIRST = " The address sanitizer ends it at the first access that is out of bound
 ROWS["sanitized"] = ROWS["writers"]._replace(promise=ROWS["writers"].promise + FIRST, slice=0, sanitized=True)
 
 
-def outcome_of(name: str, trials: int, seed: int) -> Outcome:
-    """Try a promise, here."""
+def part(name: str, trials: str, seed: str) -> None:
+    """Try a promise, in a process of its own, for `launching.measured`."""
     row = ROWS[name]
     outcome = Outcome(row.promise, row.unit, allowed=dict(row.allowed))
     module, function = row.function.split(".")
-    getattr(importlib.import_module(module), function)(outcome, trials, seed)
-    return outcome
-
-
-def part(name: str, trials: str, seed: str) -> None:
-    """In a process of its own, for `launching.measured`."""
-    print(json.dumps(asdict(outcome_of(name, int(trials), int(seed)))))
+    getattr(importlib.import_module(module), function)(outcome, int(trials), int(seed))
+    print(json.dumps(asdict(outcome)))
