@@ -537,14 +537,9 @@ variant(
 # Numerical gradients
 
 GRADIENTS = {
-    "ForgotTheTwo": ("is 2 times the central difference", lambda grads: {k: 2 * grad for k, grad in grads.items()}),
     "ForgotTheBrackets": (
         "is h**2 times the central difference of its loss: `/ 2 * h` multiplies by h, write `/ (2 * h)`",
         lambda grads: {key: 1e-4**2 * grad for key, grad in grads.items()},
-    ),
-    "FirstRowOnly": (
-        "differs from the central difference",
-        lambda grads: grads | {"w1": grads["w1"] * (np.arange(len(grads["w1"])) == 0)[:, None]},
     ),
     "ReturnsATuple": ("returns a tuple", lambda grads: tuple(grads.values())),
     "ReturnsLists": ("returns a list", lambda grads: list(grads.values())),
@@ -623,13 +618,6 @@ class UpdatesInLoss(Keyed):
     def loss(self, x, t):
         self.params["w1"] *= 0.99
         return super().loss(x, t)
-
-
-@refused("cannot be copied")
-class CannotBeCopied(Keyed):
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self.log = (line for line in ())
 
 
 @refused("nearest is sigmoid hidden, identity output")
