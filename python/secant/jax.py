@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -63,7 +63,8 @@ def check(
     """
     options = Options(progress, rng)
     _require_mode("mode", mode)
-    return autodiff.float64_first(_of_arrays(f, args), [_MODES[mode]], options)
+    function = _of_arrays(f, args)
+    return autodiff.float64_first(function, function.in_float64, [_MODES[mode]], options)
 
 
 def check_grads(
@@ -124,9 +125,18 @@ def check_grads(
     for mode in modes:
         _require_mode("modes", mode)
     try:
-        autodiff.float64_first(_of_arrays(f, args), [_MODES[mode] for mode in modes], options, order).raise_if_failed()
+        for function in _orders(_of_arrays(f, args), modes, order, rng):
+            found = [_MODES[mode] for mode in modes]
+            autodiff.float64_first(function, function.in_float64, found, options).raise_if_failed()
     except NothingToCheckError:
         warn("args or outputs have no elements: nothing is checked")
+
+
+def _orders(function: _Function, modes: Sequence[str], order: int, rng: int) -> Iterator[_Function]:
+    """A function, and its derivatives of lower orders than that."""
+    yield function
+    for mode in modes if order > 1 else ():
+        yield from _orders(function.derivative(_MODES[mode], rng), modes, order - 1, rng)
 
 
 _MODES: dict[str, autodiff.Mode] = {"fwd": "forward", "rev": "reverse"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -100,8 +100,20 @@ def locate(
 ) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
     probe.begin("searching", _SEARCHES)
+    limit = probe.point.evaluations + _SEARCHES
+    of_arrays = _measured_arrays(probe, evidence, direction, rng)
+    limit = max(limit, probe.point.evaluations + _FOR_ENTRIES)
+    found = _measured_entries(_Entries(probe, given, direction, limit), of_arrays, rng)
+    if found.wrong.intersection(entry.leaf for entry in found.entries if entry.wrong) or given.remark:
+        return found
+    return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
+
+
+def _measured_arrays(
+    probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator
+) -> Evidence:
+    """Each array by itself: which seem wrong, and which lie on kinks."""
     point = probe.point
-    limit = point.evaluations + _SEARCHES
     halves = [point.direction(rng, half=True) for _ in range(_LOOKS)]
 
     def lies_on_kink(entries: slice) -> bool:
@@ -109,53 +121,38 @@ def locate(
 
     is_kink = evidence.overall[-1].is_kink or (noticed(evidence.overall) and lies_on_kink(point.all))
     directions = [direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
-    by_array, kinked, suspects = dict[int, Sequence[MeasuredError]](), set[int](), set[int]()
+    by_array, on_kinks, wrong = dict[int, Sequence[MeasuredError]](), set[int](), set[int]()
     for leaf, span in enumerate(point.spans):
         own = by_array[leaf] = [probe.measure(each, span, climbs=is_kink) for each in directions]
         if any(each.is_kink for each in own) or (is_kink and any(each.wrong for each in own) and lies_on_kink(span)):
-            kinked.add(leaf)
+            on_kinks.add(leaf)
         elif noticed(own) if is_kink else own[0].wrong:
-            suspects.add(leaf)
-    singles, sampled = dict[int, MeasuredError](), set[int]()
+            wrong.add(leaf)
+    return replace(evidence, by_array=by_array, on_kinks=frozenset(on_kinks), wrong=frozenset(wrong))
 
-    def measure(entries: slice) -> MeasuredError:
-        if entries.start in singles and entries.stop == entries.start + 1:
-            return singles[entries.start]
-        measured = probe.measure(direction, entries)
-        if measured.is_kink:
-            kinked.add(point.leaf_of(entries.start))
-        if entries.stop == entries.start + 1:
-            singles[entries.start] = measured
-        return measured
 
-    limit = max(limit, point.evaluations + _FOR_ENTRIES)
-    for leaf in sorted(suspects, key=lambda leaf: -abs(by_array[leaf][0].error)):
-        if point.evaluations >= limit:
-            break
+def _measured_entries(single: _Entries, found: Evidence, rng: np.random.Generator) -> Evidence:
+    """Entries of the arrays that seem wrong: a sample of them, and where few of that are wrong, the worst ones."""
+    point, sampled = single.point, set[int]()
+    for leaf in sorted(found.wrong, key=lambda leaf: -abs(found.by_array[leaf][0].error)):
         begin, end = point.spans[leaf].start, point.spans[leaf].stop
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
-        if 2 * sum(measure(slice(i, i + 1)).wrong for i in picks.tolist()) >= len(picks):
+        if not single.may_go_on():
+            break
+        if 2 * sum(single.measure(slice(i, i + 1)).wrong for i in picks.tolist()) >= len(picks):
             sampled.add(leaf)
         else:
-            _halve(measure, by_array[leaf][0], lambda: point.evaluations < limit)
-    suspects |= {point.leaf_of(i) for i in given.not_finite.tolist()}
-    for i in given.not_finite[:FINDINGS].tolist():
-        measure(slice(i, i + 1))
-    entries = sorted(
-        (_entry(probe, direction, given, single) for single in singles.values()), key=_error_of, reverse=True
-    )
+            single.search(found.by_array[leaf][0])
+    not_finite = single.given.not_finite.tolist()
+    for i in not_finite[:FINDINGS]:
+        single.measure(slice(i, i + 1))
+    entries = single.entries()
     wrong = {entry.leaf for entry in entries if entry.wrong}
-    found = replace(
-        evidence,
-        by_array=by_array,
-        entries=tuple(entries),
-        wrong=frozenset((suspects | wrong) - (kinked - wrong)),
-        sampled=frozenset(sampled),
-        on_kinks=frozenset(kinked - wrong),
+    on_kinks = (found.on_kinks | single.on_kinks) - wrong
+    wrong |= (found.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
+    return replace(
+        found, entries=entries, wrong=frozenset(wrong), sampled=frozenset(sampled), on_kinks=frozenset(on_kinks)
     )
-    if wrong or given.remark or not (suspects or noticed(evidence.overall)):
-        return found
-    return _all_at_once(probe, found, direction, rng)
 
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
@@ -169,38 +166,67 @@ def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rn
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
 
 
-def _halve(measure: Callable[[slice], MeasuredError], whole: MeasuredError, goes_on: Callable[[], bool]) -> None:
-    """Measure halves of a range, the worst first, down to single entries."""
-    queue, found = [(-abs(whole.error), whole)], 0
-    while queue and found < FINDINGS and goes_on():
-        _, parent = heapq.heappop(queue)
-        begin, end = parent.entries.start, parent.entries.stop
-        if end == begin + 1:
-            found += measure(parent.entries).wrong
-            continue
-        middle = (begin + end) // 2
-        left = measure(slice(begin, middle))
-        right = MeasuredError(
-            slice(middle, end),
-            parent.error - left.error,
-            parent.error_bar + left.error_bar,
-            parent.allowed + left.allowed,
-        )
-        if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
-            right = measure(right.entries)
-        for half in (left, right):
-            if half.wrong:
-                heapq.heappush(queue, (-abs(half.error), half))
+class _Entries:
+    """Measures ranges of entries along a direction, and keeps what it measured of single ones."""
 
+    def __init__(self, probe: DirectionalProbe, given: Candidate, direction: Floats, limit: int) -> None:
+        self.given, self.point = given, probe.point
+        self.on_kinks = set[int]()
+        self._probe, self._direction, self._limit = probe, direction, limit
+        self._singles = dict[int, MeasuredError]()
 
-def _error_of(entry: Entry) -> float:
-    return abs(entry.found.numerical - entry.found.candidate) if math.isfinite(entry.found.candidate) else math.inf
+    def may_go_on(self) -> bool:
+        """Whether evaluations are left."""
+        return self.point.evaluations < self._limit
 
+    def measure(self, entries: slice) -> MeasuredError:
+        """The error of a range."""
+        if entries.stop == entries.start + 1 and entries.start in self._singles:
+            return self._singles[entries.start]
+        measured = self._probe.measure(self._direction, entries)
+        if measured.is_kink:
+            self.on_kinks.add(self.point.leaf_of(entries.start))
+        if entries.stop == entries.start + 1:
+            self._singles[entries.start] = measured
+        return measured
 
-def _entry(probe: DirectionalProbe, direction: Floats, given: Candidate, single: MeasuredError) -> Entry:
-    point, number = probe.point, single.entries.start
-    leaf, step, value = point.leaf_of(number), float(direction[number]), given.entry(number, direction)
-    place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
-    numerical = (value if math.isfinite(value) else 0.0) + single.error / step
-    found = Finding(point.names[leaf], place, value, numerical, single.error_bar / abs(step))
-    return Entry(leaf, number, found, (single.wrong and not single.is_kink) or not math.isfinite(value))
+    def search(self, whole: MeasuredError) -> None:
+        """Measure halves of a range, the worst first, down to single entries."""
+        queue, found = [(-abs(whole.error), whole)], 0
+        while queue and found < FINDINGS and self.may_go_on():
+            _, parent = heapq.heappop(queue)
+            begin, end = parent.entries.start, parent.entries.stop
+            if end == begin + 1:
+                found += self.measure(parent.entries).wrong
+                continue
+            middle = (begin + end) // 2
+            left = self.measure(slice(begin, middle))
+            right = MeasuredError(
+                slice(middle, end),
+                parent.error - left.error,
+                parent.error_bar + left.error_bar,
+                parent.allowed + left.allowed,
+            )
+            if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
+                right = self.measure(right.entries)
+            for half in (left, right):
+                if half.wrong:
+                    heapq.heappush(queue, (-abs(half.error), half))
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Those that were measured, the worst first."""
+        found = [self._entry(number, single) for number, single in self._singles.items()]
+
+        def error(entry: Entry) -> float:
+            off = abs(entry.found.numerical - entry.found.candidate)
+            return off if math.isfinite(entry.found.candidate) else math.inf
+
+        return tuple(sorted(found, key=error, reverse=True))
+
+    def _entry(self, number: int, single: MeasuredError) -> Entry:
+        leaf, step = self.point.leaf_of(number), float(self._direction[number])
+        value = self.given.entry(number, self._direction)
+        place = tuple(map(int, np.unravel_index(number - self.point.spans[leaf].start, self.point.shapes[leaf])))
+        numerical = (value if math.isfinite(value) else 0.0) + single.error / step
+        found = Finding(self.point.names[leaf], place, value, numerical, single.error_bar / abs(step))
+        return Entry(leaf, number, found, (single.wrong and not single.is_kink) or not math.isfinite(value))

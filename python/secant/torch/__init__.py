@@ -93,13 +93,9 @@ def gradcheck(
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
-    check_grad_dtypes: bool = False,
-    check_batched_grad: bool = False,
-    check_batched_forward_grad: bool = False,
     check_forward_ad: bool = False,
     check_backward_ad: bool = True,
     fast_mode: bool = False,
-    masked: bool | None = None,
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
@@ -124,8 +120,6 @@ def gradcheck(
         The modes that are checked.
     fast_mode : bool
         Ignored: every check is fast.
-    check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
-        Not supported: `torch.autograd.gradcheck` checks that.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -139,7 +133,7 @@ def gradcheck(
     GradientMismatchError
         An AssertionError with the report: a gradient is wrong, or not verified.
     UnsupportedError
-        If an option asks for something else that `torch.autograd.gradcheck` checks, or a tensor is sparse.
+        If a tensor is sparse, or inference mode is on.
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or an output is no tensor.
 
@@ -166,12 +160,6 @@ def gradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    _require_supported(
-        check_grad_dtypes=check_grad_dtypes,
-        check_batched_grad=check_batched_grad,
-        check_batched_forward_grad=check_batched_forward_grad,
-        masked=masked,
-    )
     given = _tuple(inputs)
     function = Function(func, func, given, _checked(func, given), undefined=check_undefined_grad)
     return _is_right(function, options, check_backward_ad, check_forward_ad, raise_exception)
@@ -185,16 +173,12 @@ def gradgradcheck(
     eps: float | None = None,
     atol: float | None = None,
     rtol: float | None = None,
-    gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
-    check_grad_dtypes: bool = False,
-    check_batched_grad: bool = False,
     check_fwd_over_rev: bool = False,
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
-    masked: bool = False,
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
@@ -210,8 +194,6 @@ def gradgradcheck(
         As for `gradcheck`.
     check_fwd_over_rev, check_rev_over_rev : bool
         The modes that the first gradient is differentiated in.
-    gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
-        Not supported: `torch.autograd.gradgradcheck` checks that.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -234,12 +216,6 @@ def gradgradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    _require_supported(
-        gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
-        check_grad_dtypes=check_grad_dtypes,
-        check_batched_grad=check_batched_grad,
-        masked=masked,
-    )
     given = _tuple(inputs)
     first = Function(func, func, given, _checked(func, given))
     function = first.gradient(grad_outputs, rng, check_undefined_grad)
@@ -319,7 +295,7 @@ def _report(function: Function, options: Options, backward: bool = True, forward
     modes: list[autodiff.Mode] = [*["reverse"] * backward, *["forward"] * forward]  # type: ignore[list-item]
     if not modes:
         raise ValueRangeError("one of both modes must be checked, got neither")
-    report = autodiff.float64_first(function, modes, options)
+    report = autodiff.float64_first(function, function.in_float64, modes, options)
     if function.skipped:
         warn(f"not checked, without a gradient: {', '.join(function.skipped)}")
     return report
@@ -371,10 +347,3 @@ def _forward_of(func: Any) -> Any:
     of: Any = owner
     takes_context = of.setup_context is torch.autograd.Function.setup_context
     return functools.partial(of.forward, None) if takes_context else of.forward
-
-
-def _require_supported(**asked: Any) -> None:
-    if others := [name for name, value in asked.items() if value]:
-        raise UnsupportedError(
-            f"{others[0]} is not checked by secant.torch: leave it out, or use torch.autograd for it"
-        )

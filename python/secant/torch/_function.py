@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,9 +45,8 @@ class Function(autodiff.Function):
         The tensors of the arguments, or of the module, that are checked, by name.
     of : str
         What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one.
-    undefined : bool, optional
-        Where only the gradient of one of several outputs is defined, the others count as 0, unless this is False;
-        where it is True, so do those of all.
+    undefined : bool
+        Check also that undefined gradients of outputs count as 0.
 
     Attributes
     ----------
@@ -63,7 +61,7 @@ class Function(autodiff.Function):
         arguments: tuple[Any, ...],
         tensors: dict[str, Any],
         of: str = "",
-        undefined: bool | None = None,
+        undefined: bool = True,
     ) -> None:
         self._owner, self._function, self._arguments, self._tensors = owner, function, arguments, tensors
         given = {name: each for name, each in tensors.items() if each.numel()}
@@ -148,32 +146,26 @@ class Function(autodiff.Function):
                 return "the backward function overwrites the incoming gradient, which other functions use too"
             if off:
                 return f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
-        return self._fault_of_undefined(given, incoming)
+        return self._fault_of_undefined(given, incoming) if self._undefined and len(incoming) > 1 else ""
 
     def told(self, cotangents: Arrays) -> Any:
         """Cotangents as tensors."""
         return self._incoming(cotangents)
 
     def _fault_of_undefined(self, given: CandidateGradient, cotangents: list[Any]) -> str:
-        """What is wrong where gradients of outputs are undefined: of all but one, and, if that is wanted, of all."""
-        every, tensors = self._undefined, self._fresh(self.arrays)
-        if every is False:
-            return ""
+        """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
+        tensors = self._fresh(self.arrays)
 
-        def alone(i: int, outputs: list[Any]) -> Arrays:
-            return self._numbers(pulled_back([outputs[i]], tensors, [cotangents[i]]))
+        def alone(output: Any, cotangent: Any) -> Arrays:
+            return self._numbers(pulled_back([output], tensors, [cotangent], keep=True))
 
-        def of_none(outputs: list[Any]) -> Arrays:
-            undefined = [torch._C._functions.UndefinedGrad()(output) for output in outputs]
-            return self._numbers(pulled_back(undefined, tensors, [torch.zeros_like(output) for output in outputs]))
+        def together(outputs: list[Any]) -> Arrays:
+            return [sum(parts) for parts in zip(*map(alone, outputs, cotangents), strict=True)]
 
         try:
-            if every and any(array.any() for array in self._evaluated(tensors, of_none)):
-                return _UNDEFINED.format("returns other gradients than 0")
-            singly = [self._evaluated(tensors, functools.partial(alone, i)) for i in range(len(cotangents))]
+            off = given.off(self._evaluated(tensors, together))
         except Exception as error:
-            return _UNDEFINED.format(f"raises an error, {type(error).__name__}: {error},") if every else ""
-        off = given.off([sum(parts) for parts in zip(*singly, strict=True)]) if len(singly) > 1 else ""
+            return _UNDEFINED.format(f"raises an error, {type(error).__name__}: {error},")
         return _UNDEFINED.format(f"gives another gradient, by up to {off},") if off else ""
 
     def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
