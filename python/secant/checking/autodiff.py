@@ -23,18 +23,16 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import as_vector
 from secant.differentiation.rounding import norm
-from secant.errors import GradientMismatchError, ValueRangeError
+from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
 Mode = Literal["reverse", "forward"]
 Arrays = list[Array]
+_MODES: dict[str, Mode] = {"rev": "reverse", "fwd": "forward"}
 _EPS = 2.0**-52  # that of float64
 
 
 class NothingToCheckError(ValueRangeError):
     """Arguments or outputs have no elements."""
-
-    def __init__(self) -> None:
-        super().__init__("arguments and outputs must have elements to be checked, got none")
 
 
 class Kind(NamedTuple):
@@ -102,6 +100,15 @@ class Function(ABC):
                     f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
                     "returns another value than the function"
                 )
+
+
+def modes_of(names: Sequence[str]) -> list[Mode]:
+    """The modes of those names."""
+    if unknown := [name for name in names if name not in _MODES]:
+        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
+    if not names:
+        raise ValueRangeError("one of both modes must be checked, got neither")
+    return [_MODES[name] for name in names]
 
 
 def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
@@ -187,7 +194,7 @@ def float64_first(
     checked as it is, and the report says so.
     """
     if not (own.arguments and any(math.prod(kind.shape) for kind in own.outputs)):
-        raise NothingToCheckError
+        raise NothingToCheckError("arguments and outputs must have elements to be checked, got none")
     lowest, note = _lowest(own), ""
     if lowest.eps > _EPS:
         try:

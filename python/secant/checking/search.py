@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ EVALUATIONS = 100
 """A check that passes evaluates f about so often: for two directions at least, and four at most."""
 _PROBES, _PROBES_ON_KINKS = 4, 3  # of all entries; of each array, where x lies on a kink
 _LOOKS = 4  # directions of half of the entries, along which kinks are looked for: along others, several may cancel
-_SEARCHES, _FOR_ENTRIES = 5000, 1000  # evaluations of a search, and of those that are left for entries at least
+_SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _RISES = "f rises in steps: by itself no entry shows an error, all at once do"
 _ONCE = "it seemed wrong along some directions, and not along others"
@@ -34,6 +34,12 @@ class Entry(NamedTuple):
     number: int
     found: Finding
     wrong: bool
+
+    @property
+    def off(self) -> float:
+        """By how much; infinite where it is not finite."""
+        off = abs(self.found.numerical - self.found.candidate)
+        return off if math.isfinite(off) else math.inf
 
 
 @dataclass(frozen=True)
@@ -100,11 +106,9 @@ def locate(
 ) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
     probe.begin("searching", _SEARCHES)
-    limit = probe.point.evaluations + _SEARCHES
-    of_arrays = _measured_arrays(probe, evidence, direction, rng)
-    limit = max(limit, probe.point.evaluations + _FOR_ENTRIES)
-    found = _measured_entries(_Entries(probe, given, direction, limit), of_arrays, rng)
-    if found.wrong.intersection(entry.leaf for entry in found.entries if entry.wrong) or given.remark:
+    arrays = _measured_arrays(probe, evidence, direction, rng)
+    found = _measured_entries(_Ranges(probe, direction, probe.point.evaluations + _SEARCHES), given, arrays, rng)
+    if any(entry.wrong for entry in found.entries) or given.remark:
         return found
     return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
 
@@ -131,28 +135,43 @@ def _measured_arrays(
     return replace(evidence, by_array=by_array, on_kinks=frozenset(on_kinks), wrong=frozenset(wrong))
 
 
-def _measured_entries(single: _Entries, found: Evidence, rng: np.random.Generator) -> Evidence:
+def _measured_entries(ranges: _Ranges, given: Candidate, arrays: Evidence, rng: np.random.Generator) -> Evidence:
     """Entries of the arrays that seem wrong: a sample of them, and where few of that are wrong, the worst ones."""
-    point, sampled = single.point, set[int]()
-    for leaf in sorted(found.wrong, key=lambda leaf: -abs(found.by_array[leaf][0].error)):
+    point, sampled = ranges.probe.point, set[int]()
+    for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
         begin, end = point.spans[leaf].start, point.spans[leaf].stop
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
-        if not single.may_go_on():
+        if not ranges.may_go_on():
             break
-        if 2 * sum(single.measure(slice(i, i + 1)).wrong for i in picks.tolist()) >= len(picks):
+        if 2 * sum(ranges.measure(i, i + 1).wrong for i in picks.tolist()) >= len(picks):
             sampled.add(leaf)
         else:
-            single.search(found.by_array[leaf][0])
-    not_finite = single.given.not_finite.tolist()
+            ranges.halve(arrays.by_array[leaf][0])
+    not_finite = given.not_finite.tolist()
     for i in not_finite[:FINDINGS]:
-        single.measure(slice(i, i + 1))
-    entries = single.entries()
+        ranges.measure(i, i + 1)
+    entries = [_entry(ranges, given, begin) for begin, end in ranges.measured if end == begin + 1]
     wrong = {entry.leaf for entry in entries if entry.wrong}
-    on_kinks = (found.on_kinks | single.on_kinks) - wrong
-    wrong |= (found.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
+    kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.measured.items() if measured.is_kink}
+    on_kinks = (arrays.on_kinks | kinks) - wrong
+    wrong |= (arrays.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
     return replace(
-        found, entries=entries, wrong=frozenset(wrong), sampled=frozenset(sampled), on_kinks=frozenset(on_kinks)
+        arrays,
+        entries=tuple(sorted(entries, key=lambda entry: -entry.off)),
+        wrong=frozenset(wrong),
+        sampled=frozenset(sampled),
+        on_kinks=frozenset(on_kinks),
     )
+
+
+def _entry(ranges: _Ranges, given: Candidate, number: int) -> Entry:
+    point, measured = ranges.probe.point, ranges.measured[number, number + 1]
+    step, value = float(ranges.direction[number]), given.entry(number, ranges.direction)
+    leaf = point.leaf_of(number)
+    place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
+    numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
+    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step))
+    return Entry(leaf, number, found, (measured.wrong and not measured.is_kink) or not math.isfinite(value))
 
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
@@ -166,41 +185,36 @@ def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rn
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
 
 
-class _Entries:
-    """Measures ranges of entries along a direction, and keeps what it measured of single ones."""
+@dataclass
+class _Ranges:
+    """Measures ranges of entries along a direction, each once."""
 
-    def __init__(self, probe: DirectionalProbe, given: Candidate, direction: Floats, limit: int) -> None:
-        self.given, self.point = given, probe.point
-        self.on_kinks = set[int]()
-        self._probe, self._direction, self._limit = probe, direction, limit
-        self._singles = dict[int, MeasuredError]()
+    probe: DirectionalProbe
+    direction: Floats
+    limit: int
+    measured: dict[tuple[int, int], MeasuredError] = field(default_factory=dict)
 
     def may_go_on(self) -> bool:
         """Whether evaluations are left."""
-        return self.point.evaluations < self._limit
+        return self.probe.point.evaluations < self.limit
 
-    def measure(self, entries: slice) -> MeasuredError:
+    def measure(self, begin: int, end: int) -> MeasuredError:
         """The error of a range."""
-        if entries.stop == entries.start + 1 and entries.start in self._singles:
-            return self._singles[entries.start]
-        measured = self._probe.measure(self._direction, entries)
-        if measured.is_kink:
-            self.on_kinks.add(self.point.leaf_of(entries.start))
-        if entries.stop == entries.start + 1:
-            self._singles[entries.start] = measured
-        return measured
+        if (begin, end) not in self.measured:
+            self.measured[begin, end] = self.probe.measure(self.direction, slice(begin, end))
+        return self.measured[begin, end]
 
-    def search(self, whole: MeasuredError) -> None:
+    def halve(self, whole: MeasuredError) -> None:
         """Measure halves of a range, the worst first, down to single entries."""
         queue, found = [(-abs(whole.error), whole)], 0
         while queue and found < FINDINGS and self.may_go_on():
             _, parent = heapq.heappop(queue)
             begin, end = parent.entries.start, parent.entries.stop
             if end == begin + 1:
-                found += self.measure(parent.entries).wrong
+                found += self.measure(begin, end).wrong
                 continue
             middle = (begin + end) // 2
-            left = self.measure(slice(begin, middle))
+            left = self.measure(begin, middle)
             right = MeasuredError(
                 slice(middle, end),
                 parent.error - left.error,
@@ -208,25 +222,7 @@ class _Entries:
                 parent.allowed + left.allowed,
             )
             if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
-                right = self.measure(right.entries)
+                right = self.measure(middle, end)
             for half in (left, right):
                 if half.wrong:
                     heapq.heappush(queue, (-abs(half.error), half))
-
-    def entries(self) -> tuple[Entry, ...]:
-        """Those that were measured, the worst first."""
-        found = [self._entry(number, single) for number, single in self._singles.items()]
-
-        def error(entry: Entry) -> float:
-            off = abs(entry.found.numerical - entry.found.candidate)
-            return off if math.isfinite(entry.found.candidate) else math.inf
-
-        return tuple(sorted(found, key=error, reverse=True))
-
-    def _entry(self, number: int, single: MeasuredError) -> Entry:
-        leaf, step = self.point.leaf_of(number), float(self._direction[number])
-        value = self.given.entry(number, self._direction)
-        place = tuple(map(int, np.unravel_index(number - self.point.spans[leaf].start, self.point.shapes[leaf])))
-        numerical = (value if math.isfinite(value) else 0.0) + single.error / step
-        found = Finding(self.point.names[leaf], place, value, numerical, single.error_bar / abs(step))
-        return Entry(leaf, number, found, (single.wrong and not single.is_kink) or not math.isfinite(value))

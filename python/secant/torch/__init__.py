@@ -9,7 +9,7 @@ array of which nothing can be told is "not verified", which is not right.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,7 +23,6 @@ from secant.errors import (
     GradientMismatchError,
     MissingExtraError,
     UnsupportedError,
-    ValueRangeError,
 )
 
 try:
@@ -76,11 +75,8 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    options = Options(progress, rng)
-    if mode not in ("rev", "fwd"):
-        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
-    given = (inputs, *more) if more else _tuple(inputs)
-    return _report(Function(func, func, given, _checked(func, given)), options, mode == "rev", mode == "fwd")
+    options, given = Options(progress, rng), (inputs, *more) if more else _tuple(inputs)
+    return _report(Function(func, func, given, _checked(func, given)), [mode], options)
 
 
 def gradcheck(
@@ -162,7 +158,7 @@ def gradcheck(
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     given = _tuple(inputs)
     function = Function(func, func, given, _checked(func, given), undefined=check_undefined_grad)
-    return _is_right(function, options, check_backward_ad, check_forward_ad, raise_exception)
+    return _is_right(function, ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad, options, raise_exception)
 
 
 def gradgradcheck(
@@ -219,7 +215,7 @@ def gradgradcheck(
     given = _tuple(inputs)
     first = Function(func, func, given, _checked(func, given))
     function = first.gradient(grad_outputs, rng, check_undefined_grad)
-    return _is_right(function, options, check_rev_over_rev, check_fwd_over_rev, raise_exception)
+    return _is_right(function, ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev, options, raise_exception)
 
 
 def check_module(
@@ -275,7 +271,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    report = _report(Function(module, function, given, tensors), options)
+    report = _report(Function(module, function, given, tensors), ["rev"], options)
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 
@@ -290,22 +286,19 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 
-def _report(function: Function, options: Options, backward: bool = True, forward: bool = False) -> GradientReport:
+def _report(function: Function, modes: Sequence[str], options: Options) -> GradientReport:
     """The first report that is not right, or the last."""
-    modes: list[autodiff.Mode] = [*["reverse"] * backward, *["forward"] * forward]  # type: ignore[list-item]
-    if not modes:
-        raise ValueRangeError("one of both modes must be checked, got neither")
-    report = autodiff.float64_first(function, function.in_float64, modes, options)
+    report = autodiff.float64_first(function, function.in_float64, autodiff.modes_of(modes), options)
     if function.skipped:
         warn(f"not checked, without a gradient: {', '.join(function.skipped)}")
     return report
 
 
-def _is_right(function: Function, options: Options, backward: bool, forward: bool, raise_exception: bool) -> bool:
+def _is_right(function: Function, modes: Sequence[str], options: Options, raise_exception: bool) -> bool:
     """Whether a function is right; or an error with the report."""
     __tracebackhide__ = True
     try:
-        _report(function, options, backward, forward).raise_if_failed()
+        _report(function, modes, options).raise_if_failed()
     except NothingToCheckError:
         warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
@@ -339,11 +332,9 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
 
 def _forward_of(func: Any) -> Any:
     """The function whose signature names the inputs: ``forward`` of a Function or a module."""
-    if isinstance(func, torch.nn.Module):
-        return func.forward
     owner = getattr(func, "__self__", None)
-    if not (isinstance(owner, type) and issubclass(owner, torch.autograd.Function)):
-        return func
-    of: Any = owner
-    takes_context = of.setup_context is torch.autograd.Function.setup_context
-    return functools.partial(of.forward, None) if takes_context else of.forward
+    is_function = isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
+    of: Any = owner if is_function else func
+    takes_context = is_function and of.setup_context is torch.autograd.Function.setup_context
+    forward = getattr(of, "forward", func)
+    return functools.partial(forward, None) if takes_context else forward
