@@ -141,8 +141,8 @@ class DirectionalProbe:
         start = slopes.climb(samples, numbers, self.noise, walk)
         ((value, bar, best),) = zip(*slopes.refined(samples, start, numbers), strict=True)
         doubt = slopes.DOUBT * float(start.doubt[0])
-        shown = float(value), float(bar) - doubt, doubt, bool(start.is_kink[0]), bool(walk.is_still[0])
-        return _Slope(*shown, start.noise, numbers, int(best))
+        is_kink, is_still = bool(start.is_kink[0]), bool(walk.is_still[0])
+        return _Slope(float(value), float(bar) - doubt, doubt, is_kink, is_still, start.noise, numbers, int(best))
 
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:

@@ -9,7 +9,7 @@ array of which nothing can be told is "not verified", which is not right.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -258,10 +258,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    options = Options(progress, rng)
-    if not isinstance(module, torch.nn.Module):
-        raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    given = _tuple(inputs)
+    options, given = Options(progress, rng), _tuple(inputs)
     tensors = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     tensors |= differentiable(argument_names(module.forward, "inputs", len(given)), given)
     if not any(tensor.numel() for tensor in tensors.values()):
@@ -309,11 +306,7 @@ def _is_right(function: Function, modes: Sequence[str], options: Options, raise_
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    if isinstance(inputs, torch.Tensor | Mapping):
-        return (inputs,)
-    if not isinstance(inputs, Iterable):
-        raise DTypeError(f"inputs must be a tensor or a sequence of arguments, got {type(inputs).__name__}")
-    return tuple(inputs)
+    return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
 
 
 def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
