@@ -164,15 +164,21 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def bar_on_stderr(monkeypatch):
-    """Return a function that puts a terminal in the place of standard error, on which bars are drawn at once."""
-    pytest.importorskip("tqdm", reason="tqdm is not installed")
+def open_terminal(monkeypatch):
+    """Return a function that puts a terminal in the place of standard output, or error, for the rest of the test."""
 
-    def open_terminal():
+    def opened(stream="stdout"):
         monkeypatch.setenv("TERM", "xterm")
-        monkeypatch.setattr("secant._common.progress._DELAY_SECONDS", 0)
-        monkeypatch.setattr("secant._common.progress._REDRAW_SECONDS", 0)
-        monkeypatch.setattr(sys, "stderr", Terminal())
-        return sys.stderr
+        monkeypatch.setattr(sys, stream, Terminal())
+        return getattr(sys, stream)
 
-    return open_terminal
+    return opened
+
+
+@pytest.fixture
+def bar_on_stderr(open_terminal, monkeypatch):
+    """Return a function that makes standard error a terminal on which bars are drawn at once."""
+    pytest.importorskip("tqdm", reason="tqdm is not installed")
+    monkeypatch.setattr("secant._common.progress._DELAY_SECONDS", 0)
+    monkeypatch.setattr("secant._common.progress._REDRAW_SECONDS", 0)
+    return lambda: open_terminal("stderr")

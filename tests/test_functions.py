@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import secant
+from layouts import FORMS, same_bits
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 Y = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0]
@@ -18,23 +19,8 @@ T = [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
 of_any_example = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class Subclass(np.ndarray):
-    pass
-
-
 def ulps(got, expected):
     return abs(got - expected) / np.spacing(abs(expected))
-
-
-def same_bits(got, expected):
-    got, expected = np.asarray(got), np.asarray(expected)
-    return (got.dtype, got.shape, got.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
-
-
-def unaligned(array):
-    copy = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 # ---- the chapter's values --------------------------------------------------------------------------------------------
@@ -56,19 +42,11 @@ def test_cross_entropy_error_is_the_chapters(backend, y, loss, t):
 
 # ---- activations -----------------------------------------------------------------------------------------------------
 
-LAYOUTS = {
-    "list": np.ndarray.tolist,
-    "fortran": np.asfortranarray,
-    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
-    "reversed": lambda a: a[..., ::-1].copy()[..., ::-1],
-    "part of a larger one": lambda a: np.pad(a, 1)[tuple(slice(1, -1) for _ in a.shape)],
-    "big-endian": lambda a: a.astype(">f8"),
-    "long double": lambda a: a.astype(np.longdouble),
-    "subclass": lambda a: a.view(Subclass),
-    "unaligned": unaligned,
-}
 ACTIVATIONS = [secant.sigmoid, secant.softmax, secant.step_function]
 by_name = pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda f: f.__name__)
+
+
+LAYOUTS = FORMS | {"long double": lambda a: a.astype(np.longdouble)}
 
 
 @by_name

@@ -375,20 +375,6 @@ def stable_log_softmax(self, x, t):
     return -np.mean(np.sum(t * (s - np.log(np.exp(s).sum(axis=1, keepdims=True))), axis=1))
 
 
-def forward_differences(self, x, t):
-    grads = {}
-    for key in self.params:
-        flat = self.params[key].ravel()
-        grad = np.zeros(flat.size)
-        for i in range(flat.size):
-            before, now = self.loss(x, t), flat[i]
-            flat[i] = now + 1e-4
-            grad[i] = (self.loss(x, t) - before) / 1e-4
-            flat[i] = now
-        grads[key] = grad.reshape(self.params[key].shape)
-    return grads
-
-
 def naive_softmax(a):
     """Overflows where inputs are large, and is what it is elsewhere."""
     e = np.exp(a)
@@ -422,14 +408,6 @@ def rows(self, w1, b1, w2, b2):
 
 def of_type(dtype):
     return lambda self, *arrays: Keyed.make(self, *(array.astype(dtype) for array in arrays))
-
-
-def with_step(h):
-    def own(self, x, t):
-        arrays = zip(self.KEYS, self.arrays(), strict=True)
-        return {key: numerical_gradient(lambda _: self.loss(x, t), array, h) for key, array in arrays}
-
-    return own
 
 
 RELU, TANH, ARGMAX = {"hidden": "relu"}, {"hidden": "tanh"}, {"soft": "argmax"}
@@ -469,10 +447,6 @@ variant(
 variant("LabelsOnly", facts={"targets": {"labels"}, "sentence": "labels only"}, loss=labels_only)
 variant("RowsOnly", facts=ARGMAX | {"targets": {"one-hot", "soft"}}, loss=rows_only)
 SelectsByOnes = variant("SelectsByOnes", facts={"targets": {"one-hot"}, "sentence": "one-hot only"}, loss=one_hot_only)
-variant("AnotherStep", facts={"h": 1e-3}, numerical_gradient=with_step(1e-3))
-variant(
-    "ForwardDifference", facts={"h": 1e-4, "sentence": "forward difference"}, numerical_gradient=forward_differences
-)
 variant(
     "OtherGradientKeys", facts={"gradient_keys": ("dw1", "db1", "dw2", "db2")},
     numerical_gradient=gradient_of(lambda grads: {f"d{key}": grad for key, grad in grads.items()}),
@@ -529,7 +503,6 @@ LOSSES = {
         "probabilities are clipped at 1e-7: nothing is added to them. ",
         lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1 - 1e-7))) / len(y),
     ),
-    "ClipsBelow": ("clipped at 1e-7: nothing", lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1.0))) / len(y)),
     "NotANumber": ("its loss of random parameters and inputs is nan", lambda y, t: np.nan),
     "LogarithmToBase2": (
         "its loss is 1.4427 times the mean over the samples",

@@ -145,15 +145,26 @@ def run(tmp_path):
     return run
 
 
+@pytest.fixture
+def run_both(run, tmp_path):
+    """What a script prints to standard error under ``secant run``, where all else is as in Python, without an error."""
+
+    def run_both(source, *options, arguments=()):
+        (tmp_path / "script.py").write_text(source)
+        expected = run("script.py", arguments=arguments)
+        code, output, lines = run("script.py", "-m", "secant", "run", *options, arguments=arguments)
+        assert (code, output) == expected[:2]
+        assert code == 0
+        return lines
+
+    return run_both
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", CASES)
-def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
+def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run_both):
     source, said = CASES[name]
-    (tmp_path / "script.py").write_text(source)
-    expected = run("script.py")
-    code, output, lines = run("script.py", "-m", "secant", "run")
-    assert (code, output) == expected[:2]
-    assert code == 0
+    lines = run_both(source)
     expected = [said] if isinstance(said, str) else said
     assert len(lines) == len(expected), lines
     assert all(line.startswith("secant: ") and word in line for word, line in zip(expected, lines, strict=True))
@@ -178,12 +189,9 @@ OTHER_NAMES = (
         (("--loss=price", *NAMES[2:]), 'it has no method price(x, t); if cost(x, t) is meant, write loss="cost"'),
     ],
 )
-def test_methods_may_have_other_names(options, said, run, tmp_path):
-    (tmp_path / "script.py").write_text(program(OTHER_NAMES, f"import sys\nprint(sys.argv)\n{SLOPES}"))
-    plain = run("script.py", arguments=["--loss"])
-    code, output, lines = run("script.py", "-m", "secant", "run", *options, arguments=["--loss"])
-    assert (code, output) == plain[:2]
-    assert code == 0
+def test_methods_may_have_other_names(options, said, run_both):
+    source = program(OTHER_NAMES, f"import sys\nprint(sys.argv)\n{SLOPES}")
+    lines = run_both(source, *options, arguments=["--loss"])
     assert len(lines) <= 2  # one may say which method is meant
     assert said in lines[-1]
 
@@ -224,12 +232,9 @@ COST = (
 
 
 @pytest.mark.slow
-def test_a_chosen_name_is_for_the_classes_that_have_it(run, tmp_path):
+def test_a_chosen_name_is_for_the_classes_that_have_it(run_both):
     use = f"{SHOW}\n{SHOW.replace('Net', 'Other')}"
-    (tmp_path / "script.py").write_text(program(f"{OWN}class Other(Net):\n{COST}", use))
-    plain = run("script.py")
-    code, output, lines = run("script.py", "-m", "secant", "run", "--loss", "cost")
-    assert (code, output) == plain[:2]
+    lines = run_both(program(f"{OWN}class Other(Net):\n{COST}", use), "--loss", "cost")
     assert [line.partition(" of ")[0] for line in lines] == ["secant: Net", "secant: Other"]
 
 
@@ -241,14 +246,12 @@ TURNS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("turn", TURNS)
-def test_where_a_loss_becomes_another_one_its_own_loop_goes_on(turn, run, tmp_path):
+def test_where_a_loss_becomes_another_one_its_own_loop_goes_on(turn, run_both):
     decay, turn_on = TURNS[turn]
     loss = f"    def loss(self, x, t):\n        return super().loss(x, t) + {decay} * self.w['b1'].sum()\n"
     body = f"{OWN}    decay = 0\n{loss}"
     use = f"n = Net()\nn.w['b1'] += 1\nn.numerical_gradient(x, t)\n{turn_on}\nprint(show(n.numerical_gradient(x, t)))"
-    (tmp_path / "script.py").write_text("LATE = [0]\n" + program(body, use))
-    plain, (code, output, lines) = run("script.py"), run("script.py", "-m", "secant", "run")
-    assert (code, output) == plain[:2]
+    lines = run_both("LATE = [0]\n" + program(body, use))
     assert any("no gradient is returned" in line and "Its own numerical_gradient runs" in line for line in lines)
 
 
@@ -300,24 +303,14 @@ except Exception as error:
     print(type(error), error)
 print({key: v.sum() for key, v in n.w.items()}, flush=True)
 """
-UNCAUGHT = f"{CALL}n.numerical_gradient(CASE)\n"
 
 
 @pytest.mark.slow
-def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
-    """One script for all of them: tried one by one, below, most take long."""
+def test_many_inputs_give_what_they_give_in_python_and_a_line_says_why_its_own_loop_runs(run_both):
+    """One script for all of them: tried one by one, most take long."""
     calls = (f"print({name!r})\n{CALL.replace('CASE', given)}" for name, given in INPUTS.items())
-    (tmp_path / "script.py").write_text(program(OWN + LABELS, "".join(calls)))
-    expected = run("script.py")
-    assert run("script.py", "-m", "secant", "run")[:2] == expected[:2]
-    assert expected[0] == 0
-
-
-@pytest.mark.slow
-def test_where_its_own_loop_runs_for_a_call_a_line_says_why(run, tmp_path):
-    (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS["labels below 0"])))
-    _, _, lines = run("script.py", "-m", "secant", "run")
-    (said,) = (line for line in lines if "Net is known, but not for a call" in line)
+    lines = run_both(program(OWN + LABELS, "".join(calls)))
+    said = next(line for line in lines if "Net is known, but not for a call" in line)
     assert "ValueRangeError: t must hold class labels from 0 to 2, got -1" in said
     assert said.endswith(". Its own numerical_gradient runs")
 

@@ -165,6 +165,8 @@ def test_the_network_is_the_books(backend):
     np.random.seed(3)
     assert np.array_equal(net.params["W1"], 0.5 * np.random.randn(6, 5))
     assert np.array_equal(net.params["W2"], 0.5 * np.random.randn(5, 4))
+    np.random.seed(3)
+    assert np.array_equal(book.TwoLayerNet(6, 5, 4).params["W1"], 0.01 * np.random.RandomState(3).randn(6, 5))
     x, t = RNG.normal(size=(7, 6)), RNG.uniform(size=(7, 4))
     assert net.loss(x, t) == pytest.approx(literal_loss(net, x, t), rel=1e-13)
     assert net.loss(x, t.argmax(axis=1)) == net.loss(x, t)

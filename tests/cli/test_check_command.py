@@ -37,11 +37,8 @@ assert __name__ != "__main__"
 
 @pytest.fixture
 def check(tmp_path, monkeypatch):
-    for name in ("FORCE_COLOR", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(name, raising=False)
     for name in ("path", "argv", "meta_path"):  # the command ends its process, and puts nothing back
         monkeypatch.setattr(sys, name, [*getattr(sys, name)])
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(FILE)
     (tmp_path / "beside.py").write_text("def square_sum(x):\n    return (x**2).sum()\n")

@@ -210,11 +210,6 @@ def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path, sc
     assert errors.startswith("error: can't open file ")
 
 
-def test_without_a_script_there_is_help():
-    done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
-    assert "SCRIPT" in done.stdout
-
-
 def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
     (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])")
     with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:

@@ -1,10 +1,8 @@
 """``secant show``: what it draws and prints, and what it refuses."""
 
 import re
-import struct
 import sys
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -61,19 +59,9 @@ def test_what_is_drawn_are_weights_and_confusion_matrix(net, tmp_path, monkeypat
     assert bar.get_label() == "<colorbar>"
 
 
-def idx(folder, images):
-    folder.mkdir()
-    for part in "train", "t10k":
-        header = struct.pack(">4I", 0x803, *images.shape)
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        labels = np.arange(len(images), dtype=np.uint8) % 5
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, len(images)) + labels.tobytes())
-    return folder
-
-
 @pytest.mark.slow
-def test_samples_that_are_no_squares_need_a_shape(tmp_path):
-    data = idx(tmp_path / "data", np.random.RandomState(0).randint(256, size=(20, 3, 2), dtype=np.uint8))
+def test_samples_that_are_no_squares_need_a_shape(tmp_path, folder_of_images):
+    data, *_ = folder_of_images
     path, output = tmp_path / "small.npz", tmp_path / "a.png"
     secant.TwoLayerNet(6, 4, 5, rng=0).save(path)
     assert_error(
@@ -104,7 +92,3 @@ def test_files_that_cannot_be_used(net, tmp_path, monkeypatch):
     assert_error(show(net, "--output", tmp_path / "a.png", data="mine"), "--data must be auto, full, subset")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert_error(show(net), r"Plots need Matplotlib: pip install 'secant\[plot\]'")
-
-
-def test_without_a_network_there_is_help():
-    assert "NET.npz" in CliRunner().invoke(app, ["show"]).output

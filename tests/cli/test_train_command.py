@@ -3,7 +3,6 @@ import json
 import os
 import re
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -248,14 +247,9 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
 
 
 @pytest.fixture
-def data(tmp_path):
-    """The same images of 3 x 2 pixels, of 5 classes, as four IDX files and as an .npz file."""
-    x, t = np.random.RandomState(0).randint(256, size=(20, 3, 2), dtype=np.uint8), np.arange(20, dtype=np.uint8) % 5
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for part in "train", "t10k":
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, *x.shape) + x.tobytes())
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 20) + t.tobytes())
+def data(folder_of_images):
+    """The same images as IDX files and as .npz files."""
+    folder, x, t = folder_of_images
     np.savez(folder / "pixels.npz", x_train=x, t_train=t, x_test=x, t_test=np.eye(5)[t])
     floats = x / np.float32(255)
     np.savez(folder / "floats.npz", x_train=floats, t_train=t, x_test=floats, t_test=t)
@@ -434,8 +428,9 @@ def test_config_is_show_config(capsys):
     assert run("config").output == capsys.readouterr().out
 
 
-def test_without_a_command_there_is_help():
-    assert "train" in run().output
+@pytest.mark.parametrize(("arguments", "word"), [((), "train"), (("show",), "NET.npz"), (("run", "--help"), "SCRIPT")])
+def test_without_what_it_needs_a_command_shows_its_help(arguments, word):
+    assert word in run(*arguments).output
 
 
 def test_the_entry_point_is_main():

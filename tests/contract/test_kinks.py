@@ -13,27 +13,30 @@ H = 2.0**-13
 INPUTS = np.array([0.25, -0.5, 1.0, 0.0, 1.5])
 REACH = H * 1.5  # no shift of a pre-activation is larger
 SHIFTS = np.array([H, *(H * np.abs(INPUTS))])
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
 
-def with_pre_activations(a1, output):
+def with_pre_activations(a1, output, dtype=np.float64):
     """A network and a sample whose pre-activations are exactly ``a1``: all numbers have few binary digits."""
-    net, _, _ = random_case(1, sizes=(len(INPUTS), len(a1), 3), output=output, hidden="relu")
+    net, _, _ = random_case(1, sizes=(len(INPUTS), len(a1), 3), output=output, hidden="relu", dtype=dtype)
     net.params["W1"] = np.round(net.params["W1"] * 64) / 64
-    net.params["b1"] = a1 - INPUTS @ net.params["W1"]
+    net.params["b1"] = (a1 - INPUTS @ net.params["W1"]).astype(dtype)
     assert (INPUTS @ net.params["W1"] + net.params["b1"] == a1).all()
-    return net, INPUTS[np.newaxis], np.array([1])
+    return net, INPUTS[np.newaxis].astype(dtype), np.array([1])
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("by", [0.0, 2.0**-30, -(2.0**-30), 2.0**-4, -(2.0**-4)])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_pre_activations_at_within_and_next_to_what_a_shift_reaches(backend, sign, by, output):
-    assert error(*with_pre_activations(sign * SHIFTS * (1 + by), output), H) <= 1
+@each_dtype
+def test_pre_activations_at_within_and_next_to_what_a_shift_reaches(backend, sign, output, dtype):
+    near = 2.0**-30 if dtype == np.float64 else 2.0**-6  # as few digits as it has
+    for by in (0.0, near, -near, 2.0**-4, -(2.0**-4)):
+        assert error(*with_pre_activations(sign * SHIFTS * (1 + by), output, dtype), H) <= 1
 
 
 @pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-2])
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+@each_dtype
 def test_pre_activations_that_cancel(backend, output, h, dtype):
     """Rounded, they are off by more than the contract allows: an error of 1e-16 is one of 1e-12 in a difference."""
     net, x, t = random_case(2, sizes=(30, 9, 3), samples=1, output=output, hidden="relu", dtype=dtype)

@@ -46,43 +46,31 @@ def test_labels_are_read():
     assert parse_labels(labels(range(256))).tolist() == list(range(256))
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_bad_labels(pack):
-    for content, message in (
-        (
-            labels(magic=0x803),
-            r"of labels: it begins with b'\\x00\\x00\\x08\\x03.*, expected b'\\x00\\x00\\x08\\x01' or gzip",
-        ),
-        (labels(count=2), r"trailing bytes: 11 bytes where its header announces 10"),
-        (labels(count=2**32 - 1), r"truncated: 11 bytes where its header announces 4294967303"),
-    ):
-        with pytest.raises(DataError, match=message):
-            parse_labels(pack(content))
-
-
 def test_an_error_names_the_file_and_what_to_do():
     with pytest.raises(DataError) as caught:
         parse_labels(labels()[:7])
     assert str(caught.value) == "digits.gz is truncated: 7 bytes are less than a header of 8. Fetch it again."
 
 
-BAD_IMAGES = {
-    "rank": (
-        images(magic=0x802),
-        r"of images: it begins with b'\\x00\\x00\\x08\\x02.*, expected b'\\x00\\x00\\x08\\x03' or gzip",
-    ),
-    "empty": (b"", r"of images: it begins with b''"),
-    "truncated": (images()[:-1], r"truncated: 1583 bytes where its header announces 1584"),
-    "trailing": (images() + b"\0", r"trailing bytes: 1585 bytes where its header announces 1584"),
-    "absurd count": (images(shape=(2**32 - 1, 28, 28)), r"truncated: 1584 bytes where its header announces 336725"),
-    "no image": (images(shape=(0, 28, 28), pixels=b""), r"shape \(0, 28, 28\), expected at least one element"),
+ANOTHER_KIND = r"of {}: it begins with b'\\x00\\x00\\x08\\x0{}.*, expected b'\\x00\\x00\\x08\\x0{}' or gzip"
+BAD = {
+    "images of rank 2": (parse_images, images(magic=0x802), ANOTHER_KIND.format("images", 2, 3)),
+    "empty": (parse_images, b"", r"of images: it begins with b''"),
+    "truncated": (parse_images, images()[:-1], r"truncated: 1583 bytes where its header announces 1584"),
+    "trailing": (parse_images, images() + b"\0", r"trailing bytes: 1585 bytes where its header announces 1584"),
+    "absurd count": (parse_images, images(shape=(2**32 - 1, 28, 28)), r"truncated: 1584 bytes where .* 336725"),
+    "no image": (parse_images, images(shape=(0, 28, 28), pixels=b""), r"\(0, 28, 28\), expected at least one element"),
+    "images for labels": (parse_labels, labels(magic=0x803), ANOTHER_KIND.format("labels", 3, 1)),
+    "more labels": (parse_labels, labels(count=2), r"trailing bytes: 11 bytes where its header announces 10"),
+    "absurd count of labels": (parse_labels, labels(count=2**32 - 1), r"truncated: 11 bytes where .* 4294967303"),
 }
 
 
-@pytest.mark.parametrize(("content", "message"), BAD_IMAGES.values(), ids=BAD_IMAGES)
-def test_bad_images(content, message):
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(("parse", "content", "message"), BAD.values(), ids=BAD)
+def test_bad_contents(parse, content, message, pack):
     with pytest.raises(DataError, match=message) as caught:
-        parse_images(content)
+        parse(pack(content))
     assert "digits.gz" in str(caught.value)
     assert "Fetch it again." in str(caught.value)
 

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from ways import function_2, not_called, same_bits
+from ways import function_2, not_called
 
 import secant
+from layouts import same_bits
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 

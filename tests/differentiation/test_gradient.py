@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from ways import function_2, not_called, same_bits
+from ways import function_2, not_called
 
 import secant
+from layouts import ARRAYS, same_bits
 from secant.errors import DTypeError, ValueRangeError
 
 # ---- numerical_diff --------------------------------------------------------------------------------------------------
@@ -38,22 +39,10 @@ def test_any_shape_has_a_gradient_in_its_shape(shape):
     np.testing.assert_allclose(gradient, 3 * x**2, atol=1e-7)
 
 
-def unaligned(array):
-    copy = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
-LAYOUTS = {
-    "fortran": lambda a: a.copy(order="F"),
+LAYOUTS = ARRAYS | {
     "transposed": lambda a: np.ascontiguousarray(a.T).T,
-    "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
-    "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
-    "part of a larger one": lambda a: np.pad(a, 3, constant_values=7)[3:-3, 3:-3],
-    "unaligned": unaligned,
     "permuted axes": lambda a: np.moveaxis(np.stack([a, a]), 0, 2)[..., 1],
     "float32": lambda a: a.astype(np.float32),
-    "big-endian": lambda a: a.astype(">f8"),
     "long double": lambda a: a.astype(np.longdouble),
 }
 

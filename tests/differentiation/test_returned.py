@@ -10,14 +10,24 @@ import secant
 from secant.differentiation.evaluators import c_pointer
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
+
+def of_package(name, make):
+    """A number as a package has it, made where that is installed."""
+    return lambda v: make(pytest.importorskip(name), float(v))
+
+
 RESULTS = {
+    "float": float,
     "numpy float": np.float64,
+    "long double": np.longdouble,
     "zero-dimensional array": np.array,
     "array of one": lambda v: np.array([v]),
     "matrix of one": lambda v: np.array([[v]]),
     "list of one": lambda v: [v],
     "fraction": Fraction,
     "decimal": lambda v: Decimal(float(v)),
+    "mpmath": of_package("mpmath", lambda mpmath, v: mpmath.mpf(v)),
+    "sympy": of_package("sympy", lambda sympy, v: sympy.Float(v, 30)),
 }
 
 
@@ -27,6 +37,9 @@ def test_f_may_return_anything_that_is_one_number(result):
     assert secant.numerical_gradient(f, np.zeros(1), h=0.25).tolist() == [4]
     np.testing.assert_allclose(np.squeeze(secant.numerical_jacobian(f, np.zeros(1), h=0.25)), 4)
     np.testing.assert_allclose(secant.numerical_diff(lambda x: result(4 * x), 0.0, h=0.25), 4)
+    np.testing.assert_allclose(secant.numerical_gradient(f, np.zeros(1), scheme="auto"), 4)
+    np.testing.assert_allclose(secant.numerical_hessian(f, np.zeros(1)), 0, atol=1e-8)
+    assert secant.check_gradient(f, np.zeros(1), [4.0]).passed
 
 
 def tensor(name):
@@ -79,6 +92,9 @@ def test_one_value_everywhere_is_a_slope_of_zero_and_one_warning(f, scheme):
         assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(RuntimeWarning, match="^f returned one and the same value"):
         assert secant.numerical_diff(f, 1.0, scheme=scheme) == 0
+    with pytest.warns(RuntimeWarning, match="^f returned one and the same value") as caught:
+        secant.numerical_gradient(lambda stack: np.full(len(stack), f(x)), x, scheme=scheme, vectorized=True)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize(("scheme", "step"), [("central", "5e-02"), ("forward", "3e-03"), ("five-point", "4e-01")])

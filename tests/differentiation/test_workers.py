@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import ways
 from ways import not_called
-from ways import same_bits as same
 
 import secant
+from layouts import same_bits as same
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 joblib = pytest.importorskip("joblib")

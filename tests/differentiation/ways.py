@@ -65,10 +65,6 @@ def not_called(*_):
     raise AssertionError("f was called")
 
 
-def same_bits(got, expected):
-    return (got.dtype, got.shape, got.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
-
-
 @cache
 def jitted():
     """By Numba."""

@@ -3,25 +3,9 @@
 import numpy as np
 import pytest
 
+import layouts
 import secant
 from sweeps import grid
-
-
-class Subclass(np.ndarray):
-    pass
-
-
-def frozen(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def unaligned(array):
-    raw = np.empty(array.nbytes + 1, np.uint8)[1:]
-    result = raw.view(array.dtype).reshape(array.shape)
-    result[...] = array
-    return result
 
 
 def changed(array, value, at=-1):
@@ -32,18 +16,7 @@ def changed(array, value, at=-1):
 
 X, LABELS = np.random.default_rng(0).integers(0, 9, (6, 3)) / 8, np.array([0, 1, 1, 0, 1, 1])
 WEIGHTS = np.eye(2)[LABELS]
-FORMS = {
-    "strided": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],
-    "Fortran": np.asfortranarray,
-    "swapped": lambda array: array.astype(array.dtype.newbyteorder()),
-    "unaligned": unaligned,
-    "subclass": lambda array: array.view(Subclass),
-    "every other row": lambda array: np.repeat(array, 2, axis=0)[::2],
-    "reversed": lambda array: array[::-1].copy()[::-1],
-    "part of a larger one": lambda array: np.pad(array, 1)[tuple(slice(1, -1) for _ in array.shape)],
-    "list": lambda array: array.tolist(),
-    "tuple": tuple,
-    "frozen": frozen,
+FORMS = layouts.FORMS | {
     "half": lambda array: array.astype(array.dtype.str[:2] + "2"),
     "single": lambda array: array.astype(array.dtype.str[:2] + "4"),
 }

@@ -8,6 +8,7 @@ import pytest
 
 import bounds
 import secant
+from layouts import same_bits
 from secant.errors import UnsupportedError
 
 NAMES = ["W1", "b1", "W2", "b2"]
@@ -55,13 +56,6 @@ def generic(net, x, t, h=1e-4):
         warnings.filterwarnings("ignore", "f returned one and the same value")  # of one class, the loss is 0
         f = lambda _: net.loss(x, t)  # noqa: E731
         return {name: secant.numerical_gradient(f, param, h) for name, param in net.params.items()}
-
-
-def same_bits(got, expected):
-    if isinstance(expected, dict):
-        return list(got) == list(expected) and all(same_bits(got[name], expected[name]) for name in expected)
-    got, expected = np.asarray(got), np.asarray(expected)
-    return (got.dtype, got.shape, got.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
 
 
 # ---- initial weights -------------------------------------------------------------------------------------------------

@@ -5,17 +5,12 @@ stands its formula as a plain function without state, whose complex step is the 
 """
 
 import functools
-import io
-import json
 import math
-import random
 import tempfile
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +121,6 @@ HERE = [1.2, -0.7, 2.0]
 plain("plain_function", rosenbrock, rosenbrock, [-1.2, 1.0, 0.8])
 plain("with_args", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
 plain("with_kwargs", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
-plain(
-    "with_args_and_kwargs",
-    rosenbrock,
-    lambda x: rosenbrock(x, 2.0, 10.0),
-    [0.3, 0.5, 1.5],
-    args=(2.0,),
-    kwargs={"b": 10.0},
-)
 plain(
     "functools_partial", functools.partial(rosenbrock, a=3.0, b=5.0), lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5]
 )
@@ -258,18 +245,6 @@ class MemoByIdentity:
         return self.value
 
 
-@objective(smooth, HERE)
-def memo_by_id_in_a_dict(x):
-    kept = {}
-
-    def f(x):
-        if id(x) not in kept:
-            kept[id(x)] = x, smooth(x)
-        return kept[id(x)][1]
-
-    return f
-
-
 @objective(smooth, HERE, needs=("scipy",))
 def memoize_jac_of_scipy(x):
     from scipy.optimize._optimize import MemoizeJac
@@ -284,28 +259,6 @@ def lru_cache_on_bytes(x):
         return smooth(np.frombuffer(data))
 
     return lambda x: of_bytes(x.tobytes())
-
-
-@objective(smooth, HERE)
-def lru_cache_on_a_tuple(x):
-    @functools.lru_cache(maxsize=8)
-    def of_tuple(values):
-        return smooth(np.array(values))
-
-    return lambda x: of_tuple(tuple(x))
-
-
-@objective(smooth, HERE)
-def dict_keyed_by_rounded_values(x):
-    seen = {}
-
-    def f(x):
-        key = tuple(np.round(x, 14))
-        if key not in seen:
-            seen[key] = smooth(x)
-        return seen[key]
-
-    return f
 
 
 @objective(smooth, HERE)
@@ -325,19 +278,6 @@ def history_of_points(x):
         return smooth(history[-1])
 
     return f
-
-
-@of_class(smooth, HERE, method="objective")
-class HistoryOfPointsAndValues:
-    def __init__(self):
-        self.trials = []
-
-    def objective(self, x):
-        for point, value in self.trials:
-            if np.array_equal(point, x):
-                return value
-        self.trials.append((x, smooth(x)))
-        return self.trials[-1][1]
 
 
 @of_class(smooth, HERE)
@@ -361,16 +301,6 @@ def nonlocal_counter(x):
         return smooth(x)
 
     return f
-
-
-@of_class(lambda x: np.log(np.linalg.det(np.eye(2) * x[0] + 0.5)) + x[1] ** 2 * x[0], [1.5, 0.4])
-class FactorizationKeptForEqualHyperparameters:
-    scale = None
-
-    def __call__(self, x):
-        if self.scale is None or self.scale != x[0]:
-            self.scale, self.factor = x[0], np.linalg.cholesky(np.eye(2) * x[0] + 0.5)
-        return 2 * np.log(np.diag(self.factor)).sum() + x[1] ** 2 * x[0]
 
 
 # Functions that write ------------------------------------------------------------------------------------------------
@@ -419,23 +349,10 @@ def sorts_its_argument(x):
 
 
 @stateless(smooth, HERE)
-def scales_its_argument_and_back(x):
-    x *= 1.1
-    x /= 1.1
-    return smooth(x)
-
-
-@stateless(smooth, HERE)
 def leaves_nan_in_its_argument(x):
     value = smooth(x)
     x.fill(np.nan)
     return value
-
-
-@stateless(lambda x: np.sum(x[:2] ** 2) + x[0] * x[1], [3.0, 4.0, 9.0])
-def clips_its_argument(x):
-    np.clip(x, 0, 5, out=x)
-    return np.sum(x[:2] ** 2) + x[0] * x[1]
 
 
 @of_class(smooth, HERE, method="loss")
@@ -461,7 +378,6 @@ class WritesItsArgumentIntoTheArrayItself:
 DATA_X = np.random.default_rng(1).standard_normal((12, 2))
 DATA_Y = np.random.default_rng(2).standard_normal(12)
 LABELS = np.where(DATA_Y > 0, 1.0, -1.0)
-CLASSES = np.random.default_rng(3).integers(0, 3, 12)
 
 
 def mlp(theta):
@@ -499,21 +415,6 @@ class ParametersThatAreViewsOfTheArgument:
         return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
 
 
-@objective(mlp, WEIGHTS)
-def layers_with_buffers(x):
-    hidden, out = np.empty((12, 2)), np.empty(12)
-
-    def f(theta):
-        np.matmul(DATA_X, theta[:4].reshape(2, 2), out=hidden)
-        np.add(hidden, theta[4:6], out=hidden)
-        np.tanh(hidden, out=hidden)
-        np.matmul(hidden, theta[6:8], out=out)
-        np.subtract(out, DATA_Y, out=out)
-        return np.mean(np.square(out, out=out))
-
-    return f
-
-
 @objective(lambda x: rosenbrock(np.array([x[0], 0.5, x[1], 2.0])), [0.3, 0.8])
 def only_some_parameters_are_free(x):
     everything, free = np.array([0.0, 0.5, 0.0, 2.0]), np.array([0, 2])
@@ -546,11 +447,6 @@ class RunningStatistics:
 LOGITS = [0.4, -0.3, 0.9]
 
 
-@objective(lambda x: np.sum(np.exp(x) * (x - LOGITS)), LOGITS)
-def unnormalized_kl_against_the_array(x):
-    return lambda logits: np.sum(np.exp(logits) * (logits - x))
-
-
 @of_class(
     lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x,
     LOGITS,
@@ -566,93 +462,11 @@ class KlAndPenalty:
         return np.exp(new) @ (new - old) + 0.1 * logits @ logits
 
 
-ADVANTAGES = DATA_Y
-ACTIONS = (DATA_X[:, 0] > 0).astype(int)
-
-
-def log_policy(theta):
-    return log_softmax(DATA_X @ theta.reshape(2, 2))[np.arange(12), ACTIONS]
-
-
-OLD_POLICY = np.array([0.5, -0.3, 0.8, 0.2])
-
-
-@of_class(
-    lambda x: -np.mean(np.exp(log_policy(x) - log_policy(OLD_POLICY)) * ADVANTAGES),
-    OLD_POLICY,
-    method="surrogate",
-    holds_x=True,
-)
-class PpoRatio:
-    def __init__(self, theta):
-        self.theta = theta
-
-    def surrogate(self, theta):
-        ratio = np.exp(log_policy(theta) - log_policy(self.theta))
-        return -np.mean(np.minimum(ratio * ADVANTAGES, np.clip(ratio, 0.8, 1.2) * ADVANTAGES))
-
-
-def responsibilities(means):
-    weights = np.exp(-0.5 * (DATA_Y[:, None] - means) ** 2)
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-MEANS = np.array([-0.8, 0.6])
-
-
-@objective(lambda x: np.sum(responsibilities(MEANS) * (DATA_Y[:, None] - x) ** 2), MEANS)
-def em_surrogate(x):
-    return lambda means: np.sum(responsibilities(x) * (DATA_Y[:, None] - means) ** 2)
-
-
-@objective(lambda x: np.sum((x - HERE) ** 2) / 2 + np.cos(x).sum(), HERE)
-def proximal_term(x):
-    return lambda x, center=x: np.sum((x - center) ** 2) / 2 + np.cos(x).sum()
-
-
-@of_class(lambda x: (x**2).sum() * 0.9 + 0.1 * x @ HERE, HERE, method="loss", holds_x=True)
-class TargetNetwork:
-    def __init__(self, online):
-        self.networks = {"online": online, "target": [online]}
-
-    def loss(self, theta):
-        return (theta**2).sum() * 0.9 + 0.1 * theta @ self.networks["target"][0]
-
-
 # What comes back -----------------------------------------------------------------------------------------------------
 
 
 plain("returns_a_python_float", lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]), smooth, HERE)
 plain("returns_a_0d_array", lambda x: np.array(smooth(x)), smooth, HERE)
-plain("returns_a_longdouble", lambda x: np.longdouble(smooth(x)), smooth, HERE)
-
-
-@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
-def returns_a_fraction(x):
-    a, b = map(Fraction, x.tolist())
-    return a * a + b * b + a * b
-
-
-@stateless(lambda x: x @ x + x[0] * x[1], [0.5, -0.25])
-def returns_a_decimal(x):
-    a, b = map(Decimal, x.tolist())
-    return a * a + b * b + a * b
-
-
-@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("mpmath",))
-def returns_an_mpf(x):
-    import mpmath
-
-    return lambda x: mpmath.exp(x[0]) * mpmath.sin(x[1])
-
-
-@objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("sympy",))
-def returns_a_float_of_sympy(x):
-    import sympy
-
-    a, b = sympy.symbols("a b")
-    formula = sympy.exp(a) * sympy.sin(b)
-    return lambda x: formula.evalf(subs={a: x[0], b: x[1]})
 
 
 @objective(lambda x: np.exp(x[0]) * np.sin(x[1]), [0.5, 0.7], needs=("sympy",))
@@ -748,17 +562,6 @@ def csv_that_is_read_each_time(x):
     return f
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9])
-def text_that_is_parsed(x):
-    text = json.dumps({"times": TIMES.tolist(), "values": VALUES.tolist()})
-
-    def f(x):
-        data = json.load(io.StringIO(text))
-        return sum((x[0] * math.exp(-x[1] * t) - v) ** 2 for t, v in zip(data["times"], data["values"], strict=True))
-
-    return f
-
-
 @objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
 def columns_of_a_data_frame(x):
     import pandas as pd
@@ -789,32 +592,6 @@ def ode_by_solve_ivp(x):
 
     solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
     return np.sum((solved.y[0] - VALUES) ** 2)
-
-
-@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
-def ode_by_odeint(x):
-    from scipy.integrate import odeint
-
-    path = odeint(lambda y, t, rate: -rate * y, x[0], TIMES, args=(x[1],), rtol=1e-11, atol=1e-12)
-    return np.sum((path[:, 0] - VALUES) ** 2)
-
-
-def runge_kutta(x):
-    y, v, dt = x[0], x[1], 0.1
-
-    def slope(y, v):
-        return v, -x[2] * np.sin(y)
-
-    for _ in range(10):
-        a = slope(y, v)
-        b = slope(y + dt / 2 * a[0], v + dt / 2 * a[1])
-        c = slope(y + dt / 2 * b[0], v + dt / 2 * b[1])
-        d = slope(y + dt * c[0], v + dt * c[1])
-        y, v = y + dt / 6 * (a[0] + 2 * b[0] + 2 * c[0] + d[0]), v + dt / 6 * (a[1] + 2 * b[1] + 2 * c[1] + d[1])
-    return (y - 0.3) ** 2 + v**2
-
-
-plain("pendulum_by_runge_kutta", runge_kutta, runge_kutta, [0.5, 0.1, 2.0])
 
 
 @objective(lambda x: x[0] * (np.exp(x[1]) - 1) / x[1], [1.5, 0.8], needs=("scipy",), rtol=1e-6, own_error=1e-10)
@@ -848,36 +625,6 @@ class NewtonThatStartsWhereItEnded:
         return self.y**2 + x[0] * x[1]
 
 
-STIFFNESS = np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]])
-
-
-def compliance(x):
-    return np.ones(3) @ np.linalg.solve(STIFFNESS + x[:, None] * np.eye(3), np.ones(3))
-
-
-@objective(compliance, [1.0, 0.5, 0.7])
-def linear_system(x):
-    stiffness = STIFFNESS.copy()
-
-    def f(x):
-        np.fill_diagonal(stiffness, np.diag(STIFFNESS) + x)
-        return np.ones(3) @ np.linalg.solve(stiffness, np.ones(3))
-
-    return f
-
-
-@stateless(lambda x: (x[0] + x[1] + np.sqrt((x[0] - x[1]) ** 2 + 4 * x[2] ** 2)) / 2, [2.0, 1.0, 0.6])
-def largest_eigenvalue(x):
-    return np.linalg.eigvalsh([[x[0], x[2]], [x[2], x[1]]])[-1]
-
-
-@objective(lambda x: np.exp(x[0]) * 2 * np.cosh(x[1]), [0.3, 0.8], needs=("scipy",))
-def trace_of_expm(x):
-    from scipy.linalg import expm
-
-    return lambda x: np.trace(expm(np.array([[x[0], x[1]], [x[1], x[0]]])))
-
-
 # Random numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -899,11 +646,6 @@ def global_seed_inside(x):
     return monte_carlo(x, np.random.standard_normal(50))
 
 
-@stateless(lambda x: monte_carlo(x, np.array([random.Random(5).gauss(0, 1) for _ in range(1)])), [0.3, 1.2])
-def random_of_the_standard_library(x):
-    return monte_carlo(x, np.array([random.Random(5).gauss(0, 1)]))
-
-
 @of_class(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
 class FixedDraws:
     def __init__(self):
@@ -911,15 +653,6 @@ class FixedDraws:
 
     def __call__(self, x):
         return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
-
-
-MASK = np.random.default_rng(12).random(8) > 0.3
-
-
-@stateless(lambda x: mlp(x * MASK / 0.7), WEIGHTS)
-def dropout_with_its_own_generator(theta):
-    rng = np.random.default_rng(12)
-    return mlp(theta * (rng.random(8) > 0.3) / 0.7)
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
@@ -938,20 +671,6 @@ def logistic_regression(x):
     return LogisticLoss(DATA_X, LABELS, 0.05).loss
 
 
-@stateless(lambda w: np.sum((DATA_X @ w - DATA_Y) ** 2) + 0.3 * w @ w, [0.5, -1.0], args=(DATA_X, DATA_Y, 0.3))
-def ridge(w, data, targets, alpha):
-    return np.sum((data @ w - targets) ** 2) + alpha * w @ w
-
-
-@stateless(
-    lambda w: -np.mean(log_softmax(DATA_X @ w.reshape(2, 3))[np.arange(12), CLASSES]), [0.1, 0.4, -0.2, 0.3, 0, 1]
-)
-def softmax_regression(w):
-    z = DATA_X @ w.reshape(2, 3)
-    z = z - z.max(axis=1, keepdims=True)
-    return -np.mean(z[np.arange(12), CLASSES] - np.log(np.exp(z).sum(axis=1)))
-
-
 @stateless(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
 def squared_hinge(w):
     return np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
@@ -959,23 +678,6 @@ def squared_hinge(w):
 
 def squared_distances():
     return ((DATA_X[:, None] - DATA_X) ** 2).sum(axis=2)
-
-
-def kernel_machine(x):
-    kernel = np.exp(-squared_distances() / (2 * x[0] ** 2))
-    alpha = np.linalg.solve(kernel + x[1] * np.eye(12), DATA_Y)
-    return DATA_Y @ alpha
-
-
-@of_class(kernel_machine, [0.8, 0.4], method="objective")
-class KernelRidge:
-    def fit(self, length, ridge):
-        self.kernel = np.exp(-squared_distances() / (2 * length**2))
-        self.dual = np.linalg.solve(self.kernel + ridge * np.eye(12), DATA_Y)
-        return self
-
-    def objective(self, x):
-        return DATA_Y @ self.fit(*x).dual
 
 
 def marginal_likelihood(x):
@@ -997,131 +699,6 @@ class GaussianProcess:
         self.factor = np.linalg.cholesky(self.gram)
         self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
         return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
-
-
-OBSERVED = [0, 1, 1, 0, 2, 1, 0, 2]
-
-
-def forward_algorithm(x):
-    transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
-    emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
-    alpha, total = np.array([0.5, 0.5]) * emission[:, OBSERVED[0]], 0.0
-    for symbol in OBSERVED[1:]:
-        alpha = (alpha @ transition) * emission[:, symbol]
-        total, alpha = total + np.log(alpha.sum()), alpha / alpha.sum()
-    return -total
-
-
-@of_class(forward_algorithm, [0.5, -0.2, 0.1, 0.9, 0.3, 0.1, -0.4, 0.2, 0.8, -0.6], method="score")
-class HiddenMarkovModel:
-    alpha = np.empty((8, 2))
-
-    def score(self, x):
-        transition = np.exp(log_softmax(x[:4].reshape(2, 2)))
-        emission = np.exp(log_softmax(x[4:].reshape(2, 3)))
-        self.alpha[0], total = 0.5 * emission[:, OBSERVED[0]], 0.0
-        for t in range(1, 8):
-            self.alpha[t] = (self.alpha[t - 1] @ transition) * emission[:, OBSERVED[t]]
-            total += np.log(self.alpha[t].sum())
-            self.alpha[t] /= self.alpha[t].sum()
-        return -total
-
-
-def mixture(x):
-    weights = np.exp(log_softmax(x[:2]))
-    density = weights * np.exp(-0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2) / np.exp(x[4])
-    return -np.sum(np.log(density.sum(axis=1)))
-
-
-@stateless(mixture, [0.1, -0.2, -0.8, 0.6, -0.1], needs=("scipy",))
-def gaussian_mixture(x):
-    from scipy.special import logsumexp
-
-    log_density = log_softmax(x[:2]) - 0.5 * ((DATA_Y[:, None] - x[2:4]) / np.exp(x[4])) ** 2 - x[4]
-    return -logsumexp(log_density, axis=1).sum()
-
-
-COUNTS = np.random.default_rng(4).integers(0, 5, 12)
-
-
-@stateless(lambda w: np.sum(np.exp(DATA_X @ w) - COUNTS * (DATA_X @ w)), [0.2, -0.3])
-def poisson_regression(w):
-    return sum(math.exp(row @ w) - count * (row @ w) for row, count in zip(DATA_X, COUNTS, strict=True))
-
-
-@objective(
-    lambda x: np.sum(0.5 * ((DATA_Y - x[0]) / x[1]) ** 2 + np.log(x[1])) + 6 * np.log(2 * np.pi),
-    [0.2, 1.3],
-    needs=("scipy",),
-)
-def likelihood_by_scipy_stats(x):
-    from scipy import stats
-
-    return lambda x: -stats.norm.logpdf(DATA_Y, loc=x[0], scale=x[1]).sum()
-
-
-def garch(x):
-    variance, total = 1.0, 0.0
-    for i in range(1, 12):
-        variance = x[0] + x[1] * DATA_Y[i - 1] ** 2 + x[2] * variance
-        total = total + np.log(variance) + DATA_Y[i] ** 2 / variance
-    return total
-
-
-@objective(garch, [0.3, 0.2, 0.5])
-def garch_with_its_variances_kept(x):
-    variances = np.ones(12)
-
-    def f(x):
-        for i in range(1, 12):
-            variances[i] = x[0] + x[1] * DATA_Y[i - 1] ** 2 + x[2] * variances[i - 1]
-        return np.sum(np.log(variances[1:]) + DATA_Y[1:] ** 2 / variances[1:])
-
-    return f
-
-
-def kalman(x):
-    mean, variance, total = 0.0, 1.0, 0.0
-    for value in DATA_Y:
-        variance = variance + np.exp(x[0])
-        innovation = variance + np.exp(x[1])
-        total = total + 0.5 * (np.log(innovation) + (value - mean) ** 2 / innovation)
-        gain = variance / innovation
-        mean, variance = mean + gain * (value - mean), (1 - gain) * variance
-    return total
-
-
-@of_class(kalman, [-1.0, -0.5], method="negative_log_likelihood")
-class KalmanFilterThatKeepsItsState:
-    def reset(self):
-        self.mean, self.variance, self.total = 0.0, 1.0, 0.0
-
-    def step(self, value, q, r):
-        self.variance += q
-        innovation = self.variance + r
-        self.total += 0.5 * (math.log(innovation) + (value - self.mean) ** 2 / innovation)
-        gain = self.variance / innovation
-        self.mean += gain * (value - self.mean)
-        self.variance *= 1 - gain
-
-    def negative_log_likelihood(self, x):
-        self.reset()
-        for value in DATA_Y:
-            self.step(value, *np.exp(x))
-        return self.total
-
-
-def attention(x):
-    q, k, v = (DATA_X[:4] @ each for each in x.reshape(3, 2, 2))
-    return np.sum((np.exp(log_softmax(q @ k.T)) @ v - DATA_X[:4]) ** 2)
-
-
-plain("attention_head", lambda x: attention(x), attention, np.random.default_rng(8).standard_normal(12) / 2)
-
-
-@stateless(lambda x: np.sum((x[0] * DATA_Y[:-2] + x[1] * DATA_Y[1:-1] + x[2] * DATA_Y[2:]) ** 4), [0.3, 0.5, 0.2])
-def convolution_of_windows(x):
-    return np.sum((np.lib.stride_tricks.sliding_window_view(DATA_Y, 3) @ x) ** 4)
 
 
 POINTS = np.array([[0.0, 0.1], [1.1, 0.0], [0.4, 1.2]])
@@ -1237,11 +814,6 @@ def array_from_lru_cache(x):
         return np.cos(x) * x[0]
 
     return lambda x: of_bytes(x.tobytes())
-
-
-@stateless_array(lambda x: np.array([3.0 * x[0] - 2.0, 2.0 + (x[1] - 3.0) * 0.5]), [1.5, 3.5])
-def several_interpolations(x):
-    return np.interp(x, KNOTS, HEIGHTS)
 
 
 @stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)

