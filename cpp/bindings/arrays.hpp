@@ -76,8 +76,6 @@ inline std::uint64_t largest(const std::int64_t* values, std::size_t size) {
 // A copy of an array of real numbers.
 template <class T>
 std::vector<T> copied(const py::array& a) {
-    const char kind = a.dtype().kind();
-    require(kind == 'b' || kind == 'u' || kind == 'i' || kind == 'f', "an array must hold integers, float or double");
     const py::array_t<T, py::array::c_style | py::array::forcecast> numbers(a);
     std::vector<T> copy(static_cast<std::size_t>(numbers.size()));
     std::memcpy(copy.data(), numbers.data(), copy.size() * sizeof(T));  // they need not be aligned
@@ -90,7 +88,6 @@ public:
     OwnTargets(const py::array& t, std::size_t rows, std::size_t classes) {
         require(t.ndim() >= 1 && length(t, 0) == rows, "t must have a row for each of x");
         if (t.ndim() == 1) {
-            require(t.dtype().kind() != 'f', "labels must be integers");
             labels_ = copied<std::int64_t>(t);
             in_range_ = largest(labels_.data(), rows) < classes;
             view_ = {labels_.data(), nullptr};

@@ -1,9 +1,7 @@
 // What is called of a network, whose parameters are float or double: Real.
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -41,14 +39,11 @@ NetworkOf<Real> network(const py::tuple& parameters) {
                                number_of(parameters[4].cast<std::string>(), compiled.kernels->activations, "hidden_activation"),
                                number_of(parameters[5].cast<std::string>(), output, "output_activation") == 1,
                                parameters[6].cast<double>()};
-    require(view.log_offset >= 0 && std::isfinite(view.log_offset), "log_offset must be at least 0");
-    const auto offset = static_cast<Real>(view.log_offset);
-    require((view.log_offset == 0) == (offset == 0) && (offset == 0 || std::isnormal(offset)), "log_offset is out of range");
     require(b1.ndim() == 1 && length(b1, 0) == view.hidden(), "b1 must be as long as w1 is wide");
     require(view.w2.rows == view.hidden(), "w2 must have a row for each column of w1");
     require(b2.ndim() == 1 && length(b2, 0) == view.outputs(), "b2 must be as long as w2 is wide");
     require(view.inputs() > 0 && view.hidden() > 0 && view.outputs() > 0, "a layer is empty");
-    require(view.inputs() < UINT32_MAX, "there are too many inputs");  // they have 32-bit numbers
+    require(view.inputs() < UINT32_MAX && view.outputs() < UINT32_MAX, "there are too many inputs or classes");  // for 32-bit numbers
     return view;
 }
 
@@ -83,18 +78,6 @@ inline py::object predict(const py::tuple& parameters, const py::object& x, int 
     });
 }
 
-inline GradientMethod method_named(const std::string& name) {
-    return static_cast<GradientMethod>(number_of(name, gradient_methods, "method"));
-}
-
-// What a gradient needs beyond a forward pass.
-template <class Real>
-void require_differentiable(const NetworkOf<Real>& net, GradientMethod method, double h) {
-    require(net.outputs() < UINT32_MAX, "there are too many classes");  // they have 32-bit numbers
-    if (method == GradientMethod::derivative) return;
-    require(static_cast<Real>(h) > 0 && std::isfinite(static_cast<Real>(h)), "h must be positive and finite");
-}
-
 // The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.
 template <class Real>
 std::size_t cost(const GradientCallOf<Real>& call) {
@@ -109,8 +92,7 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of(net, x);
         const OwnTargets to(t, from.rows, net.outputs());
-        const GradientMethod how = method_named(method);
-        require_differentiable(net, how, h);
+        const auto how = static_cast<GradientMethod>(number_of(method, gradient_methods, "method"));
         py::dict by_order;
         constexpr double nan = std::numeric_limits<double>::quiet_NaN();
         if (!to.in_range()) return py::make_tuple(py::none(), by_order, nan, nan);
@@ -142,8 +124,7 @@ inline bool train(const py::tuple& parameters, const py::object& x, const py::ar
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of(net, x);
         const OwnTargets to(t, from.rows, net.outputs());
-        const GradientMethod how = method_named(method);
-        require_differentiable(net, how, h);
+        const auto how = static_cast<GradientMethod>(number_of(method, gradient_methods, "method"));
         if (!to.in_range()) return false;
         require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
         const std::vector<std::int64_t> drawn = copied<std::int64_t>(indices);

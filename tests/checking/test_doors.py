@@ -144,9 +144,9 @@ def test_a_double_backward_that_forgets_the_cotangent_is_wrong(torch):
 @needs_torch
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
-    assert secant.torch.gradcheck(torch.sin, x, check_batched_grad=False, check_grad_dtypes=False, fast_mode=True)
+    assert secant.torch.gradcheck(torch.sin, x, fast_mode=True)
     for check in (secant.torch.gradcheck, secant.torch.gradgradcheck):
-        with pytest.raises(UnsupportedError, match=r"check_batched_grad is not checked .* use torch.autograd for it"):
+        with pytest.raises(TypeError, match="'check_batched_grad'"):  # which PyTorch's own checks
             check(torch.sin, x, check_batched_grad=True)
         with pytest.warns(UserWarning, match=f"{check.__name__} ignores atol, nondet_tol: tolerances are measured"):
             assert check(torch.sin, x, atol=1e-3, nondet_tol=1e-5)
@@ -224,11 +224,8 @@ def test_outputs_that_cannot_be_checked_are_named(torch):
         secant.torch.gradcheck(lambda x: (x.argmax(), "it"), x)
     with pytest.raises(UnsupportedError, match=r"inputs\[0\] must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(torch.sin, torch.eye(2).to_sparse().requires_grad_())
-    with pytest.raises(DTypeError, match=r"func must return a tensor with a gradient .*, got none"):
+    with pytest.raises(RuntimeError, match="does not require grad"):
         secant.torch.gradgradcheck(lambda x: x.detach().sin(), x)
-    sizes = iter(range(3, 100))
-    with pytest.raises(ShapeError, match=r"func must always return the same shapes, .*output.* got"):
-        secant.torch.gradcheck(lambda x: x.sum() * torch.ones(next(sizes)), x)
 
 
 @needs_torch
@@ -248,7 +245,7 @@ def test_outputs_without_a_gradient(torch):
 @needs_torch
 @pytest.mark.parametrize(
     ("unmaterialized", "reason"),
-    [(lambda g, h: 2 * g + 3 * h, "raises an error"), (lambda g, h: 1.0, "other gradients")],
+    [(lambda g, h: 2 * g + 3 * h, "raises an error"), (lambda g, h: 1.0, "another gradient")],
 )
 def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
     class Twice(torch.autograd.Function):
@@ -623,9 +620,9 @@ def test_what_jax_arguments_may_not_be(jax):
     x = jax.numpy.ones(3)
     with pytest.raises(ValueRangeError, match="order must be at least 1, got 0"):
         secant.jax.check_grads(jax.numpy.sin, (x,), 0)
-    with pytest.raises(UnsupportedError, match="modes must be 'fwd' or 'rev', got 'back'"):
+    with pytest.raises(UnsupportedError, match="mode must be 'rev' or 'fwd', got 'back'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
-    with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got none"):
+    with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=[])
     with pytest.raises(DTypeError, match="args must have an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])

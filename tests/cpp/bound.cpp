@@ -61,7 +61,7 @@ int main() {
                 const ThirdOrderInFloat single = bound.in_single(x, 1, rows_at_once, 1);
                 const double used = static_cast<double>(single.samples) + 4 + (single.means ? 3 + 2 : 0);
                 require(single.samples == 0 || used <= room, "roundings in float32");
-                require(single.samples == rows_at_once || used + (single.samples > 0 ? 1 : 25) > room, "no more than needed");
+                require(single.samples == rows_at_once || used + (single.samples > 0 ? 1 : 40) > room, "no more than needed");
                 require(bound.orders({x / 2, 1.0}, 1).hidden <= orders.hidden, "smaller inputs need no more terms");
                 require(close(bound.at(orders, largest, 2), 2 * Exact{bound.at(orders, largest, 1)}, bound.at(orders, largest, 2), 4),
                         "the bound is proportional to the weights of targets");

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -23,18 +23,16 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import as_vector
 from secant.differentiation.rounding import norm
-from secant.errors import GradientMismatchError, ValueRangeError
+from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
 Mode = Literal["reverse", "forward"]
 Arrays = list[Array]
+_MODES: dict[str, Mode] = {"rev": "reverse", "fwd": "forward"}
 _EPS = 2.0**-52  # that of float64
 
 
 class NothingToCheckError(ValueRangeError):
     """Arguments or outputs have no elements."""
-
-    def __init__(self) -> None:
-        super().__init__("arguments and outputs must have elements to be checked, got none")
 
 
 class Kind(NamedTuple):
@@ -81,14 +79,6 @@ class Function(ABC):
     def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, or nothing, and their derivatives along tangents."""
 
-    def in_float64(self) -> Function:
-        """The same function in float64, for `float64_first`: functions of NumPy are not checked by that."""
-        raise NotImplementedError
-
-    def derivative(self, mode: Mode, rng: int) -> Function:
-        """Its derivative of one mode, as a function of arguments and of tangents or cotangents: for orders above 1."""
-        raise NotImplementedError
-
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What else is seen to be wrong with a gradient: the diagnosis."""
         return ""
@@ -110,6 +100,15 @@ class Function(ABC):
                     f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
                     "returns another value than the function"
                 )
+
+
+def modes_of(names: Sequence[str]) -> list[Mode]:
+    """The modes of those names."""
+    if unknown := [name for name in names if name not in _MODES]:
+        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
+    if not names:
+        raise ValueRangeError("one of both modes must be checked, got neither")
+    return [_MODES[name] for name in names]
 
 
 def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
@@ -163,42 +162,46 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: Mode
     def near(array: Array, kind: Kind, ulps: float) -> Array:
         return _rounded(array * (1 + ulps * eps * random_weights(array.shape, rng)), kind).astype(array.dtype)
 
+    def at(function: Function, arrays: Arrays, factors: Arrays) -> Values:
+        values, derivatives = (function.pulled_back if mode == "reverse" else function.pushed_forward)(arrays, factors)
+        return [as_vector([each]) for each in values], [as_vector([each]) for each in derivatives]
+
     def sample(ulps: float) -> tuple[Values, Values]:
         arrays = [near(*pair, ulps) for pair in zip(own.arrays, own.arguments, strict=True)]
         factors = [near(*pair, ulps) for pair in zip(weights, fixed, strict=True)]
-        if mode == "reverse":
-            return own.pulled_back(arrays, factors), exact.pulled_back(arrays, factors)
-        return own.pushed_forward(arrays, factors), exact.pushed_forward(arrays, factors)
+        return at(own, arrays, factors), at(exact, arrays, factors)
 
     return in_both(report, eps, sample, _lowest(own).dtype, mode == "reverse")
 
 
-def _reports(
-    own: Function, exact: Function | None, modes: Sequence[Mode], order: int, options: Options
-) -> Iterator[GradientReport]:
-    """Check a function in ``exact``, the same in float64, if there is that; and then its own derivatives."""
+def _first_failed(own: Function, exact: Function | None, modes: Sequence[Mode], options: Options) -> GradientReport:
+    """The first report that is not right, or the last: of ``exact``, the same in float64, if there is that."""
     for mode in modes:
         report = checked(exact or own, mode, options)
-        yield _compared(report, own, exact, mode, options) if exact else report
-        if order > 1:
-            inner = own.derivative(mode, options.rng)
-            yield from _reports(inner, inner.in_float64() if exact else None, modes, order - 1, options)
+        if exact:
+            report = _compared(report, own, exact, mode, options)
+        if not report.passed:
+            break
+    return report
 
 
-def float64_first(own: Function, modes: Sequence[Mode], options: Options, order: int = 1) -> GradientReport:
+def float64_first(
+    own: Function, in_float64: Callable[[], Function], modes: Sequence[Mode], options: Options
+) -> GradientReport:
     """The first report that is not right, or the last: in float64 of what was written for less.
 
-    Where the function does not run in float64, or is another one there, it is checked as it is, and the report says so.
+    ``in_float64`` returns the same function in float64. Where that does not run, or is another one, the function is
+    checked as it is, and the report says so.
     """
     if not (own.arguments and any(math.prod(kind.shape) for kind in own.outputs)):
-        raise NothingToCheckError
+        raise NothingToCheckError("arguments and outputs must have elements to be checked, got none")
     lowest, note = _lowest(own), ""
     if lowest.eps > _EPS:
         try:
-            exact = own.in_float64()
+            exact = in_float64()
             if kept := [kind.dtype for kind in exact.outputs if kind.eps > _EPS]:
                 raise TypeError(f"an output stays {kept[0]}")
-            return _first_failed(_reports(own, exact, modes, order, options))
+            return _first_failed(own, exact, modes, options)
         except (GradientMismatchError, MemoryError):
             raise
         except Exception as error:
@@ -207,15 +210,8 @@ def float64_first(own: Function, modes: Sequence[Mode], options: Options, order:
                 raise
             why = str(error).partition("\n")[0][:100] or type(error).__name__
             note = f"checked in {lowest.dtype}, as in float64 f does not run: {why}"
-    report = _first_failed(_reports(own, None, modes, order, options))
+    report = _first_failed(own, None, modes, options)
     return replace(report, note=report.note or note)
-
-
-def _first_failed(reports: Iterator[GradientReport]) -> GradientReport:
-    for report in reports:
-        if not report.passed:
-            break
-    return report
 
 
 def _lowest(function: Function) -> Kind:

@@ -45,7 +45,7 @@ class Candidate:
     remark = ""
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
-        self._point, self._derivative = point, derivative
+        self._point, self._derivative, self._eps = point, derivative, point.resolution
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
@@ -54,8 +54,8 @@ class Candidate:
         return self._derivative(restricted)
 
     def rounding(self, direction: Floats, entries: slice) -> float:
-        """What the rounding of the candidate may change in that derivative: some units in the last place of x."""
-        return _ULPS * self._point.resolution * self.contribution(direction, entries)
+        """What the rounding of the candidate may change in that derivative."""
+        return _ULPS * self._eps * self.contribution(direction, entries)
 
     def contribution(self, direction: Floats, entries: slice) -> float:
         """What entries add to the derivative along directions like this, in absolute value: about how much."""
@@ -120,10 +120,6 @@ class CandidateGradient(Candidate):
     def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""
         return float(self._products(direction, entries).sum())
-
-    def rounding(self, direction: Floats, entries: slice) -> float:
-        """The root of the sum of squares of what the entries may be off by."""
-        return _ULPS * self._eps * self.contribution(direction, entries)
 
     def contribution(self, direction: Floats, entries: slice) -> float:
         """The root of the sum of squares of the products of entries and steps: signs are random."""

@@ -39,9 +39,8 @@ class _Case:
         self.probe, self.point, self.given, self.entries = probe, probe.point, given, evidence.entries
         self.wrong = [entry for entry in evidence.entries if entry.wrong]
         self.leaves = sorted(evidence.wrong)
-        self.is_suspect = np.zeros(given.size, bool)
-        for leaf in self.leaves:
-            self.is_suspect[self.point.spans[leaf]] = True
+        sizes = [math.prod(shape) for shape in self.point.shapes]
+        self.is_suspect = np.repeat([leaf in evidence.wrong for leaf in range(len(sizes))], sizes)
         names, is_all = self.point.names, len(self.leaves) == len(self.point.names)
         self.who = "the gradient" if is_all else " and ".join(names[leaf] for leaf in self.leaves)
         self.who_is = f"{self.who} {'is' if is_all or len(self.leaves) == 1 else 'are'}"

@@ -13,7 +13,7 @@ from secant.checking.candidate import Candidate
 from secant.checking.point import Point
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
-from secant.differentiation.slopes import Climb, Levels, Refined, Sample, Samples
+from secant.differentiation.slopes import Levels, Sample, Samples
 
 _FARTHER = -slopes.RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
@@ -34,29 +34,21 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
 
 class _Slope(NamedTuple):
+    """What was found from some rungs. The error bar leaves out the doubt."""
+
     value: float
     bar: float
-    doubt: float = 0.0
-    is_kink: bool = False
-
-
-class _Climbed(NamedTuple):
-    """What was found from some rungs."""
-
-    numbers: range
+    doubt: float
+    is_kink: bool
     is_still: bool
-    start: Climb
-    found: Refined
-
-    @property
-    def slope(self) -> _Slope:
-        """The slope, whose error bar leaves out the doubt."""
-        doubt = slopes.DOUBT * float(self.start.doubt[0])
-        return _Slope(float(self.found.value[0]), float(self.found.bar[0]) - doubt, doubt, bool(self.start.is_kink[0]))
+    noise: Levels
+    numbers: range
+    best: int
+    """The number of the step that was best."""
 
     def shows(self, share: float, size: float) -> bool:
         """Whether the slope is known to a share of it or of a size, or nothing will be: on a kink."""
-        return self.slope.bar <= share * max(abs(self.slope.value), size) or self.slope.is_kink
+        return self.bar <= share * max(abs(self.value), size) or self.is_kink
 
 
 class DirectionalProbe:
@@ -109,14 +101,12 @@ class DirectionalProbe:
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
         samples = self._samples(direction, entries, candidate)
 
-        def judged(slope: _Slope) -> MeasuredError:
-            return MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
-
-        if not climbs and (slope := self._at_known_steps(samples)) is not None:
-            found = judged(slope)
+        if not climbs and (known := self._at_known_steps(samples)) is not None:
+            found = MeasuredError(entries, known[0] - predicted, known[1], rounding)
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
-        return judged(self._climbed(samples, size))
+        slope = self._climbed(samples, size)
+        return MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
 
     def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE
@@ -131,8 +121,8 @@ class DirectionalProbe:
         return Samples(sample, np.array([self.value]), unit=self.point.blur)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
-    def _at_known_steps(self, samples: Samples) -> _Slope | None:
-        """The slope at steps that suited another direction; None where these do not suit this one, or a kink shows."""
+    def _at_known_steps(self, samples: Samples) -> tuple[float, float] | None:
+        """The slope at steps that suited another direction; None where they do not suit this one, or a kink shows."""
         if self._number is None:
             return None
         there = samples.differences([slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
@@ -142,14 +132,17 @@ class DirectionalProbe:
         is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
         if not is_smooth.all() or not bars[0] <= _NEAR_BEST * self._bar:
             return None
-        return _Slope(float(values[0]), float(bars[0]))
+        return float(values[0]), float(bars[0])
 
-    def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Climbed:
+    def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Slope:
         """The slope from the rungs between two numbers of steps."""
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
         start = slopes.climb(samples, numbers, self.noise, walk)
-        return _Climbed(numbers, bool(walk.is_still[0]), start, slopes.refined(samples, start, numbers))
+        ((value, bar, best),) = zip(*slopes.refined(samples, start, numbers), strict=True)
+        doubt = slopes.DOUBT * float(start.doubt[0])
+        is_kink, is_still = bool(start.is_kink[0]), bool(walk.is_still[0])
+        return _Slope(float(value), float(bar) - doubt, doubt, is_kink, is_still, start.noise, numbers, int(best))
 
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
@@ -162,12 +155,11 @@ class DirectionalProbe:
             found = self._climbed_from(samples, self._smallest, _FARTHER)
         if not found.shows(_HARDLY, size):
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
-            if away.start.noise.near[0] < _FALLS * found.start.noise.near[0]:
+            if away.noise.near[0] < _FALLS * found.noise.near[0]:
                 found = away
-        (value, bar, doubt, is_kink), noise = found.slope, found.start.noise
+        value, bar, doubt = found[:3]
         moves = [(abs(step), abs(float(each.values[0]) - self.value)) for step, each in samples.known.items()]
         moves = sorted(move for move in moves if isfinite(move[1]))
-        largest = max((change for _, change in moves), default=0.0)
         farthest = moves[-1] if moves else (1.0, 0.0)
         self.steepest = max((farthest[1] - _VISIBLE * float(self.noise.near[0])) / farthest[0], 0.0)
         first, jump = next((move for move in moves if move[1]), (0.0, 0.0))
@@ -175,7 +167,7 @@ class DirectionalProbe:
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         if not isfinite(bar):
-            (value,), (bar,) = slopes.one_sided(samples, found.numbers, self.noise, 0.0)
+            ((value,), (bar,)) = slopes.one_sided(samples, found.numbers, self.noise, 0.0)
         elif found.is_still:
             value, bar, doubt = 0.0, unit / still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding
@@ -184,7 +176,8 @@ class DirectionalProbe:
         elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
             doubt = max(doubt, abs(value) + bar)
             self.rises_in_steps = True
-        elif largest and not is_kink:
-            self._number, self._bar = None if noise.slope[0] else int(found.found.number[0]), bar
-            self.noise = Levels(*map(np.maximum, self.noise, noise._replace(slope=np.zeros(1))))
-        return _Slope(float(value), float(bar), doubt, is_kink) if isfinite(bar) else _Slope(nan, inf, doubt, is_kink)
+        elif jump and not found.is_kink:
+            self._number, self._bar = None if found.noise.slope[0] else found.best, bar
+            self.noise = Levels(*map(np.maximum, self.noise, found.noise._replace(slope=np.zeros(1))))
+        value, bar = (float(value), float(bar)) if isfinite(bar) else (nan, inf)
+        return found._replace(value=value, bar=bar, doubt=doubt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -89,21 +88,18 @@ class Point:
         """New arrays in the structure of x, with the entries of a vector."""
         return self._structure.rebuilt(self._structure.split(vector))
 
-    def _write(self, vector: Floats) -> None:
-        for own, array in zip(self._own, self._structure.split(vector), strict=True):
-            own[...] = array
-
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""
         for own, origin in zip(self._own, self._structure.split(self.x), strict=True):
-            if self._inplace or (own.flags.writeable and own.tobytes() != origin.tobytes()):
+            if own.flags.writeable and own.tobytes() != origin.tobytes():
                 own[...] = origin
 
     def _value(self, vector: Floats) -> Value:
         """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1
         if self._inplace:
-            self._write(vector)
+            for own, shifted in zip(self._own, self._structure.split(vector), strict=True):
+                own[...] = shifted
         found = self._f(self._structure.value if self._inplace else self.structure(vector))
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < _REMEMBERED:
@@ -212,12 +208,8 @@ def _typical_size(sizes: Floats) -> float:
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
     """Raise an error if arrays are read-only, or entries share memory: where one is shifted, the other one is too."""
-    named = list(zip(names, arrays, strict=True))
-    for name, array in named:
+    for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
         if not array.flags.writeable:
             raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
-        if overlaps(array):
+        if overlaps(array) or any(np.shares_memory(array, other) for other in arrays[:i]):
             raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
-    for (name, array), (other_name, other) in itertools.combinations(named, 2):
-        if np.shares_memory(array, other):
-            raise ValueRangeError(f"{name} and {other_name} must share no memory to be shifted in place")

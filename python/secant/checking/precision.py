@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Floats
 from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientReport
 
 DRAWS, MORE_DRAWS = 13, 32
@@ -37,15 +37,27 @@ class Comparison:
     ----------
     own, exact : ndarray
         At x itself, which is the first point.
+    norm : float
+        That of the array in float64.
     count : int
         Of points.
+    errors : ndarray
+        That of each entry, as a share of what rounding explains; infinite where only one of the two is finite.
+    allowed : ndarray
+        What rounding explains.
+    worst : float
+        The largest error of an entry or of all together, as such a share: more than 1 is more than rounding explains.
+    least : float
+        The least error of all that would be noticed, as a share of the norm.
+    is_seen : bool
+        Whether that is less than all.
     """
 
     def __init__(self, own: Floats, exact: Floats) -> None:
         self.own, self.exact, self.count = own, exact, 0
         self._mean, self._squares, self._along = np.zeros_like(exact), np.zeros_like(exact), list[float]()
-        self.right = np.where(np.isfinite(exact), exact, 0)
-        self.norm = float(np.linalg.norm(self.right))
+        self._right = np.where(np.isfinite(exact), exact, 0)
+        self.norm = float(np.linalg.norm(self._right))
         self.add(own, exact)
 
     @np.errstate(all="ignore")
@@ -56,17 +68,11 @@ class Comparison:
         change = difference - self._mean
         self._mean += change / self.count
         self._squares += change * (difference - self._mean)
-        self._along.append(float(np.nan_to_num(difference) @ self.right) / (self.norm or 1.0))
-
-    @property
-    def relative_error(self) -> float:
-        """That of the norm, at x."""
-        with np.errstate(all="ignore"):
-            return float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
+        self._along.append(float(np.nan_to_num(difference) @ self._right) / (self.norm or 1.0))
 
     @np.errstate(all="ignore")
-    def agreement(self, eps: float, total: float) -> Agreement:
-        """What that says; ``eps`` is the rounding of the user's precision, ``total`` the norm of all arrays."""
+    def judge(self, eps: float, total: float) -> None:
+        """See what the points say; ``eps`` is the user's rounding, ``total`` the norm of all arrays."""
         finite = np.isfinite(self._mean)
         mean = np.where(finite, self._mean, 0)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
@@ -75,78 +81,58 @@ class Comparison:
         is_zero = self.norm <= _ZERO * eps * total
         base = (16 * eps * total if is_zero else 0.0) + np.finfo(np.float64).tiny
         typical = min(all_standard / root, _TYPICAL * float(np.median(standard)) or math.inf)
-        expected = np.abs(self.right) + self.norm / root / 4
-        allowed = _BARS * np.maximum(standard, typical) + entry * eps * expected + base
-        allowed_norm = _BARS * all_standard + array * eps * self.norm + base
-        standard_along = float(np.std(self._along, ddof=1)) / math.sqrt(self.count)
-        allowed_along = _BARS_ALONG * standard_along + array * eps * self.norm + base
-        errors = np.where(finite, np.abs(mean) / allowed, np.inf)
-        of_norm = max(np.linalg.norm(mean) / allowed_norm, abs(np.mean(self._along)) / allowed_along)
-        least = min(allowed_norm, allowed_along)
-        is_seen = is_zero or self.norm > least or least <= 32 * eps * total
-        worst = max(float(errors.max(initial=0)), float(of_norm))
-        return Agreement(errors, allowed, worst, 0.0 if is_zero else least / self.norm, bool(is_seen))
+        expected = np.abs(self._right) + self.norm / root / 4
+        self.allowed = _BARS * np.maximum(standard, typical) + entry * eps * expected + base
+        self.errors = np.where(finite, np.abs(mean) / self.allowed, np.inf)
+        of_norm = _BARS * all_standard + array * eps * self.norm + base
+        along = (
+            _BARS_ALONG * float(np.std(self._along, ddof=1)) / math.sqrt(self.count) + array * eps * self.norm + base
+        )
+        together = max(np.linalg.norm(mean) / of_norm, abs(np.mean(self._along)) / along)
+        self.worst = max(float(self.errors.max(initial=0)), float(together))
+        least = min(of_norm, along)
+        self.is_seen = is_zero or self.norm > least or least <= 32 * eps * total
+        self.least = 0.0 if is_zero else least / self.norm
+
+    @property
+    def relative_error(self) -> float:
+        """That of the norm, at x, if more than rounding explains; else NaN."""
+        with np.errstate(all="ignore"):
+            off = float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
+        return off if self.worst > 1 else math.nan
+
+    def findings(self, array: ArrayReport) -> list[Finding]:
+        """The entries that differ most."""
+        worst = [k for k in np.argsort(-self.errors)[:FINDINGS].tolist() if self.errors[k] > 1]
+        places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
+        values = [map(float, (self.own[k], self.exact[k], self.allowed[k] / _BARS)) for k in worst]
+        return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
 
 
-class Agreement(NamedTuple):
-    """How an array in the user's precision compares with that in float64."""
-
-    errors: Floats
-    """The error of each entry, as a share of what rounding explains; infinite where only one of the two is finite."""
-    allowed: Floats
-    worst: float
-    """The largest error of an entry or of all together, likewise: more than 1 is more than rounding explains."""
-    least: float
-    """The least error of all that would be noticed, as a share of the norm."""
-    is_seen: bool
-
-
-Values = tuple[Sequence[Array], Sequence[Array]]
+Values = tuple[Sequence[Floats], Sequence[Floats]]
 """The outputs of f, and its derivatives."""
 Sampler = Callable[[float], tuple[Values, Values]]
 """Takes how far from x, in units in the last place; returns what f is there, in the user's precision and in float64."""
 
 
-def _add(comparisons: list[Comparison], own: Sequence[Array], exact: Sequence[Array]) -> None:
-    """Compare arrays at another point."""
-    pairs = [[each.astype(np.float64).ravel() for each in pair] for pair in zip(own, exact, strict=True)]
-    if not comparisons:
-        comparisons += [Comparison(*pair) for pair in pairs]
-        return
-    for comparison, pair in zip(comparisons, pairs, strict=True):
-        comparison.add(*pair)
-
-
-def _agreements(comparisons: list[Comparison], eps: float) -> list[Agreement]:
-    total = math.hypot(*(comparison.norm for comparison in comparisons))
-    return [comparison.agreement(eps, total) for comparison in comparisons]
-
-
-def _compared(sample: Sampler, eps: float) -> tuple[list[Comparison], list[Agreement]]:
+def _compared(sample: Sampler, eps: float) -> list[Comparison]:
     """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
-    values, derivatives = list[Comparison](), list[Comparison]()
-    for count, spread in ((DRAWS, 1.0), (MORE_DRAWS, 2.0)):
+    values, derivatives = ([*map(Comparison, *both)] for both in zip(*sample(0.0), strict=True))
+    for count, spread in ((DRAWS - 1, 1.0), (MORE_DRAWS, 2.0)):
         for _ in range(count):
-            own, exact = sample(spread * SPACING if values else 0.0)
-            _add(values, own[0], exact[0])
-            _add(derivatives, own[1], exact[1])
-        of_values, found = _agreements(values, eps), _agreements(derivatives, eps)
-        if all(each.worst <= 1 for each in (*of_values, *found)):
+            both = zip(*sample(spread * SPACING), strict=True)
+            for compared, (own, exact) in zip((values, derivatives), both, strict=True):
+                for comparison, *pair in zip(compared, own, exact, strict=True):
+                    comparison.add(*pair)
+        for compared in (values, derivatives):
+            total = math.hypot(*(comparison.norm for comparison in compared))
+            for comparison in compared:
+                comparison.judge(eps, total)
+        if all(comparison.worst <= 1 for comparison in (*values, *derivatives)):
             break
-    if any(each.worst > 1 for each in of_values):
+    if any(comparison.worst > 1 for comparison in values):
         raise TypeError("its values are others there")
-    return derivatives, found
-
-
-def _findings(array: ArrayReport, at_x: Comparison, found: Agreement) -> list[Finding]:
-    """The entries that differ most."""
-    worst = [k for k in np.argsort(-found.errors)[:FINDINGS].tolist() if found.errors[k] > 1]
-    places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
-    bars = found.allowed / _BARS
-    return [
-        Finding(array.name, place, float(at_x.own[k]), float(at_x.exact[k]), float(bars[k]))
-        for k, place in zip(worst, places, strict=True)
-    ]
+    return derivatives
 
 
 def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_array: bool) -> GradientReport:
@@ -155,13 +141,13 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
     Derivatives are those ``by_array``, or those of outputs, which all arrays share.
     """
     start = time.perf_counter()
-    at_x, found = _compared(sample, eps)
+    found = _compared(sample, eps)
     seconds = report.seconds + time.perf_counter() - start
-    report = replace(report, evaluations=report.evaluations + 2 * at_x[0].count, seconds=seconds)
-    count, least = len(report.arrays), max(each.least for each in found)
+    report = replace(report, evaluations=report.evaluations + 2 * found[0].count, seconds=seconds)
+    least = max(each.least for each in found)
     differ, hidden = [each.worst > 1 for each in found], [not each.is_seen for each in found]
     if not by_array:
-        differ, hidden = [any(differ)] * count, [any(hidden)] * count
+        differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
     wrong = [not (array.passed or array.unverified) for array in report.arrays]
 
     def changed(which: Sequence[bool], **changes: Any) -> GradientReport:
@@ -181,11 +167,11 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
         report = replace(changed(differ, passed=False, unverified=""), findings=(), diagnosis=diagnosis)
         if not by_array:
             return report
-        each = list(zip(report.arrays, at_x, found, strict=True))
-        findings = [finding for of_array in each for finding in _findings(*of_array)]
-        off_by = [at.relative_error if one.worst > 1 else math.nan for _, at, one in each]
-        arrays = [replace(array, relative_error=off) for array, off in zip(report.arrays, off_by, strict=True)]
-        return replace(report, arrays=tuple(arrays), findings=tuple(findings))
+        each = list(zip(report.arrays, found, strict=True))
+        arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
+        return replace(
+            report, arrays=arrays, findings=tuple(entry for array, of in each for entry in of.findings(array))
+        )
     if report.passed and any(hidden):
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
         return changed(hidden, passed=False, unverified=why)

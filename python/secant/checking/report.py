@@ -1,6 +1,5 @@
 """What a check found: immutable, to be printed, kept as JSON, or raised."""
 
-import html
 import json
 import math
 from collections.abc import Iterator
@@ -211,11 +210,10 @@ class GradientReport:
     def _next_step(self) -> str:
         if self.kink:
             return "move x off the kinks, as to random values, and check again"
-        finer = "in float64, " if self.resolution > _LOW_PRECISION else ""
-        if self.verdict == "not verified":
-            return f"check {finer}at another x"
-        if finer:
+        if self.resolution > _LOW_PRECISION:
             return "check in float64, which tells a mistake from rounding"
+        if self.verdict == "not verified":
+            return "check at another x"
         where = f"{self.findings[0].name}" if self.findings else "some entries"
         return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
 
@@ -235,9 +233,15 @@ class GradientReport:
     def _of_array(self, array: ArrayReport) -> str:
         if array.unverified:
             return f"not verified: {array.unverified}"
-        if not array.passed:
-            return _wrong(array, sum(finding.array == array.name for finding in self.findings))
-        return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
+        if array.passed:
+            return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
+        count, size = sum(finding.array == array.name for finding in self.findings), math.prod(array.shape)
+        text, about = "wrong", "" if count == size else "about "  # a search ends when it has found some of many
+        if count and size > 1:
+            text += f" in {'all' if count == size else 'at least'} {count} {_entries(count)}"
+        if math.isfinite(array.relative_error):
+            text += f", off by {about}{percent(array.relative_error)} of its norm"
+        return text
 
     def _entry_rows(self, most: int) -> Iterator[str]:
         if not self.findings:
@@ -264,21 +268,6 @@ class GradientReport:
         if off < _SMALL:
             return f"WRONG: differs by {off:.0e} of its norm (a rounding constant? a solver's tolerance?)"
         return f"WRONG by {percent(off)}"
-
-    def _repr_html_(self) -> str:
-        color = {"right": "#207227", "not verified": "#8a5a00", "wrong": "#b3261e"}[self.verdict]
-        return f'<pre style="border-left: 4px solid {color}; padding-left: 8px">{html.escape(str(self))}</pre>'
-
-
-def _wrong(array: ArrayReport, count: int) -> str:
-    """What is known of a wrong array: a search ends when it has found some of many."""
-    size = math.prod(array.shape)
-    text, about = "wrong", "" if count == size else "about "
-    if count and size > 1:
-        text += f" in {'all' if count == size else 'at least'} {count} {_entries(count)}"
-    if math.isfinite(array.relative_error):
-        text += f", off by {about}{percent(array.relative_error)} of its norm"
-    return text
 
 
 def percent(ratio: float) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ EVALUATIONS = 100
 """A check that passes evaluates f about so often: for two directions at least, and four at most."""
 _PROBES, _PROBES_ON_KINKS = 4, 3  # of all entries; of each array, where x lies on a kink
 _LOOKS = 4  # directions of half of the entries, along which kinks are looked for: along others, several may cancel
-_SEARCHES, _FOR_ENTRIES = 5000, 1000  # evaluations of a search, and of those that are left for entries at least
+_SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _RISES = "f rises in steps: by itself no entry shows an error, all at once do"
 _ONCE = "it seemed wrong along some directions, and not along others"
@@ -34,6 +34,12 @@ class Entry(NamedTuple):
     number: int
     found: Finding
     wrong: bool
+
+    @property
+    def off(self) -> float:
+        """By how much; infinite where it is not finite."""
+        off = abs(self.found.numerical - self.found.candidate)
+        return off if math.isfinite(off) else math.inf
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,18 @@ def locate(
 ) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
     probe.begin("searching", _SEARCHES)
+    arrays = _measured_arrays(probe, evidence, direction, rng)
+    found = _measured_entries(_Ranges(probe, direction, probe.point.evaluations + _SEARCHES), given, arrays, rng)
+    if any(entry.wrong for entry in found.entries) or given.remark:
+        return found
+    return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
+
+
+def _measured_arrays(
+    probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator
+) -> Evidence:
+    """Each array by itself: which seem wrong, and which lie on kinks."""
     point = probe.point
-    limit = point.evaluations + _SEARCHES
     halves = [point.direction(rng, half=True) for _ in range(_LOOKS)]
 
     def lies_on_kink(entries: slice) -> bool:
@@ -109,53 +125,53 @@ def locate(
 
     is_kink = evidence.overall[-1].is_kink or (noticed(evidence.overall) and lies_on_kink(point.all))
     directions = [direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
-    by_array, kinked, suspects = dict[int, Sequence[MeasuredError]](), set[int](), set[int]()
+    by_array, on_kinks, wrong = dict[int, Sequence[MeasuredError]](), set[int](), set[int]()
     for leaf, span in enumerate(point.spans):
         own = by_array[leaf] = [probe.measure(each, span, climbs=is_kink) for each in directions]
         if any(each.is_kink for each in own) or (is_kink and any(each.wrong for each in own) and lies_on_kink(span)):
-            kinked.add(leaf)
+            on_kinks.add(leaf)
         elif noticed(own) if is_kink else own[0].wrong:
-            suspects.add(leaf)
-    singles, sampled = dict[int, MeasuredError](), set[int]()
+            wrong.add(leaf)
+    return replace(evidence, by_array=by_array, on_kinks=frozenset(on_kinks), wrong=frozenset(wrong))
 
-    def measure(entries: slice) -> MeasuredError:
-        if entries.start in singles and entries.stop == entries.start + 1:
-            return singles[entries.start]
-        measured = probe.measure(direction, entries)
-        if measured.is_kink:
-            kinked.add(point.leaf_of(entries.start))
-        if entries.stop == entries.start + 1:
-            singles[entries.start] = measured
-        return measured
 
-    limit = max(limit, point.evaluations + _FOR_ENTRIES)
-    for leaf in sorted(suspects, key=lambda leaf: -abs(by_array[leaf][0].error)):
-        if point.evaluations >= limit:
-            break
+def _measured_entries(ranges: _Ranges, given: Candidate, arrays: Evidence, rng: np.random.Generator) -> Evidence:
+    """Entries of the arrays that seem wrong: a sample of them, and where few of that are wrong, the worst ones."""
+    point, sampled = ranges.probe.point, set[int]()
+    for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
         begin, end = point.spans[leaf].start, point.spans[leaf].stop
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
-        if 2 * sum(measure(slice(i, i + 1)).wrong for i in picks.tolist()) >= len(picks):
+        if not ranges.may_go_on():
+            break
+        if 2 * sum(ranges.measure(i, i + 1).wrong for i in picks.tolist()) >= len(picks):
             sampled.add(leaf)
         else:
-            _halve(measure, by_array[leaf][0], lambda: point.evaluations < limit)
-    suspects |= {point.leaf_of(i) for i in given.not_finite.tolist()}
-    for i in given.not_finite[:FINDINGS].tolist():
-        measure(slice(i, i + 1))
-    entries = sorted(
-        (_entry(probe, direction, given, single) for single in singles.values()), key=_error_of, reverse=True
-    )
+            ranges.halve(arrays.by_array[leaf][0])
+    not_finite = given.not_finite.tolist()
+    for i in not_finite[:FINDINGS]:
+        ranges.measure(i, i + 1)
+    entries = [_entry(ranges, given, begin) for begin, end in ranges.measured if end == begin + 1]
     wrong = {entry.leaf for entry in entries if entry.wrong}
-    found = replace(
-        evidence,
-        by_array=by_array,
-        entries=tuple(entries),
-        wrong=frozenset((suspects | wrong) - (kinked - wrong)),
+    kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.measured.items() if measured.is_kink}
+    on_kinks = (arrays.on_kinks | kinks) - wrong
+    wrong |= (arrays.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
+    return replace(
+        arrays,
+        entries=tuple(sorted(entries, key=lambda entry: -entry.off)),
+        wrong=frozenset(wrong),
         sampled=frozenset(sampled),
-        on_kinks=frozenset(kinked - wrong),
+        on_kinks=frozenset(on_kinks),
     )
-    if wrong or given.remark or not (suspects or noticed(evidence.overall)):
-        return found
-    return _all_at_once(probe, found, direction, rng)
+
+
+def _entry(ranges: _Ranges, given: Candidate, number: int) -> Entry:
+    point, measured = ranges.probe.point, ranges.measured[number, number + 1]
+    step, value = float(ranges.direction[number]), given.entry(number, ranges.direction)
+    leaf = point.leaf_of(number)
+    place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
+    numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
+    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step))
+    return Entry(leaf, number, found, (measured.wrong and not measured.is_kink) or not math.isfinite(value))
 
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
@@ -169,38 +185,44 @@ def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rn
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
 
 
-def _halve(measure: Callable[[slice], MeasuredError], whole: MeasuredError, goes_on: Callable[[], bool]) -> None:
-    """Measure halves of a range, the worst first, down to single entries."""
-    queue, found = [(-abs(whole.error), whole)], 0
-    while queue and found < FINDINGS and goes_on():
-        _, parent = heapq.heappop(queue)
-        begin, end = parent.entries.start, parent.entries.stop
-        if end == begin + 1:
-            found += measure(parent.entries).wrong
-            continue
-        middle = (begin + end) // 2
-        left = measure(slice(begin, middle))
-        right = MeasuredError(
-            slice(middle, end),
-            parent.error - left.error,
-            parent.error_bar + left.error_bar,
-            parent.allowed + left.allowed,
-        )
-        if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
-            right = measure(right.entries)
-        for half in (left, right):
-            if half.wrong:
-                heapq.heappush(queue, (-abs(half.error), half))
+@dataclass
+class _Ranges:
+    """Measures ranges of entries along a direction, each once."""
 
+    probe: DirectionalProbe
+    direction: Floats
+    limit: int
+    measured: dict[tuple[int, int], MeasuredError] = field(default_factory=dict)
 
-def _error_of(entry: Entry) -> float:
-    return abs(entry.found.numerical - entry.found.candidate) if math.isfinite(entry.found.candidate) else math.inf
+    def may_go_on(self) -> bool:
+        """Whether evaluations are left."""
+        return self.probe.point.evaluations < self.limit
 
+    def measure(self, begin: int, end: int) -> MeasuredError:
+        """The error of a range."""
+        if (begin, end) not in self.measured:
+            self.measured[begin, end] = self.probe.measure(self.direction, slice(begin, end))
+        return self.measured[begin, end]
 
-def _entry(probe: DirectionalProbe, direction: Floats, given: Candidate, single: MeasuredError) -> Entry:
-    point, number = probe.point, single.entries.start
-    leaf, step, value = point.leaf_of(number), float(direction[number]), given.entry(number, direction)
-    place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
-    numerical = (value if math.isfinite(value) else 0.0) + single.error / step
-    found = Finding(point.names[leaf], place, value, numerical, single.error_bar / abs(step))
-    return Entry(leaf, number, found, (single.wrong and not single.is_kink) or not math.isfinite(value))
+    def halve(self, whole: MeasuredError) -> None:
+        """Measure halves of a range, the worst first, down to single entries."""
+        queue, found = [(-abs(whole.error), whole)], 0
+        while queue and found < FINDINGS and self.may_go_on():
+            _, parent = heapq.heappop(queue)
+            begin, end = parent.entries.start, parent.entries.stop
+            if end == begin + 1:
+                found += self.measure(begin, end).wrong
+                continue
+            middle = (begin + end) // 2
+            left = self.measure(begin, middle)
+            right = MeasuredError(
+                slice(middle, end),
+                parent.error - left.error,
+                parent.error_bar + left.error_bar,
+                parent.allowed + left.allowed,
+            )
+            if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
+                right = self.measure(middle, end)
+            for half in (left, right):
+                if half.wrong:
+                    heapq.heappush(queue, (-abs(half.error), half))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -34,18 +33,19 @@ class Arrays:
     def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
         point, is_wrong = self._probe.point, leaf in self._evidence.wrong
-        least, adds = self._evidence.threshold(leaf), self._adds[leaf]
-        report = ArrayReport(
+        least, adds, (largest, size) = self._evidence.threshold(leaf), self._adds[leaf], self._sizes[leaf]
+        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, least)
+        return ArrayReport(
             point.names[leaf],
             point.shapes[leaf],
-            not is_wrong,
-            2 * least / point.least_scales[leaf],
-            *self._sizes[leaf],
+            passed=not (is_wrong or why),
+            sensitivity=2 * least / point.least_scales[leaf],
+            largest=largest,
+            norm=size,
+            unverified=why,
+            relative_error=self._relative_error(leaf, size),
             norm_sensitivity=least / adds if adds else math.nan,
         )
-        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, report, least)
-        off = self._relative_error(leaf, report.norm)
-        return replace(report, passed=not (is_wrong or why), unverified=why, relative_error=off)
 
     def _relative_error(self, leaf: int, norm: float) -> float:
         """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
@@ -58,21 +58,23 @@ class Arrays:
         noise = math.hypot(*(each.error_bar for each in found))
         return error / whole if found and whole > noise else math.nan
 
-    def _why_unverified(self, leaf: int, report: ArrayReport, least: float) -> str:
+    def _why_unverified(self, leaf: int, least: float) -> str:
         if leaf in self._evidence.on_kinks:
             return "x lies on a kink of f: move x"
         if small := self._small_entries(leaf, least):
             return small
+        adds, (largest, size) = self._adds[leaf], self._sizes[leaf]
+        sensitivity = 2 * least / self._probe.point.least_scales[leaf]
         is_seen = self._whole > 2 * least
         is_zero = not is_seen or self._is_zero(leaf)
-        needed = self._adds[leaf] if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
+        needed = adds if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
         if 2 * least > needed:
-            norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
             hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
-            return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
-        if report.sensitivity > report.largest and not is_zero:
-            single = percent(report.sensitivity / report.largest)
-            return f"norm verified to {percent(report.norm_sensitivity)}, but a single entry could be off by {single}"
+            its_norm = f", and its norm is {size:.1e}" if math.isfinite(size) else ""
+            return f"{hidden} errors below {sensitivity:.1e}{its_norm}"
+        if sensitivity > largest and not is_zero:
+            single = percent(sensitivity / largest)
+            return f"norm verified to {percent(least / adds)}, but a single entry could be off by {single}"
         return ""
 
     def _is_zero(self, leaf: int) -> bool:

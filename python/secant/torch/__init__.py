@@ -9,7 +9,7 @@ array of which nothing can be told is "not verified", which is not right.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,7 +23,6 @@ from secant.errors import (
     GradientMismatchError,
     MissingExtraError,
     UnsupportedError,
-    ValueRangeError,
 )
 
 try:
@@ -76,11 +75,8 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    options = Options(progress, rng)
-    if mode not in ("rev", "fwd"):
-        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
-    given = (inputs, *more) if more else _tuple(inputs)
-    return _report(Function(func, func, given, _checked(func, given)), options, mode == "rev", mode == "fwd")
+    options, given = Options(progress, rng), (inputs, *more) if more else _tuple(inputs)
+    return _report(Function(func, func, given, _checked(func, given)), [mode], options)
 
 
 def gradcheck(
@@ -93,13 +89,9 @@ def gradcheck(
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
-    check_grad_dtypes: bool = False,
-    check_batched_grad: bool = False,
-    check_batched_forward_grad: bool = False,
     check_forward_ad: bool = False,
     check_backward_ad: bool = True,
     fast_mode: bool = False,
-    masked: bool | None = None,
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
@@ -124,8 +116,6 @@ def gradcheck(
         The modes that are checked.
     fast_mode : bool
         Ignored: every check is fast.
-    check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
-        Not supported: `torch.autograd.gradcheck` checks that.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -139,7 +129,7 @@ def gradcheck(
     GradientMismatchError
         An AssertionError with the report: a gradient is wrong, or not verified.
     UnsupportedError
-        If an option asks for something else that `torch.autograd.gradcheck` checks, or a tensor is sparse.
+        If a tensor is sparse, or inference mode is on.
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or an output is no tensor.
 
@@ -166,15 +156,9 @@ def gradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    _require_supported(
-        check_grad_dtypes=check_grad_dtypes,
-        check_batched_grad=check_batched_grad,
-        check_batched_forward_grad=check_batched_forward_grad,
-        masked=masked,
-    )
     given = _tuple(inputs)
     function = Function(func, func, given, _checked(func, given), undefined=check_undefined_grad)
-    return _is_right(function, options, check_backward_ad, check_forward_ad, raise_exception)
+    return _is_right(function, ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad, options, raise_exception)
 
 
 def gradgradcheck(
@@ -185,16 +169,12 @@ def gradgradcheck(
     eps: float | None = None,
     atol: float | None = None,
     rtol: float | None = None,
-    gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
-    check_grad_dtypes: bool = False,
-    check_batched_grad: bool = False,
     check_fwd_over_rev: bool = False,
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
-    masked: bool = False,
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
@@ -210,8 +190,6 @@ def gradgradcheck(
         As for `gradcheck`.
     check_fwd_over_rev, check_rev_over_rev : bool
         The modes that the first gradient is differentiated in.
-    gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
-        Not supported: `torch.autograd.gradgradcheck` checks that.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -234,16 +212,10 @@ def gradgradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    _require_supported(
-        gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
-        check_grad_dtypes=check_grad_dtypes,
-        check_batched_grad=check_batched_grad,
-        masked=masked,
-    )
     given = _tuple(inputs)
     first = Function(func, func, given, _checked(func, given))
     function = first.gradient(grad_outputs, rng, check_undefined_grad)
-    return _is_right(function, options, check_rev_over_rev, check_fwd_over_rev, raise_exception)
+    return _is_right(function, ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev, options, raise_exception)
 
 
 def check_module(
@@ -286,10 +258,7 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    options = Options(progress, rng)
-    if not isinstance(module, torch.nn.Module):
-        raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    given = _tuple(inputs)
+    options, given = Options(progress, rng), _tuple(inputs)
     tensors = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     tensors |= differentiable(argument_names(module.forward, "inputs", len(given)), given)
     if not any(tensor.numel() for tensor in tensors.values()):
@@ -299,7 +268,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    report = _report(Function(module, function, given, tensors), options)
+    report = _report(Function(module, function, given, tensors), ["rev"], options)
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 
@@ -314,22 +283,19 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 
-def _report(function: Function, options: Options, backward: bool = True, forward: bool = False) -> GradientReport:
+def _report(function: Function, modes: Sequence[str], options: Options) -> GradientReport:
     """The first report that is not right, or the last."""
-    modes: list[autodiff.Mode] = [*["reverse"] * backward, *["forward"] * forward]  # type: ignore[list-item]
-    if not modes:
-        raise ValueRangeError("one of both modes must be checked, got neither")
-    report = autodiff.float64_first(function, modes, options)
+    report = autodiff.float64_first(function, function.in_float64, autodiff.modes_of(modes), options)
     if function.skipped:
         warn(f"not checked, without a gradient: {', '.join(function.skipped)}")
     return report
 
 
-def _is_right(function: Function, options: Options, backward: bool, forward: bool, raise_exception: bool) -> bool:
+def _is_right(function: Function, modes: Sequence[str], options: Options, raise_exception: bool) -> bool:
     """Whether a function is right; or an error with the report."""
     __tracebackhide__ = True
     try:
-        _report(function, options, backward, forward).raise_if_failed()
+        _report(function, modes, options).raise_if_failed()
     except NothingToCheckError:
         warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
@@ -340,11 +306,7 @@ def _is_right(function: Function, options: Options, backward: bool, forward: boo
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    if isinstance(inputs, torch.Tensor | Mapping):
-        return (inputs,)
-    if not isinstance(inputs, Iterable):
-        raise DTypeError(f"inputs must be a tensor or a sequence of arguments, got {type(inputs).__name__}")
-    return tuple(inputs)
+    return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
 
 
 def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
@@ -363,18 +325,9 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
 
 def _forward_of(func: Any) -> Any:
     """The function whose signature names the inputs: ``forward`` of a Function or a module."""
-    if isinstance(func, torch.nn.Module):
-        return func.forward
     owner = getattr(func, "__self__", None)
-    if not (isinstance(owner, type) and issubclass(owner, torch.autograd.Function)):
-        return func
-    of: Any = owner
-    takes_context = of.setup_context is torch.autograd.Function.setup_context
-    return functools.partial(of.forward, None) if takes_context else of.forward
-
-
-def _require_supported(**asked: Any) -> None:
-    if others := [name for name, value in asked.items() if value]:
-        raise UnsupportedError(
-            f"{others[0]} is not checked by secant.torch: leave it out, or use torch.autograd for it"
-        )
+    is_function = isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
+    of: Any = owner if is_function else func
+    takes_context = is_function and of.setup_context is torch.autograd.Function.setup_context
+    forward = getattr(of, "forward", func)
+    return functools.partial(forward, None) if takes_context else forward

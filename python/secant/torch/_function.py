@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Arrays, Kind
 from secant.checking.candidate import CandidateGradient
 from secant.checking.structure import mapped, walk
-from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
@@ -46,9 +45,8 @@ class Function(autodiff.Function):
         The tensors of the arguments, or of the module, that are checked, by name.
     of : str
         What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one.
-    undefined : bool, optional
-        Where only the gradient of one of several outputs is defined, the others count as 0, unless this is False;
-        where it is True, so do those of all.
+    undefined : bool
+        Check also that undefined gradients of outputs count as 0.
 
     Attributes
     ----------
@@ -63,7 +61,7 @@ class Function(autodiff.Function):
         arguments: tuple[Any, ...],
         tensors: dict[str, Any],
         of: str = "",
-        undefined: bool | None = None,
+        undefined: bool = True,
     ) -> None:
         self._owner, self._function, self._arguments, self._tensors = owner, function, arguments, tensors
         given = {name: each for name, each in tensors.items() if each.numel()}
@@ -77,7 +75,7 @@ class Function(autodiff.Function):
         self._mode, self._higher = mode, mode.higher if mode else lambda value: value
         self._like = [*map(self._higher, self._given)]
         self.arrays, self.arguments = [*map(as_array, self._like)], [*map(kind_of, self._like)]
-        self.is_used, self._paths = self.of != "", dict[str, Any]()
+        self.is_used, self._paths = self.of != "", list[str]()
         self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
         self.outputs = [*map(kind_of, self._outputs)]
 
@@ -112,8 +110,6 @@ class Function(autodiff.Function):
 
     def gradient(self, grad_outputs: Any, rng: int, undefined: bool) -> Function:
         """The gradients that autograd computes, as a function of the arguments and of a list of cotangents."""
-        if not self._has_gradient:
-            raise DTypeError("func must return a tensor with a gradient to check the gradient of that, got none")
         if grad_outputs is None:
             numbers = autodiff.random_numbers(self.outputs, np.random.default_rng([rng, 2]))
             cotangents = [tensor.requires_grad_() for tensor in self._incoming(numbers)]
@@ -125,11 +121,9 @@ class Function(autodiff.Function):
             tensors = list(differentiable(map(str, itertools.count()), arguments).values())
             outputs = list(with_gradient(floating(self._function(*arguments))).values())
             grads = torch.autograd.grad(outputs, tensors, cotangents, create_graph=True, allow_unused=True)
-            if all(grad is None for grad in grads):
-                raise ValueRangeError(
-                    "func must depend on inputs to check the gradient of that: autograd has none in any"
-                )
-            return [grad for grad in grads if grad is not None]
+            if not (found := [grad for grad in grads if grad is not None]):
+                raise ValueRangeError("func must depend on inputs to check the gradient of that: autograd has none")
+            return found
 
         tensors = self._tensors | differentiable((f"grad_outputs[{i}]" for i in itertools.count()), cotangents)
         return Function(self._owner, gradients, (*self._arguments, cotangents), tensors, "-over-reverse", undefined)
@@ -148,32 +142,26 @@ class Function(autodiff.Function):
                 return "the backward function overwrites the incoming gradient, which other functions use too"
             if off:
                 return f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
-        return self._fault_of_undefined(given, incoming)
+        return self._fault_of_undefined(given, incoming) if self._undefined and len(incoming) > 1 else ""
 
     def told(self, cotangents: Arrays) -> Any:
         """Cotangents as tensors."""
         return self._incoming(cotangents)
 
     def _fault_of_undefined(self, given: CandidateGradient, cotangents: list[Any]) -> str:
-        """What is wrong where gradients of outputs are undefined: of all but one, and, if that is wanted, of all."""
-        every, tensors = self._undefined, self._fresh(self.arrays)
-        if every is False:
-            return ""
+        """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
+        tensors = self._fresh(self.arrays)
 
-        def alone(i: int, outputs: list[Any]) -> Arrays:
-            return self._numbers(pulled_back([outputs[i]], tensors, [cotangents[i]]))
+        def alone(i: int) -> Arrays:
+            def pulled(outputs: list[Any]) -> list[Any]:
+                return pulled_back([outputs[i]], tensors, [cotangents[i]])
 
-        def of_none(outputs: list[Any]) -> Arrays:
-            undefined = [torch._C._functions.UndefinedGrad()(output) for output in outputs]
-            return self._numbers(pulled_back(undefined, tensors, [torch.zeros_like(output) for output in outputs]))
+            return self._numbers(self._evaluated(tensors, pulled))
 
         try:
-            if every and any(array.any() for array in self._evaluated(tensors, of_none)):
-                return _UNDEFINED.format("returns other gradients than 0")
-            singly = [self._evaluated(tensors, functools.partial(alone, i)) for i in range(len(cotangents))]
+            off = given.off([sum(parts) for parts in zip(*map(alone, range(len(cotangents))), strict=True)])
         except Exception as error:
-            return _UNDEFINED.format(f"raises an error, {type(error).__name__}: {error},") if every else ""
-        off = given.off([sum(parts) for parts in zip(*singly, strict=True)]) if len(singly) > 1 else ""
+            return _UNDEFINED.format(f"raises an error, {type(error).__name__}: {error},")
         return _UNDEFINED.format(f"gives another gradient, by up to {off},") if off else ""
 
     def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
@@ -193,13 +181,8 @@ class Function(autodiff.Function):
         """The outputs that are checked."""
         found = floating(value)
         if not self._paths:
-            kept = found if self.of else with_gradient(found)
-            self._paths = {path: tuple(output.shape) for path, output in kept.items()}
-            self._has_gradient = any(output.requires_grad for output in kept.values())
-            self.skipped = [path for path in found if path not in kept]
-        shapes = {path: tuple(found[path].shape) for path in self._paths if path in found}
-        if shapes != self._paths:
-            raise ShapeError(f"func must always return the same shapes, {self._paths}, got {shapes}")
+            self._paths = list(found if self.of else with_gradient(found))
+            self.skipped = [path for path in found if path not in self._paths]
         return [found[path] for path in self._paths]
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
@@ -273,15 +256,9 @@ def kind_of(tensor: Any) -> Kind:
 
 def as_array(tensor: Any) -> Array:
     """A tensor as an array of real numbers: of real and imaginary parts, in a last axis, if it is complex."""
-    tensor = tensor.detach()
-    if tensor.layout != torch.strided:
-        tensor = tensor.to_dense()
-    tensor = tensor.resolve_conj().resolve_neg()
-    tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
-    if tensor._is_zerotensor():
-        tensor = tensor.clone()
-    dtype = torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
-    array: Array = tensor.to(device="cpu", dtype=dtype).numpy()
+    tensor = tensor.detach().to_dense().clone()
+    tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+    array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
     return array
 
 

@@ -88,8 +88,8 @@ public:
     // and both factors; terms may have several means as factors. Not more than `most` samples, or classes, are summed over before the
     // sum is added to a double. Nothing, if these are too few to gain time, or cubes of inputs may be too large for a float.
     ThirdOrderInFloat in_single(double largest_input, double mass, std::size_t most, int means_in_a_term) const {
-        // 25 is a quarter of the usual mini-batch: chosen, not measured.
-        constexpr double enough = 25, per_sum = 4;
+        // Of 784-50-10 x 100, dense: sums of 68 take 0.93 of the time of doubles, of 38 1.02, of 22 1.11.
+        constexpr double enough = 40, per_sum = 4;
         const double third = std::max(1.0, mass) * h_ * h_ * largest_third(), cube = largest_input * largest_input * largest_input;
         const double allowed_roundings = std::ldexp(Limits<double>::truncation, 24) / third;
         const double per_mean = means_in_a_term * (3 + static_cast<double>(std::min(net_.outputs(), most)));
@@ -145,8 +145,7 @@ private:
     }
 
     // Upper bound on |c_3| of hidden units, per unit of target weight: their series with upper bounds for coefficients and all
-    // terms positive: -log1p(-growth) has the absolute coefficients of log1p(growth). The
-    // loss change is the difference of two logarithms.
+    // terms positive: -log1p(-growth) has the absolute coefficients of log1p(growth). The loss change is the difference of two logarithms.
     double largest_third() const {
         using Series = Jet<3, double>;
         const auto series = []<class A>() { return Series{{0.0, A::coefficients[1], A::coefficients[2], A::coefficients[3]}}; };
@@ -162,10 +161,7 @@ private:
 
     // Upper bound on what is cut after an odd order.
     double cut(const Disc (&disc)[discs], int order, double largest_input, double mass) const {
-        return mass / h_ * remainder(disc, order, h_ * std::max(1.0, largest_input));
-    }
-
-    static double remainder(const Disc (&disc)[discs], int order, double r) {
+        const double r = h_ * std::max(1.0, largest_input);
         double least = std::numeric_limits<double>::infinity();
         for (const Disc& d : disc) {
             const double ratio = r / d.rho, square = ratio * ratio;
@@ -174,7 +170,7 @@ private:
             for (int m = 1; m < order + 2; m += 2) power *= square;
             least = std::min(least, d.m * power / (1 - square));
         }
-        return least;
+        return mass / h_ * least;
     }
 
     const Network& net_;

@@ -17,7 +17,7 @@ namespace secant::SECANT_ISA {
 class DistinctValues {
 public:
     DistinctValues(Workspace& work, std::size_t inputs)
-        : bits_(bits_for(inputs + 1)), slots_(work.take<std::uint32_t>(std::size_t{1} << bits_)) {}
+        : bits_(static_cast<int>(std::bit_width(2 * (inputs + 1)))), slots_(work.take<std::uint32_t>(std::size_t{1} << bits_)) {}
 
     // ids(size,): the number of the value of each entry; distinct(count,): the values, the bias's 1 first. Returns count.
     std::size_t number(const Rows& rows, std::size_t n, std::uint32_t* ids, Real* distinct) {
@@ -33,7 +33,6 @@ public:
 
 private:
     static constexpr std::uint32_t empty = 0xffffffff;
-    static int bits_for(std::size_t size) { return static_cast<int>(std::bit_width(2 * size)); }  // at most half full
 
     std::uint32_t find(Real value, Real* distinct, std::uint32_t& count) {
         const std::size_t slot = slot_of(value, distinct, slots_, bits_, empty);
@@ -44,7 +43,7 @@ private:
         return slots_[slot];
     }
 
-    int bits_;
+    int bits_;  // so that slots are at most half full
     std::uint32_t* slots_;
 };
 
@@ -189,7 +188,7 @@ private:
         const Unshifted before{load(samples_.a1(panel, n) + p * lanes), load(samples_.z1(panel, n) + p * lanes),
                                load(samples_.state1(panel, n) + p * lanes)};
         const Tile<const Real> w2 = net_.transposed(panel).from(0, p * lanes);
-        const typename Method::Unit unit(method, w2);
+        const auto loss_change = method.loss_change_of_hidden(w2);
         const Pack slope = finds_slopes ? hidden_slope(n, w2) : Pack{};
         const Pack derivative = compose(Jet<1>{{Pack{}, slope}}, Activation::template series<1>(before.z, before.state)).c[1];
         const double effect = std::max(1.0, largest_effect());
@@ -201,7 +200,7 @@ private:
                 continue;
             }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
-            Pack difference = quotient * difference_of(unit.loss_change(f));
+            Pack difference = quotient * difference_of(loss_change(f));
             if constexpr (finds_slopes)  // the change of a saturated unit is small, however large the shift
                 difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > linear_one_sided, difference,
                                     quotient * (f.plus - f.minus) * slope);
@@ -219,13 +218,13 @@ private:
                        const Incoming<Real>& incoming, Real scale, std::size_t thread) const {
         Real *differences = differences_ + thread * stride_ * lanes, *w2 = outgoing_ + thread * net_.outputs() * lanes;
         for (std::size_t k = 0; k < net_.outputs(); ++k) store(w2 + k * lanes, broadcast(net_.w2(panel, j)[k]));
-        const typename Method::Unit unit(method, {w2, lanes});
+        const auto loss_change = method.loss_change_of_hidden({w2, lanes});
         const Pack slope = finds_slopes ? hidden_slope(n, {w2, lanes}) : Pack{};
         const auto effect = static_cast<Real>(std::max(1.0, largest_effect()));
         map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
             const Pack shift = h_ * v, quotient = select(shift < 0, broadcast(-Real{0.5} / h_), broadcast(Real{0.5} / h_));
             const Pack difference =
-                quotient * scale * difference_of(unit.loss_change(Activation::changes_near_kink(broadcast(a), absolute(shift))));
+                quotient * scale * difference_of(loss_change(Activation::changes_near_kink(broadcast(a), absolute(shift))));
             if constexpr (!finds_slopes) return difference;
             const Sides f = Activation::changes_near_kink(broadcast(a / h_), absolute(v));  // in units of h
             const Pack half = select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5}));

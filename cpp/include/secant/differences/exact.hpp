@@ -9,19 +9,6 @@ namespace secant::SECANT_ISA {
 
 class Exact {
 public:
-    class Unit {
-    public:
-        Unit(const Exact& method, Tile<const Real> w2) : method_(method), w2_(w2) {}
-
-        Sides loss_change(Sides f) const {
-            return method_.loss_change_of_hidden([&](std::size_t k) { return load(w2_.row(k)) * f; });
-        }
-
-    private:
-        const Exact& method_;
-        Tile<const Real> w2_;
-    };
-
     explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()), limit_(Limits<Real>::exponent) {
         if (out.log_offset == 0 || out.log_offset >= Limits<Real>::small_offset) return;
         for (std::size_t i = 0; i < out.targets.count; ++i)
@@ -29,21 +16,22 @@ public:
     }
 
     // Relative to the most probable class: 1 + S >= 1 / O.
-    template <class Shift>
-    Sides loss_change_of_hidden(const Shift& shift) const {
-        const Sides top = exponent(top_, shift(top_));
-        const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
-        Sides farthest{};
-        const Sides mean = long_sum<Sides>(out_.outputs, [&](Sides& sum, std::size_t k) {
-            const Sides q = relative(k);
-            sum = sum + broadcast(out_.y(k)) * expm1(q);
-            farthest = larger(farthest, q);
-        });
-        const Sides change = loss_change_from_growths(1 + mean, [&](std::size_t k) {
-            const Sides q = relative(k);
-            return Growth{q, expm1(q) - mean};
-        });
-        return or_recomputed(change, farthest, [&](std::size_t k) { return exponent(k, shift(k)); });
+    auto loss_change_of_hidden(Tile<const Real> w2) const {
+        return [this, w2](Sides f) {
+            const auto exponent_of = [&](std::size_t k) { return exponent(k, load(w2.row(k)) * f); };
+            const Sides top = exponent_of(top_);
+            Sides farthest{};
+            const Sides mean = long_sum<Sides>(out_.outputs, [&](Sides& sum, std::size_t k) {
+                const Sides q = exponent_of(k) - top;
+                sum = sum + broadcast(out_.y(k)) * expm1(q);
+                farthest = larger(farthest, q);
+            });
+            const Sides change = loss_change_from_growths(1 + mean, [&](std::size_t k) {
+                const Sides q = exponent_of(k) - top;
+                return Growth{q, expm1(q) - mean};
+            });
+            return or_recomputed(change, farthest, exponent_of);
+        };
     }
 
     // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and

@@ -140,22 +140,19 @@ private:
         });
     }
 
-    // body(n, end) for each group of samples [n, end). What one of these phases writes the next one reads: reading it at once
-    // would have to wait for the write.
+    // body(n, end) for each group of samples [n, end).
     template <class Body>
     void run_groups(const Team& team, const Phase& phase, std::size_t count, const Body& body) const {
         team.run(phase, pad(count) / lanes, [&](std::size_t g) { body(g * lanes, std::min(count, (g + 1) * lanes)); });
     }
 
-    // The output layer, and what the methods prepare for a block.
+    // The output layer, and what the methods prepare for a block: of a group at a time, which stays in the L2 cache.
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool losses) {
         affine_output(team, count);
         const bool many = targets_.any_has_many(count);
         run_groups(team, phases::activate_output, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
             find_targets(batch, first, n, end, many, losses);
-        });
-        run_groups(team, phases::expand_output, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
             for (std::size_t i = n; i < end; ++i)
                 if (directly(i) || (samples_.kinks.enabled && samples_.kinks.found(i))) direct_.prepare(i, team.rank);

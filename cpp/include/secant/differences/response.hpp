@@ -53,8 +53,8 @@ private:
     const Real *a2_, *z2_, *zc2_, *y_;
 };
 
-// A method (taylor.hpp, exact.hpp) computes the loss change when one a2_k is shifted by u. Its Unit computes that for a pack of
-// hidden units with the outgoing weights w2, a row for each class, whose outputs change by f: each a2_k is shifted by w_k f.
+// A method (taylor.hpp, exact.hpp) computes the loss change when one a2_k is shifted by u. Its loss_change_of_hidden(w2)(f) is that
+// for a pack of hidden units with the outgoing weights w2, a row for each class, whose outputs change by f: each a2_k is shifted by w_k f.
 // With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
 // - sum over k of t_k log1p( y_k / (y_k + log_offset) * (e_k - S) / (1 + S) ).
 

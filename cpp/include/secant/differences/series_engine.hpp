@@ -310,24 +310,18 @@ private:
         }
     }
 
-    // The same for the biases of the outputs, a pack of classes at a time.
+    // The same for the biases of the outputs.
     void add_output_biases(std::size_t begin, std::size_t end) {
         for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {
             const Series own = series(group);
-            for (std::size_t k = 0; k < net_.outputs(); k += lanes) {
-                Real terms[lanes][lanes] = {};  // a row for each class
-                for (std::size_t r = 0; r < std::min(lanes, net_.outputs() - k); ++r) {
-                    Pack term{};
-                    for (int m = plan_.orders().output; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k + r));
-                    store(terms[r], term);
-                }
-                double* sums = sums_.output_biases() + k;
-                for_columns({terms[0], lanes}, lanes, lanes, [&](std::size_t l, Pack of_sample) {
-                    if (group + l < begin || group + l >= end) return;
-                    Real each[lanes];
-                    store(each, of_sample);
-                    for (std::size_t r = 0; r < lanes; ++r) sums[r] += each[r];
-                });
+            for (std::size_t k = 0; k < net_.outputs(); ++k) {
+                Pack term{};
+                for (int m = plan_.orders().output; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k));
+                Real each[lanes];
+                store(each, term);
+                double sum = sums_.output_biases()[k];
+                for (std::size_t n = std::max(begin, group); n < std::min(end, group + lanes); ++n) sum += each[n - group];
+                sums_.output_biases()[k] = sum;
             }
         }
     }

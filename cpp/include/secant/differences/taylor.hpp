@@ -15,29 +15,6 @@ namespace secant::SECANT_ISA {
 template <int D>
 class Taylor {
 public:
-    class Unit {
-    public:
-        Unit(const Taylor& method, Tile<const Real> w2) : method_(method), w2_(w2) {
-            mean_ = long_sum<Jet<D>>(method.out_.outputs, [&](Jet<D>& sum, std::size_t k) {
-                const Pack w = load(w2.row(k));
-                Pack power = method.out_.y(k) * w;
-                for (int m = 1; m <= D; ++m, power *= w)
-                    sum.c[m] = fma(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m - 1)]), power, sum.c[m]);
-            });
-        }
-
-        Sides loss_change(Sides f) const {
-            return method_.loss_change_from_growths(polynomial(mean_.c + 1, f), [&](std::size_t k) {
-                return method_.growth(k, load(w2_.row(k)) * f);
-            });
-        }
-
-    private:
-        const Taylor& method_;
-        Tile<const Real> w2_;
-        Jet<D> mean_;
-    };
-
     static void expand(const OutputState& out, Real* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
             const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
@@ -47,6 +24,18 @@ public:
     }
 
     Taylor(const OutputState& out, const Real* coefficients) : out_(out), coefficients_(coefficients) {}
+
+    auto loss_change_of_hidden(Tile<const Real> w2) const {
+        const Jet<D> mean = long_sum<Jet<D>>(out_.outputs, [&](Jet<D>& sum, std::size_t k) {
+            const Pack w = load(w2.row(k));
+            Pack power = out_.y(k) * w;
+            for (int m = 1; m <= D; ++m, power *= w)
+                sum.c[m] = fma(broadcast(coefficients_[k * D + static_cast<std::size_t>(m - 1)]), power, sum.c[m]);
+        });
+        return [this, w2, mean](Sides f) {
+            return loss_change_from_growths(polynomial(mean.c + 1, f), [&](std::size_t k) { return growth(k, load(w2.row(k)) * f); });
+        };
+    }
 
     Sides loss_change_of_output(std::size_t k, Sides u) const {
         const Sides own = growth(k, u);

@@ -23,9 +23,6 @@ public:
         IndexedInputs made(rows, cols);
         if (count > size / 2) return {};
         made.entries_.reserve(count);
-        made.starts_.reserve(rows + 1);
-        made.ends_.reserve(rows * blocks_of(cols));
-        made.largest_.reserve(rows);
         for (std::size_t n = 0; n < rows; ++n)
             if (!made.append(x + n * cols, table)) return {};
         made.starts_.push_back(made.entries_.size());

@@ -82,6 +82,8 @@ struct Incoming {
     Tile<T> weights;
     T* bias;
     std::size_t columns;
+
+    operator Incoming<const T>() const { return {weights, bias, columns}; }
 };
 
 // Incoming weights, one panel of full width after the other, each with its bias as the last row.
@@ -90,17 +92,13 @@ public:
     PackedWeights(Workspace& work, const Panels& panels, std::size_t inputs)
         : panels_(panels), inputs_(inputs), data_(work.take<Real>(panels.total_width() * (inputs + 1))) {}
 
-    Incoming<Real> panel(std::size_t panel) { return panel_of<Real>(panel); }
-    Incoming<const Real> panel(std::size_t panel) const { return panel_of<const Real>(panel); }
-
-private:
-    template <class T>
-    Incoming<T> panel_of(std::size_t panel) const {
+    Incoming<Real> panel(std::size_t panel) const {
         const std::size_t width = panels_.width();
-        const Tile<T> weights{data_ + panel * width * (inputs_ + 1), width};
+        const Tile<Real> weights{data_ + panel * width * (inputs_ + 1), width};
         return {weights, weights.row(inputs_), panels_.packs_in(panel) * lanes};
     }
 
+private:
     const Panels& panels_;
     std::size_t inputs_;
     Real* data_;
@@ -186,15 +184,13 @@ public:
     }
 
     Incoming<const Real> incoming(std::size_t panel) const {
-        return packed() ? w1_.panel(panel) : user_panel(net_.w1.data, net_.b1, panel);
+        return packed() ? Incoming<const Real>(w1_.panel(panel)) : user_panel(net_.w1.data, net_.b1, panel);
     }
     Incoming<Real> packed(std::size_t panel) { return w1_.panel(panel); }
 
     // The weights out of unit j of a panel. Padded with zeros, also past the last unit; so is b2.
-    Real* w2(std::size_t panel, std::size_t j) { return outgoing_.row(panel * panels.width() + j); }
-    const Real* w2(std::size_t panel, std::size_t j) const { return outgoing_.row(panel * panels.width() + j); }
-    Real* b2() { return b2_; }
-    const Real* b2() const { return b2_; }
+    Real* w2(std::size_t panel, std::size_t j) const { return outgoing_.row(panel * panels.width() + j); }
+    Real* b2() const { return b2_; }
     // The weights out of the units of a panel: a row for each class.
     Tile<const Real> transposed(std::size_t panel) const { return {transposed_ + panel * panels.width(), panels.total_width()}; }
     Real largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "secant/interface/kernels.hpp"
 #include "secant/network/cross_entropy.hpp"
@@ -25,7 +24,7 @@ struct Target {
     Real rest;
 };
 
-// The targets of one sample: where its lane of them begins.
+// The targets of one sample: where its lane of them begins. Without `classes` they are all, in order.
 struct SampleTargets {
     static constexpr std::size_t fields = 3;
 
@@ -35,7 +34,7 @@ struct SampleTargets {
 
     Target operator[](std::size_t i) const {
         const Real* own = first + fields * i * lanes;
-        return {classes[i * lanes], own[0], own[lanes], own[2 * lanes]};
+        return {classes ? classes[i * lanes] : i, own[0], own[lanes], own[2 * lanes]};
     }
 };
 
@@ -45,23 +44,17 @@ struct TargetPacks {
 };
 
 // A class for each sample of a group, and what arrays (classes, lanes) hold of it.
-class LaneClasses {
-public:
-    explicit LaneClasses(const std::uint32_t* k) : k_(k) {}
+struct LaneClasses {
+    const std::uint32_t* of;
 
     Pack load(const Real* from) const {
         Real each[lanes];
-        for (std::size_t l = 0; l < lanes; ++l) each[l] = from[at(l) + l];
+        for (std::size_t l = 0; l < lanes; ++l) each[l] = from[of[l] * lanes + l];
         return SECANT_ISA::load(each);
     }
     void store(Real* to, Pack p) const {
-        for (std::size_t l = 0; l < lanes; ++l) to[at(l) + l] = lane(p, l);
+        for (std::size_t l = 0; l < lanes; ++l) to[of[l] * lanes + l] = lane(p, l);
     }
-
-private:
-    std::size_t at(std::size_t l) const { return std::size_t{k_[l]} * lanes; }
-
-    const std::uint32_t* k_;
 };
 
 class TargetLists {
@@ -80,22 +73,18 @@ public:
     double measure(std::size_t n, std::size_t from) {
         nonzeros_[n] = 1;
         if (t_.labels) return 1.0;
-        constexpr std::size_t at_once = 8;  // each addition waits for the one before
-        double sums[at_once] = {}, smallest[at_once] = {}, finite[at_once] = {}, nonzeros[at_once] = {};
         const double* weights = t_.weights + from * outputs_;
-        const auto add = [&](std::size_t i, std::size_t l) {
-            sums[l] += weights[i + l];
-            smallest[l] = std::min(smallest[l], weights[i + l]);
-            finite[l] += zero_or_nan(weights[i + l]);
-            nonzeros[l] += weights[i + l] != 0 ? 1.0 : 0.0;
-        };
-        std::size_t i = 0;
-        for (; i + at_once <= outputs_; i += at_once)
-            for (std::size_t l = 0; l < at_once; ++l) add(i, l);
-        for (; i < outputs_; ++i) add(i, 0);
-        const auto total = [](const double (&of)[at_once]) { return std::accumulate(of, of + at_once, 0.0); };
-        nonzeros_[n] = static_cast<std::size_t>(total(nonzeros));
-        return total(smallest) < 0 ? std::numeric_limits<double>::quiet_NaN() : total(sums) + total(finite);
+        double sum = 0, invalid = 0, nonzeros = 0;
+#if defined(_OPENMP) && _OPENMP >= 201307  // MSVC has OpenMP 2
+#pragma omp simd reduction(+ : sum, invalid, nonzeros)
+#endif
+        for (std::size_t k = 0; k < outputs_; ++k) {
+            sum += weights[k];
+            invalid += weights[k] < 0 ? std::numeric_limits<double>::quiet_NaN() : zero_or_nan(weights[k]);
+            nonzeros += weights[k] != 0 ? 1.0 : 0.0;
+        }
+        nonzeros_[n] = static_cast<std::size_t>(nonzeros);
+        return sum + invalid;
     }
 
     // Whether one of the samples [0, count), which were measured, has many targets.
@@ -106,7 +95,6 @@ public:
     template <class From>
     void fill(std::size_t begin, std::size_t end, bool many, const From& from, const Real* y, double* losses) {
         const std::size_t size = end - begin;
-        std::uint32_t* k_at = classes_ + at(begin, 0);
         Real* field_at = fields_ + fields * at(begin, 0);
         for (std::size_t l = 0; l < lanes; ++l) counts_[begin + l] = many ? outputs_ : l < size ? nonzeros_[begin + l] : 0;
         const std::size_t most = largest_count(begin, end);
@@ -118,22 +106,19 @@ public:
                 Pack square[lanes];
                 for (std::size_t l = 0; l < lanes; ++l) square[l] = rounded(weights[l] + k, some);
                 transpose(square);
-                for (std::size_t c = 0; c < some; ++c) {
-                    std::fill_n(k_at + (k + c) * lanes, lanes, static_cast<std::uint32_t>(k + c));
-                    store(field_at + fields * (k + c) * lanes, square[c]);
-                }
+                for (std::size_t c = 0; c < some; ++c) store(field_at + fields * (k + c) * lanes, square[c]);
             }
         } else {
-            const auto set = [k_at, field_at](std::size_t l, std::size_t i, std::size_t k, double weight) {
-                k_at[i * lanes + l] = static_cast<std::uint32_t>(k);
-                field_at[fields * i * lanes + l] = static_cast<Real>(weight);
-            };
             for (std::size_t l = 0; l < lanes; ++l) {
                 std::size_t i = 0;
-                if (t_.labels && l < size) set(l, i++, static_cast<std::size_t>(t_.labels[from(l)]), 1.0);
+                const auto add = [&](std::size_t k, double weight) {
+                    classes_[at(begin, i) + l] = static_cast<std::uint32_t>(k);
+                    field_at[fields * i++ * lanes + l] = static_cast<Real>(weight);
+                };
+                if (t_.labels && l < size) add(static_cast<std::size_t>(t_.labels[from(l)]), 1.0);
                 for (std::size_t k = 0; k < outputs_ && i < counts_[begin + l]; ++k)
-                    if (const double weight = t_.weights[from(l) * outputs_ + k]; weight != 0.0) set(l, i++, k, weight);
-                for (; i < most; ++i) set(l, i, i, 0.0);
+                    if (const double weight = t_.weights[from(l) * outputs_ + k]; weight != 0.0) add(k, weight);
+                while (i < most) add(i, 0.0);
             }
         }
         double totals[lanes] = {};
@@ -159,7 +144,7 @@ public:
     std::size_t longest() const { return longest_; }
     SampleTargets of_sample(std::size_t n) const {
         const std::size_t own = at(n, 0);
-        return {counts_[n], classes_ + own, fields_ + fields * (own - n % lanes) + n % lanes};
+        return {counts_[n], are_many(n) ? nullptr : classes_ + own, fields_ + fields * (own - n % lanes) + n % lanes};
     }
 
     // The i-th target of each sample of the group that begins with sample n; and its class.
@@ -167,7 +152,7 @@ public:
         const Real* from = fields_ + fields * at(n, i);
         return {load(from), load(from + lanes), load(from + 2 * lanes)};
     }
-    LaneClasses classes(std::size_t n, std::size_t i) const { return LaneClasses(classes_ + at(n, i)); }
+    LaneClasses classes(std::size_t n, std::size_t i) const { return {classes_ + at(n, i)}; }
 
 private:
     static constexpr std::size_t fields = SampleTargets::fields;

@@ -127,9 +127,9 @@ public:
     }
     template <class Body>
     void run(const Phase& phase, std::size_t tasks, const Body& body) const {
-        run_range(phase, tasks, [&](std::size_t first, std::size_t last) {
-            for (std::size_t task = first; task < last; ++task) body(task);
-        });
+        begin(phase, phase.shared_by, tasks);
+        share(tasks, body);
+        end(phase, false);
     }
 
     // body() on one thread.

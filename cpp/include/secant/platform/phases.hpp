@@ -92,7 +92,6 @@ enum Array : unsigned {
 using enum Sharing;
 using enum Barrier;
 
-// Its name, what its tasks are, what these read and write, and the barrier after it.
 inline constexpr Phase pack_rows{"pack_rows", rows_of_weights, 0, w1, none};
 inline constexpr Phase pack_rest{"pack_rest", panels, 0, b1 | rest, always};
 inline constexpr Phase begin_block{"begin_block", one_thread, parameters | hidden | valid, stopped, none};
@@ -104,9 +103,9 @@ inline constexpr Phase look_at_plan{"look_at_plan", everything, plan | valid, 0,
 inline constexpr Phase activate_hidden{"activate_hidden", parts_of_samples, rows | parameters | kinks,
     hidden, always};  // without a bound of |z1|, before the plan
 inline constexpr Phase affine_output{"affine_output", groups, hidden | rest, outputs, none};
-inline constexpr Phase activate_output{"activate_output", groups, plan | rows | outputs, outputs | losses, none};
+inline constexpr Phase activate_output{"activate_output", groups, plan | rows | hidden | rest | outputs,
+    outputs | losses | output_series | input_values, always};
 inline constexpr Phase find_losses{"find_losses", groups, rows | outputs, outputs | losses, always};
-inline constexpr Phase expand_output{"expand_output", groups, plan | rows | hidden | rest | outputs, output_series | input_values, always};
 inline constexpr Phase add_losses{"add_losses", everything, losses, 0, none};
 inline constexpr Phase clear_sums{"clear_sums", panels, 0, sums | bias_sums, always};
 inline constexpr Phase expand_hidden{"expand_hidden", parts_of_groups, plan | rest | hidden | outputs | output_series,
