@@ -176,12 +176,12 @@ def _entry(ranges: _Ranges, given: Candidate, number: int) -> Entry:
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
-    if not found.wrong and not found.on_kinks:
+    if not found.on_kinks:
         probe.measure(direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
         if noticed([probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]):
-            found = replace(found, wrong=frozenset(found.by_array))
+            found = replace(found, wrong=found.wrong or frozenset(found.by_array))
         else:
-            found = replace(found, doubt=_ONCE)
+            found = replace(found, wrong=frozenset(), doubt=_ONCE)
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
 
 
