@@ -37,7 +37,7 @@ FORMS = ARRAYS | {
 
 
 def same_bits(got, expected):
-    """Of arrays and numbers, or of dicts of them with the same keys in the same order."""
+    """Compare arrays or numbers; or dicts of these, which must have the same keys in the same order."""
     if isinstance(expected, dict):
         return list(got) == list(expected) and all(same_bits(got[name], expected[name]) for name in expected)
     got, expected = np.asarray(got), np.asarray(expected)

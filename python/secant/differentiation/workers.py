@@ -41,7 +41,7 @@ def computed(task: Task, problem: Problem, size: int, tell: Callable[[int], obje
             part.result()
         parts.append(part)
         tell(end)
-    # Fetched while others compute, results slow these: on two cores of a Dask cluster 1.68 times one's speed, not 1.80.
+    # Fetching a result slows workers that compute: two processes of Dask are then 1.68 times as fast as one, not 1.80.
     parts = [part.result() if hasattr(part, "result") else part for part in parts]
     for part in parts:
         require_same_shape(parts[0].values.shape[1:], part.values.shape[1:])

@@ -111,7 +111,8 @@ def gradcheck(
     raise_exception : bool
         Raise an error with the report unless all gradients are right, instead of returning False.
     check_undefined_grad : bool
-        Check also that backward functions take undefined gradients of outputs for 0.
+        Where there are several outputs, check also each one alone: a backward function must take the undefined
+        gradients of the others for 0.
     check_forward_ad, check_backward_ad : bool
         The modes that are checked.
     fast_mode : bool
