@@ -173,11 +173,12 @@ class DirectionalProbe:
             self.rises_in_steps |= not is_rounding
             if is_rounding:
                 self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
-        elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
+        elif not is_rounding and (still >= _STILL or self.rises_in_steps):
+            # The slope may be that across the steps of f, or 0.
             doubt = max(doubt, abs(value) + bar)
             self.rises_in_steps = True
         elif jump and not found.is_kink:
-            self._number, self._bar = None if found.noise.slope[0] else found.best, bar
+            self._number, self._bar = None if found.noise.slope[0] or doubt else found.best, bar
             self.noise = Levels(*map(np.maximum, self.noise, found.noise._replace(slope=np.zeros(1))))
         value, bar = (float(value), float(bar)) if isfinite(bar) else (nan, inf)
         return found._replace(value=value, bar=bar, doubt=doubt)

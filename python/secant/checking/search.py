@@ -24,7 +24,7 @@ _LOOKS = 4  # directions of half of the entries, along which kinks are looked fo
 _SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _RISES = "f rises in steps: by itself no entry shows an error, all at once do"
-_ONCE = "it seemed wrong along some directions, and not along others"
+_UNCLEAR = "it seems wrong along some directions, which noise or kinks of f may explain"
 
 
 class Entry(NamedTuple):
@@ -176,12 +176,14 @@ def _entry(ranges: _Ranges, given: Candidate, number: int) -> Entry:
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
+    arrays = found.wrong or frozenset(found.by_array)
+    if found.overall[-1].is_kink and not found.on_kinks:
+        return replace(found, wrong=frozenset(), on_kinks=arrays)
     if not found.on_kinks:
         probe.measure(direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
-        if noticed([probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]):
-            found = replace(found, wrong=found.wrong or frozenset(found.by_array))
-        else:
-            found = replace(found, wrong=frozenset(), doubt=_ONCE)
+        again = [probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]
+        doubt = "" if noticed(again) else _UNCLEAR
+        found = replace(found, wrong=frozenset() if doubt else arrays, doubt=doubt)
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
 
 

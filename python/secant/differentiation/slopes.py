@@ -568,8 +568,9 @@ class NoiseWalk:
         if not jump or j < _FAR or self._every_jump:
             return max(found, jump) if jump else 0.0
         near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
-        slope = self._slope[near]
-        carried = abs(slope - self._slope[far])
+        slope, farther = self._slope[near], [self._steps[far] * RATIO**2]
+        beyond = float(self._samples.differences(farther, [self._k]).slope[0, 0])
+        carried = max(abs(slope - self._slope[far]), abs(slope - beyond))  # in one pair, jumps may cancel by chance
         most = _CARRIED * abs(slope)
         are_few = not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump
         if are_few or (carried <= most and 3 * level / self._width[near] <= most):
