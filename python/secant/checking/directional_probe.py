@@ -40,7 +40,7 @@ class _Slope(NamedTuple):
     bar: float
     doubt: float
     is_kink: bool
-    is_still: bool
+    still: float
     noise: Levels
     numbers: range
     best: int
@@ -141,8 +141,8 @@ class DirectionalProbe:
         start = slopes.climb(samples, numbers, self.noise, walk)
         ((value, bar, best),) = zip(*slopes.refined(samples, start, numbers), strict=True)
         doubt = slopes.DOUBT * float(start.doubt[0])
-        is_kink, is_still = bool(start.is_kink[0]), bool(walk.is_still[0])
-        return _Slope(float(value), float(bar) - doubt, doubt, is_kink, is_still, start.noise, numbers, int(best))
+        is_kink, still = bool(start.is_kink[0]), float(walk.still[0])
+        return _Slope(float(value), float(bar) - doubt, doubt, is_kink, still, start.noise, numbers, int(best))
 
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
@@ -162,18 +162,17 @@ class DirectionalProbe:
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
         self.steepest = max((farthest[1] - _VISIBLE * float(self.noise.near[0])) / farthest[0], 0.0)
-        first, jump = next((move for move in moves if move[1]), (0.0, 0.0))
-        still = max((step for step, _ in moves if step < first), default=0.0)  # f is constant up to there
+        jump = next((move for _, move in moves if move), 0.0)
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         if not isfinite(bar):
             ((value,), (bar,)) = slopes.one_sided(samples, found.numbers, self.noise, 0.0)
-        elif found.is_still:
-            value, bar, doubt = 0.0, unit / still, max(doubt, abs(value) + bar)  # or that across the steps of f
+        elif found.still >= slopes.COARSE:
+            value, bar, doubt = 0.0, unit / found.still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding
             if is_rounding:
                 self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
-        elif not is_rounding and (still >= _STILL or self.rises_in_steps):
+        elif not is_rounding and (found.still >= _STILL or self.rises_in_steps):
             # The slope may be that across the steps of f, or 0.
             doubt = max(doubt, abs(value) + bar)
             self.rises_in_steps = True

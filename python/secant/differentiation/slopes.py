@@ -262,13 +262,18 @@ class Walk(NamedTuple):
     """What values on rungs tell of f: its noise, and what is not smooth.
 
     ``doubt``: what small jumps of f add to the slope, if they are part of it. It is added to the error bar.
-    ``is_still``: f is constant so far around x that its slope may be 0 or that across its jumps.
+    ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere.
     """
 
     rungs: Differences | None
     noise: Levels
     doubt: Floats
-    is_still: Any
+    still: Floats
+
+    @property
+    def is_still(self) -> Any:
+        """Where the slope may be 0 or that across the jumps."""
+        return self.still >= COARSE
 
 
 def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: bool = False) -> Walk:
@@ -284,7 +289,7 @@ def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: b
         steps.append(step_of(number))
     if len(steps) < 2:
         zeros = np.zeros(len(samples.value))
-        return Walk(None, Levels(zeros, zeros, zeros), zeros, zeros > 0)
+        return Walk(None, Levels(zeros, zeros, zeros), zeros, zeros)
     rungs = samples.differences(steps)
     within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
     rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
@@ -294,7 +299,7 @@ def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: b
     third = Differences(*(each[k] for each in rungs))
     of_squares = noise_of_squares(samples.value, third, third.width / steps[k])
     noise = Levels(near, share, np.maximum(of_slopes, of_squares))
-    return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "is_still")))
+    return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "still")))
 
 
 class Climb(NamedTuple):
@@ -478,7 +483,7 @@ _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
 _ALIKE = 30.0  # changes of slopes that differ by less from rung to rung do not depend on the step
 _SMALL = 0.1  # of the size of f beside x
-_COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
+COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
 
 
 class NoiseWalk:
@@ -490,7 +495,7 @@ class NoiseWalk:
         As of `Levels`.
     doubt : float
         What small jumps add to the slope, far from x: whether it includes these jumps is ambiguous.
-    is_still : bool
+    still : float
         As of `Walk`.
     """
 
@@ -507,14 +512,15 @@ class NoiseWalk:
         self._eps = unit_rounding(values)
         changes = [self._change(step) for step in self._steps]
         first = next((j for j, each in enumerate(changes) if each > 0), 0)  # f is constant at smaller steps
-        first_jump = self._first_jump(first, changes[first]) if first else 0.0
+        is_rounding = first > 0 and changes[first] <= _ROUNDING * abs(self._value)
+        first_jump = self._first_jump(first, changes[first]) if first and not is_rounding else 0.0
         self._least = max(self._eps * abs(self._value), _last_place(values) / 2, first_jump / 2)
         self.doubt = 0.0
         level = self._level() if count else self._least
         share = max(self._eps, min(level / abs(self._value), _ORDINARY * self._eps) if self._value else 0.0)
         self.noise = level, share, self._noise_of_slopes(level, share)
-        self.is_still = first > 0 and self._steps[first - 1] >= _COARSE
-        if self.is_still:  # the slope may be 0, or that across its jumps
+        self.still = self._steps[first - 1] if is_rounding or first_jump else 0.0  # 0 where f begins to rise at a kink
+        if self.still >= COARSE:  # the slope may be 0, or that across its jumps
             self.doubt = max(self.doubt, *(abs(slope) for slope in self._slope[first:]))
 
     def _at(self, step: float) -> tuple[float, float]:
@@ -525,8 +531,6 @@ class NoiseWalk:
 
     def _first_jump(self, j: int, change: float) -> float:
         """By how much f jumps below step j, where it first differs from f(x); 0 if it does not jump."""
-        if change <= _ROUNDING * abs(self._value):
-            return 0.0
         low, high, jumps = self._steps[j - 1], self._steps[j], [change]
         for _ in range(_HALVINGS):
             middle = sqrt(low * high)
