@@ -475,7 +475,8 @@ def slope_jump(rungs: Differences, noise: Levels, k: int) -> float:
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
-# Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few or carry little.
+# Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few, carry little, or are
+# too large and too far from x to be rounding.
 _FAR = 4
 _MANY = 4.0  # few: the next rung crosses no more of them
 _CARRIED = 0.01  # little: of the slope
@@ -483,7 +484,8 @@ _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
 _ALIKE = 30.0  # changes of slopes that differ by less from rung to rung do not depend on the step
 _SMALL = 0.1  # of the size of f beside x
-COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
+COARSE = 2.0**-11
+"""Jumps that are smaller than that, relative to x or to f, may be rounding: that of float16, at most."""
 
 
 class NoiseWalk:
@@ -577,7 +579,8 @@ class NoiseWalk:
         carried = max(abs(slope - self._slope[far]), abs(slope - beyond))  # in one pair, jumps may cancel by chance
         most = _CARRIED * abs(slope)
         are_few = not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump
-        if are_few or (carried <= most and 3 * level / self._width[near] <= most):
+        is_meant = self._steps[near] >= COARSE and jump >= COARSE * self._size[j]
+        if is_meant or are_few or (carried <= most and 3 * level / self._width[near] <= most):
             self.doubt = max(self.doubt, carried)
             return 0.0
         return max(found, jump)
