@@ -687,3 +687,12 @@ def test_where_many_entries_rise_in_steps_the_sum_of_steps_is_no_slope():
     x = np.random.default_rng(2).uniform(0.5, 1.2, 1000)
     report = secant.check_gradient(lambda x: float(np.round(np.sin(x), 3).sum()), x, 0 * x, rng=2)
     assert report.verdict == "not verified"
+
+
+def test_an_error_that_only_all_entries_at_once_show_has_a_size():
+    rng = np.random.default_rng(0)
+    x, a = rng.standard_normal((2, 20_000))
+    report = secant.check_gradient(lambda x: np.float32(np.sum(a * np.sin(x))), x, 1.0005 * a * np.cos(x))
+    assert report.verdict == "wrong"
+    assert not report.findings
+    assert 1e-4 < report.arrays[0].relative_error < 2e-3

@@ -49,10 +49,15 @@ class Arrays:
 
     def _relative_error(self, leaf: int, norm: float) -> float:
         """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
-        found = [entry.found for entry in self._evidence.entries if entry.leaf == leaf]
+        evidence = self._evidence
+        if leaf in evidence.wrong and not any(entry.wrong for entry in evidence.entries):  # all at once are off
+            whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
+            error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
+            return error / whole if whole else math.nan
+        found = [entry.found for entry in evidence.entries if entry.leaf == leaf]
         error = math.hypot(*(each.numerical - each.candidate for each in found))
         whole = math.hypot(*(each.numerical for each in found))
-        if leaf not in self._evidence.sampled:  # the other entries are right
+        if leaf not in evidence.sampled:  # the other entries are right
             share = math.fsum((each.candidate / norm) ** 2 for each in found) if norm else 1.0
             whole = math.hypot(whole, norm * math.sqrt(max(0.0, 1 - share)))
         noise = math.hypot(*(each.error_bar for each in found))
