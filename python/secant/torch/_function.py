@@ -69,11 +69,11 @@ class Function(autodiff.Function):
             require_known(f"{name} must be", tensor)
         self._given, self.of, self._undefined = list(given.values()), of, undefined
         self.names = [f"view_as_real({name})" if each.is_complex() else name for name, each in given.items()]
-        self._begin(None)
+        self._begin(contextlib.nullcontext, lambda value: value)
 
-    def _begin(self, mode: _Float64 | None) -> None:
-        self._mode, self._higher = mode, mode.higher if mode else lambda value: value
-        self._like = [*map(self._higher, self._given)]
+    def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
+        self._precision, self._converted = precision, converted
+        self._like = [*map(converted, self._given)]
         self.arrays, self.arguments = [*map(as_array, self._like)], [*map(kind_of, self._like)]
         self.is_used, self._paths = self.of != "", list[str]()
         self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
@@ -82,7 +82,7 @@ class Function(autodiff.Function):
     def in_float64(self) -> Function:
         """The same function in float64."""
         other = copy.copy(self)
-        other._begin(_Float64())
+        other._begin(_Float64, higher)
         return other
 
     def values(self, arrays: Sequence[Array]) -> Arrays:
@@ -169,12 +169,10 @@ class Function(autodiff.Function):
         fresh = {id(own): each for own, each in zip(self._given, tensors, strict=True)}
 
         def current(value: Any) -> Any:
-            return fresh[id(value)] if id(value) in fresh else self._higher(value)
+            return fresh[id(value)] if id(value) in fresh else self._converted(value)
 
         arguments = mapped(self._arguments, current)
-        precision = self._mode.active() if self._mode else contextlib.nullcontext()
-        # In float64, even the type that a tensor says it has is that of its twin.
-        with substituted(self._owner, current), torch.enable_grad(), precision:
+        with substituted(self._owner, current), torch.enable_grad(), self._precision():
             return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
@@ -187,12 +185,7 @@ class Function(autodiff.Function):
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
         """New tensors with these elements."""
-        found = [*map(tensor_like, self._like, arrays)]
-        pairs = zip(found, self._given, strict=True)
-        return [
-            torch.nn.Parameter(new) if isinstance(own, torch.nn.Parameter) else new.requires_grad_()
-            for new, own in pairs
-        ]
+        return [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
 
     def _incoming(self, cotangents: Sequence[Array]) -> list[Any]:
         return [*map(tensor_like, self._outputs, cotangents)]
@@ -286,7 +279,6 @@ def substituted(owner: Any, current: Change) -> Iterator[None]:
     """Give a module, or that of a method, other tensors, and copies of its buffers; then it has all it had again."""
     module = getattr(owner, "__self__", owner)
     owners = list(module.modules()) if isinstance(module, torch.nn.Module) else []
-    owners = [each for each in owners if not isinstance(each, torch.jit.ScriptModule)]
     originals, copies = [dict(vars(each)) for each in owners], dict[int, Any]()
 
     def copied(buffer: Any) -> Any:
@@ -305,41 +297,26 @@ def substituted(owner: Any, current: Change) -> Iterator[None]:
             vars(each).update(attributes)
 
 
+def higher(value: Any) -> Any:
+    """A tensor of lower precision in float64; of a type that of higher precision; anything else as it is."""
+    if isinstance(value, torch.dtype):
+        return _HIGHER.get(value, value)
+    return value.to(_HIGHER[value.dtype]) if isinstance(value, torch.Tensor) and value.dtype in _HIGHER else value
+
+
 class _Float64(TorchFunctionMode):  # type: ignore[misc]
-    """Gives PyTorch's functions a twin in float64 of each tensor of lower precision, as they are met."""
+    """Gives PyTorch's functions tensors in float64 for those of lower precision; new ones are in float64, too."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._twins: dict[int, tuple[Any, Any]] = {}  # the tensor itself too, so that its id stays its own
-
-    @contextlib.contextmanager
-    def active(self) -> Iterator[None]:
-        """While the context lasts, what is new is in float64, too."""
-        default = torch.get_default_dtype()
+    def __enter__(self) -> _Float64:
+        self._default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
-        try:
-            with self:
-                yield
-        finally:
-            torch.set_default_dtype(default)
+        super().__enter__()
+        return self
 
-    def higher(self, value: Any) -> Any:
-        """The twin of a tensor; of a type that of higher precision."""
-        with torch._C.DisableTorchFunction():
-            if isinstance(value, torch.dtype):
-                return _HIGHER.get(value, value)
-            if not isinstance(value, torch.Tensor) or value.dtype not in _HIGHER:
-                return value
-            if id(value) not in self._twins:
-                twin = value.to(_HIGHER[value.dtype])
-                if not value.is_leaf or torch._C._functorch.peek_interpreter_stack() is not None:
-                    return twin
-                twin = twin.detach().requires_grad_(value.requires_grad)
-                if isinstance(value, torch.nn.Parameter):
-                    twin = torch.nn.Parameter(twin, value.requires_grad)
-                self._twins[id(value)] = value, twin
-            return self._twins[id(value)][1]
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        torch.set_default_dtype(self._default)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = torch.Tensor.double if func in _CASTS else func
-        return func(*mapped(args, self.higher), **mapped(kwargs or {}, self.higher))
+        return func(*mapped(args, higher), **mapped(kwargs or {}, higher))
