@@ -17,6 +17,7 @@ import pytest
 
 import secant
 import secant.testing
+from secant.checking.structure import walk
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, UnsupportedError, ValueRangeError
 
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
@@ -204,7 +205,7 @@ def test_outputs_and_inputs_are_looked_for_in_nested_containers(torch, nested):
     found = []
 
     def of_nested(value):
-        (tensor,) = (leaf for _, leaf in secant.torch._function.leaves("", value) if isinstance(leaf, torch.Tensor))
+        (tensor,) = (leaf for _, leaf in walk("", value) if isinstance(leaf, torch.Tensor))
         found.append(type(value))
         return wrong(tensor)
 

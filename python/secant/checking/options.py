@@ -30,10 +30,14 @@ def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
 
 
 def argument_names(function: Callable[..., Any], prefix: str, count: int) -> list[str]:
-    """The names of arguments in the signature of a function; ``inputs[1]``, say, of those that it does not tell."""
+    """The names of arguments in the signature of a function; ``inputs[1]``, say, of those that it does not tell.
+
+    PyTorch gives a function that takes ``ctx`` that itself.
+    """
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # of a builtin, say
         parameters = []
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    names = [each.name for each in parameters if each.kind in kinds and each.name != "ctx"][:count]
     return [*names, *(f"{prefix}[{i}]" for i in range(len(names), count))]

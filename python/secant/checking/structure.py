@@ -43,7 +43,7 @@ class Structure:
 
     def __init__(self, title: str, value: Any) -> None:
         self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
-        found = list(_leaves(title, self.value))
+        found = list(_leaves(title, "", self.value, self.value, title))
         if not found:
             raise ShapeError(f"{title} must hold at least one array, got {value!r}")
         self.names, self.arrays = [name for name, _ in found], [array for _, array in found]
@@ -51,12 +51,12 @@ class Structure:
         ends = itertools.accumulate((array.size for array in self.arrays), initial=0)
         self.spans = [slice(*ends) for ends in itertools.pairwise(ends)]
 
-    def like(self, title: str, value: Any, wanted: str = "") -> list[Array]:
+    def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
-        found = [array for _, array in _leaves(title, _ordered(title, self.value, value, self._title))]
+        found = [array for _, array in _leaves(title, "", value, self.value, self._title)]
         if (got := [array.shape for array in found]) != self.shapes:
-            wanted = wanted or f"{title} must have the shapes of {self._title}"
-            raise ShapeError(f"{wanted}, {', '.join(map(str, self.shapes))}, got {', '.join(map(str, got))}")
+            wanted = ", ".join(map(str, self.shapes))
+            raise ShapeError(f"{title} must have the shapes of {self._title}, {wanted}, got {', '.join(map(str, got))}")
         return found
 
     def split(self, vector: Floats) -> list[Array]:
@@ -109,14 +109,14 @@ def _remade(value: Any, parts: dict[Any, Any]) -> Any:
     return dataclasses.replace(value, **parts)
 
 
-def walk(path: str, value: Any, of_key: Callable[[Any], str] = lambda key: f".{key}") -> Iterator[tuple[str, Any]]:
-    """What is in a structure, and where."""
+def walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What is in a structure, and where, in Python's own words: ``output['a'][0]``."""
     if (parts := _parts(value)) is None:
         yield path, value
         return
     for key, inner in parts.items():
-        place = of_key(key) if isinstance(value, Mapping) else f"[{key}]" if isinstance(key, int) else f".{key}"
-        yield from walk(path + place, inner, of_key)
+        is_key = isinstance(value, Mapping) or isinstance(key, int)
+        yield from walk(path + (f"[{key!r}]" if is_key else f".{key}"), inner)
 
 
 def mapped(value: Any, change: Callable[[Any], Any], is_whole: Callable[[Any], bool] = lambda _: False) -> Any:
@@ -126,19 +126,34 @@ def mapped(value: Any, change: Callable[[Any], Any], is_whole: Callable[[Any], b
     return _remade(value, {key: mapped(inner, change, is_whole) for key, inner in parts.items()})
 
 
-def _leaves(title: str, value: Any) -> Iterator[tuple[str, Array]]:
-    """The arrays of a structure, or a single array, and their names."""
-    for path, array in walk("", value):
-        name = path[1:] if path.startswith(".") else title + path
-        refuse_matrix(name, array)
-        refuse_tensor(name, array)
-        if not is_plain(array) or array.dtype.char not in _TYPES:
-            got = f"an array of {array.dtype}" if is_plain(array) else type(array).__name__
-            raise DTypeError(f"{name} must be an array of float64, float32 or float16, or complex, got {got}")
-        if array.size and array.dtype.kind == "c":
-            yield from ((f"{name}.real", array.real), (f"{name}.imag", array.imag))
-        elif array.size:
-            yield name, array
+def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterator[tuple[str, Array]]:
+    """The arrays of a structure and their names, in the order of ``like``, which is that of ``source``.
+
+    Where ``like`` has an array, numbers and lists of numbers become one, too; where that is complex, real arrays do.
+    """
+    if (wanted := _parts(like)) is not None:
+        parts = _parts(value)
+        if parts is not None and not isinstance(like, Mapping) and len(parts) == len(wanted):
+            parts = dict(zip(wanted, parts.values(), strict=True))
+        if parts is None or parts.keys() != wanted.keys():
+            got = type(value).__name__ if parts is None else ", ".join(map(str, parts))
+            raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, wanted))}, got {got}")
+        for key, inner in wanted.items():
+            place = f"[{key}]" if isinstance(key, int) else f".{key}"
+            yield from _leaves(title, path + place, parts[key], inner, source)
+        return
+    array, name = _as_array(value), path[1:] if path.startswith(".") else title + path
+    refuse_matrix(name, array)
+    refuse_tensor(name, array)
+    if not is_plain(array) or array.dtype.char not in _TYPES:
+        got = f"an array of {array.dtype}" if is_plain(array) else type(array).__name__
+        raise DTypeError(f"{name} must be an array of float64, float32 or float16, or complex, got {got}")
+    if array.dtype.kind == "c" and like.dtype.kind != "c":
+        raise DTypeError(f"{name} must be real where {source} is, got an array of {array.dtype}")
+    if array.size and like.dtype.kind == "c":
+        yield from ((f"{name}.real", array.real), (f"{name}.imag", array.imag))
+    elif array.size:
+        yield name, array
 
 
 def refuse_tensor(title: str, value: Any) -> None:
@@ -170,25 +185,3 @@ def _as_array(value: Any) -> Any:
     if array.dtype.kind not in "biufc":
         return value
     return array.astype(np.float64) if array.dtype.kind in "biu" else array
-
-
-def _ordered(title: str, like: Any, value: Any, source: str) -> Any:
-    """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``.
-
-    Where the other one has an array, numbers and lists of numbers become one, too.
-    Real arrays become complex where those of the other structure are.
-    """
-    if isinstance(like, Mapping):
-        if not isinstance(value, Mapping) or set(value) != set(like):
-            got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
-            raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, like))}, got {got}")
-        return {key: _ordered(title, inner, value[key], source) for key, inner in like.items()}
-    if isinstance(like, np.ndarray):
-        value = _as_array(value)
-    if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
-        return [_ordered(title, inner, own, source) for inner, own in zip(like, value, strict=True)]
-    if is_plain(like) and is_plain(value) and "c" in (kinds := like.dtype.kind + value.dtype.kind) and kinds != "cc":
-        if like.dtype.kind != "c":
-            raise DTypeError(f"{title} must be real where {source} is, got an array of {value.dtype}")
-        return np.asarray(value, np.result_type(value, np.complex64))
-    return value

@@ -168,15 +168,13 @@ class _Function(autodiff.Function):
         ]
 
     def values(self, arrays: Sequence[Array]) -> Arrays:
-        value = self._f(self._inputs.rebuilt(arrays))
-        return self._outputs.like("f(x)", value, "f must always return the same shapes")
+        return self._outputs.like("f near x", self._f(self._inputs.rebuilt(arrays)))
 
     def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         return [], self._inputs.like("gradient", self._product(self._outputs.rebuilt(cotangents)))
 
     def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
-        product = self._product(self._inputs.rebuilt(tangents))
-        return [], self._outputs.like("jvp(tangent)", product, "jvp must return the shapes of f(x)")
+        return [], self._outputs.like("jvp(tangent)", self._product(self._inputs.rebuilt(tangents)))
 
     def told(self, cotangents: Arrays) -> Any:
         return self._outputs.rebuilt(cotangents)

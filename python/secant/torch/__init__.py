@@ -8,7 +8,6 @@ array of which nothing can be told is "not verified", which is not right.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -30,7 +29,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._function import Function, differentiable, leaves
+from secant.torch._function import Function, differentiable
 
 
 def check(
@@ -313,22 +312,11 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
 def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
     if torch.is_inference_mode_enabled():
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
-    tensors = differentiable(argument_names(_forward_of(func), "inputs", len(inputs)), inputs)
+    # The signature that names them is that of forward, of a module or a Function.
+    owner = func.__self__ if isinstance(getattr(func, "__self__", None), type) else func
+    tensors = differentiable(argument_names(getattr(owner, "forward", func), "inputs", len(inputs)), inputs)
     if not tensors:
-        found = [leaf for _, leaf in leaves("", inputs) if isinstance(leaf, torch.Tensor)]
-        if found and not any(leaf.is_floating_point() or leaf.is_complex() for leaf in found):
-            raise DTypeError(
-                "inputs must have a tensor of floating point to have a gradient, got integers: use double()"
-            )
-        raise DTypeError("inputs must have a tensor that requires a gradient, got none: call its requires_grad_()")
+        raise DTypeError(
+            "inputs must have a tensor that requires a gradient, got none: call requires_grad_() of one of floating point"
+        )
     return tensors
-
-
-def _forward_of(func: Any) -> Any:
-    """The function whose signature names the inputs: ``forward`` of a Function or a module."""
-    owner = getattr(func, "__self__", None)
-    is_function = isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
-    of: Any = owner if is_function else func
-    takes_context = is_function and of.setup_context is torch.autograd.Function.setup_context
-    forward = getattr(of, "forward", func)
-    return functools.partial(forward, None) if takes_context else forward

@@ -114,7 +114,7 @@ class Function(autodiff.Function):
             numbers = autodiff.random_numbers(self.outputs, np.random.default_rng([rng, 2]))
             cotangents = [tensor.requires_grad_() for tensor in self._incoming(numbers)]
         else:
-            cotangents = [leaf for _, leaf in leaves("", grad_outputs)]
+            cotangents = [leaf for _, leaf in walk("", grad_outputs)]
 
         def gradients(*both: Any) -> Any:
             arguments, cotangents = both[:-1], both[-1]
@@ -196,14 +196,9 @@ class Function(autodiff.Function):
         return [np.zeros_like(array) if grad is None else as_array(grad) for grad, array in pairs]
 
 
-def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What is in nested dicts, lists, tuples and dataclasses, and where."""
-    return walk(path, value, lambda key: f"[{key!r}]")
-
-
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
     """The tensors in named arguments that require a gradient, each once, by where they are."""
-    found = {path: leaf for pair in zip(names, values, strict=False) for path, leaf in leaves(*pair)}
+    found = {path: leaf for pair in zip(names, values, strict=False) for path, leaf in walk(*pair)}
     found = {path: leaf for path, leaf in found.items() if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
     first = {id(tensor): path for path, tensor in reversed(found.items())}
     return {path: tensor for path, tensor in found.items() if first[id(tensor)] == path}
@@ -220,7 +215,7 @@ def require_known(wanted: str, tensor: Any, where: str = "") -> None:
 def floating(value: Any) -> dict[str, Any]:
     """The tensors of floating-point numbers that a function returns, by where they are."""
     found = {}
-    for path, output in leaves("output", value):
+    for path, output in walk("output", value):
         if isinstance(output, torch.Tensor):
             if output.is_floating_point() or output.is_complex():
                 require_known("outputs of func must be", output, f" as {path}")
@@ -231,7 +226,7 @@ def floating(value: Any) -> dict[str, Any]:
                 f"{type(output).__name__} as {path}"
             )
     if not found:
-        got = [str(v.dtype) if isinstance(v, torch.Tensor) else type(v).__name__ for _, v in leaves("", value)]
+        got = [str(v.dtype) if isinstance(v, torch.Tensor) else type(v).__name__ for _, v in walk("", value)]
         raise DTypeError(f"func must return a tensor of floating-point numbers, got {', '.join(got) or 'nothing'}")
     return found
 
