@@ -6,14 +6,13 @@ import contextlib
 import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Array, positive_int
-from secant._common.warn import warn
 from secant.checking import autodiff
-from secant.checking.autodiff import NothingToCheckError
+from secant.checking.autodiff import Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
@@ -30,7 +29,7 @@ def check(
     f: Callable[..., Any],
     args: Sequence[Any],
     *,
-    mode: Literal["rev", "fwd"] = "rev",
+    mode: Mode = "rev",
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -61,8 +60,8 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    options, modes, function = Options(progress, rng), autodiff.modes_of([mode]), _of_arrays(f, args)
-    return autodiff.float64_first(function, function.in_float64, modes, options)
+    options = Options(progress, rng)
+    return autodiff.first_failed(_of_arrays(f, args), [mode], options)
 
 
 def check_grads(
@@ -117,15 +116,11 @@ def check_grads(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
-    order, found = positive_int("order", order), autodiff.modes_of([modes] if isinstance(modes, str) else modes)
-    try:
-        for function in _orders(_of_arrays(f, args), found, order, rng):
-            autodiff.float64_first(function, function.in_float64, found, options).raise_if_failed()
-    except NothingToCheckError:
-        warn("args or outputs have no elements: nothing is checked")
+    order, found = positive_int("order", order), [modes] if isinstance(modes, str) else modes
+    autodiff.require_right(_orders(_of_arrays(f, args), found, order, rng), found, options)
 
 
-def _orders(function: _Function, modes: Sequence[autodiff.Mode], order: int, rng: int) -> Iterator[_Function]:
+def _orders(function: _Function, modes: Sequence[str], order: int, rng: int) -> Iterator[_Function]:
     """A function, and its derivatives of lower orders than that."""
     yield function
     for mode in modes if order > 1 else ():
@@ -147,8 +142,7 @@ class _Function(autodiff.Function):
         self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], of: str = ""
     ) -> None:
         self.value, self.names, self.of = value, list(names), of
-        self._call, self._pull = _Compiled(value), _Compiled(self._pulled_back)
-        self._push = _Compiled(lambda arrays, tangents: jax.jvp(value, tuple(arrays), tuple(tangents)))
+        self._call, self._pull, self._push = _Compiled(value), _Compiled(self._vjp), _Compiled(self._jvp)
         self._precision: Callable[[], Any] = contextlib.nullcontext
         self._begin(given)
 
@@ -166,9 +160,7 @@ class _Function(autodiff.Function):
         other = copy.copy(self)
         other._precision = lambda: _enable_x64(True)
         with _enable_x64(True):
-            higher = [_HIGHER.get(array.dtype.name, array.dtype) for array in self.given]
-            pairs = zip(self.given, higher, strict=True)
-            other._begin([jnp.asarray(np.asarray(array).astype(dtype)) for array, dtype in pairs])
+            other._begin([jnp.asarray(each, _HIGHER.get(each.dtype.name, each.dtype)) for each in self.given])
         return other
 
     @property
@@ -189,10 +181,6 @@ class _Function(autodiff.Function):
             values, found = self._pull([*map(_of_numbers, arrays, self.given)], incoming)
             return [*map(_numbers, values)], [_numbers(np.conj(part)) for part in found]
 
-    def _pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        values, pull = jax.vjp(self.value, *arrays)
-        return values, list(pull([jnp.asarray(c, v.dtype) for c, v in zip(cotangents, values, strict=True)]))
-
     def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """Its outputs, and their derivatives along tangents."""
         with self._precision():
@@ -204,23 +192,29 @@ class _Function(autodiff.Function):
                 raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
             return [*map(_numbers, values)], [*map(_numbers, found)]
 
-    def derivative(self, mode: autodiff.Mode, rng: int) -> _Function:
+    def _vjp(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        values, pull = jax.vjp(self.value, *arrays)
+        return values, list(pull(list(cotangents)))
+
+    def _jvp(self, arrays: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        values, pushed = jax.jvp(self.value, tuple(arrays), tuple(tangents))
+        return values, list(pushed)
+
+    def derivative(self, mode: str, rng: int) -> _Function:
         """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
-        count, is_forward = len(self.given), mode == "forward"
-        like = self.given if is_forward else self._like
-        along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
-        names = [f"tangent of {name}" for name in self.names]
-        if not is_forward:
+        if mode == "fwd":
+            product, like, names = self._jvp, self.given, [f"tangent of {name}" for name in self.names]
+        else:
+            product, like = self._vjp, self._like
             names = [f"cotangent of output[{i}]" for i in range(len(like))]
+        along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
+        count = len(self.given)
 
         def value(*both: Any) -> list[Any]:
-            arguments, given = both[:count], both[count:]
-            if is_forward:
-                return list(jax.jvp(self.value, arguments, given)[1])
-            return list(jax.vjp(self.value, *arguments)[1](list(given)))
+            return product(both[:count], both[count:])[1]
 
         given = [*self.given, *map(_of_numbers, along, like)]
-        return _Function(value, [*self.names, *names], given, f"-over-{mode}{self.of}")
+        return _Function(value, [*self.names, *names], given, f"-over-{autodiff.MODES[mode]}{self.of}")
 
 
 class _Compiled:
@@ -253,9 +247,8 @@ class _Compiled:
         used = {id(variable) for equation in first.jaxpr.eqns for variable in equation.invars}
         self.is_used = any(id(variable) in used for variable in first.jaxpr.invars)
         texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
-        pairs = zip(first.consts, second.consts, strict=False)
-        numbers = [(np.asarray(one), np.asarray(other)) for one, other in pairs if _is_inexact(one)]
-        return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in numbers)
+        constants = [pair for pair in zip(first.consts, second.consts, strict=False) if _is_inexact(pair[0])]
+        return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in constants)
 
 
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
@@ -292,16 +285,12 @@ _HIGHER = {"float32": np.float64, "float16": np.float64, "bfloat16": np.float64,
 
 
 def _kind(array: Any) -> autodiff.Kind:
-    shape = (*array.shape, 2) if _is_complex(array) else array.shape
+    shape = (*array.shape, 2) if np.iscomplexobj(array) else array.shape
     return autodiff.Kind(shape, array.dtype.name, float(jnp.finfo(array.dtype).eps))
 
 
 def _is_inexact(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
-
-
-def _is_complex(array: Any) -> bool:
-    return bool(jnp.issubdtype(array.dtype, jnp.complexfloating))
 
 
 def _numbers(array: Any) -> Array:
@@ -314,7 +303,4 @@ def _numbers(array: Any) -> Array:
 
 def _of_numbers(numbers: Array, like: Any) -> Any:
     """A new array like another one, of these numbers."""
-    if not _is_complex(like):
-        return jnp.asarray(numbers.reshape(like.shape).astype(like.dtype))
-    both = numbers.reshape(*like.shape, 2).astype(f"f{like.dtype.itemsize // 2}")
-    return jnp.asarray(both.view(like.dtype)[..., 0])
+    return jnp.array(numbers[..., 0] + 1j * numbers[..., 1] if np.iscomplexobj(like) else numbers, like.dtype)

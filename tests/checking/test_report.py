@@ -288,12 +288,8 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
     forward = jax.custom_jvp(jax.numpy.sin)
     forward.defjvp(lambda x, t: (0 * x[0], t[0] * jax.numpy.cos(x[0])))
     for f, mode in ((reverse, "rev"), (forward, "fwd"), (forward, "rev")):
-        with pytest.raises(
-            GradientMismatchError, match=r"^output\[0\] of f is off by .* where its derivative is taken"
-        ):
+        with pytest.raises(GradientMismatchError, match=r"^f is off by .* where its derivative is taken"):
             secant.jax.check_grads(f, (x,), modes=mode)
-    with pytest.raises(GradientMismatchError, match=r"^output\[1\] of f"):  # also where another output is much larger
-        secant.jax.check_grads(lambda x: (1e9 * x, reverse(x)), (x,), modes="rev")
 
 
 @needs_torch

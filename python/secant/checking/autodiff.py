@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
+from secant._common.warn import warn
 from secant.checking.candidate import LINEAR, Candidate, CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Point, Value
-from secant.checking.precision import Values, in_both
+from secant.checking.precision import in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import as_vector
 from secant.differentiation.rounding import norm
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
-Mode = Literal["reverse", "forward"]
+Mode = Literal["rev", "fwd"]
 Arrays = list[Array]
-_MODES: dict[str, Mode] = {"rev": "reverse", "fwd": "forward"}
+MODES = {"rev": "reverse", "fwd": "forward"}
+"""Their names in reports."""
 _EPS = 2.0**-52  # that of float64
 
 
@@ -54,6 +56,8 @@ class Function(ABC):
     arguments, outputs : list of Kind
     of : str
         What it is a derivative by, such as "-over-reverse".
+    skipped : list of str
+        Outputs that are not checked, as they have no gradient.
     is_used : bool
         Whether it is known to depend on an argument: then it may have one value, as rounding does.
     may_be_constant : bool
@@ -65,7 +69,12 @@ class Function(ABC):
     arguments: list[Kind]
     outputs: list[Kind]
     of = ""
+    skipped: Sequence[str] = ()
     is_used = may_be_constant = False
+
+    def in_float64(self) -> Function:
+        """The same function in float64."""
+        return self
 
     @abstractmethod
     def values(self, arrays: Sequence[Array]) -> Arrays:
@@ -87,31 +96,8 @@ class Function(ABC):
         """Cotangents as the report has them."""
         return cotangents
 
-    def require_same(self, values: Sequence[Array]) -> None:
-        """Raise an error if a rule for derivatives returns other values than the function."""
-        if not values:
-            return
-        for i, (found, own, kind) in enumerate(zip(values, self.values(self.arrays), self.outputs, strict=True)):
-            one, other = as_vector([found]), as_vector([own])
-            with np.errstate(invalid="ignore"):
-                off = norm(one - other)
-            if off > math.sqrt(kind.eps) * norm(other):
-                raise GradientMismatchError(
-                    f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
-                    "returns another value than the function"
-                )
 
-
-def modes_of(names: Sequence[str]) -> list[Mode]:
-    """The modes of those names."""
-    if unknown := [name for name in names if name not in _MODES]:
-        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
-    if not names:
-        raise ValueRangeError("one of both modes must be checked, got neither")
-    return [_MODES[name] for name in names]
-
-
-def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
+def checked(function: Function, mode: str, options: Options) -> GradientReport:
     """Check the derivatives of one mode in the precision of the function.
 
     They are those of the sum of products of outputs and random numbers.
@@ -127,17 +113,27 @@ def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
 
     point = Point(lambda arrays: total(function.values(arrays)), function.arrays, names=function.names)
 
+    def require_same(values: Arrays) -> None:
+        if values:
+            own = total(function.values(function.arrays))
+            off = abs(total(values).number - own.number)
+            if off > 2 / math.sqrt(eps.max()) * own.rounding:
+                raise GradientMismatchError(
+                    f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another "
+                    "value than the function"
+                )
+
     def gradient(factor: float) -> Arrays:
         values, pulled = function.pulled_back(point.structure(point.x), [factor * each for each in cotangents])
-        function.require_same(values)
+        require_same(values)
         return pulled
 
     def along(direction: Floats) -> float:
         return total(function.pushed_forward(function.arrays, point.structure(direction))[1]).number
 
     def candidate() -> Candidate:
-        if mode == "forward":
-            function.require_same(function.pushed_forward(function.arrays, point.structure(point.x))[0])
+        if mode == "fwd":
+            require_same(function.pushed_forward(function.arrays, point.structure(point.x))[0])
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
@@ -149,59 +145,60 @@ def checked(function: Function, mode: Mode, options: Options) -> GradientReport:
     if point.standstill() and not function.may_be_constant:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
     cotangent = None if _is_number(function.outputs) else function.told(cotangents)
-    return replace(report, mode=f"{mode}{function.of} mode", cotangent=cotangent)
+    return replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
 
 
-def _compared(report: GradientReport, own: Function, exact: Function, mode: Mode, options: Options) -> GradientReport:
+def _compared(report: GradientReport, own: Function, exact: Function, mode: str, options: Options) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
     rng = np.random.default_rng([options.rng, 3])
     eps = max(kind.eps for kind in (*own.arguments, *own.outputs))
-    fixed = own.outputs if mode == "reverse" else own.arguments
+    fixed = own.outputs if mode == "rev" else own.arguments
     weights = sum_weights(fixed, rng)
 
     def near(array: Array, kind: Kind, ulps: float) -> Array:
         return _rounded(array * (1 + ulps * eps * random_weights(array.shape, rng)), kind).astype(array.dtype)
 
-    def at(function: Function, arrays: Arrays, factors: Arrays) -> Values:
-        values, derivatives = (function.pulled_back if mode == "reverse" else function.pushed_forward)(arrays, factors)
-        return [as_vector([each]) for each in values], [as_vector([each]) for each in derivatives]
+    def at(function: Function, arrays: Arrays, factors: Arrays) -> list[Floats]:
+        values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(arrays, factors)
+        return [as_vector(values), *(as_vector([each]) for each in derivatives)]
 
-    def sample(ulps: float) -> tuple[Values, Values]:
+    def sample(ulps: float) -> Iterable[tuple[Floats, Floats]]:
         arrays = [near(*pair, ulps) for pair in zip(own.arrays, own.arguments, strict=True)]
         factors = [near(*pair, ulps) for pair in zip(weights, fixed, strict=True)]
-        return at(own, arrays, factors), at(exact, arrays, factors)
+        return zip(at(own, arrays, factors), at(exact, arrays, factors), strict=True)
 
-    return in_both(report, eps, sample, _lowest(own).dtype, mode == "reverse")
-
-
-def _first_failed(own: Function, exact: Function | None, modes: Sequence[Mode], options: Options) -> GradientReport:
-    """The first report that is not right, or the last: of ``exact``, the same in float64, if there is that."""
-    for mode in modes:
-        report = checked(exact or own, mode, options)
-        if exact:
-            report = _compared(report, own, exact, mode, options)
-        if not report.passed:
-            break
-    return report
+    return in_both(report, eps, sample, _lowest(own).dtype, mode == "rev")
 
 
-def float64_first(
-    own: Function, in_float64: Callable[[], Function], modes: Sequence[Mode], options: Options
-) -> GradientReport:
+def first_failed(own: Function, modes: Sequence[str], options: Options) -> GradientReport:
     """The first report that is not right, or the last: in float64 of what was written for less.
 
-    ``in_float64`` returns the same function in float64. Where that does not run, or is another one, the function is
-    checked as it is, and the report says so.
+    Where that does not run, or is another function, the function is checked as it is, and the report says so.
     """
+    if unknown := [mode for mode in modes if mode not in MODES]:
+        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
+    if not modes:
+        raise ValueRangeError("one of both modes must be checked, got neither")
     if not (own.arguments and any(math.prod(kind.shape) for kind in own.outputs)):
         raise NothingToCheckError("arguments and outputs must have elements to be checked, got none")
+    if own.skipped:
+        warn(f"not checked, without a gradient: {', '.join(own.skipped)}")
+
+    def report_of(exact: Function | None) -> GradientReport:
+        for mode in modes:
+            report = checked(exact or own, mode, options)
+            report = _compared(report, own, exact, mode, options) if exact else report
+            if not report.passed:
+                break
+        return report
+
     lowest, note = _lowest(own), ""
     if lowest.eps > _EPS:
         try:
-            exact = in_float64()
+            exact = own.in_float64()
             if kept := [kind.dtype for kind in exact.outputs if kind.eps > _EPS]:
                 raise TypeError(f"an output stays {kept[0]}")
-            return _first_failed(own, exact, modes, options)
+            return report_of(exact)
         except (GradientMismatchError, MemoryError):
             raise
         except Exception as error:
@@ -210,8 +207,18 @@ def float64_first(
                 raise
             why = str(error).partition("\n")[0][:100] or type(error).__name__
             note = f"checked in {lowest.dtype}, as in float64 f does not run: {why}"
-    report = _first_failed(own, None, modes, options)
+    report = report_of(None)
     return replace(report, note=report.note or note)
+
+
+def require_right(functions: Iterable[Function], modes: Sequence[str], options: Options) -> None:
+    """Raise an error with the first report that is not right; warn if there is nothing to be checked."""
+    __tracebackhide__ = True
+    try:
+        for function in functions:
+            first_failed(function, modes, options).raise_if_failed()
+    except NothingToCheckError:
+        warn("arguments or outputs have no elements: nothing is checked")
 
 
 def _lowest(function: Function) -> Kind:

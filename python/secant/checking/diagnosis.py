@@ -26,7 +26,7 @@ def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, given: Candidat
     case = _Case(probe, given.given, evidence)
     if obvious := case.without_evaluations():
         return obvious
-    for text, gradient in case.corrections():
+    for text, gradient in case.corrections() if case.wrong else ():
         if case.fits(gradient) and case.confirms(gradient, rng):
             return text
     if len(case.wrong) > 1 and all(entry.found.candidate == 0 for entry in case.wrong):
@@ -59,7 +59,7 @@ class _Case:
 
     def fits(self, gradient: Floats) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""
-        return bool(self.wrong) and all(
+        return all(
             abs(gradient[i] - found.numerical) <= 8 * found.error_bar + 1e-5 * abs(found.numerical)
             for _, i, found, _ in self.entries
         )
@@ -83,14 +83,11 @@ class _Case:
         own = [entry for entry in self.entries if entry.leaf in self.leaves]
         numerical, error_bars = (np.array([getattr(e.found, of) for e in own]) for of in ("numerical", "error_bar"))
         given, x = (vector[[entry.number for entry in own]] for vector in (self.given, self.point.x))
-        bars = error_bars + np.finfo(float).tiny
-        weights = (bars.min(initial=math.inf) / bars) ** 2
 
         def times(pattern: Floats, values: Floats) -> list[float]:
-            """How many times a pattern makes up the values, by least squares."""
-            size = np.abs(pattern).max(initial=0.0) or 1.0  # so that no square overflows
-            pattern, values = pattern / size, values / size
-            return _rounded(float((weights * pattern) @ values / ((weights * pattern) @ pattern)))
+            """How many times a pattern makes up the values: as the entry tells that shows it best."""
+            best = np.argmax(np.abs(pattern) / (error_bars + np.finfo(float).tiny))
+            return _rounded(float(values[best] / pattern[best]))
 
         for factor in times(numerical, given):
             if factor != 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +20,14 @@ from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientRepor
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
 SPACING = 4.0
-"""How far from x the points lie, in units in the last place."""
+"""How far from x the points lie, in units in the last place; more of them twice as far."""
 _FLOAT32 = 2.0**-23
-_BARS, _BARS_ALONG = 7.0, 8.0  # standard errors beyond which a mean is no rounding: of entries and norms, along g
+_BARS = 8.0  # standard errors beyond which a mean is no rounding
 _TYPICAL = 10.0  # times the median: entries that scatter less than others by luck
-_ENTRY, _ARRAY = 256.0, 128.0
-"""Roundings that are the same at all points, in float32: of an entry, of an array's norm. Where 1 - x cancels near the
-end of a domain, PyTorch's atanh has 50 of the norm, the second derivative of asin 78."""
-_ENTRY_OF_HALF, _ARRAY_OF_HALF = 4.0, 1.0  # the same in float16 and bfloat16, whose units are large
+_SAME, _SAME_OF_HALF = 256.0, 4.0
+"""Roundings of an entry that are the same at all points: in float32; in float16 and bfloat16, whose units are large. Of
+the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's atanh has 50, the second derivative of
+asin 78."""
 _ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
@@ -44,20 +44,19 @@ class Comparison:
     count : int
         Of points.
     errors : ndarray
-        That of each entry, as a share of what rounding explains; infinite where only one of the two is finite.
+        That of each entry, and the last one that along the array itself, as a share of what rounding explains; infinite
+        where only one of the two is finite.
     allowed : ndarray
         What rounding explains.
-    worst : float
-        The largest error of an entry or of all together, as such a share: more than 1 is more than rounding explains.
     least : float
-        The least error of all that would be noticed, as a share of the norm.
+        The least error along the array that would be noticed, as a share of the norm.
     is_seen : bool
         Whether that is less than all.
     """
 
     def __init__(self, own: Floats, exact: Floats) -> None:
         self.own, self.exact, self.count = own, exact, 0
-        self._mean, self._squares, self._along = np.zeros_like(exact), np.zeros_like(exact), list[float]()
+        self._mean, self._squares = np.zeros(exact.size + 1), np.zeros(exact.size + 1)
         self._right = np.where(np.isfinite(exact), exact, 0)
         self.norm = float(np.linalg.norm(self._right))
         self.add(own, exact)
@@ -67,72 +66,68 @@ class Comparison:
         """Compare at another point."""
         self.count += 1
         difference = np.where((own == exact) | (np.isnan(own) & np.isnan(exact)), 0, own - exact)
+        along = np.nan_to_num(difference) @ self._right / (self.norm or 1.0)
+        difference = np.append(difference, along)
         change = difference - self._mean
         self._mean += change / self.count
         self._squares += change * (difference - self._mean)
-        self._along.append(float(np.nan_to_num(difference) @ self._right) / (self.norm or 1.0))
 
     @np.errstate(all="ignore")
     def judge(self, eps: float, total: float) -> None:
         """See what the points say; ``eps`` is the user's rounding, ``total`` the norm of all arrays."""
-        finite = np.isfinite(self._mean)
-        mean = np.where(finite, self._mean, 0)
+        finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size) or 1.0
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
-        all_standard, root = float(np.linalg.norm(standard)), math.sqrt(mean.size) or 1.0
-        entry, array = (_ENTRY, _ARRAY) if eps <= _FLOAT32 else (_ENTRY_OF_HALF, _ARRAY_OF_HALF)
+        entries = standard[:-1]
+        typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
+        same = (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
+        sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
         is_zero = self.norm <= _ZERO * eps * total
         base = (16 * eps * total if is_zero else 0.0) + np.finfo(np.float64).tiny
-        typical = min(all_standard / root, _TYPICAL * float(np.median(standard)) or math.inf)
-        expected = np.abs(self._right) + self.norm / root / 4
-        self.allowed = _BARS * np.maximum(standard, typical) + entry * eps * expected + base
-        self.errors = np.where(finite, np.abs(mean) / self.allowed, np.inf)
-        of_norm = _BARS * all_standard + array * eps * self.norm + base
-        along = (
-            _BARS_ALONG * float(np.std(self._along, ddof=1)) / math.sqrt(self.count) + array * eps * self.norm + base
-        )
-        together = max(np.linalg.norm(mean) / of_norm, abs(np.mean(self._along)) / along)
-        self.worst = max(float(self.errors.max(initial=0)), float(together))
-        least = min(of_norm, along)
-        self.is_seen = is_zero or self.norm > least or least <= 32 * eps * total
+        self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + base
+        self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
+        least = float(self.allowed[-1])
+        self.is_seen = is_zero or self.norm > least
         self.least = 0.0 if is_zero else least / self.norm
+
+    @property
+    def differs(self) -> bool:
+        """Whether an entry is off, or all are together, by more than rounding explains."""
+        return bool(self.errors.max() > 1)
 
     @property
     def relative_error(self) -> float:
         """That of the norm, at x, if more than rounding explains; else NaN."""
         with np.errstate(all="ignore"):
             off = float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
-        return off if self.worst > 1 else math.nan
+        return off if self.differs else math.nan
 
     def findings(self, array: ArrayReport) -> list[Finding]:
         """The entries that differ most."""
-        worst = [k for k in np.argsort(-self.errors)[:FINDINGS].tolist() if self.errors[k] > 1]
+        errors = self.errors[:-1]
+        worst = [k for k in np.argsort(-errors)[:FINDINGS].tolist() if errors[k] > 1]
         places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
         values = [map(float, (self.own[k], self.exact[k], self.allowed[k] / _BARS)) for k in worst]
         return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
 
 
-Values = tuple[Sequence[Floats], Sequence[Floats]]
-"""The outputs of f, and its derivatives."""
-Sampler = Callable[[float], tuple[Values, Values]]
-"""Takes how far from x, in units in the last place; returns what f is there, in the user's precision and in float64."""
+Sampler = Callable[[float], Iterable[tuple[Floats, Floats]]]
+"""Takes how far from x, in units in the last place; returns the values of f there, and then its derivatives, each in
+the user's precision and in float64."""
 
 
 def _compared(sample: Sampler, eps: float) -> list[Comparison]:
     """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
-    values, derivatives = ([*map(Comparison, *both)] for both in zip(*sample(0.0), strict=True))
-    for count, spread in ((DRAWS - 1, 1.0), (MORE_DRAWS, 2.0)):
+    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0)]
+    for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
-            both = zip(*sample(spread * SPACING), strict=True)
-            for compared, (own, exact) in zip((values, derivatives), both, strict=True):
-                for comparison, *pair in zip(compared, own, exact, strict=True):
-                    comparison.add(*pair)
-        for compared in (values, derivatives):
-            total = math.hypot(*(comparison.norm for comparison in compared))
-            for comparison in compared:
-                comparison.judge(eps, total)
-        if all(comparison.worst <= 1 for comparison in (*values, *derivatives)):
+            for comparison, pair in zip(both, sample(ulps), strict=True):
+                comparison.add(*pair)
+        values.judge(eps, values.norm)
+        for comparison in derivatives:
+            comparison.judge(eps, math.hypot(*(each.norm for each in derivatives)))
+        if not any(comparison.differs for comparison in both):
             break
-    if any(comparison.worst > 1 for comparison in values):
+    if values.differs:
         raise TypeError("its values are others there")
     return derivatives
 
@@ -146,8 +141,7 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
     found = _compared(sample, eps)
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * found[0].count, seconds=seconds)
-    least = max(each.least for each in found)
-    differ, hidden = [each.worst > 1 for each in found], [not each.is_seen for each in found]
+    differ, hidden = [each.differs for each in found], [not each.is_seen for each in found]
     if not by_array:
         differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
     wrong = [not (array.passed or array.unverified) for array in report.arrays]
@@ -162,18 +156,17 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
         if any(differ) or not off <= _NEGLIGIBLE:
             return replace(report, note=report.note or f"checked in float64, where it is wrong as well as in {dtype}")
         note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
-        passed = changed(wrong, passed=True, relative_error=math.nan)
-        return replace(passed, findings=(), diagnosis=None, note=note)
+        return replace(changed(wrong, passed=True, relative_error=math.nan), findings=(), diagnosis=None, note=note)
+    least = max(each.least for each in found)
     if any(differ):
         diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
         report = replace(changed(differ, passed=False, unverified=""), findings=(), diagnosis=diagnosis)
-        if not by_array:
-            return report
-        each = list(zip(report.arrays, found, strict=True))
-        arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
-        return replace(
-            report, arrays=arrays, findings=tuple(entry for array, of in each for entry in of.findings(array))
-        )
+        if by_array:
+            each = list(zip(report.arrays, found, strict=True))
+            arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
+            findings = tuple(entry for array, of in each for entry in of.findings(array))
+            report = replace(report, arrays=arrays, findings=findings)
+        return report
     if report.passed and any(hidden):
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
         return changed(hidden, passed=False, unverified=why)

@@ -58,7 +58,7 @@ def check_vjp(
     """
     require_callable("vjp", vjp)
     options = Options(progress, rng)
-    return autodiff.checked(_Function(f, x, vjp), "reverse", options)
+    return autodiff.checked(_Function(f, x, vjp), "rev", options)
 
 
 def check_jvp(
@@ -101,7 +101,7 @@ def check_jvp(
     """
     require_callable("jvp", jvp)
     options = Options(progress, rng)
-    return autodiff.checked(_Function(f, x, jvp), "forward", options)
+    return autodiff.checked(_Function(f, x, jvp), "fwd", options)
 
 
 def check_derivative(

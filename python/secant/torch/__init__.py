@@ -8,21 +8,15 @@ array of which nothing can be told is "not verified", which is not right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from secant._common.warn import warn
 from secant.checking import autodiff
-from secant.checking.autodiff import NothingToCheckError
+from secant.checking.autodiff import Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
-from secant.errors import (
-    DTypeError,
-    GradientMismatchError,
-    MissingExtraError,
-    UnsupportedError,
-)
+from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError
 
 try:
     import torch
@@ -36,7 +30,7 @@ def check(
     func: Callable[..., Any],
     inputs: Any,
     *more: Any,
-    mode: Literal["rev", "fwd"] = "rev",
+    mode: Mode = "rev",
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -74,8 +68,8 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    options, given = Options(progress, rng), (inputs, *more) if more else _tuple(inputs)
-    return _report(Function(func, func, given, _checked(func, given)), [mode], options)
+    options = Options(progress, rng)
+    return autodiff.first_failed(_function(func, (inputs, *more) if more else inputs), [mode], options)
 
 
 def gradcheck(
@@ -156,8 +150,7 @@ def gradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    given = _tuple(inputs)
-    function = Function(func, func, given, _checked(func, given), undefined=check_undefined_grad)
+    function = _function(func, inputs, check_undefined_grad)
     return _is_right(function, ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad, options, raise_exception)
 
 
@@ -212,9 +205,7 @@ def gradgradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    given = _tuple(inputs)
-    first = Function(func, func, given, _checked(func, given))
-    function = first.gradient(grad_outputs, rng, check_undefined_grad)
+    function = _function(func, inputs).gradient(grad_outputs, rng, check_undefined_grad)
     return _is_right(function, ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev, options, raise_exception)
 
 
@@ -268,7 +259,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    report = _report(Function(module, function, given, tensors), ["rev"], options)
+    report = autodiff.first_failed(Function(module, function, given, tensors), ["rev"], options)
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 
@@ -283,21 +274,11 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
         yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
 
 
-def _report(function: Function, modes: Sequence[str], options: Options) -> GradientReport:
-    """The first report that is not right, or the last."""
-    report = autodiff.float64_first(function, function.in_float64, autodiff.modes_of(modes), options)
-    if function.skipped:
-        warn(f"not checked, without a gradient: {', '.join(function.skipped)}")
-    return report
-
-
-def _is_right(function: Function, modes: Sequence[str], options: Options, raise_exception: bool) -> bool:
+def _is_right(function: Function, modes: list[str], options: Options, raise_exception: bool) -> bool:
     """Whether a function is right; or an error with the report."""
     __tracebackhide__ = True
     try:
-        _report(function, modes, options).raise_if_failed()
-    except NothingToCheckError:
-        warn("inputs or outputs have no elements: nothing is checked")
+        autodiff.require_right([function], modes, options)
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -309,14 +290,16 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
     return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
 
 
-def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
+def _function(func: Callable[..., Any], inputs: Any, undefined: bool = True) -> Function:
     if torch.is_inference_mode_enabled():
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
+    given = _tuple(inputs)
     # The signature that names them is that of forward, of a module or a Function.
     owner = func.__self__ if isinstance(getattr(func, "__self__", None), type) else func
-    tensors = differentiable(argument_names(getattr(owner, "forward", func), "inputs", len(inputs)), inputs)
+    tensors = differentiable(argument_names(getattr(owner, "forward", func), "inputs", len(given)), given)
     if not tensors:
         raise DTypeError(
-            "inputs must have a tensor that requires a gradient, got none: call requires_grad_() of one of floating point"
+            "inputs must have a tensor that requires a gradient, got none: call requires_grad_(); of integers, after "
+            "double(), as only floating point has gradients"
         )
-    return tensors
+    return Function(func, func, given, tensors, undefined=undefined)

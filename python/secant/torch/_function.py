@@ -63,7 +63,9 @@ class Function(autodiff.Function):
         of: str = "",
         undefined: bool = True,
     ) -> None:
-        self._owner, self._function, self._arguments, self._tensors = owner, function, arguments, tensors
+        self._function, self._arguments, self._tensors = function, arguments, tensors
+        module = getattr(owner, "__self__", owner)
+        self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
         given = {name: each for name, each in tensors.items() if each.numel()}
         for name, tensor in given.items():
             require_known(f"{name} must be", tensor)
@@ -92,9 +94,8 @@ class Function(autodiff.Function):
     def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of products of these and cotangents."""
         tensors, incoming = self._fresh(arrays), self._incoming(cotangents)
-        outputs, grads = self._evaluated(tensors, lambda found: (found, pulled_back(found, tensors, incoming)))
-        self.is_used |= any(grad is not None for grad in grads)
-        return [*map(as_array, outputs)], self._numbers(grads)
+        outputs, grads = self._evaluated(tensors, lambda found: (found, self._gradients(found, tensors, incoming)))
+        return [*map(as_array, outputs)], grads
 
     def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and their derivatives along tangents."""
@@ -126,7 +127,7 @@ class Function(autodiff.Function):
             return found
 
         tensors = self._tensors | differentiable((f"grad_outputs[{i}]" for i in itertools.count()), cotangents)
-        return Function(self._owner, gradients, (*self._arguments, cotangents), tensors, "-over-reverse", undefined)
+        return Function(self._module, gradients, (*self._arguments, cotangents), tensors, "-over-reverse", undefined)
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
@@ -134,7 +135,7 @@ class Function(autodiff.Function):
 
         def again(outputs: list[Any]) -> str:
             """The first or the second time."""
-            return given.off(self._numbers(pulled_back(outputs, tensors, own, keep=True)))
+            return given.off(self._gradients(outputs, tensors, own, keep=True))
 
         with contextlib.suppress(Exception):  # a graph may run once only, as those of torch.compile
             off = self._evaluated(tensors, lambda outputs: again(outputs) or again(outputs))
@@ -150,13 +151,10 @@ class Function(autodiff.Function):
 
     def _fault_of_undefined(self, given: CandidateGradient, cotangents: list[Any]) -> str:
         """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
-        tensors = self._fresh(self.arrays)
 
         def alone(i: int) -> Arrays:
-            def pulled(outputs: list[Any]) -> list[Any]:
-                return pulled_back([outputs[i]], tensors, [cotangents[i]])
-
-            return self._numbers(self._evaluated(tensors, pulled))
+            tensors = self._fresh(self.arrays)
+            return self._evaluated(tensors, lambda found: self._gradients([found[i]], tensors, [cotangents[i]]))
 
         try:
             off = given.off([sum(parts) for parts in zip(*map(alone, range(len(cotangents))), strict=True)])
@@ -166,13 +164,14 @@ class Function(autodiff.Function):
 
     def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
         """What is computed from the outputs at tensors, which the module and the arguments have meanwhile."""
-        fresh = {id(own): each for own, each in zip(self._given, tensors, strict=True)}
+        fresh = {id(own): self._converted(own).detach().clone() for own in self._module.buffers()}
+        fresh |= {id(own): each for own, each in zip(self._given, tensors, strict=True)}
 
         def current(value: Any) -> Any:
             return fresh[id(value)] if id(value) in fresh else self._converted(value)
 
         arguments = mapped(self._arguments, current)
-        with substituted(self._owner, current), torch.enable_grad(), self._precision():
+        with substituted(self._module, current), torch.enable_grad(), self._precision():
             return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
@@ -190,18 +189,28 @@ class Function(autodiff.Function):
     def _incoming(self, cotangents: Sequence[Array]) -> list[Any]:
         return [*map(tensor_like, self._outputs, cotangents)]
 
-    def _numbers(self, grads: Sequence[Any]) -> Arrays:
-        """Gradients as arrays; None is 0."""
-        pairs = zip(grads, self.arrays, strict=True)
-        return [np.zeros_like(array) if grad is None else as_array(grad) for grad, array in pairs]
+    def _gradients(self, outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
+        """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
+
+        ``keep`` the graph, so that backward functions can run again.
+        """
+        pairs = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
+        grads: Sequence[Any] = [None] * len(tensors)
+        if pairs:
+            own, incoming = zip(*pairs, strict=True)
+            grads = torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep)
+        self.is_used |= any(grad is not None for grad in grads)
+        numbers = zip(grads, self.arrays, strict=True)
+        return [np.zeros_like(array) if grad is None else as_array(grad) for grad, array in numbers]
 
 
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
     """The tensors in named arguments that require a gradient, each once, by where they are."""
-    found = {path: leaf for pair in zip(names, values, strict=False) for path, leaf in walk(*pair)}
-    found = {path: leaf for path, leaf in found.items() if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
-    first = {id(tensor): path for path, tensor in reversed(found.items())}
-    return {path: tensor for path, tensor in found.items() if first[id(tensor)] == path}
+    found = dict[int, tuple[str, Any]]()
+    for path, leaf in itertools.chain.from_iterable(map(walk, names, values)):
+        if isinstance(leaf, torch.Tensor) and leaf.requires_grad:
+            found.setdefault(id(leaf), (path, leaf))
+    return dict(found.values())
 
 
 def require_known(wanted: str, tensor: Any, where: str = "") -> None:
@@ -226,8 +235,7 @@ def floating(value: Any) -> dict[str, Any]:
                 f"{type(output).__name__} as {path}"
             )
     if not found:
-        got = [str(v.dtype) if isinstance(v, torch.Tensor) else type(v).__name__ for _, v in walk("", value)]
-        raise DTypeError(f"func must return a tensor of floating-point numbers, got {', '.join(got) or 'nothing'}")
+        raise DTypeError("func must return a tensor of floating-point numbers, got none")
     return found
 
 
@@ -257,37 +265,18 @@ def tensor_like(like: Any, values: Array) -> Any:
     return tensor.to(device=like.device, dtype=like.dtype, copy=True)
 
 
-def pulled_back(outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> list[Any]:
-    """The gradients that autograd computes of the sum of products of outputs and cotangents; None where it has none.
-
-    ``keep`` the graph, so that backward functions can run again.
-    """
-    pairs = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
-    if not pairs:
-        return [None] * len(tensors)
-    own, incoming = zip(*pairs, strict=True)
-    return list(torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep))
-
-
 @contextlib.contextmanager
-def substituted(owner: Any, current: Change) -> Iterator[None]:
-    """Give a module, or that of a method, other tensors, and copies of its buffers; then it has all it had again."""
-    module = getattr(owner, "__self__", owner)
-    owners = list(module.modules()) if isinstance(module, torch.nn.Module) else []
-    originals, copies = [dict(vars(each)) for each in owners], dict[int, Any]()
-
-    def copied(buffer: Any) -> Any:
-        if isinstance(buffer, torch.Tensor) and id(buffer) not in copies:
-            copies[id(buffer)] = current(buffer).detach().clone()
-        return copies.get(id(buffer), buffer)
-
+def substituted(module: Any, current: Change) -> Iterator[None]:
+    """Give a module other parameters and buffers; when the context ends, it has all it had again."""
+    modules = list(module.modules())
+    originals = [dict(vars(each)) for each in modules]
     try:
-        for each in owners:
-            parameters, buffers = mapped(each._parameters, current), mapped(each._buffers, copied)
+        for each in modules:
+            parameters, buffers = (mapped(own, current) for own in (each._parameters, each._buffers))
             vars(each).update(_parameters=parameters, _buffers=buffers)
         yield
     finally:
-        for each, attributes in zip(owners, originals, strict=True):
+        for each, attributes in zip(modules, originals, strict=True):
             vars(each).clear()  # also of what it has cached
             vars(each).update(attributes)
 
@@ -300,7 +289,14 @@ def higher(value: Any) -> Any:
 
 
 class _Float64(TorchFunctionMode):  # type: ignore[misc]
-    """Gives PyTorch's functions tensors in float64 for those of lower precision; new ones are in float64, too."""
+    """Gives PyTorch's functions tensors in float64 for those of lower precision; new ones are in float64, too.
+
+    While it lasts each tensor has one twin, which f may write to.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._twins = dict[int, tuple[Any, Any]]()  # the tensor itself too, so that its id stays its own
 
     def __enter__(self) -> _Float64:
         self._default = torch.get_default_dtype()
@@ -314,4 +310,12 @@ class _Float64(TorchFunctionMode):  # type: ignore[misc]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = torch.Tensor.double if func in _CASTS else func
-        return func(*mapped(args, higher), **mapped(kwargs or {}, higher))
+        return func(*mapped(args, self._twin), **mapped(kwargs or {}, self._twin))
+
+    def _twin(self, value: Any) -> Any:
+        is_transformed = torch._C._functorch.peek_interpreter_stack() is not None  # a twin would end with torch.func's
+        if is_transformed or not isinstance(value, torch.Tensor) or value.dtype not in _HIGHER:
+            return higher(value)
+        if id(value) not in self._twins:
+            self._twins[id(value)] = value, higher(value)
+        return self._twins[id(value)][1]
