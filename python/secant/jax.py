@@ -202,10 +202,9 @@ class _Function(autodiff.Function):
 
     def derivative(self, mode: str, rng: int) -> _Function:
         """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
-        if mode == "fwd":
-            product, like, names = self._jvp, self.given, [f"tangent of {name}" for name in self.names]
-        else:
-            product, like = self._vjp, self._like
+        product, like = (self._jvp, self.given) if mode == "fwd" else (self._vjp, self._like)
+        names = [f"tangent of {name}" for name in self.names]
+        if mode == "rev":
             names = [f"cotangent of output[{i}]" for i in range(len(like))]
         along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
         count = len(self.given)

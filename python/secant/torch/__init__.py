@@ -290,7 +290,7 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
     return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
 
 
-def _function(func: Callable[..., Any], inputs: Any, undefined: bool = True) -> Function:
+def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
     if torch.is_inference_mode_enabled():
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     given = _tuple(inputs)

@@ -84,7 +84,7 @@ class Function(autodiff.Function):
     def in_float64(self) -> Function:
         """The same function in float64."""
         other = copy.copy(self)
-        other._begin(_Float64, higher)
+        other._begin(in_float64, higher)
         return other
 
     def values(self, arrays: Sequence[Array]) -> Arrays:
@@ -152,7 +152,7 @@ class Function(autodiff.Function):
     def _fault_of_undefined(self, given: CandidateGradient, cotangents: list[Any]) -> str:
         """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
 
-        def alone(i: int) -> Arrays:
+        def alone(i: int) -> Any:
             tensors = self._fresh(self.arrays)
             return self._evaluated(tensors, lambda found: self._gradients([found[i]], tensors, [cotangents[i]]))
 
@@ -288,25 +288,24 @@ def higher(value: Any) -> Any:
     return value.to(_HIGHER[value.dtype]) if isinstance(value, torch.Tensor) and value.dtype in _HIGHER else value
 
 
-class _Float64(TorchFunctionMode):  # type: ignore[misc]
-    """Gives PyTorch's functions tensors in float64 for those of lower precision; new ones are in float64, too.
+@contextlib.contextmanager
+def in_float64() -> Iterator[None]:
+    """While the context lasts, PyTorch's functions compute in float64, and what is new is in float64, too."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _Float64():
+            yield
+    finally:
+        torch.set_default_dtype(default)
 
-    While it lasts each tensor has one twin, which f may write to.
-    """
+
+class _Float64(TorchFunctionMode):  # type: ignore[misc]
+    """Gives PyTorch's functions a twin in float64 of each tensor of lower precision, which f may write to."""
 
     def __init__(self) -> None:
         super().__init__()
         self._twins = dict[int, tuple[Any, Any]]()  # the tensor itself too, so that its id stays its own
-
-    def __enter__(self) -> _Float64:
-        self._default = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)
-        super().__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        super().__exit__(*raised)
-        torch.set_default_dtype(self._default)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = torch.Tensor.double if func in _CASTS else func
