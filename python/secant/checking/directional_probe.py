@@ -34,7 +34,7 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
 
 class _Slope(NamedTuple):
-    """What was found from some rungs, as `slopes.Walk` and `slopes.Climb` have it. The error bar leaves out the doubt."""
+    """What was found from some rungs: see `slopes.Walk` and `slopes.Climb`. The error bar leaves out the doubt."""
 
     value: float
     bar: float
