@@ -470,7 +470,7 @@ def _settles(slope: Floats, noise: Floats) -> Any:
 
 
 def slope_jumps(sizes: Floats, errors: Floats) -> Floats:
-    """The jump of the slope of each output at x: a second difference that does not shrink with the step, as far as it shows.
+    """The jump of the slope of each output at x: a second difference that does not shrink with the step.
 
     ``sizes``: of second differences over h, (steps, outputs). ``errors``: how large noise may make them.
     """
