@@ -1,6 +1,5 @@
 """What a report says: names, what was checked and how to check it again."""
 
-import importlib.util
 import json
 import math
 import re
@@ -13,16 +12,9 @@ import pytest
 import secant
 from secant.errors import GradientMismatchError, UnsupportedError
 
-needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
-needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
-
 
 @pytest.fixture
-def jax():
-    import jax
-
-    import secant.jax  # noqa: F401
-
+def jax(jax):
     with jax.enable_x64(True):
         yield jax
 
@@ -31,7 +23,6 @@ def names(report):
     return [array.name for array in report.arrays]
 
 
-@needs_torch
 def test_names_of_arguments_of_torch(torch):
     class Old(torch.autograd.Function):
         @staticmethod
@@ -63,7 +54,6 @@ def test_names_of_arguments_of_torch(torch):
     assert names(secant.torch.check(torch.mul, (x, y))) == ["inputs[0]", "inputs[1]"]
 
 
-@needs_jax
 def test_names_of_arguments_of_jax(jax):
     x = jax.numpy.linspace(0.1, 1, 3)
 
@@ -184,7 +174,6 @@ def test_a_gradient_that_differs_from_call_to_call():
     assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.inf).passed
 
 
-@needs_torch
 def test_a_backward_that_is_right_once(torch):
     class Exp(torch.autograd.Function):
         @staticmethod
@@ -203,7 +192,6 @@ def test_a_backward_that_is_right_once(torch):
     assert not secant.torch.gradcheck(Exp.apply, x, raise_exception=False)
 
 
-@needs_torch
 def test_a_backward_that_overwrites_what_comes_in(torch):
     class Square(torch.autograd.Function):
         @staticmethod
@@ -221,7 +209,6 @@ def test_a_backward_that_overwrites_what_comes_in(torch):
     assert "overwrites the incoming gradient" in report.diagnosis
 
 
-@needs_torch
 def test_a_graph_that_can_run_only_once(torch):
     class Frees(torch.autograd.Function):
         @staticmethod
@@ -280,7 +267,6 @@ def test_a_vjp_that_forgets_or_clips_the_cotangent_is_wrong():
         assert report.diagnosis.startswith(NOT_LINEAR)
 
 
-@needs_jax
 def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
     x = jax.numpy.linspace(0.5, 1.5, 4)
     reverse = jax.custom_vjp(jax.numpy.sin)
@@ -296,7 +282,6 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
         secant.jax.check_grads(lambda x: (1e9 * x, reverse(x)), (x,), modes="rev")
 
 
-@needs_torch
 def test_inference_mode_is_named(torch):
     x = torch.ones(2, requires_grad=True)
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
