@@ -88,16 +88,10 @@ def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
         true = np.linalg.norm(error) / np.linalg.norm(right)
         assert math.isclose(array.relative_error, true, rel_tol=1e-6)
     assert "off by 15 % of its norm" in str(secant.check_gradient(softplus, x[:5], (right + errors["all"])[:5]))
+    assert "off by 9900 % of its norm" in str(secant.check_gradient(softplus, x[:5], 100 * right[:5]))
     (array,) = secant.check_gradient(softplus, x, right).arrays
     assert math.isnan(array.relative_error)
     assert math.isnan(secant.check_gradient(lambda _: 1.0, x, right).arrays[0].relative_error)
-
-
-def test_the_size_of_a_large_error():
-    x = np.array([1.0, -2.0, 0.5])
-    assert "wrong in all 3 entries, off by 9900 % of its norm" in str(
-        secant.check_gradient(softplus, x, 100 * softplus_gradient(x))
-    )
 
 
 def last(report):
@@ -253,18 +247,6 @@ def test_a_gradient_that_is_added_to_a_buffer():
     report = secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), gradient)
     assert report.verdict == "wrong"
     assert re.match(DIFFERS, report.diagnosis)
-
-
-NOT_LINEAR = "the backward function is not linear in the incoming gradient"
-
-
-def test_a_vjp_that_forgets_or_clips_the_cotangent_is_wrong():
-    x = np.array([1.0, 2.0, 3.0])
-    assert secant.check_vjp(np.sin, x, lambda c: c * np.cos(x)).passed
-    for vjp in (lambda c: np.cos(x), lambda c: np.clip(c, -1.5, 1.5) * np.cos(x)):
-        report = secant.check_vjp(np.sin, x, vjp)
-        assert report.verdict == "wrong"
-        assert report.diagnosis.startswith(NOT_LINEAR)
 
 
 def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
