@@ -244,7 +244,7 @@ def test_weights_that_are_kept_keep_their_network(value):
 
 
 BAD = {"hidden_size": 0, "hidden_activation": "step", "gradient": "autograd", "learning_rate_init": 0, "batch_size": 0}
-BAD |= {"output_activation": "softmax", "max_iter": 0.5, "tol": -1, "validation_fraction": 0}
+BAD |= {"output_activation": "softmax", "max_iter": 0.5, "n_iter_no_change": 0, "tol": -1, "validation_fraction": 0}
 
 
 @pytest.mark.parametrize("name", BAD)

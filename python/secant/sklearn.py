@@ -217,6 +217,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         early = self.early_stopping
         new = not (self.warm_start and hasattr(self, "net_"))
         epochs, patience = positive_int("max_iter", self.max_iter), self.n_iter_no_change
+        if patience != math.inf:
+            patience = positive_int("n_iter_no_change", patience)
         tol = finite_number("tol", self.tol, least=0)
         run = self._begin(X, y, None, new=new, early=early, seeded=True)
         stopping = Stopping(run.sizes, tol, patience)

@@ -165,9 +165,10 @@ class DirectionalProbe:
         jump = next((move for _, move in moves if move), 0.0)
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
+        is_meant = found.still >= _STILL and jump > slopes.COARSE * abs(self.value)
         if not isfinite(bar):
             ((value,), (bar,)) = slopes.one_sided(samples, found.numbers, self.noise, 0.0)
-        elif found.still >= slopes.COARSE:
+        elif found.still >= slopes.COARSE or is_meant:
             value, bar, doubt = 0.0, unit / found.still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding
             if is_rounding:
