@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from frameworks import Jax, Torch
 
 import secant
 import secant.testing
@@ -21,19 +22,11 @@ from secant.errors import DTypeError, GradientMismatchError, ShapeError, Unsuppo
 def silu(torch, factor):
     """x times its sigmoid; a term of the backward pass is multiplied by ``factor``: 1 is right."""
 
-    class Silu(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x * torch.sigmoid(x)
+    def backward(x, grad):
+        s = torch.sigmoid(x)
+        return grad * (s + factor * x * s * (1 - s))
 
-        @staticmethod
-        def backward(ctx, grad):
-            (x,) = ctx.saved_tensors
-            s = torch.sigmoid(x)
-            return grad * (s + factor * x * s * (1 - s))
-
-    return Silu.apply
+    return Torch().function(lambda x: x * torch.sigmoid(x), backward)
 
 
 def torch_says(torch, function, x, **options):
@@ -85,17 +78,7 @@ def test_the_one_weight_of_39760_that_fast_mode_passes(torch):
 
 
 def scaled_sine(torch, factor):
-    class Sine(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x.sin()
-
-        @staticmethod
-        def backward(ctx, grad):
-            return factor * grad * ctx.saved_tensors[0].cos()
-
-    return Sine.apply
+    return Torch().function(torch.sin, lambda x, grad: factor * grad * x.cos())
 
 
 def test_integers_are_not_told_to_require_a_gradient(torch):
@@ -117,19 +100,10 @@ def test_a_double_backward_that_forgets_the_cotangent_is_wrong(torch):
             (x,) = ctx.saved_tensors
             return -v * x.sin(), v * x.cos()
 
-    class Sine(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x.sin()
-
-        @staticmethod
-        def backward(ctx, grad):
-            return Forgetful.apply(*ctx.saved_tensors, grad)
-
+    sine = Torch().function(torch.sin, Forgetful.apply)
     x = torch.ones(3, dtype=torch.float64, requires_grad=True)
     with pytest.raises(GradientMismatchError):
-        secant.torch.gradgradcheck(lambda x: Sine.apply(x).sum(), x)
+        secant.torch.gradgradcheck(lambda x: sine(x).sum(), x)
 
 
 def test_options_of_pytorch(torch):
@@ -470,15 +444,10 @@ def test_tensors_of_types_that_numpy_does_not_have(torch):
 def mean_square_sine(jax, factor):
     """The mean of squared sines; its gradient is multiplied by ``factor``: 1 is right."""
 
-    @jax.custom_vjp
-    def loss(x):
-        return jax.numpy.mean(jax.numpy.sin(x) ** 2)
-
     def backward(x, cotangent):
-        return (factor * cotangent * 2 * jax.numpy.sin(x) * jax.numpy.cos(x) / x.size,)
+        return factor * cotangent * 2 * jax.numpy.sin(x) * jax.numpy.cos(x) / x.size
 
-    loss.defvjp(lambda x: (loss(x), x), backward)
-    return loss
+    return Jax().function(lambda x: jax.numpy.mean(jax.numpy.sin(x) ** 2), backward)
 
 
 @pytest.mark.parametrize("n", [1000, 40_000])
@@ -504,11 +473,7 @@ def test_trees_of_jax(jax, dtype):
 
     assert secant.jax.check_grads(f, (params, x)) is None
 
-    @jax.custom_vjp
-    def negated(x):
-        return x
-
-    negated.defvjp(lambda x: (x, None), lambda _, cotangent: (-cotangent,))
+    negated = Jax().function(lambda x: x, lambda _, cotangent: -cotangent)
     with pytest.raises(GradientMismatchError, match=r"p\['b'\] \(3,\) +\d? ?wrong"):
         secant.jax.check_grads(lambda p, x: f(p | {"b": negated(p["b"])}, x), (params, x), modes=["rev"])
 
