@@ -282,15 +282,6 @@ def buffer_that_is_returned(x):
     return f
 
 
-BUFFER = np.zeros(3)
-
-
-@stateless(lambda x: (x**3).sum(), HERE)
-def buffer_in_globals(x):
-    BUFFER[:] = x
-    return (BUFFER**3).sum()
-
-
 @stateless(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
 def writes_to_its_argument(x):
     x -= [1.0, 2.0, 3.0]
@@ -712,12 +703,6 @@ plain_array("identity", lambda x: x, lambda x: x, HERE)
 def squares_in_place(x):
     x **= 2
     return x
-
-
-@stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
-def view_of_its_argument(x):
-    x[1:] -= x[:-1] ** 2
-    return x[1:]
 
 
 @stateless_array(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)

@@ -457,18 +457,6 @@ def test_smaller_steps_are_tried_where_f_is_not_defined(error, radius):
     assert within_bars(hessian, np.diag(np.exp(X)), 1e-12)
 
 
-def test_a_domain_that_ends_on_one_side():
-    def f(x):
-        if x[0] > 400.5:
-            raise OutOfBounds("the table ends at 400.5")
-        return x[0] ** 2 + x[1]
-
-    x = np.array([400.0, 1.0])
-    found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
-    assert within_bars(found, [800.0, 1.0])
-    assert secant.check_gradient(f, x, np.array([800.0, 1.0])).verdict == "right"
-
-
 @pytest.mark.parametrize("x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"])
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
 def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
