@@ -34,7 +34,7 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
 
 class _Slope(NamedTuple):
-    """What was found from some rungs. The error bar leaves out the doubt."""
+    """What was found from some rungs: see `slopes.Walk` and `slopes.Climb`. The error bar leaves out the doubt."""
 
     value: float
     bar: float
@@ -157,6 +157,10 @@ class DirectionalProbe:
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
             if away.noise.near[0] < _FALLS * found.noise.near[0]:
                 found = away
+        return self._interpreted(found, samples)
+
+    def _interpreted(self, found: _Slope, samples: Samples) -> _Slope:
+        """What a climb tells of f: its noise, its steps, and which steps suit it. Where f rises in steps, in doubt."""
         value, bar, doubt = found[:3]
         moves = [(abs(step), abs(float(each.values[0]) - self.value)) for step, each in samples.known.items()]
         moves = sorted(move for move in moves if isfinite(move[1]))
@@ -174,8 +178,7 @@ class DirectionalProbe:
             if is_rounding:
                 self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
         elif not is_rounding and (found.still >= _STILL or self.rises_in_steps):
-            # The slope may be that across the steps of f, or 0.
-            doubt = max(doubt, abs(value) + bar)
+            doubt = max(doubt, abs(value) + bar)  # the slope may be that across the steps of f, or 0
             self.rises_in_steps = True
         elif jump and not found.is_kink:
             self._number, self._bar = None if found.noise.slope[0] or doubt else found.best, bar
