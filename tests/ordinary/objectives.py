@@ -733,3 +733,29 @@ def compares_with_the_array(x):
 plain_array(
     "array_of_float32", lambda x: log_softmax(x).astype(np.float32), lambda x: log_softmax(x), LOGITS, is_float32=True
 )
+
+
+@of_class(smooth, HERE)
+class BestSoFar:
+    best_x, best = None, np.inf
+
+    def __call__(self, x):
+        value = smooth(x)
+        if value < self.best:
+            self.best_x, self.best = x, value
+        return value
+
+
+BUFFER = np.zeros(3)
+
+
+@stateless(lambda x: (x**3).sum(), HERE)
+def buffer_in_globals(x):
+    BUFFER[:] = x
+    return (BUFFER**3).sum()
+
+
+@stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
+def view_of_its_argument(x):
+    x[1:] -= x[:-1] ** 2
+    return x[1:]
