@@ -83,14 +83,6 @@ CASES = {  # a script, and what is said of its network
         "print(Helper().numerical_gradient(abs, -2), Helper().num_grad(abs, -3))",
         "Helper is not known: it has no method loss(x, t). Its own numerical_gradient runs",
     ),
-    "another name of the method": (
-        program(
-            OWN.replace("numerical_gradient", "num_gradient"),
-            "class Other:\n    def numericalGradient(self, x):\n        return x\n"
-            + SHOW.replace("numerical_gradient", "num_gradient"),
-        ),
-        "has no numerical_gradient, and its num_gradient(x, t) runs itself; if num_gradient(x, t) is meant, write",
-    ),
     "dropout": (
         program(OWN + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"),
         "as with dropout",

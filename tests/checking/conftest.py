@@ -15,6 +15,14 @@ def torch():
     return torch
 
 
+@pytest.fixture
+def jax():
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    import secant.jax  # noqa: F401
+
+    return jax
+
+
 @pytest.fixture(params=[Torch, Jax], ids=["torch", "jax"])
 def door(request):
     """Each of the two doors in turn, in float64 where nothing else is said."""

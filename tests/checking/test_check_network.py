@@ -261,11 +261,6 @@ class Tanh(Chapter5):
     size, activation = 1.0, staticmethod(np.tanh)
 
 
-class Zeros(Tanh):
-    def gradient(self, x, t):
-        return {key: 0 * param for key, param in self.params.items()}
-
-
 class ForgottenDecay(Tanh):
     def loss(self, x, t, train=True):
         return super().loss(x, t) + (0.01 * np.sum(self.params["W1"] ** 2) if train else 0)
@@ -276,10 +271,7 @@ class UnknownConstraint(Tanh):
         return super().loss(x, t) + (0 if constraint else 0.01 * np.sum(self.params["W1"] ** 2))
 
 
-@pytest.mark.parametrize(
-    "cls",
-    [ForgottenDecay, UnknownConstraint],
-)
+@pytest.mark.parametrize("cls", [ForgottenDecay, UnknownConstraint])
 def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
     assert str(report).startswith("gradient in 59 entries: WRONG by ")
@@ -289,40 +281,17 @@ def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
         report.raise_if_failed()
 
 
-def test_a_copy_that_is_the_network_itself_is_left_alone():
-    class Single(ForgottenDecay):
-        def __deepcopy__(self, memo):
-            return self
-
-    class Shared(ForgottenDecay):
-        def __deepcopy__(self, memo):
-            other = object.__new__(Shared)
-            other.__dict__ = self.__dict__
-            return other
-
-    for cls in Single, Shared:
-        net = cls()
-        assert not secant.check_network(net, X, ONE_HOT).passed
-        assert list(vars(net)) == ["params"]
-    net = Shared()
-    net.predict = own = net.predict
-    assert not secant.check_network(net, X, ONE_HOT).passed
-    assert vars(net)["predict"] is own
-
-
-def test_what_is_tried_leaves_random_numbers_and_the_output_alone(capsys):
-    class Dropout(Tanh):
-        def loss(self, x, t, train_flg=False):
-            if train_flg:
-                print("in training")
-                np.random.uniform(size=5)
-            return super().loss(x, t) * 2
+def test_the_second_call_of_a_gradient_leaves_random_numbers_and_the_output_alone(capsys):
+    class Talkative(Tanh):
+        def gradient(self, x, t):
+            print(np.random.uniform())
+            return super().gradient(x, t)
 
     np.random.seed(5)
-    expected = np.random.RandomState(5).uniform()
-    assert not secant.check_network(Dropout(), X, ONE_HOT).passed
-    assert np.random.uniform() == expected
-    assert capsys.readouterr() == ("", "")
+    first, second = np.random.RandomState(5).uniform(size=2)
+    secant.check_network(Talkative(), X, ONE_HOT)
+    assert capsys.readouterr() == (f"{first}\n", "")
+    assert np.random.uniform() == second
 
 
 def test_gradients_in_buffers_that_the_loss_clears():
@@ -344,49 +313,18 @@ def test_gradients_in_buffers_that_the_loss_clears():
     assert secant.check_network(Buffers(), X, ONE_HOT).compared_with == BOOK
 
 
-def test_params_that_are_copies_are_said_to_change_nothing():
-    class Copies(Zeros):
-        def predict(self, x):
-            p = self.own
-            return softmax(np.tanh(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
-
-        @property
-        def params(self):
-            return {key: param.copy() for key, param in self.own.items()}
-
-        @params.setter
-        def params(self, params):
-            self.own = params
-
-    report = secant.check_network(Copies(), X, ONE_HOT)
-    assert "f had one value wherever it was evaluated: does it depend on x?" in str(report).splitlines()[1]
-
-
-class Weighted(Tanh):
-    """Targets are weighted by ``weights``, and smoothed."""
-
-    weights, smoothing = np.ones(4), 0.0
-
-    def targets(self, t):
-        return ((1 - self.smoothing) * t + self.smoothing / 4) * self.weights / len(t)
+class ClassWeights(Tanh):
+    weights = np.array([0.2, 1.0, 3.0, 1.5])
 
     def loss(self, x, t):
-        return -np.sum(self.targets(t) * np.log(self.predict(x) + 1e-7))
+        return -np.sum(t * self.weights * np.log(self.predict(x) + 1e-7)) / len(t)
 
     def gradient(self, x, t):
-        t = self.targets(t)
+        t = t * self.weights / len(t)
         return self.backward(x, self.predict(x) * t.sum(axis=1, keepdims=True) - t)
 
 
-class ClassWeights(Weighted):
-    weights = np.array([0.2, 1.0, 3.0, 1.5])
-
-
-class Smoothed(Weighted):
-    smoothing = 0.1
-
-
-@pytest.mark.parametrize("cls", [Decayed, Summed, ClassWeights, Smoothed])
+@pytest.mark.parametrize("cls", [Decayed, Summed, ClassWeights])
 def test_a_textbooks_gradient_of_a_network_that_is_not_recognized_is_wrong_with_a_hint(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
     assert ": WRONG" in str(report).splitlines()[0]

@@ -1,6 +1,5 @@
 """What a report says: names, what was checked and how to check it again."""
 
-import importlib.util
 import json
 import math
 import re
@@ -13,16 +12,9 @@ import pytest
 import secant
 from secant.errors import GradientMismatchError, UnsupportedError
 
-needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
-needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
-
 
 @pytest.fixture
-def jax():
-    import jax
-
-    import secant.jax  # noqa: F401
-
+def jax(jax):
     with jax.enable_x64(True):
         yield jax
 
@@ -31,7 +23,6 @@ def names(report):
     return [array.name for array in report.arrays]
 
 
-@needs_torch
 def test_names_of_arguments_of_torch(torch):
     class Old(torch.autograd.Function):
         @staticmethod
@@ -63,7 +54,6 @@ def test_names_of_arguments_of_torch(torch):
     assert names(secant.torch.check(torch.mul, (x, y))) == ["inputs[0]", "inputs[1]"]
 
 
-@needs_jax
 def test_names_of_arguments_of_jax(jax):
     x = jax.numpy.linspace(0.1, 1, 3)
 
@@ -98,16 +88,10 @@ def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
         true = np.linalg.norm(error) / np.linalg.norm(right)
         assert math.isclose(array.relative_error, true, rel_tol=1e-6)
     assert "off by 15 % of its norm" in str(secant.check_gradient(softplus, x[:5], (right + errors["all"])[:5]))
+    assert "off by 9900 % of its norm" in str(secant.check_gradient(softplus, x[:5], 100 * right[:5]))
     (array,) = secant.check_gradient(softplus, x, right).arrays
     assert math.isnan(array.relative_error)
     assert math.isnan(secant.check_gradient(lambda _: 1.0, x, right).arrays[0].relative_error)
-
-
-def test_the_size_of_a_large_error():
-    x = np.array([1.0, -2.0, 0.5])
-    assert "wrong in all 3 entries, off by 9900 % of its norm" in str(
-        secant.check_gradient(softplus, x, 100 * softplus_gradient(x))
-    )
 
 
 def last(report):
@@ -184,7 +168,6 @@ def test_a_gradient_that_differs_from_call_to_call():
     assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.inf).passed
 
 
-@needs_torch
 def test_a_backward_that_is_right_once(torch):
     class Exp(torch.autograd.Function):
         @staticmethod
@@ -203,7 +186,6 @@ def test_a_backward_that_is_right_once(torch):
     assert not secant.torch.gradcheck(Exp.apply, x, raise_exception=False)
 
 
-@needs_torch
 def test_a_backward_that_overwrites_what_comes_in(torch):
     class Square(torch.autograd.Function):
         @staticmethod
@@ -221,7 +203,6 @@ def test_a_backward_that_overwrites_what_comes_in(torch):
     assert "overwrites the incoming gradient" in report.diagnosis
 
 
-@needs_torch
 def test_a_graph_that_can_run_only_once(torch):
     class Frees(torch.autograd.Function):
         @staticmethod
@@ -268,19 +249,6 @@ def test_a_gradient_that_is_added_to_a_buffer():
     assert re.match(DIFFERS, report.diagnosis)
 
 
-NOT_LINEAR = "the backward function is not linear in the incoming gradient"
-
-
-def test_a_vjp_that_forgets_or_clips_the_cotangent_is_wrong():
-    x = np.array([1.0, 2.0, 3.0])
-    assert secant.check_vjp(np.sin, x, lambda c: c * np.cos(x)).passed
-    for vjp in (lambda c: np.cos(x), lambda c: np.clip(c, -1.5, 1.5) * np.cos(x)):
-        report = secant.check_vjp(np.sin, x, vjp)
-        assert report.verdict == "wrong"
-        assert report.diagnosis.startswith(NOT_LINEAR)
-
-
-@needs_jax
 def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
     x = jax.numpy.linspace(0.5, 1.5, 4)
     reverse = jax.custom_vjp(jax.numpy.sin)
@@ -292,7 +260,6 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
             secant.jax.check_grads(f, (x,), modes=mode)
 
 
-@needs_torch
 def test_inference_mode_is_named(torch):
     x = torch.ones(2, requires_grad=True)
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):

@@ -114,13 +114,7 @@ def test_an_error_in_a_file_is_shown(check, tmp_path, source, shown):
     assert "faulty.py" in result.output
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("mine.py", "mine.py:RIGHT", "mine.py:X"),
-        ("mine.py:f", "mine.py:RIGHT"),
-    ],
-)
+@pytest.mark.parametrize("arguments", [("mine.py", "mine.py:RIGHT", "mine.py:X"), ("mine.py:f", "mine.py:RIGHT")])
 def test_what_is_no_command_is_2(check, arguments):
     assert CliRunner().invoke(app, ["check", *arguments]).exit_code == 2
 

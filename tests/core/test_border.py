@@ -5,6 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from layouts import unaligned
+
 core = pytest.importorskip("secant._core")
 
 X, T = np.zeros((2, 3)), np.array([0, 1])
@@ -21,13 +23,6 @@ def gradient(net, x=X, method="auto", h=1e-4, threads=1):
 
 def train(net, x=X, method="auto", h=1e-4, threads=1):
     return core.train(net, x.astype(net[0].dtype), T, np.array([[0, 1]]), method, h, 0.1, threads, [], False)
-
-
-def unaligned(array):
-    moved = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    moved[...] = array
-    assert not moved.flags.aligned
-    return moved
 
 
 CALLS = gradient, train

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import secant
+from layouts import same_bits
 from random_networks import trained_by_the_core
 from secant.backends import backend_module
 from secant.backends.inputs import NormalizedPixels, Rows
@@ -24,10 +25,6 @@ def network(backend="cpp"):
 def trained(x, t, method="auto", h=H, n_threads=1):
     indices = np.random.RandomState(1).randint(len(x), size=(10, 30))
     return trained_by_the_core(network(), x, t, indices, method, h, n_threads)
-
-
-def same_bits(one, other):
-    return all(one[key].tobytes() == other[key].tobytes() for key in one)
 
 
 @pytest.mark.usefixtures("compiled")

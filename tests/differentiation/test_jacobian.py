@@ -220,13 +220,8 @@ def test_bad_patterns(sparse, options, error, message):
         secant.numerical_jacobian(tridiagonal, X.copy(), **options)
 
 
-BAD_RETURNS = [
-    (lambda x: x + 1j, DTypeError, "f must return real numbers"),
-    (ways.in_c, UnsupportedError, "a C function returns one number"),
-]
-
-
-@pytest.mark.parametrize(("f", "error", "message"), BAD_RETURNS, ids=["complex", "C"])
-def test_what_f_returns_is_checked(f, error, message):
-    with pytest.raises(error, match=message):
-        secant.numerical_jacobian(f() if f is ways.in_c else f, np.zeros(1))
+def test_what_f_returns_is_checked():
+    with pytest.raises(DTypeError, match="f must return real numbers"):
+        secant.numerical_jacobian(lambda x: x + 1j, np.zeros(1))
+    with pytest.raises(UnsupportedError, match="a C function returns one number"):
+        secant.numerical_jacobian(ways.in_c(), np.zeros(1))

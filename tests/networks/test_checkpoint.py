@@ -85,13 +85,6 @@ def test_a_subclass_loads_as_itself(saved):
     assert type(Familiar.load(saved)) is Familiar
 
 
-def test_a_file_that_numpy_wrote_is_a_network_too(tmp_path):
-    np.savez_compressed(tmp_path / "net.npz", **network().params, output_activation="identity", note=[1])
-    loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
-    assert bits(loaded) == bits(network())
-    assert loaded.output_activation == "identity"
-
-
 @pytest.mark.skipif(os.name != "posix", reason="this platform has no permission bits")
 def test_a_file_has_the_permissions_of_any_new_file(saved):
     other = saved.with_name("other")
@@ -246,13 +239,6 @@ def test_a_single_wrong_bit_is_noticed(tmp_path, name):
         secant.TwoLayerNet.load(tmp_path / "bad")
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(OSError, match="could not be read") as caught:
-        secant.TwoLayerNet.load(tmp_path / "net")
-    assert type(caught.value) is DataError
-    assert str(caught.value) == f"{tmp_path / 'net'} could not be read: No such file or directory."
-
-
 # ---- paths, and what is there that is no regular file ----------------------------------------------------------------
 
 
@@ -288,8 +274,9 @@ def test_what_is_no_file_is_refused_and_kept(tmp_path, monkeypatch, kind, why):
         with pytest.raises(DataError) as caught:
             call(kind)
         assert str(caught.value) == f"{kind} could not be written: {why}; give another path."
-    with pytest.raises(DataError, match=" could not be read: "):
+    with pytest.raises(DataError, match=f"^{kind} could not be read: {why}.$") as caught:
         secant.TwoLayerNet.load(kind)
+    assert type(caught.value) is DataError
     assert Path("loop").is_symlink()
     assert Path("folder").is_dir()
 

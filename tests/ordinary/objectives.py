@@ -152,31 +152,6 @@ def callable_class_with_slots(x):
     return Cost(1.5)
 
 
-@objective(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
-def callable_dataclass(x):
-    @dataclass
-    class Cost:
-        target: np.ndarray
-
-        def __call__(self, x):
-            return float(np.sum((x - self.target) ** 4))
-
-    return Cost(np.array([1.0, 2.0, 3.0]))
-
-
-@objective(smooth, HERE)
-def classmethod_that_counts(x):
-    class Model:
-        calls = 0
-
-        @classmethod
-        def cost(cls, x):
-            cls.calls += 1
-            return smooth(x)
-
-    return Model.cost
-
-
 @objective(smooth, HERE)
 def decorated(x):
     def logged(f):
@@ -262,14 +237,6 @@ def lru_cache_on_bytes(x):
 
 
 @objective(smooth, HERE)
-def mutable_default(x):
-    def f(x, cache={}):  # noqa: B006
-        return cache.setdefault(x.tobytes(), smooth(x))
-
-    return f
-
-
-@objective(smooth, HERE)
 def history_of_points(x):
     history = []
 
@@ -278,17 +245,6 @@ def history_of_points(x):
         return smooth(history[-1])
 
     return f
-
-
-@of_class(smooth, HERE)
-class BestSoFar:
-    best_x, best = None, np.inf
-
-    def __call__(self, x):
-        value = smooth(x)
-        if value < self.best:
-            self.best_x, self.best = x, value
-        return value
 
 
 @objective(smooth, HERE)
@@ -324,15 +280,6 @@ def buffer_that_is_returned(x):
         return total
 
     return f
-
-
-BUFFER = np.zeros(3)
-
-
-@stateless(lambda x: (x**3).sum(), HERE)
-def buffer_in_globals(x):
-    BUFFER[:] = x
-    return (BUFFER**3).sum()
 
 
 @stateless(lambda x: np.sum((x - [1.0, 2.0, 3.0]) ** 4), HERE)
@@ -646,15 +593,6 @@ def global_seed_inside(x):
     return monte_carlo(x, np.random.standard_normal(50))
 
 
-@of_class(lambda x: -np.mean(np.log(1 + np.exp(x[0] + x[1] * DRAWS))), [0.3, 1.2])
-class FixedDraws:
-    def __init__(self):
-        self.draws = np.random.default_rng(7).standard_normal(50)
-
-    def __call__(self, x):
-        return -np.mean(np.log1p(np.exp(x[0] + x[1] * self.draws)))
-
-
 # Statistics and machine learning -------------------------------------------------------------------------------------
 
 
@@ -732,11 +670,6 @@ def terms_by_a_pool_of_threads(x):
 # Functions that return arrays ----------------------------------------------------------------------------------------
 
 
-@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9])
-def residuals(x):
-    return x[0] * np.exp(-x[1] * TIMES) - VALUES
-
-
 @stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
 def residuals_with_args(x, times, values):
     return x[0] * np.exp(-x[1] * times) - values
@@ -772,12 +705,6 @@ def squares_in_place(x):
     return x
 
 
-@stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
-def view_of_its_argument(x):
-    x[1:] -= x[:-1] ** 2
-    return x[1:]
-
-
 @stateless_array(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)
 def list_of_numbers(x):
     return [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
@@ -788,32 +715,6 @@ def series(x):
     import pandas as pd
 
     return lambda x: pd.Series({"product": x[0] * x[1], "sine": np.sin(x[2])})
-
-
-@of_class(
-    lambda x: np.tanh(DATA_X[:4] @ x.reshape(2, 2)),
-    [[0.5, -0.3], [0.8, 0.2]],
-    method="forward",
-    holds_x=True,
-    table=VECTORS,
-)
-class Layer:
-    def __init__(self, weight):
-        self.weight = weight
-
-    def forward(self, weight):
-        self.weight[:] = weight
-        return np.tanh(DATA_X[:4] @ self.weight)
-
-
-@array_function(lambda x: np.cos(x) * x[0], HERE)
-def array_from_lru_cache(x):
-    @functools.lru_cache(maxsize=4)
-    def of_bytes(data):
-        x = np.frombuffer(data)
-        return np.cos(x) * x[0]
-
-    return lambda x: of_bytes(x.tobytes())
 
 
 @stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
@@ -832,3 +733,29 @@ def compares_with_the_array(x):
 plain_array(
     "array_of_float32", lambda x: log_softmax(x).astype(np.float32), lambda x: log_softmax(x), LOGITS, is_float32=True
 )
+
+
+@of_class(smooth, HERE)
+class BestSoFar:
+    best_x, best = None, np.inf
+
+    def __call__(self, x):
+        value = smooth(x)
+        if value < self.best:
+            self.best_x, self.best = x, value
+        return value
+
+
+BUFFER = np.zeros(3)
+
+
+@stateless(lambda x: (x**3).sum(), HERE)
+def buffer_in_globals(x):
+    BUFFER[:] = x
+    return (BUFFER**3).sum()
+
+
+@stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
+def view_of_its_argument(x):
+    x[1:] -= x[:-1] ** 2
+    return x[1:]

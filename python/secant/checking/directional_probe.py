@@ -40,6 +40,7 @@ class _Slope(NamedTuple):
     bar: float
     doubt: float
     is_kink: bool
+    hides_kink: bool  # beside curvature
     still: float
     noise: Levels
     numbers: range
@@ -106,7 +107,8 @@ class DirectionalProbe:
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
         slope = self._climbed(samples, size)
-        return MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
+        found = MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
+        return found._replace(is_kink=found.is_kink or (slope.hides_kink and abs(found.error) > found.allowed))
 
     def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE
@@ -139,10 +141,10 @@ class DirectionalProbe:
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
         start = slopes.climb(samples, numbers, self.noise, walk)
-        ((value, bar, best),) = zip(*slopes.refined(samples, start, numbers), strict=True)
-        doubt = slopes.DOUBT * float(start.doubt[0])
-        is_kink, still = bool(start.is_kink[0]), float(walk.still[0])
-        return _Slope(float(value), float(bar) - doubt, doubt, is_kink, still, start.noise, numbers, int(best))
+        ((value, bar, best, doubt),) = zip(*slopes.refined(samples, start, numbers), strict=True)
+        is_kink, hides_kink, still = bool(start.is_kink[0]), doubt > 2 * start.doubt[0], float(walk.still[0])
+        bar, doubt = float(bar - doubt), float(doubt)
+        return _Slope(float(value), bar, doubt, is_kink, bool(hides_kink), still, start.noise, numbers, int(best))
 
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:

@@ -221,9 +221,9 @@ class Adaptive:
         Steps beyond a tenth of the entry's size are taken only where noise asks for them.
         """
         within = _usual_rungs(numbers)
-        slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
+        slopes, bars, largest, _ = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
         if within != numbers and not (bars <= ENOUGH * np.abs(slopes)).all():
-            slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
+            slopes, bars, largest, _ = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
 

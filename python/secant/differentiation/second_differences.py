@@ -105,7 +105,7 @@ class SecondDifferences:
                 samples = Samples(self._along_one(evaluator, i), value, unit=float(np.spacing(abs(self._x[i]))) / 2)
                 numbers = rungs_of(abs(float(self._x[i])), float(self._scales[i]))
                 climbed = climb(samples, numbers, noise, walked(samples, numbers, every_jump=size == 1))
-                (values[i],), (errors[i],), (self._numbers[i],) = refined(samples, climbed, numbers, order=2)
+                (values[i],), (errors[i],), (self._numbers[i],), _ = refined(samples, climbed, numbers, order=2)
                 noise = noise if size > 1 else climbed.noise
         self._noise = noise
         self.diagonal = Derivatives(values, errors, 0)

@@ -21,6 +21,8 @@ the same time: arrays are (steps, outputs).
    be best by luck, and is no less than the change from the window of the next smaller step.
 5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is nearly even about x, slopes alone do
    not show that a step is too large. The same table is that of the second derivatives of a Hessian.
+6. **Kinks.** A second difference over h that stays as h falls is a jump of the slope at x: half of it is added to the
+   error bar. If it stays only when extrapolated to h = 0, curvature hides the jump, and all of it is added.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and n
 _CERTAIN = 3.0  # times the noise: the intervals of rungs, and scatter that may be of the same kind
 _LARGER = 12  # steps above the rung that was chosen
 _SELECTION = 3.0  # times its error bar: that of the best of many estimates, which may be so by luck
-DOUBT = 1.05  # times the doubt, since that has an error itself
+_DOUBT = 1.05  # times the doubt, since that has an error itself
 _WORSE = 30.0  # times the least error bar: larger steps will be no better
 
 
@@ -322,7 +324,7 @@ def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
     if walk.rungs is None:
         zeros = np.zeros(len(samples.value))
         return Climb(zeros.astype(int), zeros, zeros + inf, noise, zeros, walk.is_still)
-    jumps = np.array([slope_jump(walk.rungs, noise, k) for k in range(len(samples.value))])
+    jumps = slope_jumps(np.abs(walk.rungs.bend), 8 * noise.at(walk.rungs.size) / walk.rungs.width)
     chosen = _largest_rung(numbers, walk.rungs, noise, jumps > 0, samples.unit)
     return Climb(*chosen, noise, np.maximum(walk.doubt, jumps / 2), jumps > 0)
 
@@ -359,16 +361,23 @@ def noise_of_curvature(differences: Differences, noise: Levels) -> Floats:
 
 
 class Refined(NamedTuple):
-    """Derivatives, their error bars, and the number of the largest step of the best window of each."""
+    """Derivatives, their error bars, and the number of the largest step of the best window of each.
+
+    ``doubt``: what jumps of f or of its slope add to the error bar.
+    """
 
     value: Floats
     bar: Floats
     number: Any
+    doubt: Floats
 
 
 def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> Refined:
     """The first or second derivatives, from windows of steps from the rungs that were chosen up."""
-    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG)  # extrapolated with the rung above
+    doubt = np.zeros(len(start.bar))
+    found = Refined(
+        start.slope.copy(), start.bar.copy(), start.number - RUNG, doubt
+    )  # extrapolated with the rung above
     if order == 2:
         found.value[:], found.bar[:] = np.nan, inf
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
@@ -382,9 +391,14 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
             best, goes_on = _best_window(first, there, noise, start.is_kink[outputs], order)
             if not goes_on.any():
                 break
-        for whole, part in zip(found, best._replace(number=np.array(every)[best.number]), strict=True):
+        best = best._replace(number=np.array(every)[best.number], doubt=hidden_jumps(there, noise))
+        for whole, part in zip(found, best, strict=True):
             whole[outputs] = part
-    return found._replace(bar=found.bar + DOUBT * start.doubt) if order == 1 else found
+    if order == 2:
+        return found
+    # Of several jumps some may cancel in second differences, and not in slopes: so all of a hidden one is doubt.
+    doubt = _DOUBT * np.maximum(start.doubt, found.doubt)
+    return found._replace(bar=found.bar + doubt, doubt=doubt)
 
 
 def _best_window(first: Refined, there: Differences, noise: Levels, is_kink: Any, order: int) -> tuple[Refined, Any]:
@@ -409,7 +423,7 @@ def _best_window(first: Refined, there: Differences, noise: Levels, is_kink: Any
     wins = bars[at] < first.bar
     least = np.where(wins, bars[at], first.bar)
     goes_on = valid[-1] & ~(windows.bar[-1] > _WORSE * least)
-    return Refined(np.where(wins, windows.value[at], first.value), least, index), goes_on
+    return Refined(np.where(wins, windows.value[at], first.value), least, index, first.doubt), goes_on
 
 
 _NEAREST = 2.0**-29  # of the scale: f is not defined there where its domain ends at x
@@ -457,10 +471,15 @@ def _settles(slope: Floats, noise: Floats) -> Any:
     return ~(seen.any(axis=0) & (first < 3) & (here > _SETTLES * above))
 
 
-def slope_jump(rungs: Differences, noise: Levels, k: int) -> float:
-    """The jump of the slope at x: a second difference that does not shrink with the step, as far down as it shows."""
-    sizes = np.abs(rungs.bend[:, k]).tolist()
-    errors = (8 * noise.at(rungs.size)[:, k] / rungs.width[:, k]).tolist()
+def slope_jumps(sizes: Floats, errors: Floats) -> Floats:
+    """The jump of the slope of each output at x: a second difference that does not shrink with the step.
+
+    ``sizes``: of second differences over h, (steps, outputs). ``errors``: how large noise may make them.
+    """
+    return np.array([_slope_jump(*pair) for pair in zip(sizes.T.tolist(), errors.T.tolist(), strict=True)])
+
+
+def _slope_jump(sizes: list[float], errors: list[float]) -> float:
     first = next((j for j, size in enumerate(sizes) if size > errors[j]), len(sizes))
     if 0 < first < len(sizes) and sizes[first] > 2 * errors[first - 1]:  # a kink nearby, or smooth
         return 0.0
@@ -470,6 +489,14 @@ def slope_jump(rungs: Differences, noise: Levels, k: int) -> float:
             break
         jump = max(jump, near, far)
     return jump
+
+
+def hidden_jumps(there: Differences, noise: Levels) -> Floats:
+    """The jump of the slope of each output at x that shows at h = 0 only: elsewhere curvature hides it."""
+    near, far = (Differences(*(each[part] for each in there)) for part in (slice(-1), slice(1, None)))
+    ratio = far.width / near.width
+    sizes = np.abs(near.bend * ratio - far.bend) / (ratio - 1)
+    return slope_jumps(sizes, 8 * noise.at(near.size) / near.width * (ratio + 1 / ratio) / (ratio - 1))
 
 
 _ORDINARY = 4.0  # times its rounding: the noise of a value

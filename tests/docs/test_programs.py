@@ -1,4 +1,4 @@
-"""The examples of functions and of descent run."""
+"""The programs in examples/ run."""
 
 import importlib.util
 import shutil
@@ -10,6 +10,9 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {
+    "check_network": (),
+    "check_torch": ("torch",),
+    "check_jax": ("jax",),
     "functions_in_c": (),
     "functions_in_numba": ("numba", "scipy"),
     "functions_vectorized": (),
