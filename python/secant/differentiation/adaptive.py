@@ -18,6 +18,7 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
+    COARSE,
     ENOUGH,
     RESOLUTION,
     SEED,
@@ -130,7 +131,7 @@ class Adaptive:
             slopes, bars, largest = self._alone(entry, self._numbers(i), self._noise, walk)
             self._learned[i] = np.array([slopes, bars])
             numbers[k] = np.where(np.isfinite(bars), self._best_of_three(entry, i, largest), nan)
-        is_still = np.any([walk.is_still for walk in walks], axis=0)
+        is_still = np.any([walk.still >= COARSE for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
         self._smallest_of_three = np.where(is_still, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
         if steps.error is not None:  # f raised: what it is asked again is raised where no slope is found

@@ -264,18 +264,14 @@ class Walk(NamedTuple):
     """What values on rungs tell of f: its noise, and what is not smooth.
 
     ``doubt``: what small jumps of f add to the slope, if they are part of it. It is added to the error bar.
-    ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere.
+    ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be 0, or
+    that across the jumps.
     """
 
     rungs: Differences | None
     noise: Levels
     doubt: Floats
     still: Floats
-
-    @property
-    def is_still(self) -> Any:
-        """Where the slope may be 0 or that across the jumps."""
-        return self.still >= COARSE
 
 
 def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: bool = False) -> Walk:
@@ -323,7 +319,7 @@ def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
     noise = Levels(*map(np.maximum, walk.noise, known))
     if walk.rungs is None:
         zeros = np.zeros(len(samples.value))
-        return Climb(zeros.astype(int), zeros, zeros + inf, noise, zeros, walk.is_still)
+        return Climb(zeros.astype(int), zeros, zeros + inf, noise, zeros, zeros > 0)
     jumps = slope_jumps(np.abs(walk.rungs.bend), 8 * noise.at(walk.rungs.size) / walk.rungs.width)
     chosen = _largest_rung(numbers, walk.rungs, noise, jumps > 0, samples.unit)
     return Climb(*chosen, noise, np.maximum(walk.doubt, jumps / 2), jumps > 0)
