@@ -264,8 +264,8 @@ class Walk(NamedTuple):
     """What values on rungs tell of f: its noise, and what is not smooth.
 
     ``doubt``: what small jumps of f add to the slope, if they are part of it. It is added to the error bar.
-    ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be 0, or
-    that across the jumps.
+    ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be
+    0, or that across the jumps.
     """
 
     rungs: Differences | None
