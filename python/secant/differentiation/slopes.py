@@ -467,24 +467,27 @@ def _settles(slope: Floats, noise: Floats) -> Any:
     return ~(seen.any(axis=0) & (first < 3) & (here > _SETTLES * above))
 
 
-def slope_jumps(sizes: Floats, errors: Floats) -> Floats:
+def slope_jumps(sizes: Floats, errors: Floats, alike: float = 2.0, count: int = 2) -> Floats:
     """The jump of the slope of each output at x: a second difference that does not shrink with the step.
 
-    ``sizes``: of second differences over h, (steps, outputs). ``errors``: how large noise may make them.
+    ``sizes``: of second differences over h, (steps, outputs). ``errors``: how large noise may make them. From the first
+    that shows, ``count`` must be ``alike``: one is at most so many times the next.
     """
-    return np.array([_slope_jump(*pair) for pair in zip(sizes.T.tolist(), errors.T.tolist(), strict=True)])
+    return np.array(
+        [_slope_jump(*pair, alike, count) for pair in zip(sizes.T.tolist(), errors.T.tolist(), strict=True)]
+    )
 
 
-def _slope_jump(sizes: list[float], errors: list[float]) -> float:
+def _slope_jump(sizes: list[float], errors: list[float], alike: float, count: int) -> float:
     first = next((j for j, size in enumerate(sizes) if size > errors[j]), len(sizes))
     if 0 < first < len(sizes) and sizes[first] > 2 * errors[first - 1]:  # a kink nearby, or smooth
         return 0.0
-    jump = 0.0
-    for near, far in pairwise(sizes[first:]):
-        if not near / 2 < far < 2 * near:  # it grows as the step where f is smooth
+    same = sizes[first : first + 1]
+    for size in sizes[first + 1 :]:
+        if not same[-1] / alike < size < alike * same[-1]:  # it grows as the step where f is smooth
             break
-        jump = max(jump, near, far)
-    return jump
+        same.append(size)
+    return max(same) if len(same) >= count else 0.0
 
 
 def hidden_jumps(there: Differences, noise: Levels) -> Floats:
@@ -492,9 +495,13 @@ def hidden_jumps(there: Differences, noise: Levels) -> Floats:
     near, far = (Differences(*(each[part] for each in there)) for part in (slice(-1), slice(1, None)))
     ratio = far.width / near.width
     sizes = np.abs(near.bend * ratio - far.bend) / (ratio - 1)
-    return slope_jumps(sizes, 8 * noise.at(near.size) / near.width * (ratio + 1 / ratio) / (ratio - 1))
+    errors = 8 * noise.at(near.size) / near.width * (ratio + 1 / ratio) / (ratio - 1)
+    return slope_jumps(sizes, errors, _ALIKE_BENDS, _BENDS)
 
 
+# Second differences at h = 0 that are a jump: with many kinks near x they grow as the root of the step, by 1.4 from one
+# to the next, where f'' jumps as the step, by 1.9. Two may be alike by chance.
+_ALIKE_BENDS, _BENDS = 1.5, 4
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
