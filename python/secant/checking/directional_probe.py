@@ -108,7 +108,8 @@ class DirectionalProbe:
                 return found
         slope = self._climbed(samples, size)
         found = MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
-        return found._replace(is_kink=found.is_kink or (slope.hides_kink and abs(found.error) > found.allowed))
+        is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
+        return found._replace(is_kink=found.is_kink or is_excused)
 
     def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE

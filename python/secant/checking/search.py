@@ -182,7 +182,7 @@ def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rn
     if not found.on_kinks:
         probe.measure(direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
         again = [probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]
-        doubt = "" if noticed(again) else _UNCLEAR
+        doubt = "" if all(each.wrong for each in again) else _UNCLEAR
         overall = [*found.overall, *again]
         found = replace(found, overall=overall, wrong=frozenset() if doubt else arrays, doubt=doubt)
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
