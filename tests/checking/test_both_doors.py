@@ -118,8 +118,9 @@ def test_a_backward_function_that_differs_from_call_to_call_is_wrong(door):
         door.require(drops, door.array(POINTS))
 
 
-def test_a_backward_function_that_forgets_or_clips_what_comes_in_is_wrong(door):
-    x = door.array(POINTS)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_backward_function_that_forgets_or_clips_what_comes_in_is_wrong(door, dtype):
+    x = door.array(POINTS, dtype)
     for f in (
         door.function(lambda x: (x * x).sum(), lambda x, c: 2 * x),
         door.function(lambda x: x * x, lambda x, c: 2 * x * c.clip(-1.5, 1.5)),

@@ -50,7 +50,8 @@ class Arrays:
     def _relative_error(self, leaf: int, norm: float) -> float:
         """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
         evidence = self._evidence
-        if leaf in evidence.wrong and not any(entry.wrong for entry in evidence.entries):  # all at once are off
+        shows_at_once = leaf in evidence.wrong and not any(entry.wrong for entry in evidence.entries)
+        if shows_at_once and not self._probe.candidate.remark:  # a remark is no error of the gradient at x
             whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
             error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
             return error / whole if whole else math.nan

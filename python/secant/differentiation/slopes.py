@@ -371,9 +371,7 @@ class Refined(NamedTuple):
 def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> Refined:
     """The first or second derivatives, from windows of steps from the rungs that were chosen up."""
     doubt = np.zeros(len(start.bar))
-    found = Refined(
-        start.slope.copy(), start.bar.copy(), start.number - RUNG, doubt
-    )  # extrapolated with the rung above
+    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG, doubt)  # from a rung and the next
     if order == 2:
         found.value[:], found.bar[:] = np.nan, inf
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
@@ -392,7 +390,7 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
             whole[outputs] = part
     if order == 2:
         return found
-    # Of several jumps some may cancel in second differences, and not in slopes: so all of a hidden one is doubt.
+    # Several jumps may cancel in second differences, and yet change the slope. So all of a hidden jump is doubt.
     doubt = _DOUBT * np.maximum(start.doubt, found.doubt)
     return found._replace(bar=found.bar + doubt, doubt=doubt)
 
