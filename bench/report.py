@@ -18,21 +18,18 @@ from types import ModuleType
 from typing import Any
 
 import cases
-import cores
-import elementwise
 import footprint
 import gradient
 import growth
 import precision
 import questions
-import regressions
-import roofline
 import secant
 import training
 import whole_run
-from timing import FULL, LEVEL, QUICK, Effort, launched
+from timing import FULL, LEVEL, QUICK, Effort, launched, ratio
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+MARGIN = 1.1
 READMES = ("README.md", "README.zh-CN.md")
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
@@ -73,19 +70,6 @@ that the process took in that time, training set and libraries included.""",
 is fitted from there up: above 1 where weights or inputs outgrow a cache. A ratio is that of the size at which the
 series is most expensive.""",
     ),
-    "Share of the machine's ceiling": (
-        roofline,
-        """What the work would take if it were nothing but its operations, each at the rate measured in the same run,
-and that as a share of Secant's time: at the rates of a layer that is computed sample by sample, its weights in the L2
-cache, and at those of blocks, as Secant does it. bench/roofline.py says what is counted. The last table has the
-products with dense inputs, Secant's and those of NumPy's BLAS, as a share of multiply-adds in registers; what fills up
-the last vector of hidden units is not counted.""",
-    ),
-    "sigmoid, softmax, cross entropy": (
-        elementwise,
-        """Times faster than the formula in NumPy, by the number of elements in rows of ten, on one thread. Ours
-includes all checks of the arguments.""",
-    ),
     "What a library costs": (footprint, "The time of an import, and room on the disk."),
 }
 HEAD = """---
@@ -98,10 +82,8 @@ Everything that was measured for the [benchmarks](../benchmarks.md). Written by 
 Single-thread times are CPU time; others are wall time. They are medians of turns of 50 ms.
 In each round every contestant has a turn. Each launch is a set of fresh processes, and launches are spread over the
 whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches,
-where there are three or more; what was faster than Secant beyond the noise is in bold. On more than one thread, rounds
-in which the cores took too long to hand over a byte (bench/cores.py) are repeated, up to a time limit; launches with
-such a round do not count if there are two others. Answers are checked before anything is timed. Ratios hold
-for this machine; absolute times vary.
+where there are three or more; what was faster than Secant beyond the noise is in bold. Answers are checked before
+anything is timed. Ratios hold for this machine; absolute times vary.
 
 ```text
 {machine}
@@ -128,12 +110,9 @@ def main() -> None:
             for readme, text in readmes(measured).items():
                 readme.write_text(text, encoding="utf-8")
     if before is not None:
-        ratios = regressions.printed(before, measured)
-        apart = [change for change in ratios if not change.agree]
-        print(f"{len(ratios) - len(apart)} of {len(ratios)} ratios agree within their intervals.", *apart, sep="\n")
-        changes = regressions.changes(before, measured)
-        print("\n".join(map(str, changes)) or "Nothing changed beyond the noise.")
-        sys.exit(any(change.slower for change in changes))
+        changed = changes(before, measured)
+        print("\n".join(changed) or "Nothing changed beyond the noise.")
+        sys.exit(any(change.startswith("slower") for change in changed))
 
 
 def measure(effort: Effort) -> dict[str, Any]:
@@ -141,12 +120,29 @@ def measure(effort: Effort) -> dict[str, Any]:
     facts = machine()
     questions = {title: question.measure for title, (question, _) in SECTIONS.items()}
     measured = launched(questions, effort, lambda text: print(text, file=sys.stderr, flush=True))
-    contests = [contest for title in ("A gradient", "A training iteration") for contest in measured[title].values()]
-    counts = [len(launches) for contest in contests for launches in contest["samples"].values()]
-    facts["launches"] = f"{min(counts)} to {max(counts)} count"
-    if handovers := [seconds for contest in contests for launch in contest["handovers"] for seconds in launch]:
-        facts["handover"] = f"{cores.Best.seconds * 1e9:.0f} ns between cores, at most {max(handovers) * 1e9:.0f}"
+    facts["launches"] = len(measured["A gradient"]["MNIST, 1 thread"]["samples"][gradient.LOOP])
     return rounded({"machine": facts} | measured)  # type: ignore[no-any-return]
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What of Secant became slower or faster, relative to the first other library of each contest that both runs have.
+
+    Its interval lies wholly on one side of the earlier one, by more than a neighbor that fills the caches explains.
+    """
+    found = []
+    for title in before.keys() & now.keys() - {"machine"}:
+        for contest in before[title].keys() & now[title].keys():
+            old, new = (run[title][contest].get("samples", {}) for run in (before, now))
+            names = [name for name in new if name in old]
+            yardstick = next((name for name in names if not name.startswith("Secant")), None)
+            for name in names:
+                if yardstick is not None and name.startswith("Secant"):
+                    earlier, later = (ratio(samples[name], samples[yardstick]) for samples in (old, new))
+                    slower, faster = later.low > MARGIN * earlier.high, MARGIN * later.high < earlier.low
+                    if slower or faster:
+                        what = f"{'slower' if slower else 'faster'}: {name} ({title}, {contest})"
+                        found.append(f"{what}: {later} of the time of {yardstick}, before {earlier}")
+    return sorted(found)
 
 
 def write(measured: dict[str, Any], folder: Path) -> None:

@@ -11,15 +11,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
-import cores
 import secant
-from timing import Contest, Effort, turn
+from timing import Contest, Effort, Samples, turn
 
 REST = 0.1  # seconds, after which the threads of the process before no longer spin, waiting for work
 Result = TypeVar("Result")
@@ -45,39 +45,17 @@ class MissingLibraryError(Exception):
 def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
     """Let all contestants take turns of 50 ms on ``threads`` cores, in fresh processes: one launch.
 
-    A round in which the cores were disturbed is repeated, while there is patience. Samples are seconds per iteration:
-    on one thread CPU time, of all threads of the process; on more, what passes.
+    Samples are seconds per iteration: on one thread CPU time, of all threads of the process; on more, what passes.
     """
-    contest: Contest = {"samples": {}, "missing": {}, "handovers": []}
-    watched = cores.paired() if threads > 1 else nullcontext()
-    with _started(families, threads, contest["missing"]) as processes, watched as pair:
-        contest["samples"] = {name: [[]] for _, names in processes for name in names}
-        contest["handovers"] = [[]] if pair else []
-        for _ in range(effort.rounds):
-            handover, times = _round(processes, threads, pair)
-            while cores.disturbed(handover) and cores.Best.patience > 0:
-                start = time.monotonic()
-                handover, times = _round(processes, threads, pair)
-                cores.Best.patience -= time.monotonic() - start
-            for name, seconds in times.items():
-                contest["samples"][name][0].append(seconds)
-            for row in contest["handovers"]:
-                row.append(handover)
-    return contest
-
-
-def _round(
-    processes: list[tuple[Connection, list[str]]], threads: int, pair: cores.Pair | None
-) -> tuple[float, dict[str, float]]:
-    """Seconds that a handover between the cores takes, the most of before and after; and those of each turn."""
-    before, times = pair.undisturbed() if pair else 0.0, {}
-    for connection, names in processes:
-        time.sleep(REST * (threads > 1))
-        for name in names[:1] + names:  # the first twice: a process that has waited is slow for longer than a warm-up
-            connection.send(name)
-            times[name] = _answer(connection)
-    time.sleep(REST * (threads > 1))
-    return max(before, pair.seconds()) if pair else 0.0, times
+    missing: dict[str, str] = {}
+    with _started(families, threads, missing) as processes:
+        samples: Samples = {name: [[]] for _, names in processes for name in names}
+        for _, (connection, names) in product(range(effort.rounds), processes):
+            time.sleep(REST * (threads > 1))
+            _turn(connection, names[0])  # not counted: a process that has waited is slow for longer than a warm-up
+            for name in names:
+                samples[name][0].append(_turn(connection, name))
+    return {"samples": samples, "missing": missing}
 
 
 def apart(threads: int, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -154,6 +132,11 @@ def _started(
         for _, connection, process in started:
             connection.close()
             process.join()
+
+
+def _turn(connection: Connection, name: str) -> float:
+    connection.send(name)
+    return float(_answer(connection))
 
 
 def _answer(connection: Connection) -> Any:

@@ -6,7 +6,6 @@ the median of those of all rounds; its interval, of 99 %, is Student's, of the l
 """
 
 import argparse
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -14,8 +13,6 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-
-import cores
 
 Clock = Callable[[], float]
 Samples = dict[str, list[list[float]]]
@@ -40,15 +37,10 @@ FULL, QUICK = Effort(rounds=3, launches=4), Effort(rounds=3, launches=1, quick=T
 
 
 class Contest(TypedDict):
-    """What was measured together, and the libraries that are missing, with the reason.
-
-    ``handovers`` are seconds that cores took to hand over a byte (see cores.py), launches x rounds: the most of before
-    and after each round. Empty on one thread.
-    """
+    """What was measured together, and the libraries that are missing, with the reason."""
 
     samples: Samples
     missing: dict[str, str]
-    handovers: list[list[float]]
 
 
 Contests = dict[str, Contest]
@@ -67,8 +59,7 @@ def launched(
 ) -> dict[str, Any]:
     """Measure all questions, those that are contests once a launch; ``say`` is told when each begins and ends.
 
-    After the second launch there is another only if it will be over in time. Launches in which the cores were disturbed
-    do not count, if two or more remain.
+    After the second launch there is another only if it will be over in time.
     """
     measured: dict[str, list[Any]] = {title: [] for title in questions}
     begins = [time.monotonic()]  # of launches
@@ -95,13 +86,10 @@ def _are_contests(measured: dict[str, Any]) -> bool:
 
 
 def _merged(launches: list[Contest]) -> Contest:
-    calm = [launch for launch in launches if not any(map(cores.disturbed, itertools.chain(*launch["handovers"])))]
-    counted = calm if len(calm) > 1 else launches
-    common = [name for name in counted[0]["samples"] if all(name in launch["samples"] for launch in counted)]
+    common = [name for name in launches[0]["samples"] if all(name in launch["samples"] for launch in launches)]
     return {
-        "samples": {name: [launch["samples"][name][0] for launch in counted] for name in common},
+        "samples": {name: [launch["samples"][name][0] for launch in launches] for name in common},
         "missing": {name: reason for launch in launches for name, reason in launch["missing"].items()},
-        "handovers": [row for launch in counted for row in launch["handovers"]],
     }
 
 
