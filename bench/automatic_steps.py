@@ -6,10 +6,8 @@ The functions are those of tests/checking/families.py, in 200 dimensions. Ratios
 their median; an error below the rounding of the largest entry counts as that rounding.
 """
 
-import argparse
 import sys
 import warnings
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,23 +17,14 @@ from numdifftools import Gradient
 from numpy.typing import NDArray
 
 import secant
-from tables import markdown, put, significant
+from tables import alone, markdown, significant
+from timing import Counted, Effort
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "functions_method.md"
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "checking"))
+families: Any = import_module("families")
+
 SIZE = 200
 Floats = NDArray[np.float64]
-
-
-class Counted:
-    """A function that counts its calls."""
-
-    def __init__(self, f: Callable[[Floats], Any]) -> None:
-        self.f, self.calls = f, 0
-
-    def __call__(self, x: Floats) -> Any:
-        self.calls += 1
-        return self.f(x)
 
 
 class Outcome(NamedTuple):
@@ -48,7 +37,7 @@ class Outcome(NamedTuple):
     covered: NDArray[np.bool_]
 
 
-def measured(case: Any) -> Outcome:
+def outcome(case: Any) -> Outcome:
     """Both gradients of a function."""
     own, other = Counted(case.f), Counted(case.f)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -70,28 +59,24 @@ def row(name: str, outcomes: list[Outcome]) -> list[str]:
     return [name, f"{significant(own)} of {significant(other)}", *ratios, f"{100 * float(np.mean(covered)):.2f} %"]
 
 
-def main() -> None:
-    """Measure, and print or write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer functions")
-    parser.add_argument("--write", action="store_true", help="into docs/functions_method.md")
-    options = parser.parse_args()
-    sys.path.insert(0, str(ROOT / "tests" / "checking"))
-    families: Any = import_module("families")
-
-    rng, every, rows = np.random.default_rng(0), [], []
+def measure(effort: Effort) -> dict[str, list[Outcome]]:
+    """By family of functions, and for those of which float32 holds the values."""
+    rng, outcomes = np.random.default_rng(0), {}
     for rounded in (False, True):
         for name, family in families.FAMILIES.items():
-            cases = [family(rng, SIZE) for _ in range(2 if options.quick else 10)]
-            outcomes = [measured(families.in_float32(case) if rounded else case) for case in cases]
-            every += outcomes
-            rows.append(row(name.replace("_", " ") + (", in float32" if rounded else ""), outcomes))
+            cases = [family(rng, SIZE) for _ in range(2 if effort.quick else 10)]
+            label = name.replace("_", " ") + (", in float32" if rounded else "")
+            outcomes[label] = [outcome(families.in_float32(case) if rounded else case) for case in cases]
+    return outcomes
+
+
+def table(outcomes: dict[str, list[Outcome]]) -> list[str]:
+    """A row for each family, and one for all."""
+    every = [outcome for of_family in outcomes.values() for outcome in of_family]
+    rows = [row(name, of_family) for name, of_family in outcomes.items()]
     columns = ["", "evaluations", "error / theirs", "bar / error", "covered"]
-    lines = markdown(columns, [*rows, row("all, in the median", every)])
-    print("\n".join(lines))
-    if options.write:
-        put(PAGE, "automatic_steps.py", lines)
+    return markdown(columns, [*rows, row("all, in the median", every)])
 
 
 if __name__ == "__main__":
-    main()
+    alone(__doc__, measure, table, page="functions_method.md")

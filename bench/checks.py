@@ -1,27 +1,25 @@
 """Gradient checks compared: what they cost, which seeded faults they notice, and false alarms.
 
-    python bench/checks.py [--trials N] [--write]    # --write puts the table into docs/records/check_comparison.md
+    python bench/checks.py [--quick] [--write]    # --write puts the table into docs/records/check_comparison.md
 
 A float64 loss is that of a network 784-50-10 with tanh, its mean over 20 samples; in float32 it is the same. Faults are
 those of `FAULTS`, in turn. Each check has the defaults of its library, and is told so where float32 needs others.
 """
 
-import argparse
 import contextlib
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import secant
-from tables import markdown, put
+from tables import alone, markdown
+from timing import Counted, Effort
 
-PAGE = Path(__file__).parent.parent / "docs" / "records" / "check_comparison.md"
 SHAPES = (784, 50), (50,), (50, 10), (10,)
 SIZES = [int(np.prod(shape)) for shape in SHAPES]
 Array = NDArray[Any]
@@ -85,17 +83,6 @@ def weight_decay(g: Array, rng: np.random.Generator) -> None:
 FAULTS = (one_weight, half, transposed, a_bias_of_the_wrong_sign, weight_decay)
 Check = Callable[[Problem], tuple[bool, int]]
 """Says whether the gradient is right, and how often the loss was evaluated."""
-
-
-class Counted:
-    """A function that counts its calls."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function, self.calls = function, 0
-
-    def __call__(self, *arguments: Any) -> Any:
-        self.calls += 1
-        return self.function(*arguments)
 
 
 def ours(case: Problem) -> tuple[bool, int]:
@@ -193,10 +180,10 @@ def row(name: str, dtype: str, trials: int) -> list[str] | None:
     count = 1 if every else trials
     with warnings.catch_warnings(), contextlib.suppress(ImportError):
         warnings.simplefilter("ignore")  # torch warns of float32
-        for number, wrong in cases(rng, dtype, count):
+        for faulty, case in cases(rng, dtype, count):
             start = time.perf_counter()
-            right, calls = check(wrong)
-            if number is None:
+            right, calls = check(case)
+            if not faulty:
                 seconds.append(time.perf_counter() - start)
                 evaluations.append(calls)
                 alarms += not right
@@ -208,39 +195,33 @@ def row(name: str, dtype: str, trials: int) -> list[str] | None:
     return None
 
 
-def cases(rng: np.random.Generator, dtype: str, count: int) -> Iterator[tuple[int | None, Problem]]:
-    """Right gradients, which have no number, and each with all faults."""
+def cases(rng: np.random.Generator, dtype: str, count: int) -> Iterator[tuple[bool, Problem]]:
+    """Right gradients, and each with all faults."""
     for _ in range(count):
         case = problem(rng, dtype)
-        yield None, case
-        for number, fault in enumerate(FAULTS):
+        yield False, case
+        for fault in FAULTS:
             gradient = case.gradient.copy()
             fault(gradient, rng)
-            yield number, case._replace(gradient=gradient)
+            yield True, case._replace(gradient=gradient)
 
 
-def table(trials: int) -> list[str]:
-    lines = []
-    for dtype in ("float64", "float32"):
-        rows = []
-        for name in CHECKS:
-            if found := row(name, dtype, trials):
+def measure(effort: Effort) -> dict[str, list[list[str]]]:
+    """The rows of each type, of 20 right gradients, each of which gets all faults."""
+    rows: dict[str, list[list[str]]] = {"float64": [], "float32": []}
+    names = [name for name, (_, every) in CHECKS.items() if not (effort.quick and every)]  # those take minutes
+    for dtype in rows:
+        for name in names:
+            if found := row(name, dtype, 2 if effort.quick else 20):
                 print(dtype, *found, sep=", ", file=sys.stderr, flush=True)
-                rows.append(found)
-        lines += ["", *markdown([f"in {dtype}", "calls of f", "seconds", "noticed", "false alarms"], rows)]
-    return lines[1:]
+                rows[dtype].append(found)
+    return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20, help="right gradients, each of which gets all faults")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/records/check_comparison.md")
-    options = parser.parse_args()
-    lines = table(options.trials)
-    print("\n".join(lines))
-    if options.write:
-        put(PAGE, "checks.py", lines)
+def table(rows: dict[str, list[list[str]]]) -> list[str]:
+    columns = "calls of f", "seconds", "noticed", "false alarms"
+    return [line for dtype, each in rows.items() for line in ("", *markdown([f"in {dtype}", *columns], each))][1:]
 
 
 if __name__ == "__main__":
-    main()
+    alone(__doc__, measure, table, page="records/check_comparison.md")

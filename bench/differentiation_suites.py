@@ -1,17 +1,15 @@
 """Accuracy, evaluations and coverage on the test functions of SciPy and numdifftools, side by side.
 
-    python bench/differentiation_suites.py [--write]    # --write puts the tables into docs/records/derivatives.md
+    python bench/differentiation_suites.py [--quick] [--write]    # --write puts them into docs/records/derivatives.md
 
 Errors are relative to the largest entry of a derivative, and never below the rounding of float64, which counts as 0.
 A bar covers the truth if the truth is no further away than the bar says, and 10 roundings.
 """
 
-import argparse
 import math
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numdifftools
@@ -24,9 +22,9 @@ from scipy.optimize._numdiff import approx_derivative
 from scipy.stats._distr_params import distcont
 
 import secant
-from tables import markdown, put
+from tables import alone, markdown
+from timing import Counted, Effort
 
-PAGE = Path(__file__).parent.parent / "docs" / "records" / "derivatives.md"
 EPS = float(np.finfo(np.float64).eps)
 Floats = NDArray[Any]
 
@@ -47,17 +45,6 @@ class Answer(NamedTuple):
     value: Any
     error: Any
     evaluations: int
-
-
-class Counted:
-    """A function that counts the points at which it is evaluated."""
-
-    def __init__(self, f: Callable[..., Any], elementwise: bool = False) -> None:
-        self.f, self.points, self._elementwise = f, 0, elementwise
-
-    def __call__(self, x: Any) -> Any:
-        self.points += np.size(x) if self._elementwise else 1
-        return self.f(x)
 
 
 # ---- the cases -------------------------------------------------------------------------------------------------------
@@ -181,7 +168,8 @@ def of_hessians() -> list[Case]:
     """Hessians of numdifftools' tests, and others."""
     small, rng = np.array([1.0, 2.0, -1.0]), np.random.default_rng(0)
     a = rng.normal(size=(5, 5))
-    third = np.array([1.2, 1.0, 0.8])
+    third, fourth = np.array([1.2, 1.0, 0.8]), np.array([0.3, -0.4, 1.0, 0.0])
+    y = secant.softmax(fourth)
     return [
         Case("cos(x - y)", lambda x: np.cos(x[0] - x[1]), [0.0, 0.0], np.array([[-1.0, 1.0], [1.0, -1.0]])),
         Case("Rosenbrock, 2", rosen, [1.0, 1.0], rosen_hess(np.ones(2))),
@@ -190,19 +178,8 @@ def of_hessians() -> list[Case]:
         Case("quadratic", lambda x: x @ (a + a.T) @ x / 2, np.arange(5.0), a + a.T),
         Case("exponential", lambda x: np.exp(x @ small), [0.1, 0.2, 0.3], np.exp(0.2) * np.outer(small, small)),
         Case("logarithms", lambda x: np.log(x).sum() + x[0] * x[1], [0.5, 2.0], np.array([[-4.0, 1.0], [1.0, -0.25]])),
-        Case(
-            "log of a sum",
-            lambda x: np.log(np.sum(np.exp(x))),
-            [0.3, -0.4, 1.0, 0.0],
-            np.diag(_softmax(np.array([0.3, -0.4, 1, 0]))) - np.outer(*[_softmax(np.array([0.3, -0.4, 1, 0]))] * 2),
-        ),
+        Case("log of a sum", lambda x: np.log(np.sum(np.exp(x))), fourth, np.diag(y) - np.outer(y, y)),
     ]
-
-
-def _softmax(x: Floats) -> Floats:
-    e = np.exp(x)
-    result: Floats = e / e.sum()
-    return result
 
 
 # ---- those who compute -----------------------------------------------------------------------------------------------
@@ -217,8 +194,8 @@ def ours(call: Callable[..., Any], **options: Any) -> Method:
         bounds = {} if case.bounds is None else {"bounds": case.bounds}
         found = call(f, case.x, **options, **bounds)
         if options.get("full_output"):
-            return Answer(found.value, found.error, f.points)
-        return Answer(found, None, f.points)
+            return Answer(found.value, found.error, f.calls)
+        return Answer(found, None, f.calls)
 
     return compute
 
@@ -228,16 +205,15 @@ def scipys(method: str) -> Method:
 
     def compute(case: Case, f: Counted) -> Answer:
         bounds = (-np.inf, np.inf) if case.bounds is None else case.bounds
-        return Answer(approx_derivative(f, case.x, method, bounds=bounds), None, f.points)
+        return Answer(approx_derivative(f, case.x, method, bounds=bounds), None, f.calls)
 
     return compute
 
 
 def scipy_differentiate(case: Case, _: Counted) -> Answer:
     """`scipy.differentiate.derivative`, with its default tolerance."""
-    f = Counted(case.f, elementwise=True)
-    found = differentiate.derivative(f, case.x)
-    return Answer(found.df, found.error, f.points)
+    found = differentiate.derivative(case.f, case.x)
+    return Answer(found.df, found.error, int(found.nfev))
 
 
 def numdifftool(make: Any) -> Method:
@@ -245,7 +221,7 @@ def numdifftool(make: Any) -> Method:
 
     def compute(case: Case, f: Counted) -> Answer:
         found = make(f, full_output=True)(case.x)
-        return Answer(found.estimate, found.error_estimate, f.points)
+        return Answer(found.estimate, found.error_estimate, f.calls)
 
     return compute
 
@@ -290,14 +266,14 @@ class Outcome(NamedTuple):
     evaluations: int
 
 
-def measured(case: Case, method: Method) -> Outcome:
+def outcome(case: Case, method: Method) -> Outcome:
     """Let one contestant compute one case; a failure has an infinite error."""
     truth, f = np.asarray(case.truth, float).reshape(-1), Counted(case.f)
     try:
         answer = method(case, f)
     except (ArithmeticError, ValueError, RuntimeError, TypeError) as failure:
         print(f"  {case.name}: {type(failure).__name__}: {failure}", file=sys.stderr)
-        return Outcome(math.inf, 0, 0, f.points)
+        return Outcome(math.inf, 0, 0, f.calls)
     away = np.abs(np.asarray(answer.value, float).reshape(-1) - truth)
     scale = float(np.abs(truth).max()) or 1.0
     error = float(away.max()) / scale
@@ -308,36 +284,34 @@ def measured(case: Case, method: Method) -> Outcome:
     return Outcome(error, int((away <= bars + 10 * EPS * np.abs(truth)).sum()), away.size, answer.evaluations)
 
 
-def table(name: str, cases: list[Case], methods: dict[str, Method]) -> list[str]:
-    """All contestants on all cases."""
-    rows = []
-    for who, method in methods.items():
-        print(f"{name}: {who}", file=sys.stderr)
-        outcomes = [measured(case, method) for case in cases]
-        errors = np.array([outcome.error for outcome in outcomes])
-        bars = sum(outcome.bars for outcome in outcomes)
-        covered = f"{sum(outcome.covered for outcome in outcomes)} of {bars}" if bars else "–"
-        usual, high, most = (float(np.quantile(errors, q, method="higher")) for q in (0.5, 0.9, 1.0))
-        texts = [f"{error:.0e}" if math.isfinite(error) else "fails" for error in (usual, high, most)]
-        rows.append([who, *texts, f"{sum(outcome.evaluations for outcome in outcomes):,}", covered])
-    columns = [f"{name}, {len(cases)}", "median error", "9 of 10 below", "largest", "evaluations", "bars that cover"]
-    return markdown(columns, rows)
-
-
-def main() -> None:
-    """Measure, and print or write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="into docs/records/derivatives.md")
-    options = parser.parse_args()
-    lines: list[str] = []
+def measure(effort: Effort) -> dict[str, dict[str, list[Outcome]]]:
+    """All contestants of each table on all of its cases, or on some."""
+    found: dict[str, dict[str, list[Outcome]]] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for name, (cases, methods) in contests().items():
-            lines += [*table(name, cases, methods), ""]
-    print("\n".join(lines))
-    if options.write:
-        put(PAGE, "differentiation_suites.py", lines[:-1])
+            print(f"{name} ...", file=sys.stderr)
+            some = cases[:: 20 if effort.quick else 1]
+            found[name] = {who: [outcome(case, method) for case in some] for who, method in methods.items()}
+    return found
+
+
+def tables(found: dict[str, dict[str, list[Outcome]]]) -> list[str]:
+    """One after the other."""
+    lines = []
+    for name, by_method in found.items():
+        (count,) = {len(outcomes) for outcomes in by_method.values()}
+        columns = [f"{name}, {count}", "median error", "9 of 10 below", "largest", "evaluations", "bars that cover"]
+        lines += [*markdown(columns, (row(who, outcomes) for who, outcomes in by_method.items())), ""]
+    return lines[:-1]
+
+
+def row(who: str, outcomes: list[Outcome]) -> list[str]:
+    errors, covered, bars, evaluations = zip(*outcomes, strict=True)
+    most = (float(np.quantile(errors, q, method="higher")) for q in (0.5, 0.9, 1.0))
+    texts = [f"{error:.0e}" if math.isfinite(error) else "fails" for error in most]
+    return [who, *texts, f"{sum(evaluations):,}", f"{sum(covered)} of {sum(bars)}" if any(bars) else "–"]
 
 
 if __name__ == "__main__":
-    main()
+    alone(__doc__, measure, tables, page="records/derivatives.md")

@@ -16,8 +16,8 @@ from importlib import metadata
 from statistics import median
 
 from rivals import apart
-from tables import markdown, significant
-from timing import Effort, alone
+from tables import alone, markdown, significant
+from timing import Effort
 from whole_run import peak_memory
 
 LIBRARIES = {

@@ -7,13 +7,13 @@ without a check. SciPy's `approx_fprime` takes half as many evaluations, those o
 compared first.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numba
 import numpy as np
@@ -22,14 +22,21 @@ from scipy.optimize import approx_fprime
 
 import charts
 import secant
-from tables import markdown, put, significant
+from tables import alone, markdown, significant
+from timing import Effort, Samples, median, ratio, turn
 
-DOCS = Path(__file__).parent.parent / "docs"
 SIZES = (10, 100, 1_000, 10_000)
 LOOP, SCIPY = "plain loop, f in NumPy", "scipy approx_fprime, f in Numba"
 ALONE = "f in Numba alone, as often"
 SECONDS = 0.02  # of a turn
 Floats = NDArray[np.float64]
+
+
+class Measured(TypedDict):
+    """Seconds per gradient, by dimension; and of the slow f, alone and on two processes."""
+
+    gradients: dict[int, Samples]
+    slow: tuple[float, float]
 
 
 def of_point(x: Floats) -> Any:
@@ -54,7 +61,7 @@ jitted = numba.njit(_loop)
 
 
 @numba.njit  # type: ignore[untyped-decorator]
-def alone(x: Any) -> Any:
+def evaluations(x: Any) -> Any:
     """As many evaluations as central differences take, and nothing else: no gradient on one thread takes less."""
     total = 0.0
     for i in range(x.size):
@@ -99,7 +106,7 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
         "f in NumPy": partial(ours, of_point),
         "f in NumPy, vectorized": partial(ours, of_stack, vectorized=True),
         SCIPY: partial(approx_fprime, x, jitted),
-        ALONE: partial(alone, x.copy()),
+        ALONE: partial(evaluations, x.copy()),
         "f in Numba, 1 thread": partial(ours, jitted, workers=1),
         "f in Numba, 2 threads": partial(ours, jitted, workers=2),
         "C pointer, 1 thread": partial(ours, pointer),
@@ -107,7 +114,12 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
     }
 
 
-def measure(size: int, rounds: int) -> dict[str, list[float]]:
+def measure(effort: Effort) -> Measured:
+    rounds = 5 if effort.quick else 25
+    return {"gradients": {size: gradients(size, rounds) for size in SIZES}, "slow": workers()}
+
+
+def gradients(size: int, rounds: int) -> Samples:
     """Seconds per gradient, of each round."""
     x = np.random.default_rng(0).normal(size=size)
     every = contestants(x)
@@ -117,45 +129,15 @@ def measure(size: int, rounds: int) -> dict[str, list[float]]:
         if name == ALONE:
             continue
         np.testing.assert_allclose(found, right, rtol=1e-2 if name == SCIPY else 1e-6, atol=1e-2 * size, err_msg=name)
-    times: dict[str, list[float]] = {name: [] for name in every}
+    samples: Samples = {name: [[]] for name in every}
     for _ in range(rounds):
         for name, call in every.items():
-            count, start = 0, time.perf_counter()
-            while count == 0 or time.perf_counter() - start < SECONDS:
-                call()
-                count += 1
-            times[name].append((time.perf_counter() - start) / count)
-    return times
+            samples[name][0].append(turn(call, SECONDS))
+    return samples
 
 
-def ratio(slower: list[float], faster: list[float]) -> float:
-    """The median of the ratios of the rounds."""
-    return float(np.median(np.array(slower) / np.array(faster)))
-
-
-def table(measured: dict[int, dict[str, list[float]]]) -> list[str]:
-    """Microseconds per gradient, and in brackets how many times faster than the plain loop."""
-    rows = []
-    for name in measured[SIZES[0]]:
-        row = [name]
-        for times in measured.values():
-            faster = significant(ratio(times[LOOP], times[name]))
-            row.append(f"{significant(1e6 * float(np.median(times[name])))} ({faster}×)")
-        rows.append(row)
-    lines = [*markdown(["", *(f"n = {size:,}" for size in measured)], rows), ""]
-    for size in (1_000, 10_000):
-        times = measured[size]
-        for kind in ("f in Numba", "C pointer"):
-            one, two = times[f"{kind}, 1 thread"], times[f"{kind}, 2 threads"]
-            than_scipy = f"{ratio(times[SCIPY], one):.1f} times faster than SciPy on one thread"
-            on_two = f"{ratio(times[SCIPY], two):.1f} on two, which are {ratio(one, two):.2f} times faster than one"
-            share = f"f alone takes {100 * ratio(times[ALONE], one):.0f} % of the time on one"
-            lines.append(f"- {kind}, n = {size:,}: {than_scipy}, {on_two}; {share}.")
-    return lines
-
-
-def workers() -> str:
-    """A function of 10 ms in 200 dimensions, alone and on two processes."""
+def workers() -> tuple[float, float]:
+    """Seconds that a gradient of the slow f takes in 200 dimensions, alone and on two processes."""
     x = np.ones(200)
     with ProcessPoolExecutor(2) as pool:
         secant.numerical_gradient(slow, x[:20], workers=pool.map)
@@ -165,45 +147,48 @@ def workers() -> str:
         shared = secant.numerical_gradient(slow, x, workers=pool.map)
         end = time.perf_counter()
     assert alone.tobytes() == shared.tobytes()
-    return f"f of 10 ms, n = 200: {(middle - start) / (end - middle):.2f} times faster on two processes than on one."
+    return middle - start, end - middle
 
 
-def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
+def table(measured: Measured) -> list[str]:
+    """Microseconds per gradient, and in brackets how many times faster than the plain loop."""
+    by_size, (one, two) = measured["gradients"], measured["slow"]
+    rows = []
+    for name in by_size[SIZES[0]]:
+        row = [name]
+        for times in by_size.values():
+            faster = significant(ratio(times[LOOP], times[name]).median)
+            row.append(f"{significant(1e6 * median(times[name]))} ({faster}×)")
+        rows.append(row)
+    lines = [*markdown(["", *(f"n = {size:,}" for size in by_size)], rows), ""]
+    for size, kind in product((1_000, 10_000), ("f in Numba", "C pointer")):
+        times = by_size[size]
+        scipy, single, double = times[SCIPY], times[f"{kind}, 1 thread"], times[f"{kind}, 2 threads"]
+        pairs = (scipy, single), (scipy, double), (single, double), (times[ALONE], single)
+        on_one, on_two, threads, share = (ratio(*pair).median for pair in pairs)
+        lines.append(
+            f"- {kind}, n = {size:,}: {on_one:.1f} times faster than SciPy on one thread, {on_two:.1f} on two, "
+            f"which are {threads:.2f} times faster than one; f alone takes {100 * share:.0f} % of the time on one."
+        )
+    return [*lines, "", f"f of 10 ms, n = 200: {one / two:.2f} times faster on two processes than on one."]
+
+
+def chart(measured: Measured, path: Path) -> None:
     """Time a gradient against dimension, both axes logarithmic."""
+    by_size = measured["gradients"]
     figure, (panel,) = charts.canvas(1, 1, 5.4)
     colors = [charts.INK, "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
-    names = [name for name in measured[SIZES[0]] if name != ALONE]
+    names = [name for name in by_size[SIZES[0]] if name != ALONE]
     for name, color in zip(names, colors, strict=True):
-        middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
+        middle = [1e3 * median(times[name]) for times in by_size.values()]
         style = "--" if name.endswith("2 threads") else "-"
-        panel.plot(
-            list(measured),
-            middle,
-            style,
-            color=color,
-            marker="o",
-            markersize=3.5,
-            label=name if name in (LOOP, SCIPY) else f"Secant, {name}",
-        )
+        label = name if name in (LOOP, SCIPY) else f"Secant, {name}"
+        panel.plot(list(by_size), middle, style, color=color, marker="o", markersize=3.5, label=label)
     charts.logarithmic(panel, "xy")
     figure.legend(**charts.LEGEND, loc="outside lower center")
     charts.finish(panel, "Rosenbrock: ms a gradient", "dimensions")
     charts.save(figure, path)
 
 
-def main() -> None:
-    """Measure, and print or write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--write", action="store_true", help="into docs/functions_method.md")
-    options = parser.parse_args()
-    measured = {size: measure(size, 5 if options.quick else 25) for size in SIZES}
-    lines = [*table(measured), "", workers()]
-    print("\n".join(lines))
-    if options.write:
-        put(DOCS / "functions_method.md", "functions.py", lines)
-        chart(measured, DOCS / "functions.svg")
-
-
 if __name__ == "__main__":
-    main()
+    alone(__doc__, measure, table, page="functions_method.md", draw=chart)

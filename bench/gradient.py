@@ -19,9 +19,10 @@ import backpropagation
 import cases
 import differences
 from differences import H, chosen
+from peers import taking_part
 from rivals import Family, Step, race
-from tables import across_types, markdown, standings
-from timing import Contests, Effort, alone, median, ratio
+from tables import alone, by_input, markdown
+from timing import Contests, Effort, median, ratio, require
 
 THREADS = {"1 thread": 1, "2 threads": 2}
 LOOP, SERIES = "NumPy loop | float64 | differences, sampled", "Secant, series | float64 | differences"
@@ -40,13 +41,7 @@ def measure(effort: Effort) -> Contests:
 
 def table(contests: Contests) -> list[str]:
     """Secant against the loop, then everything."""
-    lines = against_the_loop(contests)
-    for name in cases.INPUTS:
-        columns = {key.split(", ")[1]: contest for key, contest in contests.items() if key.startswith(name)}
-        if columns:
-            lines += ["", f"### {name}", "", *standings(columns, like, WORDS, "ms", 1e3)]
-            lines += ["", *across_types(columns, like, WORDS)]
-    return lines
+    return [*against_the_loop(contests), "", *by_input(contests, like, WORDS, "ms", 1e3)]
 
 
 def like(name: str) -> str:
@@ -72,19 +67,12 @@ def make(name: str, **options: Any) -> cases.Case:
 
 
 def families(name: str, threads: int, quick: bool) -> dict[str, Family]:
-    """What is timed, by library: what evaluates the loss for each parameter, but for the loop, on one thread only.
-
-    What takes long to compile is left out if it has to be quick.
-    """
-    ways = dict(backpropagation.WAYS)
-    if name != "MNIST":
-        del ways["SciPy"]
-    if not quick:
-        ways["PyTorch"] = ways["PyTorch"] | backpropagation.COMPILED
+    """What is timed, by library: what evaluates the loss for each parameter, but for the loop, on one thread only."""
+    ways = taking_part(backpropagation.WAYS, backpropagation.COMPILED, name, quick)
     families: dict[str, Family] = {
         "NumPy loop": partial(sampled_steps, name, {"NumPy loop": differences.numpy_loop}),
         **{ours: partial(secant_steps, name, threads, backend) for backend, ours in cases.backends(quick).items()},
-        **{library: partial(backpropagation_steps, name, threads, library, of) for library, of in ways.items()},
+        **{library: partial(backpropagation_steps, name, of) for library, of in ways.items()},
     }
     if threads == 1:
         families |= {
@@ -122,14 +110,8 @@ def secant_steps(name: str, threads: int, backend: str) -> dict[str, Step]:
     return steps
 
 
-def backpropagation_steps(
-    name: str, threads: int, library: str, ways: dict[str, backpropagation.Way]
-) -> dict[str, Step]:
+def backpropagation_steps(name: str, ways: dict[str, backpropagation.Way]) -> dict[str, Step]:
     """The peers of one library, in both types."""
-    if library == "PyTorch":
-        import torch
-
-        torch.set_num_threads(threads)
     case, expected, labels = right(name)
     data, steps = cases.Data(case.x, labels, case.net.params), {}
     for (peer, way), (dtype, bound) in product(ways.items(), TOLERANCE.items()):
@@ -148,12 +130,6 @@ def right(name: str) -> tuple[cases.Case, NDArray[np.float64], NDArray[np.int64]
 def rounding_of_the_loop(case: cases.Case) -> float:
     """What a difference of two losses may err by."""
     return float(8 * np.finfo(float).eps * max(1.0, case.net.loss(case.x, case.t)) / H)
-
-
-def require(name: str, got: NDArray[Any], expected: NDArray[np.float64], bound: float) -> None:
-    error = np.abs(got - expected).max()
-    if not error < bound:
-        raise ValueError(f"{name} differs by {error:.1e}, more than {bound:.1e}: no timing is worth anything")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from cases import Data
 from differences import H as STEP
 from peers import NumPy
 from rivals import Step, race
-from tables import markdown, significant
-from timing import Contests, Effort, Samples, alone, median, ratio
+from tables import alone, markdown, significant
+from timing import Contests, Effort, Samples, median, ratio
 
 KINDS = ("series", "backpropagation")
 NUMPY, DTYPES = "NumPy", ("float64", "float32")

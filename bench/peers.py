@@ -10,7 +10,7 @@ Secant takes float32 as `load_mnist` returns it, and in a network of float64 wid
 
 import warnings
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ from secant.training.iterations import iterations_of
 RATE, H, EPSILON = 0.1, 1e-4, 1e-7
 KEYS = ("W1", "b1", "W2", "b2")
 Params = dict[str, NDArray[Any]]
+Way = TypeVar("Way")
+
+
+def taking_part(
+    ways: dict[str, dict[str, Way]], compiled: dict[str, Way], inputs: str, quick: bool
+) -> dict[str, dict[str, Way]]:
+    """The ways of each library: SciPy's where there are zeros, and what takes long to compile if there is time."""
+    chosen = {library: of for library, of in ways.items() if library != "SciPy" or inputs == "MNIST"}
+    return chosen if quick else chosen | {"PyTorch": chosen["PyTorch"] | compiled}
 
 
 class Peer(Protocol):

@@ -21,8 +21,8 @@ import differences
 import secant
 from differences import CHOSEN, Derivatives, H
 from gradient import TOLERANCE, make
-from tables import markdown
-from timing import Effort, alone
+from tables import alone, markdown
+from timing import Effort
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 oracles = importlib.import_module("oracles")

@@ -1,15 +1,54 @@
-"""Tables in Markdown."""
+"""Tables in Markdown, and programs that print them or put them into pages."""
 
+import argparse
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from timing import Contest, Samples, quartiles, ratio
+from timing import FULL, QUICK, Contest, Effort, Samples, launched, quartiles, ratio
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def alone(
+    description: str | None,
+    measure: Callable[[Effort], Any],
+    table: Callable[[Any], list[str]],
+    page: str = "",
+    draw: Callable[[Any, Path], None] | None = None,
+) -> None:
+    """Measure one question from the command line and print its table; with --write it goes into a page of docs/."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="measure less")
+    if page:
+        parser.add_argument("--write", action="store_true", help=f"put the table into docs/{page}")
+    options = parser.parse_args()
+    measured = launched({"": measure}, QUICK if options.quick else FULL)[""]
+    print("\n".join(table(measured)))
+    if page and options.write:
+        program = Path(sys.argv[0])
+        put(DOCS / page, program.name, table(measured))
+        if draw is not None:
+            draw(measured, DOCS / f"{program.stem}.svg")
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
     """A table whose first ``words`` columns are text, and the others numbers."""
     align = ["---" if column < words else "--:" for column in range(len(columns))]
     return [f"| {' | '.join(cells)} |" for cells in (columns, align, *rows)]
+
+
+def by_input(
+    contests: dict[str, Contest], yardstick: Callable[[str], str], words: Sequence[str], unit: str, scale: float
+) -> list[str]:
+    """For each kind of input a section of `standings` by numbers of threads, and float32 `across_types`."""
+    lines: list[str] = []
+    for inputs in dict.fromkeys(name.split(", ")[0] for name in contests):
+        columns = {name.split(", ")[1]: contest for name, contest in contests.items() if name.startswith(inputs)}
+        lines += [f"### {inputs}", "", *standings(columns, yardstick, words, unit, scale), ""]
+        lines += [*across_types(columns, yardstick, words), ""]
+    return lines
 
 
 def standings(

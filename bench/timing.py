@@ -5,7 +5,6 @@ Launches are spread over all that is measured, so that they differ by what the m
 the median of those of all rounds; its interval, of 99 %, is Student's, of the logarithms of the launches' medians.
 """
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -46,14 +45,6 @@ class Contest(TypedDict):
 Contests = dict[str, Contest]
 
 
-def alone(description: str | None, measure: Callable[[Effort], Any], table: Callable[[Any], list[str]]) -> None:
-    """Measure one question from the command line, and print its table."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="measure less")
-    measured = launched({"": measure}, QUICK if parser.parse_args().quick else FULL)
-    print("\n".join(table(measured[""])))
-
-
 def launched(
     questions: dict[str, Callable[[Effort], Any]], effort: Effort, say: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
@@ -81,7 +72,7 @@ def launched(
     }
 
 
-def _are_contests(measured: dict[str, Any]) -> bool:
+def _are_contests(measured: dict[Any, Any]) -> bool:
     return all("samples" in contest for contest in measured.values())
 
 
@@ -91,6 +82,17 @@ def _merged(launches: list[Contest]) -> Contest:
         "samples": {name: [launch["samples"][name][0] for launch in launches] for name in common},
         "missing": {name: reason for launch in launches for name, reason in launch["missing"].items()},
     }
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments)
 
 
 class Ratio(NamedTuple):
@@ -132,6 +134,13 @@ def quartiles(samples: list[list[float]]) -> NDArray[np.float64]:
 def median(samples: list[list[float]]) -> float:
     """The median of all turns."""
     return float(np.median(samples))
+
+
+def require(name: str, got: Any, expected: Any, bound: float) -> None:
+    """Refuse an answer that is further off than the bound."""
+    error = np.abs(np.asarray(got) - expected).max()
+    if not error < bound:
+        raise ValueError(f"{name}: off by {error:.1e}, more than {bound:.1e}: no timing is worth anything")
 
 
 def turn(call: Callable[[], object], shortest: float, clock: Clock = time.perf_counter) -> float:

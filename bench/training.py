@@ -11,7 +11,6 @@ for all.
 from collections.abc import Callable
 from functools import partial
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,10 @@ import automatic
 import cases
 import peers
 import secant
+from peers import taking_part
 from rivals import Family, Step, race
-from tables import across_types, standings
-from timing import Contests, Effort, alone
+from tables import alone, by_input
+from timing import Contests, Effort, require
 
 Ways = dict[str, Callable[..., peers.Peer]]
 STEPS, BATCH = 50, 100  # mini-batches per call, samples in each
@@ -51,13 +51,7 @@ def measure(effort: Effort) -> Contests:
 
 def table(contests: Contests) -> list[str]:
     """One row per peer, in microseconds per iteration."""
-    lines: list[str] = []
-    for inputs in cases.INPUTS:
-        columns = {name.split(", ")[1]: contest for name, contest in contests.items() if name.startswith(inputs)}
-        if columns:
-            lines += [f"### {inputs}", "", *standings(columns, like, WORDS, "µs", 1e6), ""]
-            lines += [*across_types(columns, like, WORDS), ""]
-    return lines
+    return by_input(contests, like, WORDS, "µs", 1e6)
 
 
 def like(name: str) -> str:
@@ -67,14 +61,11 @@ def like(name: str) -> str:
 
 
 def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
-    """What is timed, by library. What takes long to compile is left out if it has to be quick."""
-    jax = {name: way for name, way in WAYS["JAX"].items() if "scan" in name or not quick}
+    """What is timed, by library."""
+    ways = taking_part(WAYS, COMPILED, inputs, quick)
     return {
         **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
-        "NumPy": partial(library, inputs, WAYS["NumPy"]),
-        **({"SciPy": partial(library, inputs, WAYS["SciPy"])} if inputs == "MNIST" else {}),
-        "JAX": partial(library, inputs, jax),
-        "PyTorch": partial(torch_steps, inputs, threads, quick),
+        **{name: partial(library, inputs, of) for name, of in ways.items()},
         "scikit-learn": partial(scikit_learn_steps, inputs),
     }
 
@@ -93,14 +84,6 @@ def secant_steps(inputs: str, threads: int, backend: str) -> dict[str, Step]:
             if after or backend == "cpp"
         },
     )
-
-
-def torch_steps(inputs: str, threads: int, quick: bool) -> dict[str, Step]:
-    import torch
-
-    torch.set_num_threads(threads)
-    steps = library(inputs, WAYS["PyTorch"])
-    return steps if quick else steps | library(inputs, COMPILED)
 
 
 def library(inputs: str, ways: Ways) -> dict[str, Step]:
@@ -133,7 +116,7 @@ def require_an_epoch(name: str, peer: peers.ScikitLearn, data: cases.Data, bound
     net.params = {key: np.array(param, dtype=np.float64) for key, param in peer.params().items()}
     peer.fit()
     before, _ = plain_loop(net, data, np.arange(len(data.x)).reshape(-1, BATCH))
-    require(name, [peer.net.loss_curve_[-1]], before.mean(), bound)
+    require(f"{name}, loss", [peer.net.loss_curve_[-1]], before.mean(), bound)
     require_params(name, peer, net, bound)
 
 
@@ -146,20 +129,14 @@ def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, S
     before, after = plain_loop(net, data, first)
     for name, peer in contestants.items():
         _, dtype, loss = name.split(" | ")
-        require(name, peer.descend(first), after if loss == "after" else before, TOLERANCE[dtype])
+        require(f"{name}, losses", peer.descend(first), after if loss == "after" else before, TOLERANCE[dtype])
         require_params(name, peer, net, TOLERANCE[dtype])
     return {name: Step(partial(descend, peer, data, stream), STEPS, cold=True) for name, peer in contestants.items()}
 
 
-def require(name: str, got: Any, expected: Any, bound: float, what: str = "losses") -> None:
-    error = np.abs(np.asarray(got) - expected).max()
-    if not error < bound:
-        raise ValueError(f"{name}: {what} differ by {error:.1e}, more than {bound}: nothing to time")
-
-
 def require_params(name: str, peer: peers.Peer | peers.ScikitLearn, net: secant.TwoLayerNet, bound: float) -> None:
     for key, param in peer.params().items():
-        require(name, param, net.params[key], bound, key)
+        require(f"{name}, {key}", param, net.params[key], bound)
 
 
 def descend(peer: peers.Peer, data: cases.Data, stream: np.random.RandomState) -> None:

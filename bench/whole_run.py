@@ -23,8 +23,8 @@ import peers
 import secant
 import training
 from rivals import side_by_side
-from tables import markdown, significant
-from timing import Effort, alone
+from tables import alone, markdown, significant
+from timing import Effort
 
 ITERATIONS, QUICK_ITERATIONS = 10_000, 1_000
 QUICK_WAYS = "NumPy by hand", "JAX jit and lax.scan"
