@@ -1,7 +1,9 @@
 """Checks of released packages, by package: see found.py."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 FLAW = "an error: see docs/found.md"
 SOLVER = "as accurate as the solver's tolerance"
@@ -38,3 +40,13 @@ def package(requirement: str) -> Callable[[Checks], Checks]:
         return checks
 
     return register
+
+
+def normal(*shape: int) -> Any:
+    """Random numbers, the same ones for the same shape."""
+    return np.random.default_rng(shape).standard_normal(shape)
+
+
+def symmetric(function: Any) -> Any:
+    """The function of the symmetric part: what is said of symmetric matrices only holds for shifts that are."""
+    return lambda a, *rest: function((a + a.mT) / 2, *rest)

@@ -7,13 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from found_checks import FLAW, SOLVER, Check, package
-
-
-def normal(*shape: int) -> Any:
-    """Random numbers, the same ones for the same shape."""
-    return np.random.default_rng(shape).standard_normal(shape)
-
+from found_checks import FLAW, SOLVER, Check, normal, package, symmetric
 
 X = np.random.default_rng(0).standard_normal(8)
 IMPLICIT = "by design: implicit reparameterization, equal to the derivative of the sampler in the mean"
@@ -33,10 +27,6 @@ def check(what: str, function: Any, *args: Any, modes: Sequence[str] = ("rev",),
 def positive(size: int) -> Any:
     root = np.random.default_rng(size).standard_normal((size, size))
     return root @ root.T + size * np.eye(size)
-
-
-def symmetric(function: Any) -> Any:
-    return lambda a, *rest: function((a + a.T) / 2, *rest)
 
 
 @package("jax==0.10.2")

@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 
 import secant
-from found_checks import FLAW, Check, package
-
-
-def normal(*shape: int) -> Any:
-    """Random numbers, the same ones for the same shape."""
-    return np.random.default_rng(shape).standard_normal(shape)
-
+from found_checks import FLAW, Check, normal, package
 
 rng = np.random.default_rng(0)
 X, Y = rng.standard_normal((30, 3)), rng.standard_normal(30)
@@ -27,6 +21,11 @@ NUMERICAL = "by design: a difference quotient itself"
 def gradient(what: str, f: Any, x: Any, g: Any, remark: str = "") -> Check:
     """Of a function with a single value."""
     return Check(what, partial(secant.check_gradient, f, x, g), remark)
+
+
+def pair(what: str, f: Any, x: Any, remark: str = "") -> Check:
+    """Of a function that returns its value and its gradient."""
+    return gradient(what, lambda x: f(x)[0], x, lambda x: f(x)[1], remark)
 
 
 def elementwise(what: str, f: Any, x: Any, slope: Any, remark: str = "") -> Check:
@@ -112,28 +111,20 @@ def scikit_learn() -> Iterator[Check]:
 
     linear = import_module("sklearn.linear_model._linear_loss").LinearModelLoss(multinomial, fit_intercept=True)
     start = normal(3, 4).ravel(order="F")
-    pair = partial(linear.loss_gradient, X=X, y=classes, l2_reg_strength=0.3)
-    yield gradient("LinearModelLoss, multinomial with L2", lambda w: pair(w)[0], start, lambda w: pair(w)[1])
+    loss_gradient = partial(linear.loss_gradient, X=X, y=classes, l2_reg_strength=0.3)
+    yield pair("LinearModelLoss, multinomial with L2", loss_gradient, start)
     huber = import_module("sklearn.linear_model._huber")._huber_loss_and_gradient
-    weights = np.r_[Y[:4], 0.8]
-    ones = np.ones(30)
-    yield gradient(
-        "HuberRegressor",
-        lambda w: huber(w, X, Y, 1.35, 0.1, ones)[0],
-        weights,
-        lambda w: huber(w, X, Y, 1.35, 0.1, ones)[1],
-    )
+    yield pair("HuberRegressor", lambda w: huber(w, X, Y, 1.35, 0.1, np.ones(30)), np.r_[Y[:4], 0.8])
 
     process = import_module("sklearn.gaussian_process")
     kernels = process.kernels
+
+    def likelihood(what: str, model: Any, remark: str = "") -> Check:
+        f = model.log_marginal_likelihood
+        return gradient(what, f, model.kernel_.theta, lambda t: f(t, eval_gradient=True)[1], remark)
+
     periodic = process.GaussianProcessRegressor(kernels.ExpSineSquared(1.2, 2.3), alpha=0.3, optimizer=None)
-    likelihood = periodic.fit(X[:, :1], Y).log_marginal_likelihood
-    yield gradient(
-        "log_marginal_likelihood, ExpSineSquared",
-        likelihood,
-        periodic.kernel_.theta,
-        partial(lambda t, f: f(t, eval_gradient=True)[1], f=likelihood),
-    )
+    yield likelihood("log_marginal_likelihood, ExpSineSquared", periodic.fit(X[:, :1], Y))
     for kernel in (
         kernels.RBF([0.8, 1.1, 2.0]), kernels.Matern(1.3, nu=0.5), kernels.Matern(1.3, nu=1.5),
         kernels.Matern([1.3, 0.8, 1.0], nu=2.5), kernels.Matern(1.3, nu=0.9), kernels.RationalQuadratic(1.1, 0.7),
@@ -142,22 +133,10 @@ def scikit_learn() -> Iterator[Check]:
         kernels.CompoundKernel([kernels.RBF(0.9)]).kernels[0] + kernels.DotProduct(0.4),
     ):  # fmt: skip
         model = process.GaussianProcessRegressor(kernel, alpha=0.3, optimizer=None).fit(X, Y)
-        likelihood = model.log_marginal_likelihood
         name = "Matern nu=" + str(kernel.nu) if isinstance(kernel, kernels.Matern) else str(kernel)
-        yield gradient(
-            f"log_marginal_likelihood, {name}",
-            likelihood,
-            kernel.theta,
-            partial(lambda t, f: f(t, eval_gradient=True)[1], f=likelihood),
-            NUMERICAL,
-        )
+        yield likelihood(f"log_marginal_likelihood, {name}", model, NUMERICAL)
     classifier = process.GaussianProcessClassifier(kernels.RBF(1.1), optimizer=None).fit(X, Y > 0)
-    yield gradient(
-        "GaussianProcessClassifier, log_marginal_likelihood",
-        classifier.log_marginal_likelihood,
-        classifier.kernel_.theta,
-        lambda t: classifier.log_marginal_likelihood(t, eval_gradient=True)[1],
-    )
+    yield likelihood("GaussianProcessClassifier, log_marginal_likelihood", classifier)
 
     tsne = import_module("sklearn.manifold._t_sne")
     joint = np.random.default_rng(2).uniform(size=10 * 9 // 2)
@@ -167,26 +146,13 @@ def scikit_learn() -> Iterator[Check]:
         known = {"degrees_of_freedom": size - 1, "n_samples": 10, "n_components": size}
         start = normal(10 * size)
         energy = partial(tsne._kl_divergence, P=joint, **known)
-        yield gradient(
-            f"t-SNE, exact, n_components={size}", lambda p, e=energy: e(p)[0], start, lambda p, e=energy: e(p)[1], FLAW
-        )
+        yield pair(f"t-SNE, exact, n_components={size}", energy, start, FLAW)
         energy = partial(tsne._kl_divergence_bh, P=sparse, angle=0.0, **known)
-        yield gradient(
-            f"t-SNE, barnes_hut, angle 0, n_components={size}",
-            lambda p, e=energy: e(p)[0],
-            start.astype(np.float32),
-            lambda p, e=energy: e(p)[1],
-            FLAW,
-        )
+        yield pair(f"t-SNE, barnes_hut, angle 0, n_components={size}", energy, start.astype(np.float32), FLAW)
     nca = import_module("sklearn.neighbors").NeighborhoodComponentsAnalysis()
     nca.n_iter_ = 1
     same = (classes[:, None] == classes).astype(float)
-    yield gradient(
-        "NeighborhoodComponentsAnalysis",
-        lambda t: nca._loss_grad_lbfgs(t, X, same)[0],
-        Y[:6],
-        lambda t: nca._loss_grad_lbfgs(t, X, same)[1],
-    )
+    yield pair("NeighborhoodComponentsAnalysis", lambda t: nca._loss_grad_lbfgs(t, X, same), Y[:6])
 
 
 @package("statsmodels==0.15.0")

@@ -5,7 +5,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from found_checks import FLAW, SOLVER, Check, package
+from found_checks import FLAW, SOLVER, Check, package, symmetric
 
 LANCZOS = "by design: Lanczos iterations with a jitter are approximate"
 
@@ -16,6 +16,11 @@ def normal(*shape: int, scale: float = 1.0, seed: int = 0, dtype: str = "float64
     generator = torch.Generator().manual_seed(seed)
     values = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
     return values.to(getattr(torch, dtype)).requires_grad_()
+
+
+def above(least: float, *shape: int) -> Any:
+    """Random numbers of at least that."""
+    return (normal(*shape).detach().abs() + least).requires_grad_()
 
 
 def positive(size: int, seed: int = 0) -> Any:
@@ -30,20 +35,13 @@ def check(what: str, function: Any, *tensors: Any, remark: str = "", **options: 
     return Check(what, partial(gradcheck, function, tensors, **options), remark)
 
 
-def symmetric(function: Any) -> Any:
-    """The function of the symmetric part: what is said of symmetric matrices only holds for shifts that are."""
-    return lambda a, *rest: function((a + a.mT) / 2, *rest)
-
-
 @package("torch==2.13.0")
 def pytorch() -> Iterator[Check]:
     torch = import_module("torch")
     functional = torch.nn.functional
-    x = normal(20)
-    yield check("hardsigmoid", functional.hardsigmoid, x, remark=FLAW)
-    yield check(
-        "polygamma(1, x)", lambda x: torch.polygamma(1, x), (x.detach().abs() + 0.5).requires_grad_(), remark=FLAW
-    )
+    x = above(0.5, 20)
+    yield check("hardsigmoid", functional.hardsigmoid, normal(20), remark=FLAW)
+    yield check("polygamma(1, x)", lambda x: torch.polygamma(1, x), x, remark=FLAW)
     for scale in 1.0, 1000.0:
         yield check(
             f"logcumsumexp, float32, x of size {scale:g}",
@@ -60,11 +58,7 @@ def pytorch() -> Iterator[Check]:
     yield check("ctc_loss", ctc, normal(12, 2, 5))
     yield check("linalg.eigh", symmetric(lambda a: torch.linalg.eigh(a)[0]), positive(5))
     yield check("cdist, p = 1.5", lambda x, y: torch.cdist(x, y, 1.5), normal(4, 3), normal(5, 3, seed=1))
-    yield check(
-        "igamma in x",
-        lambda x: torch.special.gammainc(torch.full_like(x, 1.7).detach(), x),
-        (x.detach().abs() + 0.5).requires_grad_(),
-    )
+    yield check("igamma in x", lambda x: torch.special.gammainc(torch.full_like(x, 1.7).detach(), x), x)
 
 
 def ctc(logits: Any) -> Any:
@@ -366,7 +360,7 @@ def einops_utils() -> Iterator[Check]:
 def optimal_transport() -> Iterator[Check]:
     torch, ot = import_module("torch"), import_module("ot")
     a, b = (torch.softmax(normal(n, seed=n).detach(), 0).requires_grad_() for n in (4, 5))
-    cost = (normal(4, 5).detach().abs() + 0.5).requires_grad_()
+    cost = above(0.5, 4, 5)
 
     def normalized(value: Any) -> Any:
         return lambda a, b, cost: value(a / a.sum(), b / b.sum(), cost)
@@ -456,7 +450,7 @@ def gradient_of(function: Any) -> Any:
 def pyro() -> Iterator[Check]:
     torch, special = import_module("torch"), import_module("pyro.ops.special")
     distributions = import_module("pyro.distributions")
-    yield check("ops.special.safe_log", special.safe_log, (normal(8).detach().abs() + 0.1).requires_grad_())
+    yield check("ops.special.safe_log", special.safe_log, above(0.1, 8))
 
     def seeded(name: str) -> Any:
         def sample(loc: Any, scale: Any) -> Any:
@@ -472,7 +466,7 @@ def pyro() -> Iterator[Check]:
         positive(3),
         remark="by design: another reparameterization than that of the sampler, equal in the mean",
     )
-    yield check("ops.special.log_I1", lambda x: special.log_I1(3, x), (normal(4).detach().abs() + 0.1).requires_grad_())
+    yield check("ops.special.log_I1", lambda x: special.log_I1(3, x), above(0.1, 4))
 
 
 @package("snntorch==1.0.0")
