@@ -47,31 +47,27 @@ KINDS = [("float64", 1), ("float32", 1), ("complex128", 1), ("float64", 2), ("fl
 
 LEFT_OUT = "PyTorch's own suite leaves its gradient out"
 TWICE = "PyTorch's own suite leaves its second derivative out"
-JUMPS = "it jumps near x"
-PHASES = "LAPACK chooses the phases of complex vectors, and JAX's derivative leaves them as they are"
+JUMPING = (
+    "angle", "ceil", "div (floor_rounding)", "div (trunc_rounding)", "floor", "fmod", "frac", "frexp", "remainder",
+    "round", "round (decimals_0)", "sgn", "sign", "trunc",
+)  # fmt: skip
 REASONS = {
+    **dict.fromkeys(JUMPING, "it jumps near x"),
+    **dict.fromkeys(
+        ["jax.numpy.linalg.eigh", "jax.numpy.linalg.svd"],
+        "LAPACK chooses the phases of complex vectors, and JAX's derivative leaves them as they are",
+    ),
+    **{f"mvlgamma (mvlgamma_p_{p})": "torch.polygamma(1, x) is off by 5e-10" for p in (1, 3, 5)},
+    **{f"nn.functional.max_unpool{n}d": f"of repeated indices; {LEFT_OUT}" for n in (1, 2, 3)},
     "__rpow__": f"NaN at x; {LEFT_OUT}",
-    "angle": JUMPS,
     "as_strided_scatter": f"off by as much as it is large; {LEFT_OUT}",
     "bfloat16": "its values have 8 bits",
-    "ceil": JUMPS,
     "corrcoef": "of two observations it is 1 or -1, and its gradient rounding",
-    "div (floor_rounding)": JUMPS,
-    "div (trunc_rounding)": JUMPS,
-    "floor": JUMPS,
-    "fmod": JUMPS,
-    "frac": JUMPS,
-    "frexp": JUMPS,
-    "jax.numpy.linalg.eigh": PHASES,
-    "jax.numpy.linalg.svd": PHASES,
     "linalg.householder_product": "3e-7 off, of 4e4: confirmed with 60 digits",
     "linalg.norm": "the norm of order 0 is constant",
     "linalg.norm (subgradients_at_zero)": "x is 0, where no norm has a gradient; some norms are constant",
     "logcumsumexp": "off by 9e-12 in float64, confirmed with 50 digits, and 0.3 % in float32",
     "masked.logaddexp": f"NaN where one of two is masked; {TWICE}",
-    "mvlgamma (mvlgamma_p_1)": "torch.polygamma(1, x) is off by 5e-10",
-    "mvlgamma (mvlgamma_p_3)": "torch.polygamma(1, x) is off by 5e-10",
-    "mvlgamma (mvlgamma_p_5)": "torch.polygamma(1, x) is off by 5e-10",
     "native_layer_norm": f"without a weight it raises an error; {TWICE}",
     "nn.functional.binary_cross_entropy": "7e-11 off, relatively: the second derivative has 1e-12 in its denominator",
     "nn.functional.cosine_embedding_loss": "it jumps at targets of 1 and -1",
@@ -81,27 +77,18 @@ REASONS = {
     "nn.functional.layer_norm": "of one element it is 0, and 2e-5 is given",
     "nn.functional.linear_cross_entropy (chunked)": f"0 for one that is not; {TWICE}",
     "nn.functional.linear_cross_entropy (chunked_none)": f"raises an error; {TWICE}",
-    "nn.functional.max_unpool1d": f"of repeated indices; {LEFT_OUT}",
-    "nn.functional.max_unpool2d": f"of repeated indices; {LEFT_OUT}",
-    "nn.functional.max_unpool3d": f"of repeated indices; {LEFT_OUT}",
     "nn.functional.normalize": "of one element it is 1 or -1, and its gradient rounding",
     "norm": "the norm of order 0 is constant",
     "normal": f"0 by definition; {LEFT_OUT}",
     "normal (number_mean)": f"0 by definition; {LEFT_OUT}",
     "pca_lowrank": "off by 3e-8 where A has rank q, confirmed with 60 digits",
-    "remainder": JUMPS,
-    "round": JUMPS,
-    "round (decimals_0)": JUMPS,
     "round (decimals_3)": f"it jumps near x; {LEFT_OUT}",
-    "sgn": JUMPS,
-    "sign": JUMPS,
     "sparse.mm (reduce)": "a sparse input",
     "sparse.sampled_addmm": "a sparse output",
     "special.ndtr": "its value is 0 where its gradient, 1e-16, is not",
     "svd_lowrank": "off by 2e-8 where A has rank q, confirmed with 60 digits",
     "tan": "x is near a pole",
     "torch.ops.aten._safe_softmax.default": "x is infinite",
-    "trunc": JUMPS,
 }
 """Why operators are not right."""
 
@@ -264,12 +251,12 @@ def torch_case(op: Any, sample: Any, tensors: list[Any], dtype: Any, order: int)
         output = op.gradcheck_wrapper(op.op, first, *args, **kwargs)
         return sample.output_process_fn_grad(output) if sample.output_process_fn_grad else output
 
-    largest = torch_largest(lambda *given: called({}, given), tensors, order)
+    place = torch_largest(lambda *given: called({}, given), tensors, order)
     errors: dict[str, dict[Any, Any]] = {"": {}}
-    if largest is not None:
-        tensor, index = largest
+    if place is not None:
+        tensor, entry = tensors[place[0]], place[1]
         one = torch.ones(tensor.shape, dtype=dtype)
-        one.view(-1)[index] = FACTOR
+        one.view(-1)[entry] = FACTOR
         errors |= {"everywhere": {each: torch.tensor(FACTOR, dtype=dtype) for each in tensors}, "entry": {tensor: one}}
     functions = {name: lambda *given, planted=planted: called(planted, given) for name, planted in errors.items()}
 
@@ -287,48 +274,53 @@ def torch_case(op: Any, sample: Any, tensors: list[Any], dtype: Any, order: int)
     )
 
 
-def torch_largest(function: Callable[..., Any], tensors: list[Any], order: int) -> tuple[Any, int] | None:
-    """The tensor and the index of the largest derivative, if `largest` finds one."""
+def torch_largest(function: Callable[..., Any], tensors: list[Any], order: int) -> tuple[int, int] | None:
+    """Which tensor has the largest derivative, and where, if `largest` finds one."""
     import secant.torch
 
-    given = [tensor for tensor in tensors if tensor.numel()]
+    checks = (secant.torch.gradcheck, secant.torch.gradgradcheck)[:order]
+    calls = [partial(check, function, tensors, check_undefined_grad=False) for check in checks]
     try:
-        first = torch_gradients(secant.torch.gradcheck, function, tensors)
-        found = first if order == 1 else torch_gradients(secant.torch.gradgradcheck, function, tensors)
+        gradients = [list(itertools.chain(*candidates(call, 1))) for call in calls]
     except (SecantError, RuntimeError):
         return None
-    place = largest(first, found[: len(given)], order)
-    if place is None:
-        return None
-    i, entry = place
-    return given[i], entry // 2 if given[i].is_complex() else entry
+    return largest(tensors, gradients, order)
 
 
-def largest(first: Sequence[Any], found: Sequence[Any], order: int) -> tuple[int, int] | None:
-    """Which array has the largest derivative, and where; None if all are 0 (but for rounding), or not finite."""
+def largest(arrays: list[Any], gradients: list[list[Any]], order: int) -> tuple[int, int] | None:
+    """Which array has the largest derivative, and where; None if all are 0 (but for rounding), or not finite.
+
+    The gradients are those of each order, in arrays that are not empty.
+    """
+    given = [i for i, array in enumerate(arrays) if 0 not in array.shape]
+    first, found = gradients[0], gradients[-1][: len(given)]
     sizes = [float(np.abs(gradient).max()) for gradient in found]
     least = 0.0 if order == 1 else ROUNDED * max((float(np.abs(g).max()) for g in first), default=0.0)
     if not sizes or not least < max(sizes) < np.inf:
         return None
     i = int(np.argmax(sizes))
-    return i, int(np.abs(found[i]).argmax())
+    entry = int(np.abs(found[i]).argmax())
+    return given[i], entry // 2 if "complex" in str(arrays[given[i]].dtype) else entry
 
 
 class GradientKnownError(BaseException):
     """Ends a check whose gradients are known."""
 
 
-def torch_gradients(check: Callable[..., Any], function: Callable[..., Any], tensors: list[Any]) -> list[Any]:
-    """What a check of `secant.torch` would check."""
-    found: list[Any] = []
+def candidates(check: Callable[[], object], order: int) -> list[list[Any]]:
+    """The gradients that a check of ours would check, up to an order."""
+    found: list[list[Any]] = []
 
     def kept(point: Point, candidate: Callable[[], Any], options: Options) -> Any:
         gradient = candidate().gradient
-        found.extend(gradient[span] for span in point.spans)
-        raise GradientKnownError
+        found.append([gradient[span] for span in point.spans])
+        if len(found) == order:
+            raise GradientKnownError
+        return run_check(point, candidate, options)
 
-    with mock.patch("secant.checking.autodiff.run_check", kept), suppress(GradientKnownError):
-        check(function, tensors, check_undefined_grad=False)
+    goes_on = mock.patch.object(GradientReport, "raise_if_failed")
+    with mock.patch("secant.checking.autodiff.run_check", kept), goes_on, suppress(GradientKnownError):
+        check()
     return found
 
 
@@ -536,37 +528,13 @@ def jax_case(call: Any, arrays: list[Any], order: int) -> Case:
 
 def jax_largest(call: Callable[..., Any], arrays: list[Any], order: int) -> tuple[int, int] | None:
     """Which array has the largest derivative, and where, if `largest` finds one."""
-    import jax.numpy as jnp
-
-    given = [i for i, array in enumerate(arrays) if array.size]
-    try:
-        gradients = jax_gradients(call, arrays, order)
-    except (SecantError, RuntimeError, TypeError, ValueError):
-        return None
-    place = largest(gradients[0], gradients[-1][: len(given)], order)
-    if place is None:
-        return None
-    i, entry = given[place[0]], place[1]
-    return i, entry // 2 if jnp.iscomplexobj(arrays[i]) else entry
-
-
-def jax_gradients(call: Callable[..., Any], arrays: list[Any], order: int) -> list[list[Any]]:
-    """What `secant.jax` would check in reverse mode, order by order."""
     import secant.jax
 
-    found: list[list[Any]] = []
-
-    def kept(point: Point, candidate: Callable[[], Any], options: Options) -> Any:
-        gradient = candidate().gradient
-        found.append([gradient[span] for span in point.spans])
-        if len(found) == order:
-            raise GradientKnownError
-        return run_check(point, candidate, options)
-
-    goes_on = mock.patch.object(GradientReport, "raise_if_failed")
-    with mock.patch("secant.checking.autodiff.run_check", kept), goes_on, suppress(GradientKnownError):
-        secant.jax.check_grads(call, arrays, order, "rev")
-    return found
+    try:
+        gradients = candidates(partial(secant.jax.check_grads, call, arrays, order, "rev"), order)
+    except (SecantError, RuntimeError, TypeError, ValueError):
+        return None
+    return largest(arrays, gradients, order)
 
 
 SUITES: dict[str, Callable[[], Operators]] = {"torch": torch_operators, "jax": jax_operators}
