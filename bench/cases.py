@@ -12,6 +12,7 @@ from secant.backends import BACKENDS as KNOWN
 from secant.backends.base import Method
 
 INPUTS = ("MNIST", "dense")
+THREADS = {"1 thread": 1, "2 threads": 2}
 BACKENDS = {"cpp": "Secant", "numba": "Secant in Numba", "numpy": "Secant in NumPy"}
 
 

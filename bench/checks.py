@@ -161,9 +161,8 @@ def jax_check(case: Problem) -> tuple[bool, int]:
     return True, f.calls
 
 
-CHECKS: dict[
-    str, tuple[Check, bool]
-] = {  # and whether it may look at every entry, and is tried once: torch's fast_mode does so where it fails
+# and whether it may look at every entry, and is tried once: torch's fast_mode does so where it fails
+CHECKS: dict[str, tuple[Check, bool]] = {
     "Secant": (ours, False),
     "PyTorch gradcheck": (torch_check(False), True),
     "PyTorch gradcheck, fast_mode": (torch_check(True), True),

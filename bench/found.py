@@ -136,7 +136,6 @@ def main() -> int:
     parser.add_argument("packages", nargs="*", help="all by default")
     parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
     parser.add_argument("--results", type=Path, default=RESULTS, help="what is in this file is not checked again")
-    parser.add_argument("--reports", action="store_true", help="print the reports of gradients that are not right")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/records/packages.md")
     parser.add_argument("--flaws", action="store_true", help="write docs/records/flaws.md and stop")
     options = parser.parse_args()
@@ -174,8 +173,6 @@ def main() -> int:
             row = [check.what, found.said + size, least, check.remark if found.said != "right" else ""]
             rows.append((name, version, found.said, row))
             print(name, *row, f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
-            if options.reports and found.message:
-                print(found.message, flush=True)
     if options.write:
         put(PAGE, "found.py", [*packages_table(rows), "", *others_table(rows)])
     return 0

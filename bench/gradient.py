@@ -24,7 +24,6 @@ from rivals import Family, Step, race
 from tables import alone, by_input, markdown
 from timing import Contests, Effort, median, ratio, require
 
-THREADS = {"1 thread": 1, "2 threads": 2}
 LOOP, SERIES = "NumPy loop | float64 | differences, sampled", "Secant, series | float64 | differences"
 WORDS = "", "type", "by"
 TOLERANCE = {"float64": 1e-12, "float32": 1e-8}  # of derivatives up to 0.01
@@ -34,7 +33,7 @@ def measure(effort: Effort) -> Contests:
     """Seconds per gradient, for each kind of input and number of threads."""
     contests: Contests = {}
     some = 1 if effort.quick else 2
-    for name, (label, threads) in product(cases.INPUTS[:some], list(THREADS.items())[:some]):
+    for name, (label, threads) in product(cases.INPUTS[:some], list(cases.THREADS.items())[:some]):
         contests[f"{name}, {label}"] = race(families(name, threads, effort.quick), threads, effort)
     return contests
 
@@ -52,7 +51,7 @@ def like(name: str) -> str:
 def against_the_loop(contests: Contests) -> list[str]:
     """Secant against the loop, in rows of which the READMEs repeat some."""
     rows = []
-    for name, method, (label, threads) in product(cases.INPUTS, cases.methods("cpp"), THREADS.items()):
+    for name, method, (label, threads) in product(cases.INPUTS, cases.methods("cpp"), cases.THREADS.items()):
         if contest := contests.get(f"{name}, {label}"):
             samples, density = contest["samples"], make(name).density
             ours, loop = samples[f"Secant, {method} | float64 | differences"], samples[LOOP]

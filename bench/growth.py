@@ -30,8 +30,6 @@ KINDS = ("series", "backpropagation")
 NUMPY, DTYPES = "NumPy", ("float64", "float32")
 TRUNCATION = 1e-7  # more than h^2 / 6 times a third derivative
 ROUNDING = {"float64": 1e-12, "float32": 1e-4}  # of the largest component
-
-
 COLUMNS = ["", "from, to", "series", "exponent", "of backpropagation", "series / backpropagation, at most"]
 
 
@@ -145,7 +143,7 @@ def gradients(size: Size, dtype: str = DTYPES[0]) -> dict[str, Callable[..., Any
 def table(contests: Contests) -> list[str]:
     """The growth of each quantity, the most expensive series, and what a second thread brings."""
     lines = [*markdown(COLUMNS, sweeps(contests)), "", *two_threads(contests)]
-    return [*lines, "", *against_numpy(contests[NUMPY]["samples"])] if NUMPY in contests else lines
+    return [*lines, "", *against_numpy(contests[NUMPY]["samples"])]
 
 
 def sweeps(contests: Contests) -> list[list[str]]:

@@ -26,7 +26,6 @@ from timing import Contests, Effort, require
 
 Ways = dict[str, Callable[..., peers.Peer]]
 STEPS, BATCH = 50, 100  # mini-batches per call, samples in each
-THREADS = {"1 thread": 1, "2 threads": 2}
 LOSSES = {True: "after", False: "before"}
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 WAYS: dict[str, Ways] = {
@@ -45,7 +44,7 @@ def measure(effort: Effort) -> Contests:
     inputs = cases.INPUTS[:1] if effort.quick else cases.INPUTS
     return {
         f"{name}, {label}": race(families(name, threads, effort.quick), threads, effort)
-        for name, (label, threads) in product(inputs, THREADS.items())
+        for name, (label, threads) in product(inputs, cases.THREADS.items())
     }
 
 
