@@ -18,7 +18,6 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
-    COARSE,
     ENOUGH,
     RESOLUTION,
     SEED,
@@ -133,9 +132,9 @@ class Adaptive:
             slopes, bars, largest = self._alone(entry, self._numbers(i), self._noise, walk)
             self._learned[i] = np.array([slopes, bars])
             numbers[k] = np.where(np.isfinite(bars), self._best_of_three(entry, i, largest), nan)
-        is_still = np.any([walk.still >= COARSE for walk in walks], axis=0)
+        is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)  # f may jump between the steps of others, too
         middle = np.isfinite(numbers).sum(axis=0) // 2
-        self._smallest_of_three = np.where(is_still, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
+        self._smallest_of_three = np.where(is_in_doubt, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
         if steps.error is not None:  # f raised: what it is asked again is raised where no slope is found
             self._evaluated = {i: {} for i in self._evaluated}
 
