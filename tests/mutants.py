@@ -35,7 +35,7 @@ OF_THE_CORE = [
     ["tests/test_functions.py", "tests/networks", "tests/training", "tests/backends", "tests/acceleration"],
 ]
 ROOMS = {  # the tests that should notice what is changed in a module
-    "acceleration": ["tests/acceleration"],
+    "acceleration": ["tests/acceleration", "tests/checking/test_check_network.py"],
     "backends": ["tests/backends", "tests/contract", "tests/core"],
     "book": ["tests/book"],
     "checking": ["tests/checking"],

@@ -316,6 +316,21 @@ def test_at_a_least_squares_optimum_the_rounding_of_a_gradient_is_right():
         assert secant.check_gradient(f, x, gradient + 1e-6).verdict == "wrong"
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e5])
+def test_a_sum_of_many_terms_that_is_rightly_0_but_for_rounding(scale):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        a, b = rng.normal(size=(10_000, 3)), rng.normal(size=10_000) * scale
+        a -= a.mean(axis=0)
+        x = {"w": rng.normal(size=3) * scale, "b": b.mean()}
+        errors = a @ x["w"] + x["b"] - b
+        gradient = {"w": 2 * a.T @ errors, "b": 2 * errors.sum()}
+        f = lambda x, a=a, b=b: np.sum((a @ x["w"] + x["b"] - b) ** 2)  # noqa: E731
+        assert secant.check_gradient(f, x, gradient).verdict == "right"
+        gradient["b"] += 1e-3 * np.linalg.norm(gradient["w"])
+        assert secant.check_gradient(f, x, gradient).verdict == "wrong"
+
+
 def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
     def f(x):
         return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 2)

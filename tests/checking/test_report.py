@@ -107,7 +107,7 @@ def test_a_report_says_what_to_do_next():
     assert last(report) == "next: work out x[7] by hand"
     low = x.astype(np.float32)
     report = secant.check_gradient(softplus, low, (right + np.arange(8.0) ** 2).astype(np.float32))
-    assert last(report) == "next: check in float64, which tells a mistake from rounding"
+    assert last(report) == "next: check in float64, which tells a mistake from rounding and from kinks nearby"
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
     assert last(noisy) == "next: check at another x"

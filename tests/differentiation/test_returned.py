@@ -89,7 +89,7 @@ CONSTANT = {
 def test_one_value_everywhere_is_a_slope_of_zero_and_one_warning(f, scheme):
     x = np.array([-1.0, 2.0])
     for call in (secant.numerical_gradient, secant.numerical_jacobian):
-        with pytest.warns(RuntimeWarning, match=r"^f returned one and the same value at all \d+ points") as caught:
+        with pytest.warns(RuntimeWarning, match=r"^f returned one and the same value at all points") as caught:
             assert not call(f, x, scheme=scheme).any()
         assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(RuntimeWarning, match="^f returned one and the same value"):

@@ -93,7 +93,11 @@ def test_steps_by_entry_and_bounds_have_the_same_bits_in_every_way(way, scheme, 
         ({"h": 1e-3, "rel_step": 1e-3}, ValueRangeError, "h must be left out where rel_step is given"),
         ({"bounds": 3}, DTypeError, r"bounds must be a tuple \(lower, upper\) or scipy.optimize.Bounds, got 3"),
         ({"bounds": (0, [1, 2, 3])}, ShapeError, r"bounds must have the shape of x, \(2,\), or broadcast to it"),
-        ({"bounds": (0, 1)}, ValueRangeError, r"x must be within bounds, got 2.0 at \(1,\), outside of \[0.0, 1.0\]"),
+        (
+            {"bounds": (0, 1)},
+            ValueRangeError,
+            r"x must be within bounds, .* got 2.0 at \(1,\), outside of \[0.0, 1.0\]",
+        ),
         ({"bounds": (2, 2)}, ValueRangeError, "x must be within bounds"),
         ({"bounds": ([1, 2], [1, 3])}, ValueRangeError, r"bounds must leave room to shift x, got \[1.0, 1.0\] at 0"),
         ({"args": 3}, DTypeError, "args must be a tuple, got int"),
@@ -199,7 +203,7 @@ def test_a_pattern_names_the_coordinate_where_f_is_not_finite():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_what_is_not_finite_beside_x_is_an_error_that_names_it(scheme, bad):
     name = "NaN" if np.isnan(bad) else str(bad)
-    message = rf"^f is {name} at x\[1\] = 1.000\d, and finite at x; where the domain of f ends, give it as bounds=$"
+    message = rf"^f is {name} at x\[1\] = 1.000\d, and finite at x; where .* give it as bounds=, else take a smaller h$"
     f = lambda x: np.where(x > 1, bad, x)  # noqa: E731
     for call, options in (
         (lambda x: f(x).sum(), {}),

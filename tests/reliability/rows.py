@@ -68,15 +68,15 @@ ROWS = {
         "checks", "alarms.alarms", full=5000, quick=500, slice=120,
     ),
     "hard": Row(
-        "Where parts of f are rounded more coarsely than others, entries differ much in size, or the domain ends at x or "
-        "near it: no right gradient is said to be wrong, error bars cover the truth in 99.9 % of the directions, and of "
-        "errors of one entry that are just above what the report says would be noticed, 99.9 % are.",
+        "Where parts of f are rounded more coarsely than others, entries differ much in size, or the domain ends at x "
+        "or near it: no right gradient is said to be wrong, error bars cover the truth in 99.9 % of the directions, "
+        "and of errors of one entry that are just above what the report says would be noticed, 99.9 % are.",
         "checks", "alarms.hard", full=8000, quick=160, slice=40, allowed={"": 0.001, ": alarms": 0.0},
     ),
     "flat": Row(
         "Where f is flat to its last digit, rises in steps, has a kink in every entry, or raises an error at larger "
-        "steps: no right gradient is said to be wrong, and no gradient passes that is off by more than the report of the "
-        "right one says would be noticed.",
+        "steps: no right gradient is said to be wrong, and no gradient passes that is off by more than the report of "
+        "the right one says would be noticed.",
         "checks", "alarms.flat", full=4000, quick=160, slice=40, allowed={": errors": 0.001},
     ),
     "coverage": Row(

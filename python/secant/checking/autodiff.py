@@ -162,8 +162,8 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
         values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(arrays, factors)
         return [as_vector(values), *(as_vector([each]) for each in derivatives)]
 
-    def sample(ulps: float) -> Iterable[tuple[Floats, Floats]]:
-        arrays = [near(*pair, ulps) for pair in zip(own.arrays, own.arguments, strict=True)]
+    def sample(ulps: float, factor: float) -> Iterable[tuple[Floats, Floats]]:
+        arrays = [near(factor * array, kind, ulps) for array, kind in zip(own.arrays, own.arguments, strict=True)]
         factors = [near(*pair, ulps) for pair in zip(weights, fixed, strict=True)]
         return zip(at(own, arrays, factors), at(exact, arrays, factors), strict=True)
 

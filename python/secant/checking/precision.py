@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,11 @@ _SAME, _SAME_OF_HALF = 256.0, 4.0
 """Roundings of an entry that are the same at all points: in float32; in float16 and bfloat16, whose units are large. Of
 the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's atanh has 50, the second derivative of
 asin 78."""
-_ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
+_NEARER_TO_0 = 0.25  # of x: where f is not saturated
+_FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
+"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of has those of 1."""
+_ZERO = 4.0  # times that: an array that is no larger may be rightly 0
+_OTHER = 0.01  # of f: where its values in float64 are off by more, it is another function
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -73,19 +78,18 @@ class Comparison:
         self._squares += change * (difference - self._mean)
 
     @np.errstate(all="ignore")
-    def judge(self, eps: float, total: float) -> None:
-        """See what the points say; ``eps`` is the user's rounding, ``total`` the norm of all arrays."""
+    def judge(self, eps: float, floor: float) -> None:
+        """See what the points say; ``eps`` is the user's rounding, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size) or 1.0
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
         entries = standard[:-1]
         typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
         same = (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
-        is_zero = self.norm <= _ZERO * eps * total
-        base = (16 * eps * total if is_zero else 0.0) + np.finfo(np.float64).tiny
-        self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + base
+        self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
         least = float(self.allowed[-1])
+        is_zero = self.norm <= _ZERO * floor
         self.is_seen = is_zero or self.norm > least
         self.least = 0.0 if is_zero else least / self.norm
 
@@ -110,21 +114,27 @@ class Comparison:
         return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
 
 
-Sampler = Callable[[float], Iterable[tuple[Floats, Floats]]]
-"""Takes how far from x, in units in the last place; returns the values of f there, and then its derivatives, each in
-the user's precision and in float64."""
+Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
+"""Takes how far from x, in units in the last place, and a factor of x; returns the values of f there, and then its
+derivatives, each in the user's precision and in float64."""
 
 
 def _compared(sample: Sampler, eps: float) -> list[Comparison]:
     """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
-    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0)]
+    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
+    sizes = [(values.norm, math.hypot(*(each.norm for each in derivatives)))]
+    with suppress(Exception):  # f may not be defined there
+        value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
+        sizes.append((value, math.hypot(*others)))
+    size, total = (float(np.nanmax(each)) for each in zip(*sizes, strict=True))
+    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
-            for comparison, pair in zip(both, sample(ulps), strict=True):
+            for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
-        values.judge(eps, values.norm)
+        values.judge(eps, _OTHER * size)
         for comparison in derivatives:
-            comparison.judge(eps, math.hypot(*(each.norm for each in derivatives)))
+            comparison.judge(eps, floor)
         if not any(comparison.differs for comparison in both):
             break
     if values.differs:
@@ -170,5 +180,6 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
     if report.passed and any(hidden):
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
         return changed(hidden, passed=False, unverified=why)
-    note = f"checked in float64; {dtype} agrees with that to {least:.0e} of the norm of each array"
-    return replace(report, note=report.note or note)
+    agrees = f"{dtype} agrees with that to {least:.0e} of the norm of each array"
+    seen = agrees if least else f"the gradient is so small that {dtype} may round all of it"
+    return replace(report, note=report.note or f"checked in float64; {seen}")

@@ -208,10 +208,10 @@ class GradientReport:
         return "\n".join(lines)
 
     def _next_step(self) -> str:
+        if self.resolution > _LOW_PRECISION:
+            return "check in float64, which tells a mistake from rounding and from kinks nearby"
         if self.kink:
             return "move x off the kinks, as to random values, and check again"
-        if self.resolution > _LOW_PRECISION:
-            return "check in float64, which tells a mistake from rounding"
         if self.verdict == "not verified":
             return "check at another x"
         where = f"{self.findings[0].name}" if self.findings else "some entries"

@@ -78,9 +78,9 @@ class Evidence:
     on_kinks: frozenset[int] = frozenset()
     doubt: str = ""
 
-    def threshold(self, leaf: int) -> float:
-        """The least error along a direction that would have been noticed in an array."""
-        return max(each.threshold for each in self.by_array.get(leaf, self.overall))
+    def least_sensitive(self, leaf: int) -> MeasuredError:
+        """The probe of an array of the largest threshold: smaller errors need not have been noticed."""
+        return max(self.by_array.get(leaf, self.overall), key=lambda each: each.threshold)
 
 
 def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:

@@ -18,7 +18,6 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
-    COARSE,
     ENOUGH,
     RESOLUTION,
     SEED,
@@ -68,6 +67,8 @@ class Adaptive:
         limits = (np.full(x.shape, -inf), np.full(x.shape, inf)) if bounds is None else bounds
         self._lower, self._upper = (np.array(each, order="C").reshape(-1) for each in limits)
         scales, self._usual = scales_of(self._flat)
+        # By how much f may round x, if it rounds what it computes of x.
+        self._units = np.full(x.size, columns.resolution) if columns else np.spacing(np.abs(self._flat)) / 2
         room = self._upper - self._lower
         self._scales = np.where(room > 0, np.minimum(scales, room), scales)
         self._evaluated: dict[int, dict[float, Sample]] = {}
@@ -131,9 +132,9 @@ class Adaptive:
             slopes, bars, largest = self._alone(entry, self._numbers(i), self._noise, walk)
             self._learned[i] = np.array([slopes, bars])
             numbers[k] = np.where(np.isfinite(bars), self._best_of_three(entry, i, largest), nan)
-        is_still = np.any([walk.still >= COARSE for walk in walks], axis=0)
+        is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)  # f may jump between the steps of others, too
         middle = np.isfinite(numbers).sum(axis=0) // 2
-        self._smallest_of_three = np.where(is_still, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
+        self._smallest_of_three = np.where(is_in_doubt, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
         if steps.error is not None:  # f raised: what it is asked again is raised where no slope is found
             self._evaluated = {i: {} for i in self._evaluated}
 
@@ -181,8 +182,8 @@ class Adaptive:
 
         Where slopes agree by chance, since there is more noise than was seen, second derivatives hardly do.
         """
-        value, units = self._value[outputs], np.spacing(np.abs(self._flat[entries])) / 2
-        noise = self._noise.of(outputs).with_x_rounded(units[:, np.newaxis], there.slope[-1])
+        value, units = self._value[outputs], self._units[entries, np.newaxis]
+        noise = self._noise.of(outputs).with_x_rounded(units, there.slope[-1])
         level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
         width, bend = there.width, there.bend
         of_slopes = level / width + noise_of_squares(value, there, self._scales[entries, np.newaxis])
@@ -267,7 +268,7 @@ class Adaptive:
             undefined = np.full((1, 1, *self._shape), nan)
             return Sample(self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0]), moved)
 
-        return Samples(evaluate, self._value, self._evaluated.get(i), unit=float(np.spacing(abs(origin))) / 2)
+        return Samples(evaluate, self._value, self._evaluated.get(i), unit=float(self._units[i]))
 
     def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> Samples:
         """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""

@@ -235,6 +235,11 @@ class ColumnGroups:
             GOLDEN if self._is_bounded else max(GOLDEN, AWAY * float(np.min((1 + np.abs(self.x)) / abs(self.scales))))
         )
 
+    @property
+    def resolution(self) -> float:
+        """By how much shifts are rounded, at most."""
+        return float(np.max(np.spacing(np.abs(self.x)) / self.scales, initial=0.0)) / 2
+
     def moved(self, group: int, shift: float) -> Floats:
         """The shift of a group that rounding leaves, for each output of f: that of the coordinate it depends on."""
         with np.errstate(all="ignore"):

@@ -90,8 +90,8 @@ def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, v
     if evaluator.is_constant:
         if values.size and not count and not is_lost:
             warn(
-                f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if "
-                "it looks at x elsewhere and not at its argument, x must be a writeable array of float64"
+                "f returned one and the same value at all points, so its derivative is 0; if it looks at x elsewhere "
+                "and not at its argument, x must be a writeable array of float64"
             )
     elif stencils is not None and evaluator.is_rounded():
         warn(
@@ -209,4 +209,5 @@ def _require_finite(evaluator: Evaluator, x: Floats, stencils: Stencils, base: A
 def not_finite(value: float, where: str) -> ValueRangeError:
     """The error of an f that is NaN or infinite at a shifted point, though it is finite at x."""
     name = "NaN" if math.isnan(value) else value
-    return ValueRangeError(f"f is {name} at {where}, and finite at x; where the domain of f ends, give it as bounds=")
+    hint = "where the domain of f ends, give it as bounds=, else take a smaller h"
+    return ValueRangeError(f"f is {name} at {where}, and finite at x; {hint}")

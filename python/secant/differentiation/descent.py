@@ -110,7 +110,7 @@ def gradient_descent(
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If lr is not finite, or step_num not at least 1.
+        If lr is not finite, step_num not at least 1, or f not finite at init_x.
 
     Notes
     -----
@@ -188,6 +188,8 @@ def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
 def _require_finite(name: str, values: Floats, step: int, points: list[Floats], lr: float) -> None:
     if not np.isfinite(values).all():
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        if step == 1 and name == "the gradient":
+            raise ValueRangeError(f"f must be finite at init_x and beside it, but {name} is {values[first]} at {first}")
         raise _diverged(step, f"{name} is {values[first]} at {first}", points, lr)
 
 

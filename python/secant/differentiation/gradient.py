@@ -176,7 +176,8 @@ def numerical_gradient(
     UnsupportedError
         If options do not go together, such as "auto" and h.
     ValueRangeError
-        If x is not within bounds, h is not finite and greater than 0, or f is not finite.
+        If x is not within bounds, h is not finite and greater than 0, or f is not finite at a shifted point, though it
+        is at x.
 
     See Also
     --------

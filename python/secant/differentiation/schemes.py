@@ -173,7 +173,7 @@ class Bounds(NamedTuple):
             if outside.any():
                 i = tuple(int(k) for k in np.argwhere(outside)[0])
                 got = f"{x[i]} at {i}, outside of [{lower[i]}, {upper[i]}]"
-                raise ValueRangeError(f"x must be within bounds, got {got}")
+                raise ValueRangeError(f"x must be within bounds, (lower, upper), got {got}")
             return cls(lower, upper)
         return None
 

@@ -88,7 +88,7 @@ def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
         comparison = Comparison(*pairs[0])
         for pair in pairs[1:]:
             comparison.add(*pair)
-        comparison.judge(2.0**-23, comparison.norm)
+        comparison.judge(2.0**-23, 2.0**-19 * comparison.norm)
         assert comparison.differs == is_wrong
         assert comparison.is_seen
 
