@@ -29,7 +29,7 @@ import whole_run
 from timing import FULL, LEVEL, QUICK, Effort, launched, ratio
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-MARGIN = 1.1
+MARGIN = 1.1  # for a neighbor that fills the caches
 READMES = ("README.md", "README.zh-CN.md")
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
@@ -127,7 +127,7 @@ def measure(effort: Effort) -> dict[str, Any]:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What of Secant became slower or faster, relative to the first other library of each contest that both runs have.
 
-    Its interval lies wholly on one side of the earlier one, by more than a neighbor that fills the caches explains.
+    Its interval lies wholly on one side of the earlier one, by more than the margin.
     """
     found = []
     for title in before.keys() & now.keys() - {"machine"}:
