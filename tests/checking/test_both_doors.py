@@ -163,13 +163,13 @@ def test_what_is_wrong_in_float32_alone_is_said_so(door):
     assert door.check(lambda x: door.np.sin(scaled(door, 1.001, 1.0)(x)), x).verdict == "wrong"
 
 
-@pytest.mark.parametrize("logit", [5.0, 10.0, 18.0, 25.0])
-def test_a_cross_entropy_of_which_float32_sees_little_is_right(door, logit):
+@pytest.mark.parametrize(("logit", "dtype"), [*((z, "float32") for z in (5.0, 10.0, 18.0, 25.0)), (7.0, "float16")])
+def test_a_cross_entropy_of_which_little_is_seen_in_low_precision_is_right(door, logit, dtype):
     def f(z, factor=1.0):
         largest = door.constant(z.max())
         return door.np.log(door.np.exp(scaled(door, factor, factor)(z) - largest).sum()) + largest - z[0]
 
-    z = door.array([logit, 0.5, -0.3], "float32")
+    z = door.array([logit, 0.5, -0.3], dtype)
     assert door.check(f, z).verdict == "right"
     assert door.check(lambda z: f(z, 1.01), z).verdict == "wrong"
 

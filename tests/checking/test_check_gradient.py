@@ -331,6 +331,14 @@ def test_a_sum_of_many_terms_that_is_rightly_0_but_for_rounding(scale):
         assert secant.check_gradient(f, x, gradient).verdict == "wrong"
 
 
+def test_entries_that_are_rounding_count_as_0():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(5, 5)) + 1j * rng.normal(size=(5, 5))
+    x = a @ a.conj().T + np.diag(1e-17j * rng.normal(size=5))  # a tenth of all numbers
+    report = secant.check_gradient(lambda x: np.linalg.slogdet(x)[1], x, np.linalg.inv(x).conj().T)
+    assert report.verdict == "right"
+
+
 def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
     def f(x):
         return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 2)

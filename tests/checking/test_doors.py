@@ -5,7 +5,6 @@ import importlib
 import inspect
 import subprocess
 import sys
-import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,20 +30,9 @@ def silu(torch, factor):
     return Torch().function(lambda x: x * torch.sigmoid(x), backward)
 
 
-def torch_says(torch, function, x, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "not a double precision floating point": see below
-        return torch.autograd.gradcheck(function, x, raise_exception=False, **options)
-
-
 def test_float32_that_torch_cannot_judge(torch):
     x = torch.randn(50, requires_grad=True)
     right, wrong = silu(torch, 1.0), silu(torch, 0.99)
-    for fast in (True, False):
-        # By default both are wrong, and with the tolerances that float32 is said to need both are right.
-        looser = {"eps": 1e-3, "atol": 1e-2, "rtol": 1e-2}
-        assert [torch_says(torch, f, x, fast_mode=fast) for f in (right, wrong)] == [False, False]
-        assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
     with pytest.raises(
         GradientMismatchError, match=r"WRONG by 0.23 %\n.*float64.*\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"
@@ -443,27 +431,6 @@ def test_tensors_of_types_that_numpy_does_not_have(torch):
     assert secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both).verdict != "wrong"
 
 
-def mean_square_sine(jax, factor):
-    """The mean of squared sines; its gradient is multiplied by ``factor``: 1 is right."""
-
-    def backward(x, cotangent):
-        return factor * cotangent * 2 * jax.numpy.sin(x) * jax.numpy.cos(x) / x.size
-
-    return Jax().function(lambda x: jax.numpy.mean(jax.numpy.sin(x) ** 2), backward)
-
-
-@pytest.mark.parametrize("n", [1000, 40_000])
-def test_a_gradient_wrong_by_half_that_jax_passes(jax, n):
-    from jax.test_util import check_grads
-
-    x = jax.numpy.asarray(np.random.default_rng(0).standard_normal(n), np.float32)
-    wrong = mean_square_sine(jax, 0.5)
-    check_grads(wrong, (x,), order=1, modes=["rev"])  # raises nothing
-    with pytest.raises(GradientMismatchError, match="looks like: the gradient is 2 times too small"):
-        secant.jax.check_grads(wrong, (x,), modes=["rev"])
-    secant.jax.check_grads(mean_square_sine(jax, 1.0), (x,), modes=["rev"])
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_trees_of_jax(jax, dtype):
     rng = np.random.default_rng(0)
@@ -495,7 +462,7 @@ def test_outputs_of_jax_without_elements_are_left_out(jax):
 
 def test_a_custom_vjp_has_no_forward_mode(jax):
     with pytest.raises(UnsupportedError, match='f has a custom_vjp, which has no forward mode: pass modes="rev"'):
-        secant.jax.check_grads(mean_square_sine(jax, 1.0), (jax.numpy.linspace(0.1, 1, 5),))
+        secant.jax.check_grads(Jax().function(jax.numpy.sin, lambda x, c: c), (jax.numpy.linspace(0.1, 1, 5),))
 
 
 def test_what_is_no_array_of_numbers_for_jax(jax):

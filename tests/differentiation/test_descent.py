@@ -48,9 +48,7 @@ def test_a_function_that_does_not_use_its_argument():
 
 
 def test_a_gradient_that_is_not_finite_at_the_start():
-    with pytest.raises(
-        ValueRangeError, match="f must be finite at init_x and beside it, but the gradient"
-    ):
+    with pytest.raises(ValueRangeError, match="f must be finite at init_x and beside it, but the gradient"):
         secant.gradient_descent(lambda x: np.nan, [3.0, 4.0])
     with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 4.0001, and finite at x; .* bounds="):
         secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])

@@ -30,8 +30,7 @@ _SAME, _SAME_OF_HALF = 256.0, 4.0
 the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's atanh has 50, the second derivative of
 asin 78."""
 _NEARER_TO_0 = 0.25  # of x: where f is not saturated
-_FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
-"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of has those of 1."""
+_FLOOR = 0.25  # of these, of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
 _OTHER = 0.01  # of f: where its values in float64 are off by more, it is another function
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
@@ -84,7 +83,7 @@ class Comparison:
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
         entries = standard[:-1]
         typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
-        same = (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
+        same = _same_roundings(eps)
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
         self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
@@ -114,6 +113,10 @@ class Comparison:
         return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
 
 
+def _same_roundings(eps: float) -> float:
+    return (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
+
+
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 """Takes how far from x, in units in the last place, and a factor of x; returns the values of f there, and then its
 derivatives, each in the user's precision and in float64."""
@@ -127,14 +130,13 @@ def _compared(sample: Sampler, eps: float) -> list[Comparison]:
         value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
         sizes.append((value, math.hypot(*others)))
     size, total = (float(np.nanmax(each)) for each in zip(*sizes, strict=True))
-    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
         values.judge(eps, _OTHER * size)
         for comparison in derivatives:
-            comparison.judge(eps, floor)
+            comparison.judge(eps, _FLOOR * _same_roundings(eps) * total)
         if not any(comparison.differs for comparison in both):
             break
     if values.differs:

@@ -25,7 +25,7 @@ from secant.differentiation.slopes import GOLDEN, sizes_of
 from secant.errors import MissingExtraError, ShapeError, ValueRangeError
 
 _STEP_OF_AUTO = 1e-5  # times the size of x
-_NEARER = 0.1, 0.01  # times the step
+_NEARER = 0.1, 0.01, 1e-4  # times the step
 LARGE = 0.01  # of the terms of a row
 _EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 64.0  # units of rounding, that values along a direction may differ by where the pattern is right
@@ -188,7 +188,7 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
         row = int(np.argmax(wrong))
         raise ValueRangeError(
             f"sparsity must not have 0 where the Jacobian has not: along one direction, row {row} of f changes by "
-            f"{change[row]:.3g}, and the pattern explains {expected[row]:.3g}; or h is too large for f"
+            f"{change[row]:.3g}, and the pattern explains {expected[row]:.3g}; or f is not linear within the step"
         )
     return evaluator.evaluations
 

@@ -163,7 +163,8 @@ def numerical_gradient(
     Warns
     -----
     RuntimeWarning
-        If x + h rounds to x, h is too small for the rounding of f, or all values of f are equal.
+        If x + h rounds to x, h is too small for the rounding of f, or all values of f are equal, which is not
+        seen of an f in C or Numba.
 
     Raises
     ------

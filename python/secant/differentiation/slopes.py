@@ -503,11 +503,10 @@ _ALIKE_BENDS, _BENDS = 1.5, 4
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
-# Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few, carry little, or are
-# too large and too far from x to be rounding.
+# Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few, or too large and too
+# far from x to be rounding.
 _FAR = 4
 _MANY = 4.0  # few: the next rung crosses no more of them
-_CARRIED = 0.01  # little: of the slope
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
 _ALIKE = 30.0  # changes of slopes that differ by less from rung to rung do not depend on the step
@@ -580,14 +579,14 @@ class NoiseWalk:
             if is_smooth and found <= self._sudden * below:
                 continue
             if found > _CERTAIN * ordinary:
-                found = self._rise(j, scatter, below, level)
+                found = self._rise(j, scatter, below)
                 is_smooth = not found
             if found <= _CERTAIN * self._eps * size:  # the rounding of a larger value than that at x, of its share
                 found *= min(1.0, self._size[0] / size) if size else 1.0
             level = max(level, found)
         return level
 
-    def _rise(self, j: int, scatter: list[float], below: float, level: float) -> float:
+    def _rise(self, j: int, scatter: list[float], below: float) -> float:
         """The scatter of a rung that has more than those below, if it is noise; else 0."""
         found = scatter[j]
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
@@ -604,12 +603,10 @@ class NoiseWalk:
         near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
         slope, farther = self._slope[near], [self._steps[far] * RATIO**2]
         beyond = float(self._samples.differences(farther, [self._k]).slope[0, 0])
-        carried = max(abs(slope - self._slope[far]), abs(slope - beyond))  # in one pair, jumps may cancel by chance
-        most = _CARRIED * abs(slope)
         are_few = not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump
         is_meant = self._steps[near] >= COARSE and jump >= COARSE * self._size[j]
-        if is_meant or are_few or (carried <= most and 3 * level / self._width[near] <= most):
-            self.doubt = max(self.doubt, carried)
+        if is_meant or are_few:  # in one pair, jumps may cancel by chance
+            self.doubt = max(self.doubt, abs(slope - self._slope[far]), abs(slope - beyond))
             return 0.0
         return max(found, jump)
 
