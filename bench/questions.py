@@ -83,7 +83,7 @@ the loss for each parameter. `method="auto"` takes the series wherever its error
     ),
     Question(
         "How does it compare with backpropagation elsewhere?",
-        """A central difference of Secant, by the series, costs about as much as backpropagation elsewhere, which *by hand*
+        """A central difference of Secant, by the series, costs about as much as backpropagation elsewhere; *by hand* it
 is written out for this network. Ratios are medians within a round; below 1, the other is faster. Dense inputs take the
 time of products of matrices at full rate, and a central difference needs half a product more: for its third order.""",
         "backpropagation",
