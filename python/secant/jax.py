@@ -296,7 +296,7 @@ def _numbers(array: Any) -> Array:
     """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
     numbers: Array = np.asarray(array)
     if np.iscomplexobj(numbers):
-        numbers = np.ascontiguousarray(numbers)[..., None].view(numbers.real.dtype)
+        numbers = np.asarray(numbers, order="C")[..., None].view(numbers.real.dtype)
     return numbers.astype(np.float32) if numbers.dtype == jnp.bfloat16 else numbers
 
 

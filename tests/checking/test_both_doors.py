@@ -63,6 +63,8 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(door, dtype):
     for f in (door.np.exp, door.np.abs, lambda z: z.conj() * z[0]):
         door.require(f, z, order=2)
         door.require(f, z, mode="fwd")
+    door.require(lambda z: (z * z).sum(), z, order=2)
+    door.require(lambda z: z * z, door.array(1 + 2j, dtype), order=2)
     x = door.array([0.5, 1.0])
     door.require(lambda x: door.np.exp(1j * x), x)
     own = [
