@@ -316,27 +316,27 @@ def test_at_a_least_squares_optimum_the_rounding_of_a_gradient_is_right():
         assert secant.check_gradient(f, x, gradient + 1e-6).verdict == "wrong"
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e5])
-def test_a_sum_of_many_terms_that_is_rightly_0_but_for_rounding(scale):
-    for seed in range(4):
+def test_a_sum_of_many_terms_that_is_rightly_0_but_for_rounding():
+    for seed in range(6):
         rng = np.random.default_rng(seed)
-        a, b = rng.normal(size=(10_000, 3)), rng.normal(size=10_000) * scale
+        a, b = rng.normal(size=(500, 4)), rng.lognormal(12, 0.4, 500)
         a -= a.mean(axis=0)
-        x = {"w": rng.normal(size=3) * scale, "b": b.mean()}
+        x = {"w": rng.normal(size=4) * 1e4, "b": b.mean()}
         errors = a @ x["w"] + x["b"] - b
-        gradient = {"w": 2 * a.T @ errors, "b": 2 * errors.sum()}
-        f = lambda x, a=a, b=b: np.sum((a @ x["w"] + x["b"] - b) ** 2)  # noqa: E731
+        gradient = {"w": a.T @ errors / 250, "b": errors.sum() / 250}
+        f = lambda x, a=a, b=b: np.mean((a @ x["w"] + x["b"] - b) ** 2)  # noqa: E731
         assert secant.check_gradient(f, x, gradient).verdict == "right"
         gradient["b"] += 1e-3 * np.linalg.norm(gradient["w"])
         assert secant.check_gradient(f, x, gradient).verdict == "wrong"
 
 
-def test_entries_that_are_rounding_count_as_0():
-    rng = np.random.default_rng(0)
-    a = rng.normal(size=(5, 5)) + 1j * rng.normal(size=(5, 5))
-    x = a @ a.conj().T + np.diag(1e-17j * rng.normal(size=5))  # a tenth of all numbers
-    report = secant.check_gradient(lambda x: np.linalg.slogdet(x)[1], x, np.linalg.inv(x).conj().T)
-    assert report.verdict == "right"
+def test_units_of_entries_may_differ_by_1e19():
+    x, unit = np.array([1.6e-19, 1.0, 2.0]), np.array([1.6e-19, 1.0, 1.0])
+    gradient = np.cos(x / unit) / unit
+    assert secant.check_gradient(lambda x: np.sum(np.sin(x / unit)), x, gradient).verdict == "right"
+    for i in range(3):
+        wrong = gradient * np.where(np.arange(3) == i, 1.5, 1)
+        assert not secant.check_gradient(lambda x: np.sum(np.sin(x / unit)), x, wrong).passed
 
 
 def test_an_array_that_f_rounds_away_beside_another_is_not_verified():

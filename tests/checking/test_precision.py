@@ -23,6 +23,18 @@ class OnlyFloat32(torch.autograd.Function):
         return cotangent * ctx.saved_tensors[0].cos()
 
 
+class InFloat32(torch.autograd.Function):
+    """The identity, whose gradient is 1 % too large in float32 alone."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        return cotangent * (1.01 if cotangent.dtype == torch.float32 else 1.0)
+
+
 @pytest.mark.parametrize("mode", ["rev", "fwd"])
 def test_a_kernel_of_one_type_is_checked_there_and_the_report_says_why(mode):
     import secant.torch
@@ -43,6 +55,21 @@ def test_values_that_are_others_in_float64_are_checked_as_they_are():
     report = secant.torch.check(lambda x: (x if x.detach().numpy().dtype == np.float32 else 2 * x).sin(), x)
     assert report.verdict == "right"
     assert report.note == "checked in float32, as in float64 f does not run: its values are others there"
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: x / (x.norm() + torch.finfo(x.dtype).eps ** 0.5), [0.5, 0.7, 1.1]),  # another function in float64
+        (lambda x: torch.log(x - 1).sum(), [4.0, 5.0]),  # infinite at x / 4
+    ],
+)
+def test_a_floor_from_elsewhere_hides_no_error(f, x):
+    import secant.torch
+
+    x = torch.tensor(x, requires_grad=True)
+    assert secant.torch.check(f, x).verdict == "right"
+    assert secant.torch.check(lambda x: f(InFloat32.apply(x)), x).verdict == "wrong"
 
 
 def test_what_f_writes_to_a_tensor_of_its_own_is_read_in_float64_too():

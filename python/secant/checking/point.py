@@ -17,7 +17,6 @@ from secant.differentiation.rounding import norm, unit_rounding
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
-_ROUNDING = 2.0**-49  # of the others: an entry that is no larger counts as 0
 _NEAR = 0.19  # of the size of an entry: a step of 1
 _REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
 _FAR = 0.25  # a step that shows whether f depends on x
@@ -199,7 +198,7 @@ class Point:
 def _typical_size(sizes: Floats) -> float:
     """The root mean square; or, where most of it is due to a few entries, the size that a tenth of them is below."""
     overall = norm(sizes) / math.sqrt(sizes.size)
-    sizes = sizes[sizes > _ROUNDING * overall]
+    sizes = sizes[sizes > 0]
     if not sizes.size:
         return overall
     rank = (sizes.size - 1) // 10

@@ -25,7 +25,7 @@ from secant.differentiation.slopes import GOLDEN, sizes_of
 from secant.errors import MissingExtraError, ShapeError, ValueRangeError
 
 _STEP_OF_AUTO = 1e-5  # times the size of x
-_NEARER = 0.1, 0.01, 1e-4  # times the step
+_NEARER = 0.1, 0.01  # times the step
 LARGE = 0.01  # of the terms of a row
 _EPS = float(np.finfo(np.float64).eps)
 ROUNDING = 64.0  # units of rounding, that values along a direction may differ by where the pattern is right
@@ -237,8 +237,8 @@ class ColumnGroups:
 
     @property
     def resolution(self) -> float:
-        """By how much shifts are rounded, at most."""
-        return float(np.max(np.spacing(np.abs(self.x)) / self.scales, initial=0.0)) / 2
+        """By how much shifts are rounded, at most; as x is, if that is not subnormal."""
+        return min(float(np.max(np.spacing(np.abs(self.x)) / self.scales, initial=0.0)), 2.0**-52) / 2
 
     def moved(self, group: int, shift: float) -> Floats:
         """The shift of a group that rounding leaves, for each output of f: that of the coordinate it depends on."""
