@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from secant.checking.precision import Comparison
-
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 
@@ -103,21 +101,6 @@ def test_what_a_module_caches_in_float64_is_not_left_to_it():
     assert report.note.startswith("checked in float64")
     assert module.angles is None or module.angles.dtype == torch.float32
     assert module(x).dtype == torch.float32
-
-
-@pytest.mark.parametrize("scatter", [4, 0])
-def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
-    rng = np.random.default_rng(0)
-    gradient = rng.standard_normal(100)
-    for factor, is_wrong in ((1.0, False), (1 + 1e-4, True)):
-        points = [gradient * (1 + scatter * 2.0**-23 * rng.uniform(-1, 1, 100)) for _ in range(13)]
-        pairs = [(factor * exact.astype(np.float32).astype(np.float64), exact) for exact in points]
-        comparison = Comparison(*pairs[0])
-        for pair in pairs[1:]:
-            comparison.add(*pair)
-        comparison.judge(2.0**-23, 2.0**-19 * comparison.norm)
-        assert comparison.differs == is_wrong
-        assert comparison.is_seen
 
 
 def test_jax_is_checked_in_float32_where_an_output_stays_that():
