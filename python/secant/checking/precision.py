@@ -30,7 +30,8 @@ _SAME, _SAME_OF_HALF = 256.0, 4.0
 the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's atanh has 50, the second derivative of
 asin 78."""
 _NEARER_TO_0 = 0.25  # of x: there a function that is saturated at x is not
-_FLOOR = 0.25  # of these, of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is
+_FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
+"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
 _OTHER = 4.0  # times the same roundings, of f there: what is off by more in float64 is another function
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
@@ -130,13 +131,14 @@ def _compared(sample: Sampler, eps: float) -> list[Comparison]:
         value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
         sizes.append((value, math.hypot(*others)))
     size, total = (max(filter(math.isfinite, each)) for each in zip(*sizes, strict=True))
+    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
         values.judge(eps, _OTHER * _same_roundings(eps) * size)
         for comparison in derivatives:
-            comparison.judge(eps, _FLOOR * _same_roundings(eps) * total)
+            comparison.judge(eps, floor)
         if not any(comparison.differs for comparison in both):
             break
     if values.differs:
