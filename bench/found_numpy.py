@@ -19,17 +19,17 @@ NUMERICAL = "by design: a difference quotient itself"
 
 
 def gradient(what: str, f: Any, x: Any, g: Any, remark: str = "") -> Check:
-    """Of a function with a single value."""
+    """Check the gradient of a function with a single value."""
     return Check(what, partial(secant.check_gradient, f, x, g), remark)
 
 
 def pair(what: str, f: Any, x: Any, remark: str = "") -> Check:
-    """Of a function that returns its value and its gradient."""
+    """Check a function that returns its value and its gradient."""
     return gradient(what, lambda x: f(x)[0], x, lambda x: f(x)[1], remark)
 
 
 def elementwise(what: str, f: Any, x: Any, slope: Any, remark: str = "") -> Check:
-    """Of a function of each entry."""
+    """Check the derivative of an elementwise function."""
     return Check(what, partial(secant.check_vjp, f, x, lambda cotangent: cotangent * slope(x)), remark)
 
 

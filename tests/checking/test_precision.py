@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from frameworks import Torch
+
+from secant.checking.precision import Comparison
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+import secant.torch  # noqa: E402
 
 
 class OnlyFloat32(torch.autograd.Function):
@@ -21,22 +25,8 @@ class OnlyFloat32(torch.autograd.Function):
         return cotangent * ctx.saved_tensors[0].cos()
 
 
-class InFloat32(torch.autograd.Function):
-    """The identity, whose gradient is 1 % too large in float32 alone."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        return cotangent * (1.01 if cotangent.dtype == torch.float32 else 1.0)
-
-
 @pytest.mark.parametrize("mode", ["rev", "fwd"])
 def test_a_kernel_of_one_type_is_checked_there_and_the_report_says_why(mode):
-    import secant.torch
-
     x = torch.linspace(0.1, 1, 5, requires_grad=True)
     report = secant.torch.check(OnlyFloat32.apply, x)
     assert report.verdict == "right"
@@ -47,8 +37,6 @@ def test_a_kernel_of_one_type_is_checked_there_and_the_report_says_why(mode):
 
 
 def test_values_that_are_others_in_float64_are_checked_as_they_are():
-    import secant.torch
-
     x = torch.linspace(0.1, 1, 5, requires_grad=True)
     report = secant.torch.check(lambda x: (x if x.detach().numpy().dtype == np.float32 else 2 * x).sin(), x)
     assert report.verdict == "right"
@@ -63,16 +51,13 @@ def test_values_that_are_others_in_float64_are_checked_as_they_are():
     ],
 )
 def test_a_floor_from_elsewhere_hides_no_error(f, x):
-    import secant.torch
-
     x = torch.tensor(x, requires_grad=True)
     assert secant.torch.check(f, x).verdict == "right"
-    assert secant.torch.check(lambda x: f(InFloat32.apply(x)), x).verdict == "wrong"
+    in_float32 = Torch().function(lambda x: x.clone(), lambda x, c: c * (1.01 if c.dtype == torch.float32 else 1.0))
+    assert secant.torch.check(lambda x: f(in_float32(x)), x).verdict == "wrong"
 
 
 def test_what_f_writes_to_a_tensor_of_its_own_is_read_in_float64_too():
-    import secant.torch
-
     store = torch.zeros(5)
 
     def f(x):
@@ -85,8 +70,6 @@ def test_what_f_writes_to_a_tensor_of_its_own_is_read_in_float64_too():
 
 
 def test_what_a_module_caches_in_float64_is_not_left_to_it():
-    import secant.torch
-
     class Cached(torch.nn.Linear):
         angles = None
 
@@ -101,6 +84,21 @@ def test_what_a_module_caches_in_float64_is_not_left_to_it():
     assert report.note.startswith("checked in float64")
     assert module.angles is None or module.angles.dtype == torch.float32
     assert module(x).dtype == torch.float32
+
+
+@pytest.mark.parametrize("scatter", [4, 0])
+def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
+    rng = np.random.default_rng(0)
+    gradient = rng.standard_normal(100)
+    for factor, is_wrong in ((1.0, False), (1 + 1e-4, True)):
+        points = [gradient * (1 + scatter * 2.0**-23 * rng.uniform(-1, 1, 100)) for _ in range(13)]
+        pairs = [(factor * exact.astype(np.float32).astype(np.float64), exact) for exact in points]
+        comparison = Comparison(*pairs[0])
+        for pair in pairs[1:]:
+            comparison.add(*pair)
+        comparison.judge(2.0**-23, 2.0**-19 * comparison.norm)
+        assert comparison.differs == is_wrong
+        assert comparison.is_seen
 
 
 def test_jax_is_checked_in_float32_where_an_output_stays_that():

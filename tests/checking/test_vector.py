@@ -178,6 +178,12 @@ def test_outputs_are_paired_by_their_keys():
     assert secant.check_vjp(lambda x: dict(list(f(x).items())[:: next(order)]), X, vjp).passed
 
 
+def test_numbers_in_a_list_stand_for_arrays_of_one():
+    x = [np.array(2.0), np.array(3.0)]
+    assert secant.check_gradient(lambda x: x[0] ** 2 * x[1], x, lambda x: [2 * x[0] * x[1], x[0] ** 2]).passed
+    assert not secant.check_gradient(lambda x: x[0] ** 2 * x[1], x, [12.1, 4.0]).passed
+
+
 def test_a_vector_function_may_write_to_its_argument_and_x_is_left_alone():
     def f(x):
         x["w"] *= 2

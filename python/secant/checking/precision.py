@@ -123,14 +123,20 @@ Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 derivatives, each in the user's precision and in float64."""
 
 
-def _compared(sample: Sampler, eps: float) -> list[Comparison]:
-    """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
-    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
+def _sizes(sample: Sampler, values: Comparison, derivatives: Sequence[Comparison]) -> tuple[float, float]:
+    """The norms of the values of f and of the whole gradient: at x or nearer to 0, whichever is larger."""
     sizes = [(values.norm, math.hypot(*(each.norm for each in derivatives)))]
     with suppress(Exception):  # f may not be defined there
         value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
         sizes.append((value, math.hypot(*others)))
     size, total = (max(filter(math.isfinite, each)) for each in zip(*sizes, strict=True))
+    return size, total
+
+
+def _compared(sample: Sampler, eps: float) -> list[Comparison]:
+    """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
+    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
+    size, total = _sizes(sample, values, derivatives)
     floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
@@ -186,13 +192,10 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
         return changed(hidden, passed=False, unverified=why)
     compared = [each for each in found if each.least]
     seen = f"{dtype} agrees with that to {least:.0e} of the norm of each array"
-    if not compared:
-        is_small = any(each.norm for each in found)
-        seen = (
-            f"{dtype} is not compared: slopes are far larger at x / 4"
-            if is_small
-            else f"the gradient is 0 in {dtype}, too"
-        )
+    if not any(each.norm for each in found):
+        seen = f"the gradient is 0 in {dtype}, too"
+    elif not compared:
+        seen = f"{dtype} is not compared: slopes are far larger at x / 4"
     elif len(compared) < len(found):
         seen = f"{seen} that is not small beside others"
     return replace(report, note=report.note or f"checked in float64; {seen}")

@@ -67,7 +67,7 @@ class Adaptive:
         limits = (np.full(x.shape, -inf), np.full(x.shape, inf)) if bounds is None else bounds
         self._lower, self._upper = (np.array(each, order="C").reshape(-1) for each in limits)
         scales, self._usual = scales_of(self._flat)
-        # By how much f may round x, if it rounds what it computes of x.
+        # Half a unit in the last place of x: f may round what it computes of x as much.
         self._units = np.full(x.size, columns.resolution) if columns else np.spacing(np.abs(self._flat)) / 2
         room = self._upper - self._lower
         self._scales = np.where(room > 0, np.minimum(scales, room), scales)
