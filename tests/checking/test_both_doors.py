@@ -65,6 +65,7 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(door, dtype):
         door.require(f, z, mode="fwd")
     door.require(lambda z: (z * z).sum(), z, order=2)
     door.require(lambda z: z * z, door.array(1 + 2j, dtype), order=2)
+    door.require(door.np.linalg.inv, door.array([[2, 1 + 1j], [1 - 1j, 3 + 1e-17j]], dtype))  # 1e-17 is rounding
     x = door.array([0.5, 1.0])
     door.require(lambda x: door.np.exp(1j * x), x)
     own = [

@@ -687,6 +687,9 @@ def test_entries_that_do_not_show_beside_large_ones_are_not_verified(factors):
     assert report.arrays[0].unverified == "errors do not show in f where x is small, in 1 of 2 entries"
     x = np.array([1e7, *np.linspace(1, 2, 9)])
     assert secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).verdict == "not verified"
+    hermitian = np.array([[2, 1 + 1j], [1 - 1j, 3 + 1e-17j]])  # the tiny part is the rounding of that number
+    determinant = lambda x: np.linalg.slogdet(x)[1]  # noqa: E731
+    assert secant.check_gradient(determinant, hermitian, lambda x: np.linalg.inv(x).conj().T).passed
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -173,7 +173,7 @@ def test_outputs_without_a_gradient(torch):
 
 @pytest.mark.parametrize(
     ("unmaterialized", "reason"),
-    [(lambda g, h: 2 * g + 3 * h, "raises an error"), (lambda g, h: 1.0, "another gradient")],
+    [(lambda g, h: 2 * g + 3 * h, "raises an error"), (lambda g, h: 1.0, "another"), (lambda g, h: 0.0, "another")],
 )
 def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
     class Twice(torch.autograd.Function):
@@ -194,17 +194,6 @@ def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
         secant.torch.gradcheck(Twice.apply, x)
     assert not secant.torch.gradcheck(Twice.apply, x, raise_exception=False)
     assert secant.torch.gradcheck(Twice.apply, x, check_undefined_grad=False)
-
-
-def test_a_gradient_that_is_lost_where_those_of_other_outputs_are_undefined_is_wrong(torch):
-    x = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    group_norm = lambda x: torch.native_group_norm(x, None, None, 2, 4, 3, 2, 1e-5)  # noqa: E731
-    report = secant.torch.check(group_norm, x)
-    assert report.verdict == "wrong"
-    assert "where gradients of its outputs are undefined" in report.diagnosis
-    assert secant.torch.gradcheck(group_norm, x, raise_exception=False) is False
-    assert secant.torch.gradcheck(group_norm, x, check_undefined_grad=False)
-    assert secant.torch.check(lambda x: group_norm(x)[0], x).passed
 
 
 def test_arguments_need_no_tuple(torch):

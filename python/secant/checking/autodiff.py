@@ -53,7 +53,8 @@ class Function(ABC):
     names : list of str
     arrays : list of ndarray
         The arguments at which it is checked.
-    arguments, outputs : list of Kind
+    arguments, outputs : sequence of Kind
+        Of arguments none, if they are those of NumPy.
     of : str
         What it is a derivative by, such as "-over-reverse".
     skipped : list of str
@@ -66,7 +67,7 @@ class Function(ABC):
 
     names: list[str]
     arrays: Arrays
-    arguments: list[Kind]
+    arguments: Sequence[Kind] = ()
     outputs: list[Kind]
     of = ""
     skipped: Sequence[str] = ()
@@ -111,7 +112,8 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         terms = weights * as_vector(outputs)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point = Point(lambda arrays: total(function.values(arrays)), function.arrays, names=function.names)
+    sizes = [*map(_sizes, function.arrays, function.arguments)]
+    point = Point(lambda arrays: total(function.values(arrays)), function.arrays, names=function.names, sizes=sizes)
 
     def require_same(values: Arrays) -> None:
         if values:
@@ -227,6 +229,12 @@ def _lowest(function: Function) -> Kind:
 
 def _is_number(kinds: Sequence[Kind]) -> bool:
     return len(kinds) == 1 and math.prod(kinds[0].shape) == 1
+
+
+def _sizes(array: Array, kind: Kind) -> Floats:
+    """How large entries are: of a complex number, whose parts are the last axis, both as the larger one."""
+    sizes = np.abs(array)
+    return np.broadcast_to(sizes.max(-1, keepdims=True), array.shape) if kind.dtype.startswith("complex") else sizes
 
 
 def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

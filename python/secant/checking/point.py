@@ -39,6 +39,8 @@ class Point:
     shifted and put back. f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its
     rounding is the root of the sum of squares of half units in their last place.
 
+    Entries are shifted in proportion to their ``sizes``; if none are given, those that the structure tells.
+
     Attributes
     ----------
     names, shapes : list
@@ -56,7 +58,13 @@ class Point:
     """
 
     def __init__(
-        self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False, names: Sequence[str] | None = None
+        self,
+        f: Callable[[Any], Any],
+        x: Any,
+        *,
+        inplace: bool = False,
+        names: Sequence[str] | None = None,
+        sizes: Sequence[Floats] = (),
     ) -> None:
         self._f, self._inplace, self._structure = f, inplace, Structure("x", x)
         self._own, self.shapes, self.spans = self._structure.arrays, self._structure.shapes, self._structure.spans
@@ -76,7 +84,8 @@ class Point:
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
         self.blur = self.resolution / _NEAR
-        typical = [_typical_size(np.abs(self.x[span])) for span in self.spans]
+        self._sizes = as_vector(sizes or self._structure.sizes)
+        typical = [_typical_size(self._sizes[span]) for span in self.spans]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]
 
@@ -189,7 +198,7 @@ class Point:
         entries is left out, where there are more than two.
         """
         least = np.repeat(self.least_scales, [array.size for array in self._own])
-        found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * np.abs(self.x), least)
+        found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * self._sizes, least)
         if half and found.size > 2:
             found *= rng.integers(0, 2, found.size, dtype=np.int8)
         return np.asarray(np.where(rng.integers(0, 2, found.size, dtype=np.int8) == 1, -found, found))

@@ -51,6 +51,13 @@ class Structure:
         ends = itertools.accumulate((array.size for array in self.arrays), initial=0)
         self.spans = [slice(*ends) for ends in itertools.pairwise(ends)]
 
+    @property
+    def sizes(self) -> list[Floats]:
+        """How large entries are: of a complex number, both parts as the larger one."""
+        wholes = [array for _, array in walk("", self.value) if array.size]
+        larger = [np.maximum(np.abs(array.real), np.abs(array.imag)) for array in wholes]
+        return [size for array, size in zip(wholes, larger, strict=True) for _ in range(1 + np.iscomplexobj(array))]
+
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
         found = [array for _, array in _leaves(title, "", value, self.value, self._title)]

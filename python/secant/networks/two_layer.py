@@ -444,9 +444,10 @@ def foreign_structure(net: TwoLayerNet) -> str:
         return f"{cls.__name__}.predict is overridden"
     if cls.loss is not _LOSS or "loss" in attributes:
         return f"{cls.__name__}.loss is overridden"
-    if extra := batch.mapping(net.params).keys() - _KNOWN_PARAMS:
-        return f"params has the extra key {min(map(str, extra))!r}"
-    return batch.shared_memory(net.params)
+    params = batch.mapping(net.params)
+    if not params.keys() <= _KNOWN_PARAMS:
+        return f"params has the extra key {min(map(str, params.keys() - _KNOWN_PARAMS))!r}"
+    return batch.shared_memory(params)
 
 
 _KNOWN_PARAMS = frozenset(PARAM_NAMES)

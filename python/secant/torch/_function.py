@@ -102,7 +102,7 @@ class Function(autodiff.Function):
         along = [*map(tensor_like, self._like, tangents)]
         with torch.enable_grad(), forward_ad.dual_level():  # also in a torch.no_grad() of the user's
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # of what it compiles when it is called first
+                warnings.simplefilter("ignore")  # of TorchScript, which PyTorch calls here, and calls deprecated
                 duals = [*map(forward_ad.make_dual, self._fresh(arrays), along)]
             found = self._evaluated(duals, lambda outputs: [*map(forward_ad.unpack_dual, outputs)])
         self.is_used |= any(each.tangent is not None for each in found)
