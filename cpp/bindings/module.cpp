@@ -135,7 +135,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("softmax", &softmax, py::arg("x"));
     m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
     m.def("predict", &predict, py::arg("net"), py::arg("x"), py::arg("n_threads"));
-    m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
+    m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"),
+          py::arg("with_loss") = true);
     m.def("train", &train, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"),
           py::arg("learning_rate"), py::arg("n_threads"), py::arg("losses"), py::arg("before") = false);
     m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),

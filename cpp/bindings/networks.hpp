@@ -84,10 +84,10 @@ std::size_t cost(const GradientCallOf<Real>& call) {
     return call.net.multiplications() * (call.method == GradientMethod::direct ? passes_an_output * call.net.outputs() : 2);
 }
 
-// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound, loss). Without gradients if something is not
-// finite, a label out of range or a weight of a target negative; no samples are counted then, unless it is the gradient.
+// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound, loss as in GradientReport). Without gradients if
+// something is not finite, a label out of range or a weight of a target negative; no samples are counted then, unless it is the gradient.
 inline py::tuple gradient(const py::tuple& parameters, const py::object& x, const py::array& t, const std::string& method, double h,
-                          int threads) {
+                          int threads, bool with_loss) {
     return with_type_of(parameters, [&]<class Real>() -> py::tuple {
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of(net, x);
@@ -99,19 +99,16 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
         Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
         Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
         GradientReport report{};
-        GradientCallOf<Real> call{net, {from, to.view(), nullptr, from.rows}, how, h, {}, 0.0, &report, 0, interrupted};
+        GradientCallOf<Real> call{net, {from, to.view(), nullptr, from.rows}, how, h, {}, 0.0, &report, 0, interrupted, with_loss};
         call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
         call.threads = choose_threads(threads, cost(call) * from.rows);
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
         throw_if_interrupted();
         for (int order = 0; order < static_cast<int>(std::size(report.samples)) && report.valid; ++order)
             if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
-        py::object gradients = py::none();
-        if (report.finite) {
-            using namespace py::literals;
-            gradients = py::dict("W1"_a = d_w1, "b1"_a = d_b1, "W2"_a = d_w2, "b2"_a = d_b2);
-        }
-        return py::make_tuple(gradients, by_order, report.truncation_bound, report.loss);
+        using namespace py::literals;
+        const py::dict gradients("W1"_a = d_w1, "b1"_a = d_b1, "W2"_a = d_w2, "b2"_a = d_b2);
+        return py::make_tuple(report.finite ? py::object(gradients) : py::none(), by_order, report.truncation_bound, report.loss);
     });
 }
 

@@ -32,6 +32,7 @@ def gradient(
     method: str,
     h: float,
     threads: int,
+    with_loss: bool = ...,
 ) -> _Gradient: ...
 def difference(
     address: int, data: int, x: _Floats, begin: int, end: int, scheme: str, h: float, threads: int

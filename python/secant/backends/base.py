@@ -158,8 +158,12 @@ class Backend(Protocol):
     def predict(self, net: Parameters, x: Array, n_threads: int) -> Array | Fault:
         """The network's output y (N, O), in the type of the parameters, as are gradients. ``x`` as in `Batch`."""
 
-    def gradient(self, batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    def gradient(
+        self, batch: Batch, method: AnyMethod, h: float, n_threads: int, with_loss: bool = ...
+    ) -> Differences | Fault:
         """The central difference of the loss in every parameter; of the method "derivative", the derivative.
+
+        Without ``with_loss`` the loss that comes with it may be any finite number.
 
         Raises
         ------

@@ -43,12 +43,16 @@ def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
     return wide if isinstance(wide, Fault) else wide.astype(np.float32)
 
 
-def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
-    gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
+def gradient(
+    batch: Batch, method: AnyMethod, h: float, n_threads: int, with_loss: bool = True
+) -> Differences | Fault:
+    gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads, with_loss)
     if method == "series":
         require_proven(samples, h)
     if gradients is not None and math.isfinite(loss):
         return Differences(gradients, samples, bound, loss)
+    if not with_loss:  # which tells what is wrong
+        return gradient(batch, method, h, n_threads)
     if fault := faults.first(*batch):
         return fault
     if not samples:

@@ -327,7 +327,7 @@ class TwoLayerNet:
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
             result = self._generic_gradient(x, t, h, reason)
         else:
-            result = self._gradient(x, t, method, h, threads)
+            result = self._gradient(x, t, method, h, threads, return_info)
         return (result.gradients, GradientInfo(*result[1:])) if return_info else result.gradients
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
@@ -417,10 +417,12 @@ class TwoLayerNet:
         net.log_offset, net.soft_targets = saved.log_offset, soft_targets
         return net
 
-    def _gradient(self, x: ArrayLike, t: ArrayLike, method: AnyMethod, h: float, n_threads: int) -> Differences:
+    def _gradient(
+        self, x: ArrayLike, t: ArrayLike, method: AnyMethod, h: float, n_threads: int, with_loss: bool = False
+    ) -> Differences:
         backend = backend_module(self.backend)
         samples = batch.checked(self, x, t, backend)
-        result = backend.gradient(samples, method, h, n_threads)
+        result = backend.gradient(samples, method, h, n_threads, with_loss)
         if isinstance(result, Fault):
             raise batch.error(result, samples, x)
         return result

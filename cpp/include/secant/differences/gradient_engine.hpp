@@ -38,9 +38,10 @@ public:
 
     // Whether the parameters, the samples and their targets were valid so far.
     bool valid() const { return valid_ && net_.finite(); }
-
     // Whether the gradient is finite, too, and no pre-activation was too large.
     bool finite() const { return valid() && sums_.finite() && !samples_.too_large(); }
+    // No loss of a valid batch is larger: 746 is above the logarithm of any number.
+    double largest_loss() const { return 746 * largest_mass_; }
 
     // False if it was stopped or a sample is not valid: then nothing is updated. If asked, `loss` becomes that of the batch, before
     // the update, or NaN once a pre-activation was too large. The rows of the `next` batch are brought to the cache.
@@ -121,8 +122,10 @@ private:
         team.run_once(phases::make_plan, [&] {
             for (std::size_t n = 0; n < count; ++n)
                 if (std::isnan(samples_.rows.largest(n)) || std::isnan(masses_[n])) valid_ = false;
+            const double mass = *std::max_element(masses_, masses_ + count);
+            largest_mass_ = std::max(largest_mass_, mass);
             plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
-                       *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
+                       mass, net_.largest_outgoing());
         });
     }
 
@@ -211,7 +214,7 @@ private:
     GradientSums sums_;
     SeriesEngine series_;
     Direct direct_;
-    double *masses_, *losses_;
+    double *masses_, *losses_, largest_mass_ = 0.0;
     bool stopped_ = false, valid_ = true;
     std::atomic<bool> given_up_{false};
 };
@@ -228,9 +231,9 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
         parallel(call.threads, [&](const Team& team) {
             double loss = 0.0;
             engine.pack(team);
-            engine.run(team, call.batch, &loss);
+            engine.run(team, call.batch, call.with_loss ? &loss : nullptr);
             team.run_once(phases::report, [&] {
-                call.report->loss = loss;
+                call.report->loss = call.with_loss ? loss : engine.largest_loss();
                 call.report->valid = engine.valid();
                 call.report->finite = engine.finite();
             });

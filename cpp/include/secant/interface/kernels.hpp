@@ -135,7 +135,7 @@ struct GradientReport {
     // How many samples had a series of each order; at 0: how many were evaluated directly.
     std::size_t samples[Limits<double>::highest_order + 1];
     double truncation_bound;  // the largest of any sample; 0 for the derivative (order 1)
-    double loss;              // of the batch
+    double loss;              // of the batch; if it is not wanted, at least as much
     bool valid;               // whether x and the parameters are finite, and weights of targets also not negative
     bool finite;              // whether they are valid, no pre-activation was too large and the gradient is finite
 };
@@ -158,6 +158,7 @@ struct GradientCallOf {
     GradientReport* report;
     int threads;
     bool (*interrupted)();
+    bool with_loss = true;  // whether it is wanted: many targets need as many logarithms
 };
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.

@@ -25,6 +25,7 @@ def gradient(
     method: AnyMethod,
     h: float,
     n_threads: int = 0,
+    with_loss: bool = True,
     differences: Callable[..., Differences | Fault] = differences,
 ) -> Differences | Fault:
     return fault_if_not_finite(differences(batch, method, h), batch)
