@@ -43,9 +43,7 @@ def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
     return wide if isinstance(wide, Fault) else wide.astype(np.float32)
 
 
-def gradient(
-    batch: Batch, method: AnyMethod, h: float, n_threads: int, with_loss: bool = True
-) -> Differences | Fault:
+def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int, with_loss: bool = True) -> Differences | Fault:
     gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads, with_loss)
     if method == "series":
         require_proven(samples, h)
