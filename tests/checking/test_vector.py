@@ -249,6 +249,11 @@ def test_a_derivative_of_an_elementwise_function():
     wrong = secant.check_derivative(np.sin, x, lambda x: np.where(x > 1.9, 0, np.cos(x)))
     assert [finding.name for finding in wrong.findings] == ["x[2, 3]"]
     assert secant.check_derivative(np.exp, 0.5, np.exp).passed
+    z = np.array([0.3 + 0.5j, 1 - 0.2j])
+    assert secant.check_derivative(np.exp, z, np.exp).passed
+    assert not secant.check_derivative(np.exp, z, lambda z: np.exp(z).conj()).passed
+    assert secant.check_derivative(lambda x: np.exp(1j * x), x, lambda x: 1j * np.exp(1j * x)).passed
+    assert secant.check_derivative(lambda z: np.abs(z) ** 2, z, lambda z: 2 * z).passed
     with pytest.raises(ShapeError, match=r"^df must return an array of the shape of x, \(3, 4\), got \(\)$"):
         secant.check_derivative(np.sin, x, lambda x: 1.0)
     with pytest.raises(ShapeError, match=r"^f must return an array of the shape of x, \(3, 4\), got \(3,\)$"):

@@ -78,6 +78,41 @@ def test_the_error_bar_of_another_scheme_is_that_of_its_result(scheme, h):
     assert (bar <= 2 * error + 1e-10).all()
 
 
+@pytest.mark.parametrize("seed", [15, 92])
+def test_noise_that_jumps_now_and_then_is_not_taken_for_a_slope(seed):
+    """What a solver leaves seems to grow from step to step, as smooth functions do, but does not go on."""
+    optimize, integrate = pytest.importorskip("scipy.optimize"), pytest.importorskip("scipy.integrate")
+    w = np.random.default_rng(seed).uniform(0.5, 3, 2)
+
+    def least(w):
+        return optimize.minimize_scalar(lambda x: x**4 / 4 + w[1] * x**2 / 2 - w[0] * x).x
+
+    slope = 1 / (3 * least(w) ** 2 + w[1])
+    found, bars = gradient_and_bars(least, w, scheme="auto")
+    np.testing.assert_allclose(found, [slope, -slope * least(w)], rtol=1e-3)
+    assert (bars < 1e-3).all()
+
+    def decay(k):
+        return integrate.solve_ivp(lambda t, y: [-k[0] * y[0], k[0] * y[0]], (0, 2), [1, 0], "LSODA").y[0, -1]
+
+    for k in (np.array([1.3]), np.random.default_rng(43).uniform(0.2, 3, 1)):
+        exact = np.exp(-2 * k[0])
+        np.testing.assert_allclose(gradient_and_bars(decay, k, scheme="auto")[0], -2 * exact, rtol=0.1)
+        np.testing.assert_allclose(secant.numerical_hessian(decay, k), 4 * exact, rtol=0.1)
+
+
+def test_entries_are_shifted_by_a_tenth_of_one_or_of_their_size_at_most():
+    x, shifts = np.array([1.3, 0.4, 1e-5, 0.0, 25.0]), [np.zeros(5)]
+
+    def f(at):
+        shifts.append(np.abs(at - x))
+        return np.exp(at[0]) + 1e-6 * at[1:].sum() + 1e-3 * math.sin(1e9 * at.sum())
+
+    secant.numerical_gradient(f, x, scheme="auto")
+    secant.numerical_hessian(f, x)
+    assert (np.max(shifts, axis=0) <= 0.16 * np.maximum(1, np.abs(x))).all()
+
+
 def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
     gradient, bar = gradient_and_bars(lambda x: abs(x[0]) + x[1], np.array([0.0, 1.0]), scheme="auto")
     assert bar[0] >= 1 - abs(gradient[0])

@@ -117,7 +117,8 @@ def check_derivative(
     Parameters
     ----------
     f, df : callable
-        Take an array, and return one of its shape: f and its derivative at each element.
+        Take an array, and return one of its shape: f and its derivative at each element. That of a complex f is its
+        complex derivative, that of a real f of complex x as in `check_gradient`.
     x : array_like
         Where it is checked.
     progress, rng
@@ -147,7 +148,10 @@ def check_derivative(
         for title, shape in (("f", np.shape(cotangent)), ("df", slope.shape)):
             if shape != np.shape(x):
                 raise ShapeError(f"{title} must return an array of the shape of x, {np.shape(x)}, got {shape}")
-        return np.asarray(cotangent * slope)
+        if not np.iscomplexobj(cotangent):
+            return np.asarray(cotangent * slope)
+        product = np.asarray(cotangent * slope.conj())
+        return product if np.iscomplexobj(x) else product.real
 
     return check_vjp(f, x, vjp, progress=progress, rng=rng)
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from math import ceil, inf, log, sqrt
+from math import inf, log, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +90,7 @@ def rungs_of(size: float, scale: float) -> range:
     # How far the range extends beyond the usual one at its lower and its upper end, as logarithms of steps.
     below, above = log(scale / max(size, _ROUNDING * scale)) if size else 0.0, log(max(size, 1.0) / scale)
     rung = RUNG * log(RATIO)
-    return range(RUNG * int((below - log(_ROUNDING)) / rung - 1), -RUNG * ceil(above / rung) - 1, -RUNG)
+    return range(RUNG * int((below - log(_ROUNDING)) / rung - 1), -RUNG * int(above / rung) - 1, -RUNG)
 
 
 def step_of(number: float) -> float:
@@ -590,11 +590,14 @@ class NoiseWalk:
         """The scatter of a rung that has more than those below, if it is noise; else 0."""
         found = scatter[j]
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
-        following = [each / found for each in scatter[j + 1 : j + 3]]
-        is_flat = bool(following) and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
+        above = [each / found for each in scatter[j + 1 :]]
+        is_flat = bool(above) and not any(each > _FLAT * i for i, each in enumerate(above[:2], start=1))
+        # Noise that jumps now and then may seem to grow. But then two rungs in a row have less, and smooth f grows later.
+        for i, low in enumerate(map(max, pairwise(above[1:])), start=2):
+            is_flat |= low < _FLAT ** min(i, 4) / 4 and above[-1] > _FLAT**3 * low
         if not j:  # there is no rung below: f is smooth if the scatter grows over the next two
-            grows = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
-            return 0.0 if grows else found
+            grows = len(above) > 1 and above[0] > _FLAT and above[1] > _FLAT * above[0]
+            return 0.0 if grows and not is_flat else found
         if found <= self._sudden * below:
             return found if is_flat else 0.0
         jump = self._jump(j, below)
