@@ -14,6 +14,7 @@ from secant._common.validation import Array, positive_int
 from secant.checking import autodiff
 from secant.checking.autodiff import Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
+from secant.checking.precision import Kind
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
@@ -283,9 +284,9 @@ _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
 _HIGHER = {"float32": np.float64, "float16": np.float64, "bfloat16": np.float64, "complex64": np.complex128}
 
 
-def _kind(array: Any) -> autodiff.Kind:
+def _kind(array: Any) -> Kind:
     shape = (*array.shape, 2) if np.iscomplexobj(array) else array.shape
-    return autodiff.Kind(shape, array.dtype.name, float(jnp.finfo(array.dtype).eps))
+    return Kind(shape, array.dtype.name, float(jnp.finfo(array.dtype).eps))
 
 
 def _is_inexact(array: Any) -> bool:

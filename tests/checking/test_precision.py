@@ -30,7 +30,7 @@ def test_a_kernel_of_one_type_is_checked_there_and_the_report_says_why(mode):
     x = torch.linspace(0.1, 1, 5, requires_grad=True)
     report = secant.torch.check(OnlyFloat32.apply, x)
     assert report.verdict == "right"
-    assert report.note == "checked in float32, as in float64 f does not run: this kernel is for float32 alone"
+    assert report.note == "checked in float32, not in float64: this kernel is for float32 alone"
     report = secant.torch.check(torch.sin, x, mode=mode)
     assert report.verdict == "right"
     assert report.note.startswith("checked in float64")
@@ -40,7 +40,40 @@ def test_values_that_are_others_in_float64_are_checked_as_they_are():
     x = torch.linspace(0.1, 1, 5, requires_grad=True)
     report = secant.torch.check(lambda x: (x if x.detach().numpy().dtype == np.float32 else 2 * x).sin(), x)
     assert report.verdict == "right"
-    assert report.note == "checked in float32, as in float64 f does not run: its values are others there"
+    assert report.note == "checked in float32, not in float64: there its values are others"
+
+
+def test_half_precision_of_other_values_is_not_verified():
+    """Its rounding would hide nearly all errors; in float64 random numbers are others."""
+
+    def f(x):
+        torch.manual_seed(0)
+        return x * torch.randn_like(x)
+
+    report = secant.torch.check(f, torch.linspace(0.1, 1, 20, dtype=torch.bfloat16, requires_grad=True))
+    assert report.arrays[0].unverified == "f has other values in bfloat16 than in float64"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_has_the_precision_of_what_it_casts_to(dtype):
+    torch.manual_seed(0)
+    x, w = torch.randn(8, 16, requires_grad=True), torch.randn(16, 4, requires_grad=True)
+
+    def f(x, w, factor):
+        own = Torch().function(lambda x: x.clone(), lambda x, c: factor * c)
+        with torch.autocast("cpu", dtype=dtype):
+            return (own(x) @ w).float().square().mean()
+
+    report = secant.torch.check(lambda x, w: f(x, w, 1.0), x, w)
+    assert report.verdict == "right"
+    assert str(dtype).removeprefix("torch.") in report.note
+    assert secant.torch.check(lambda x, w: f(x, w, 1.01), x, w).verdict == "wrong"
+
+
+def test_a_gradient_of_rounding_is_0_in_any_precision():
+    x = torch.linspace(0.1, 1, 24).reshape(4, 6).requires_grad_()
+    assert secant.torch.check(lambda x: (x / x).sum() + torch.softmax(x, -1).sum(), x).verdict == "right"
+    assert secant.torch.check(torch.nn.functional.normalize, x[:, :1].detach().requires_grad_()).verdict == "right"
 
 
 @pytest.mark.parametrize(
@@ -106,5 +139,7 @@ def test_jax_is_checked_in_float32_where_an_output_stays_that():
     import secant.jax
 
     report = secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (jax.numpy.ones(3),))
-    assert report.note == "checked in float32, as in float64 f does not run: an output stays float32"
+    assert report.note == "checked in float32, not in float64: there an output stays float32"
+    x = jax.numpy.ones(3, "bfloat16")  # of which float32 has more digits
+    assert secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (x,)).verdict == "right"
     assert not jax.config.jax_enable_x64

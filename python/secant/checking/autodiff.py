@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from secant._common.warn import warn
 from secant.checking.candidate import LINEAR, Candidate, CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Point, Value
-from secant.checking.precision import in_both
+from secant.checking.precision import Kind, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import as_vector
@@ -37,14 +37,6 @@ class NothingToCheckError(ValueRangeError):
     """Arguments or outputs have no elements."""
 
 
-class Kind(NamedTuple):
-    """What an argument or an output is, as an array of real numbers; ``eps`` is its relative rounding."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    eps: float
-
-
 class Function(ABC):
     """A function as one of arrays of real numbers, and the derivatives of it that are checked.
 
@@ -59,6 +51,8 @@ class Function(ABC):
         What it is a derivative by, such as "-over-reverse".
     skipped : list of str
         Outputs that are not checked, as they have no gradient.
+    inside : sequence of Kind
+        What it computes on the way, as far as that is known: with automatic casts, that has lower precision.
     is_used : bool
         Whether it is known to depend on an argument: then it may have one value, as rounding does.
     may_be_constant : bool
@@ -71,6 +65,7 @@ class Function(ABC):
     outputs: list[Kind]
     of = ""
     skipped: Sequence[str] = ()
+    inside: Sequence[Kind] = ()
     is_used = may_be_constant = False
 
     def in_float64(self) -> Function:
@@ -153,7 +148,8 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 def _compared(report: GradientReport, own: Function, exact: Function, mode: str, options: Options) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
     rng = np.random.default_rng([options.rng, 3])
-    eps = max(kind.eps for kind in (*own.arguments, *own.outputs))
+    coarsest = max((*own.arguments, *own.outputs, *own.inside), key=lambda kind: kind.eps)
+    eps = coarsest.eps
     fixed = own.outputs if mode == "rev" else own.arguments
     weights = sum_weights(fixed, rng)
 
@@ -169,7 +165,8 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
         factors = [near(*pair, ulps) for pair in zip(weights, fixed, strict=True)]
         return zip(at(own, arrays, factors), at(exact, arrays, factors), strict=True)
 
-    return in_both(report, eps, sample, _lowest(own).dtype, mode == "rev")
+    size = norm(as_vector(own.arrays))
+    return in_both(report, coarsest, sample, size, mode == "rev")
 
 
 def first_failed(own: Function, modes: Sequence[str], options: Options) -> GradientReport:
@@ -198,8 +195,8 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
     if lowest.eps > _EPS:
         try:
             exact = own.in_float64()
-            if kept := [kind.dtype for kind in exact.outputs if kind.eps > _EPS]:
-                raise TypeError(f"an output stays {kept[0]}")
+            if kept := [kind.dtype for kind in exact.outputs if kind.eps >= lowest.eps]:
+                raise TypeError(f"there an output stays {kept[0]}")
             return report_of(exact)
         except (GradientMismatchError, MemoryError):
             raise
@@ -208,7 +205,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
                 error.add_note("f of bfloat16 is checked in float64, where it raised this")
                 raise
             why = str(error).partition("\n")[0][:100] or type(error).__name__
-            note = f"checked in {lowest.dtype}, as in float64 f does not run: {why}"
+            note = f"checked in {lowest.dtype}, not in float64: {why}"
     report = report_of(None)
     return replace(report, note=report.note or note)
 

@@ -14,6 +14,8 @@ from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.search import Evidence
 
+_CLEAR = 100.0  # error bars: a ratio to less than that says nothing
+
 
 @np.errstate(all="ignore")  # a correction that is not finite does not fit
 def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, given: Candidate, evidence: Evidence) -> str:
@@ -76,7 +78,7 @@ class _Case:
             (_, i, found, _) = self.wrong[0]
             corrected = self.given.copy()
             corrected[i] = found.numerical
-            clear = abs(found.numerical) > 100 * found.error_bar
+            clear = abs(found.numerical) > _CLEAR * found.error_bar
             ratios = _rounded(found.candidate / found.numerical) if clear else []
             how = next((_as_factor(ratio) for ratio in ratios if ratio != 1), "wrong")
             yield f"one entry, {found.name}, is {how}", corrected
@@ -86,8 +88,9 @@ class _Case:
 
         def times(pattern: Floats, values: Floats) -> list[float]:
             """How many times a pattern makes up the values: as the entry tells that shows it best."""
-            best = np.argmax(np.abs(pattern) / (error_bars + np.finfo(float).tiny))
-            return _rounded(float(values[best] / pattern[best]))
+            clear = np.abs(pattern) / (error_bars + np.finfo(float).tiny)
+            best = np.argmax(clear)
+            return _rounded(float(values[best] / pattern[best])) if clear[best] > _CLEAR else []
 
         for factor in times(numerical, given):
             if factor != 1:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,9 +32,18 @@ asin 78."""
 _NEARER_TO_0 = 0.25  # of x: there a function that is saturated at x is not
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
 """Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
+_ONLY_ROUNDING = 2.0**-40  # of the values of f over the norm of x: a gradient in float64 that is no larger is 0
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
 _OTHER = 4.0  # times the same roundings, of f there: what is off by more in float64 is another function
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
+
+
+class Kind(NamedTuple):
+    """What an argument or an output is, as an array of real numbers; ``eps`` is its relative rounding."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    eps: float
 
 
 class Comparison:
@@ -133,10 +142,12 @@ def _sizes(sample: Sampler, values: Comparison, derivatives: Sequence[Comparison
     return size, total
 
 
-def _compared(sample: Sampler, eps: float) -> list[Comparison]:
-    """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
+def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
+    """Compare values and derivatives until nothing seems wrong, or for long enough."""
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
     size, total = _sizes(sample, values, derivatives)
+    if total <= _ONLY_ROUNDING * size / x_size:  # then it is so in any precision
+        total = size / x_size
     floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
@@ -147,18 +158,19 @@ def _compared(sample: Sampler, eps: float) -> list[Comparison]:
             comparison.judge(eps, floor)
         if not any(comparison.differs for comparison in both):
             break
-    if values.differs:
-        raise TypeError("its values are others there")
-    return derivatives
+    return both
 
 
-def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_array: bool) -> GradientReport:
+def in_both(report: GradientReport, coarsest: Kind, sample: Sampler, x_size: float, by_array: bool) -> GradientReport:
     """The report in float64, and what a comparison with the user's precision adds to it.
 
-    Derivatives are those ``by_array``, or those of outputs, which all arrays share.
+    ``coarsest`` is the type of the lowest precision, ``x_size`` the norm of x. Derivatives are those ``by_array``, or
+    those of outputs, which all arrays share.
     """
-    start = time.perf_counter()
-    found = _compared(sample, eps)
+    start, dtype = time.perf_counter(), coarsest.dtype
+    values, *found = _compared(sample, coarsest.eps, x_size or 1.0)
+    if values.differs and coarsest.eps <= _FLOAT32:
+        raise TypeError("there its values are others")
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)
     differ, hidden = [each.differs for each in found], [not each.is_seen for each in found]
@@ -171,6 +183,10 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
         arrays = tuple(replace(array, **changes) if is_so else array for array, is_so in pairs)
         return replace(report, arrays=arrays, passed=all(array.passed for array in arrays))
 
+    if values.differs:
+        why = f"f has other values in {dtype} than in float64"
+        report = changed([True] * len(wrong), passed=False, unverified=why, relative_error=math.nan)
+        return replace(report, findings=(), diagnosis=None)
     if any(wrong):
         off = max(array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so)
         if any(differ) or not off <= _NEGLIGIBLE:
@@ -195,7 +211,7 @@ def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str, by_
     if not any(each.norm for each in found):
         seen = f"the gradient is 0 in {dtype}, too"
     elif not compared:
-        seen = f"{dtype} is not compared: slopes are far larger at x / 4"
+        seen = f"{dtype} is not compared: the gradient is too small for it"
     elif len(compared) < len(found):
         seen = f"{seen} that is not small beside others"
     return replace(report, note=report.note or f"checked in float64; {seen}")

@@ -9,8 +9,9 @@ import numpy as np
 
 from secant._common.validation import Array, require_callable
 from secant.checking import autodiff
-from secant.checking.autodiff import Arrays, Kind
+from secant.checking.autodiff import Arrays
 from secant.checking.options import Options
+from secant.checking.precision import Kind
 from secant.checking.report import GradientReport
 from secant.checking.structure import Structure, as_vector
 from secant.errors import ShapeError

@@ -592,7 +592,7 @@ class NoiseWalk:
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
         above = [each / found for each in scatter[j + 1 :]]
         is_flat = bool(above) and not any(each > _FLAT * i for i, each in enumerate(above[:2], start=1))
-        # Noise that jumps now and then may seem to grow. But then two rungs in a row have less, and smooth f grows later.
+        # Noise that jumps now and then may seem to grow. But that does not go on, and what is smooth grows later.
         for i, low in enumerate(map(max, pairwise(above[1:])), start=2):
             is_flat |= low < _FLAT ** min(i, 4) / 4 and above[-1] > _FLAT**3 * low
         if not j:  # there is no rung below: f is smooth if the scatter grows over the next two

@@ -16,8 +16,9 @@ from torch.overrides import TorchFunctionMode
 
 from secant._common.validation import Array
 from secant.checking import autodiff
-from secant.checking.autodiff import Arrays, Kind
+from secant.checking.autodiff import Arrays
 from secant.checking.candidate import CandidateGradient
+from secant.checking.precision import Kind
 from secant.checking.structure import mapped, walk
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
@@ -78,8 +79,10 @@ class Function(autodiff.Function):
         self._like = [*map(converted, self._given)]
         self.arrays, self.arguments = [*map(as_array, self._like)], [*map(kind_of, self._like)]
         self.is_used, self._paths = self.of != "", list[str]()
-        self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
-        self.outputs = [*map(kind_of, self._outputs)]
+        seen = _Seen()
+        with seen if any(each.dtype in _HIGHER for each in self._like) else contextlib.nullcontext():
+            self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
+        self.outputs, self.inside = [*map(kind_of, self._outputs)], list(seen.kinds)
 
     def in_float64(self) -> Function:
         """The same function in float64."""
@@ -298,6 +301,20 @@ def in_float64() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(default)
+
+
+class _Seen(TorchFunctionMode):  # type: ignore[misc]
+    """Remembers what PyTorch's functions return in less than float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds = set[Kind]()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        returned = func(*args, **kwargs or {})
+        tensors = (each for _, each in walk("", returned) if isinstance(each, torch.Tensor))
+        self.kinds |= {kind_of(each) for each in tensors if each.dtype in _HIGHER}
+        return returned
 
 
 class _Float64(TorchFunctionMode):  # type: ignore[misc]
