@@ -147,10 +147,7 @@ def test_one_sample_is_a_batch_of_one(backend, y, seed):
 
 
 @of_any_example
-@given(
-    data=st.data(),
-    shape=array_shapes(min_dims=0, max_dims=3, max_side=10),
-)
+@given(data=st.data(), shape=array_shapes(min_dims=0, max_dims=3, max_side=10))
 def test_mean_squared_error_is_its_formula(data, shape):
     y, t = (data.draw(arrays(np.float64, shape, elements=st.floats(-100, 100))) for _ in range(2))
     assert secant.mean_squared_error(y, t) == 0.5 * np.sum((y - t) ** 2)
@@ -228,11 +225,7 @@ BAD_SHAPES = {
 BAD_VALUES = {
     "a label too large": (CROSS, [EXAMPLE, [2]], f"t {LABELS} 1, got 2"),
     "a negative label": (CROSS, [EXAMPLE, [-1]], f"t {LABELS} 1, got -1"),
-    "a label beyond all memory": (
-        secant.to_one_hot,
-        [[2**40]],
-        "labels must have few enough classes for memory, got",
-    ),
+    "a label beyond all memory": (secant.to_one_hot, [[2**40]], "labels must have few enough classes for memory, got"),
     "a label beyond the classes": (secant.to_one_hot, [[0, 3], 3], f"labels {LABELS} 2, got 3"),
     "no class": (secant.to_one_hot, [[0], 0], "classes must be at least 1, got 0"),
     "a negative output": (CROSS, [[0.5, -0.25], [1, 0]], "y must hold weights of at least 0, got -0.25"),

@@ -682,6 +682,8 @@ class Plural(Keyed):
 
 # What the tests do with them
 
+KNOWN = [reader for reader in READERS if not reader.reason]
+REFUSED = [reader for reader in READERS if reader.reason]
 SIZES = 6, 5, 4
 
 

@@ -7,16 +7,14 @@ import pickle
 import numpy as np
 import pytest
 import readers
-from readers import SIZES, Attributes, Book, Keyed, Layers, batch, bits, central_difference, filled, require_own
+from readers import KNOWN, SIZES, Attributes, Book, Keyed, Layers, batch, bits, central_difference, filled, require_own
 
 import secant
 from secant.acceleration.script_mode import accelerate_lazily
 from secant.errors import DTypeError, LossDiffersError, ParamsError, UnsupportedError, ValueRangeError
 from sweeps import grid
 
-KNOWN = [reader for reader in readers.READERS if not reader.reason]
 SOME = grid(lambda reader: KNOWN.index(reader) % 3 == 0, KNOWN)
-REFUSED = [reader for reader in readers.READERS if reader.reason]
 
 
 def fresh(cls):
@@ -52,7 +50,7 @@ def test_single_precision_gets_the_gradient_of_double_precision():
     assert all(np.array_equal(of_single[key], grad.astype(np.float32)) for key, grad in of_double.items())
 
 
-@pytest.mark.parametrize("reader", REFUSED[::6], ids=lambda reader: reader.cls.__name__)
+@pytest.mark.parametrize("reader", readers.REFUSED[::6], ids=lambda reader: reader.cls.__name__)
 def test_nothing_is_changed_where_a_network_is_not_known(reader):
     net = reader.cls(*SIZES)
     before, cls = dict(vars(net)), type(net)

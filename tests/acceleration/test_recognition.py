@@ -6,14 +6,11 @@ import time
 import numpy as np
 import pytest
 import readers
-from readers import READERS, Keyed, relu, softmax
+from readers import KNOWN, REFUSED, Keyed, relu, softmax
 
 import secant
 from secant.backends.activations import ACTIVATIONS
 from sweeps import grid
-
-KNOWN = [reader for reader in READERS if not reader.reason]
-REFUSED = [reader for reader in READERS if reader.reason]
 
 
 def name(reader):

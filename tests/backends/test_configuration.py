@@ -25,6 +25,13 @@ print(*(value.hex() for grad in grads.values() for value in grad.ravel()))
 """
 
 
+@pytest.fixture
+def core(compiled):
+    from secant import _core
+
+    return _core
+
+
 def facts(capsys):
     secant.show_config()
     return dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
@@ -48,17 +55,14 @@ def test_show_config_lists_the_backends_that_can_be_imported(run_python):
     assert f"numpy (of {usable})\n" in done.stdout
 
 
-@pytest.mark.usefixtures("compiled")
-def test_show_config_prints_how_the_core_was_built(capsys):
-    from secant import _core
-
+def test_show_config_prints_how_the_core_was_built(core, capsys):
     shown = facts(capsys)
-    build = _core.build_info()
+    build = core.build_info()
     usable = ", ".join(build["usable_isas"])
     assert re.fullmatch(r"(gcc|clang) \d+.*", shown["compiler"])
     assert shown["instruction set"] == f"{build['isa']} (this machine runs {usable})"
     assert shown["openmp"] == (str(build["openmp"]) if build["openmp"] else "none")
-    assert shown["threads"] == str(_core.max_threads())
+    assert shown["threads"] == str(core.max_threads())
 
 
 WAITS = """
@@ -72,13 +76,10 @@ secant.show_config()
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("variable", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7", "KMP_BLOCKTIME=7"])
-def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_python, monkeypatch, variable):
+def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(core, run_python, monkeypatch, variable):
     """Only when OpenMP is loaded: no child of the process sees what is set for it."""
-    from secant import _core
-
-    if not (build := _core.build_info())["openmp"]:
+    if not (build := core.build_info())["openmp"]:
         pytest.skip("the core has no threads")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     name, value = ("KMP_BLOCKTIME", 1) if build["compiler"].startswith("clang") else ("GOMP_SPINCOUNT", 8000)
@@ -89,11 +90,8 @@ def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_p
     assert re.search(rf"^waiting threads .*\b{expected}\b", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.usefixtures("compiled")
-def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_there():
-    from secant import _core
-
-    usable = _core.build_info()["usable_isas"]
+def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_there(core):
+    usable = core.build_info()["usable_isas"]
     assert usable[-1] == "baseline"
     assert len(set(usable)) == len(usable)
     known = ("x86_64_v4", "x86_64_v3", "baseline") if platform.machine() in ("x86_64", "AMD64") else ("baseline",)
@@ -101,12 +99,9 @@ def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_ther
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
-def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(run_python):
-    from secant import _core
-
+def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(core, run_python):
     results = {}
-    for isa in _core.build_info()["usable_isas"]:
+    for isa in core.build_info()["usable_isas"]:
         runs = [run_python(GRADIENT, "-W", "error", SECANT_ISA=isa) for _ in range(2)]
         assert [run.stderr for run in runs] == ["", ""]
         assert runs[0].stdout == runs[1].stdout  # bits, with the instruction set given
@@ -118,13 +113,10 @@ def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(run_
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("isa", ["sse9", "Baseline"])
-def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(run_python, isa):
-    from secant import _core
-
+def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(core, run_python, isa):
     done = run_python("import secant; secant.sigmoid(0.0)", SECANT_ISA=isa)
-    good = ", ".join(_core.build_info()["usable_isas"])
+    good = ", ".join(core.build_info()["usable_isas"])
     assert done.returncode == 1
     assert done.stderr.strip().endswith(f"ImportError: SECANT_ISA must be one of {good} on this machine, got '{isa}'")
 
@@ -166,12 +158,9 @@ def test_two_copies_of_libomp_are_allowed_on_macos_unless_something_else_is_said
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{expected}\n{SHAPES}\n", "")
 
 
-@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("system", ["darwin", "linux"])
-def test_the_core_runs_beside_another_copy_of_libomp(run_python, monkeypatch, tmp_path, system):
-    from secant import _core
-
-    if not _core.build_info()["compiler"].startswith("clang"):
+def test_the_core_runs_beside_another_copy_of_libomp(core, run_python, monkeypatch, tmp_path, system):
+    if not core.build_info()["compiler"].startswith("clang"):
         pytest.skip("the core is not linked with libomp: it was not compiled by clang")
     if sys.platform != "linux":
         pytest.skip("libraries are found as on Linux")

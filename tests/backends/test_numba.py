@@ -28,11 +28,6 @@ print(len(compiled.buffer) > 0)
 """
 
 
-def test_importing_secant_does_not_import_numba(run_python):
-    done = run_python("import secant, sys; print('numba' in sys.modules, 'llvmlite' in sys.modules)")
-    assert (done.stdout, done.stderr) == ("False False\n", "")
-
-
 def test_importing_the_backend_compiles_nothing(run_python):
     code = "import numba.core.event as e; e.register('numba:compile', e.RecordingListener())\n"
     code = f"{code}import secant.backends.numba\nprint(len(e._registered['numba:compile'][0].buffer))"

@@ -122,11 +122,8 @@ def test_a_sum_over_the_samples_whose_loss_does_not_call_predict():
 @pytest.mark.parametrize("cls", [secant.TwoLayerNet, Chapter5])
 def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
     net = cls(*SIZES, rng=0)
-    if cls is secant.TwoLayerNet:
-        known = secant.TwoLayerNet(*SIZES, rng=0, log_offset=0)
-        grads = known.gradient(X, ONE_HOT)
-    else:
-        grads = net.gradient(X, ONE_HOT)
+    textbooks = secant.TwoLayerNet(*SIZES, rng=0, log_offset=0) if cls is secant.TwoLayerNet else net
+    grads = textbooks.gradient(X, ONE_HOT)
     report = secant.check_network(net, X, ONE_HOT, grads | {"b2": grads["b2"] / 7})
     assert str(report).startswith("gradient in 59 entries: WRONG by ")
     assert str(report).splitlines()[1] == f"  compared here with {BOOK}"

@@ -266,6 +266,7 @@ def test_nothing_is_downloaded_into_a_folder(data, monkeypatch):
     assert os.environ["SECANT_DATA_HOME"] == "elsewhere"
 
 
+@pytest.mark.usefixtures("default_handler")
 def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
     gradient, calls = TwoLayerNet.numerical_gradient, []
 
@@ -277,11 +278,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
 
     monkeypatch.setattr(TwoLayerNet, "numerical_gradient", interrupted)
     monkeypatch.setattr("secant.training.loop._BLOCK_SECONDS", 0.0)  # one iteration at a time
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        result = run_train("--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    result = run_train("--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
     assert result.exit_code == 130
     assert "interrupted after 2 of 3 iterations\n" in result.output
     assert f"wrote {tmp_path / 'h.json'}\n" in result.output

@@ -123,14 +123,8 @@ def test_against_50_digits(size, method):
     got = net.numerical_gradient(x, t, method=method)
     truth = oracles.of(net, x, t)
     kept = int(np.flatnonzero(x[1] == 0)[0])  # a zero in a row of four fifths
-    for name, index in [
-        ("W1", (0, 0)),
-        ("W1", (kept, 1)),
-        ("W1", (size - 1, 4)),
-        ("b1", (2,)),
-        ("W2", (3, 1)),
-        ("b2", (0,)),
-    ]:
+    picks = [("W1", (0, 0)), ("W1", (kept, 1)), ("W1", (size - 1, 4)), ("b1", (2,)), ("W2", (3, 1)), ("b2", (0,))]
+    for name, index in picks:
         exact = float(truth.central_difference(name, index, 1e-4))
         assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (name, index)
     assert not got["W1"][17].any()

@@ -23,7 +23,7 @@ MISSING = [name for name, found in (("g++", COMPILER), ("cmake", CMAKE), ("ninja
 if importlib.util.find_spec("pybind11") is None:
     MISSING.append("pybind11")
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"there is no {' and no '.join(MISSING)}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"there is no {' and no '.join(MISSING)}")]
 
 INEXACT = {
     "-fallow-store-data-races",
@@ -64,7 +64,6 @@ def enabled(options: list[str]) -> set[str]:
     return {line.split()[0] for line in listed.stdout.splitlines() if line.endswith("[enabled]")}
 
 
-@pytest.mark.slow
 def test_every_file_is_compiled_with_exact_arithmetic(build):
     commands = json.loads((build / "compile_commands.json").read_text())
     assert len(commands) > 2
@@ -85,12 +84,10 @@ def command_for(target: str, build: Path) -> str:
     return commands.stdout.splitlines()[-1]
 
 
-@pytest.mark.slow
 def test_a_build_looks_for_symbols_that_instruction_sets_would_share(build):
     assert "check_symbols.cmake" in command_for("secant", build)
 
 
-@pytest.mark.slow
 def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     link = shlex.split(command_for("_core", build))
     words = [word for word in link[link.index(COMPILER) : link.index("-o")] if word not in ("&&", ":")]
@@ -99,7 +96,6 @@ def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     assert "crtfastmath" not in would_run
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
 @pytest.mark.parametrize(
     ("code", "shared"),
@@ -131,7 +127,6 @@ def test_a_symbol_that_instruction_sets_would_share_ends_the_build(tmp_path, com
     assert library.exists() != bool(shared)  # what may not be linked is not there
 
 
-@pytest.mark.slow
 def test_a_program_outside_the_tree_finds_the_library_forks_and_computes(tmp_path):
     ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={NINJA}"]
     options = ["-DSECANT_PYTHON=OFF", "-DSECANT_ISAS=baseline", "-DCMAKE_BUILD_TYPE=Debug"]

@@ -34,12 +34,7 @@ CASES = {
         np.array([[1e6 * np.e, 1.0], [1.0, 2e-3]]),
         1e-9,
     ),
-    "domain": (
-        lambda x: np.log(x).sum() + x[0] * x[1],
-        [0.01, 0.2],
-        np.array([[-1e4, 1], [1, -25]]),
-        1e-9,
-    ),
+    "domain": (lambda x: np.log(x).sum() + x[0] * x[1], [0.01, 0.2], np.array([[-1e4, 1], [1, -25]]), 1e-9),
     "linear": (lambda x: float(x @ A), [1.0, 2.0, 3.0], np.zeros((3, 3)), 1e-10),
 }
 

@@ -189,10 +189,9 @@ def test_another_signature_is_refused_before_anything_is_called(message):
         secant.numerical_gradient(f, np.ones(3))
 
 
+@pytest.mark.usefixtures("compiled", "default_handler")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_ends_a_c_function_soon(workers, default_handler):
-    if c_pointer.core() is None:
-        pytest.skip("the core is not built")
+def test_ctrl_c_ends_a_c_function_soon(workers):
     f, x = ways.in_c("slow"), np.ones(10_000)  # 30 ms a call: minutes of work
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     start = time.perf_counter()
@@ -203,9 +202,8 @@ def test_ctrl_c_ends_a_c_function_soon(workers, default_handler):
     assert (x == 1).all()
 
 
+@pytest.mark.usefixtures("compiled")
 def test_a_c_function_releases_the_gil():
-    if c_pointer.core() is None:
-        pytest.skip("the core is not built")
     f, ticks = ways.in_c("slow"), []
     thread = threading.Thread(target=secant.numerical_gradient, args=(f, np.ones(3)))
     thread.start()

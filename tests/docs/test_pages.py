@@ -120,9 +120,8 @@ README_FIRST = [
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
-    monkeypatch.setattr(
-        secant, "train", functools.partial(secant.train, n_iterations=100)
-    )  # where the page does not say
+    train = functools.partial(secant.train, n_iterations=100)  # where the page does not say
+    monkeypatch.setattr(secant, "train", train)
     listed = [block for block in blocks(page) if not FILE.match(block.text)]
     skipped = []
     for block, after in itertools.zip_longest(listed, listed[1:]):

@@ -89,15 +89,3 @@ def test_the_loss_of_the_mini_batch_comes_with_the_gradient(backend, dtype, t, m
     assert info.loss == pytest.approx(net.loss(x, targets), rel=8 * float(np.finfo(dtype).eps))
     _, again = net.numerical_gradient(x, targets, method=method, return_info=True, n_threads=3)
     assert again == info
-
-
-def test_the_loss_of_a_network_that_is_not_ours_comes_too(backend):
-    class Twice(secant.TwoLayerNet):
-        def loss(self, x, t):
-            return 2 * super().loss(x, t)
-
-    net = Twice(3, 5, 2, rng=0)
-    with pytest.warns(RuntimeWarning, match="falls back to a loop"):
-        _, info = net.numerical_gradient(X, LABELS, return_info=True)
-    assert info.method == "generic"
-    assert info.loss == net.loss(X, LABELS) == 2 * network().loss(X, LABELS)

@@ -45,9 +45,7 @@ def test_a_loss_that_is_not_finite_is_a_gap():
     assert math.isfinite(means.get_ydata()[-2])
 
 
-@pytest.mark.parametrize(
-    "history", [History(), History([2.3], [0.1], [0.1], [0]), History(LOSSES, [0.1, 0.5], [], [0, 60])]
-)
+@pytest.mark.parametrize("history", [History(), History([2.3], [0.1], [0.1], [0])])
 def test_short_histories(history, tmp_path):
     history.plot(tmp_path / "f.png")
     assert (tmp_path / "f.png").stat().st_size > 1000
