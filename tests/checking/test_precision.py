@@ -30,7 +30,7 @@ def test_a_kernel_of_one_type_is_checked_there_and_the_report_says_why(mode):
     x = torch.linspace(0.1, 1, 5, requires_grad=True)
     report = secant.torch.check(OnlyFloat32.apply, x)
     assert report.verdict == "right"
-    assert report.note == "checked in float32, not in float64: this kernel is for float32 alone"
+    assert report.note == "checked in float32; in float64: this kernel is for float32 alone"
     report = secant.torch.check(torch.sin, x, mode=mode)
     assert report.verdict == "right"
     assert report.note.startswith("checked in float64")
@@ -40,7 +40,7 @@ def test_values_that_are_others_in_float64_are_checked_as_they_are():
     x = torch.linspace(0.1, 1, 5, requires_grad=True)
     report = secant.torch.check(lambda x: (x if x.detach().numpy().dtype == np.float32 else 2 * x).sin(), x)
     assert report.verdict == "right"
-    assert report.note == "checked in float32, not in float64: there its values are others"
+    assert report.note == "checked in float32; in float64: f has other values"
 
 
 def test_half_precision_of_other_values_is_not_verified():
@@ -51,7 +51,7 @@ def test_half_precision_of_other_values_is_not_verified():
         return x * torch.randn_like(x)
 
     report = secant.torch.check(f, torch.linspace(0.1, 1, 20, dtype=torch.bfloat16, requires_grad=True))
-    assert report.arrays[0].unverified == "f has other values in bfloat16 than in float64"
+    assert report.arrays[0].unverified == "right in float64, but f has other values in bfloat16"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -139,7 +139,7 @@ def test_jax_is_checked_in_float32_where_an_output_stays_that():
     import secant.jax
 
     report = secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (jax.numpy.ones(3),))
-    assert report.note == "checked in float32, not in float64: there an output stays float32"
+    assert report.note == "checked in float32; in float64: an output stays float32"
     x = jax.numpy.ones(3, "bfloat16")  # of which float32 has more digits
     assert secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (x,)).verdict == "right"
     assert not jax.config.jax_enable_x64

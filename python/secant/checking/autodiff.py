@@ -45,8 +45,7 @@ class Function(ABC):
     names : list of str
     arrays : list of ndarray
         The arguments at which it is checked.
-    arguments, outputs : sequence of Kind
-        Of arguments none, if they are those of NumPy.
+    arguments, outputs : list of Kind
     of : str
         What it is a derivative by, such as "-over-reverse".
     skipped : list of str
@@ -61,7 +60,7 @@ class Function(ABC):
 
     names: list[str]
     arrays: Arrays
-    arguments: Sequence[Kind] = ()
+    arguments: list[Kind]
     outputs: list[Kind]
     of = ""
     skipped: Sequence[str] = ()
@@ -71,6 +70,17 @@ class Function(ABC):
     def in_float64(self) -> Function:
         """The same function in float64."""
         return self
+
+    @property
+    def sizes(self) -> list[Floats]:
+        """How large entries are: of a complex number, whose parts are the last axis, both as the larger one."""
+
+        def of(array: Array, kind: Kind) -> Floats:
+            sizes = np.abs(array)
+            is_complex = kind.dtype.startswith("complex")
+            return np.broadcast_to(sizes.max(-1, keepdims=True), array.shape) if is_complex else sizes
+
+        return [*map(of, self.arrays, self.arguments)]
 
     @abstractmethod
     def values(self, arrays: Sequence[Array]) -> Arrays:
@@ -107,8 +117,9 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         terms = weights * as_vector(outputs)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    sizes = [*map(_sizes, function.arrays, function.arguments)]
-    point = Point(lambda arrays: total(function.values(arrays)), function.arrays, names=function.names, sizes=sizes)
+    point = Point(
+        lambda arrays: total(function.values(arrays)), function.arrays, names=function.names, sizes=function.sizes
+    )
 
     def require_same(values: Arrays) -> None:
         if values:
@@ -196,7 +207,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
         try:
             exact = own.in_float64()
             if kept := [kind.dtype for kind in exact.outputs if kind.eps >= lowest.eps]:
-                raise TypeError(f"there an output stays {kept[0]}")
+                raise TypeError(f"an output stays {kept[0]}")
             return report_of(exact)
         except (GradientMismatchError, MemoryError):
             raise
@@ -205,7 +216,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
                 error.add_note("f of bfloat16 is checked in float64, where it raised this")
                 raise
             why = str(error).partition("\n")[0][:100] or type(error).__name__
-            note = f"checked in {lowest.dtype}, not in float64: {why}"
+            note = f"checked in {lowest.dtype}; in float64: {why}"
     report = report_of(None)
     return replace(report, note=report.note or note)
 
@@ -226,12 +237,6 @@ def _lowest(function: Function) -> Kind:
 
 def _is_number(kinds: Sequence[Kind]) -> bool:
     return len(kinds) == 1 and math.prod(kinds[0].shape) == 1
-
-
-def _sizes(array: Array, kind: Kind) -> Floats:
-    """How large entries are: of a complex number, whose parts are the last axis, both as the larger one."""
-    sizes = np.abs(array)
-    return np.broadcast_to(sizes.max(-1, keepdims=True), array.shape) if kind.dtype.startswith("complex") else sizes
 
 
 def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

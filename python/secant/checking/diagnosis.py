@@ -14,7 +14,7 @@ from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.search import Evidence
 
-_CLEAR = 100.0  # error bars: a ratio to less than that says nothing
+_BARS = 8.0  # error bars within which numbers agree
 
 
 @np.errstate(all="ignore")  # a correction that is not finite does not fit
@@ -62,7 +62,7 @@ class _Case:
     def fits(self, gradient: Floats) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""
         return all(
-            abs(gradient[i] - found.numerical) <= 8 * found.error_bar + 1e-5 * abs(found.numerical)
+            abs(gradient[i] - found.numerical) <= _BARS * found.error_bar + 1e-5 * abs(found.numerical)
             for _, i, found, _ in self.entries
         )
 
@@ -78,7 +78,7 @@ class _Case:
             (_, i, found, _) = self.wrong[0]
             corrected = self.given.copy()
             corrected[i] = found.numerical
-            clear = abs(found.numerical) > _CLEAR * found.error_bar
+            clear = abs(found.numerical) > 100 * found.error_bar
             ratios = _rounded(found.candidate / found.numerical) if clear else []
             how = next((_as_factor(ratio) for ratio in ratios if ratio != 1), "wrong")
             yield f"one entry, {found.name}, is {how}", corrected
@@ -86,17 +86,17 @@ class _Case:
         numerical, error_bars = (np.array([getattr(e.found, of) for e in own]) for of in ("numerical", "error_bar"))
         given, x = (vector[[entry.number for entry in own]] for vector in (self.given, self.point.x))
 
-        def times(pattern: Floats, values: Floats) -> list[float]:
-            """How many times a pattern makes up the values: as the entry tells that shows it best."""
-            clear = np.abs(pattern) / (error_bars + np.finfo(float).tiny)
+        def times(pattern: Floats, values: Floats, measured: Floats) -> list[float]:
+            """How many times a pattern makes up the values: as the entry tells that shows what is measured best."""
+            clear = np.abs(measured) / (error_bars + np.finfo(float).tiny)
             best = np.argmax(clear)
-            return _rounded(float(values[best] / pattern[best])) if clear[best] > _CLEAR else []
+            return _rounded(float(values[best] / pattern[best])) if clear[best] > _BARS else []
 
-        for factor in times(numerical, given):
+        for factor in times(numerical, given, numerical):
             if factor != 1:
                 corrected = np.where(self.is_suspect, self.given / factor, self.given)
                 yield f"{self.who_is} {_as_factor(factor)}", corrected
-        for decay in times(x, numerical - given):
+        for decay in times(x, numerical - given, numerical - given):
             text = (
                 f"a weight decay is missing in {self.who}: {decay:.6g} times the parameters"
                 if decay > 0

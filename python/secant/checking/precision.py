@@ -32,9 +32,9 @@ asin 78."""
 _NEARER_TO_0 = 0.25  # of x: there a function that is saturated at x is not
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
 """Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
-_ONLY_ROUNDING = 2.0**-40  # of the values of f over the norm of x: a gradient in float64 that is no larger is 0
+_ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
-_OTHER = 4.0  # times the same roundings, of f there: what is off by more in float64 is another function
+_OTHER = 4.0  # times the same roundings, of f there: values that differ by more are others
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -146,8 +146,10 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
     size, total = _sizes(sample, values, derivatives)
-    if total <= _ONLY_ROUNDING * size / x_size:  # then it is so in any precision
-        total = size / x_size
+    nonzero = np.abs(values.exact[values.exact != 0])
+    slope = float(nonzero.min(initial=size)) / x_size  # about that of the smallest value, if it is a power of x
+    if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
+        total = slope
     floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
@@ -170,7 +172,7 @@ def in_both(report: GradientReport, coarsest: Kind, sample: Sampler, x_size: flo
     start, dtype = time.perf_counter(), coarsest.dtype
     values, *found = _compared(sample, coarsest.eps, x_size or 1.0)
     if values.differs and coarsest.eps <= _FLOAT32:
-        raise TypeError("there its values are others")
+        raise TypeError("f has other values")
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)
     differ, hidden = [each.differs for each in found], [not each.is_seen for each in found]
@@ -184,7 +186,7 @@ def in_both(report: GradientReport, coarsest: Kind, sample: Sampler, x_size: flo
         return replace(report, arrays=arrays, passed=all(array.passed for array in arrays))
 
     if values.differs:
-        why = f"f has other values in {dtype} than in float64"
+        why = f"{report.verdict} in float64, but f has other values in {dtype}"
         report = changed([True] * len(wrong), passed=False, unverified=why, relative_error=math.nan)
         return replace(report, findings=(), diagnosis=None)
     if any(wrong):

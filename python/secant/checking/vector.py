@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array, require_callable
+from secant._common.validation import Array, Floats, require_callable
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.options import Options
@@ -171,6 +171,10 @@ class _Function(autodiff.Function):
         self.outputs = [
             Kind(array.shape, array.dtype.name, float(np.finfo(array.dtype).eps)) for array in self._outputs.arrays
         ]
+
+    @property
+    def sizes(self) -> list[Floats]:
+        return self._inputs.sizes
 
     def values(self, arrays: Sequence[Array]) -> Arrays:
         return self._outputs.like("f near x", self._f(self._inputs.rebuilt(arrays)))

@@ -502,6 +502,7 @@ def hidden_jumps(there: Differences, noise: Levels) -> Floats:
 _ALIKE_BENDS, _BENDS = 1.5, 4
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
+_BRIEF = 4  # rungs of growth that noise may have by chance: two are seen where LSODA jumps by its tolerances
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
 # Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few, or too large and too
 # far from x to be rounding.
@@ -592,9 +593,10 @@ class NoiseWalk:
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
         above = [each / found for each in scatter[j + 1 :]]
         is_flat = bool(above) and not any(each > _FLAT * i for i, each in enumerate(above[:2], start=1))
-        # Noise that jumps now and then may seem to grow. But that does not go on, and what is smooth grows later.
+        # Noise that jumps now and then may seem to grow, but comes back, or not steadily; what is smooth grows later.
         for i, low in enumerate(map(max, pairwise(above[1:])), start=2):
-            is_flat |= low < _FLAT ** min(i, 4) / 4 and above[-1] > _FLAT**3 * low
+            if low < _FLAT ** min(i, _BRIEF) / 4 and above[-1] > _FLAT**3 * low:
+                is_flat |= low < max(above[:i]) / 8 or not self._grows_steadily(j, found)
         if not j:  # there is no rung below: f is smooth if the scatter grows over the next two
             grows = len(above) > 1 and above[0] > _FLAT and above[1] > _FLAT * above[0]
             return 0.0 if grows and not is_flat else found
@@ -612,6 +614,17 @@ class NoiseWalk:
             self.doubt = max(self.doubt, abs(slope - self._slope[far]), abs(slope - beyond))
             return 0.0
         return max(found, jump)
+
+    def _grows_steadily(self, j: int, found: float) -> bool:
+        """Whether from a rung to the next scatter grows as the step, as its square, or between."""
+        for k in range(1, RUNG + 1):
+            there = self._samples.differences([self._steps[j] * RATIO**k], [self._k])
+            width, slope, bend = (float(each[0, 0]) for each in there[:3])
+            scatter = self._around(width, slope, bend, [i for i in (j - 1, j + 1) if j and i < len(self._steps)])
+            if not RATIO <= 1.5 * scatter / found <= 2.25 * RATIO**2:
+                return False
+            found = scatter
+        return True
 
     def _jump(self, j: int, below: float) -> float:
         """The scatter above a jump of that between two rungs, however close the steps; 0 if it grows without one."""

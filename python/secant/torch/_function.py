@@ -82,7 +82,8 @@ class Function(autodiff.Function):
         seen = _Seen()
         with seen if any(each.dtype in _HIGHER for each in self._like) else contextlib.nullcontext():
             self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
-        self.outputs, self.inside = [*map(kind_of, self._outputs)], list(seen.kinds)
+        self.outputs = [*map(kind_of, self._outputs)]
+        self.inside = [kind_of(torch.empty(0, dtype=dtype)) for dtype in seen.dtypes]
 
     def in_float64(self) -> Function:
         """The same function in float64."""
@@ -304,16 +305,16 @@ def in_float64() -> Iterator[None]:
 
 
 class _Seen(TorchFunctionMode):  # type: ignore[misc]
-    """Remembers what PyTorch's functions return in less than float64."""
+    """Remembers in what precision PyTorch's functions return what has a gradient, where it is less than float64."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.kinds = set[Kind]()
+        self.dtypes = set[Any]()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         returned = func(*args, **kwargs or {})
         tensors = (each for _, each in walk("", returned) if isinstance(each, torch.Tensor))
-        self.kinds |= {kind_of(each) for each in tensors if each.dtype in _HIGHER}
+        self.dtypes |= {each.dtype for each in tensors if each.requires_grad and each.dtype in _HIGHER}
         return returned
 
 

@@ -40,8 +40,8 @@ public:
     bool valid() const { return valid_ && net_.finite(); }
     // Whether the gradient is finite, too, and no pre-activation was too large.
     bool finite() const { return valid() && sums_.finite() && !samples_.too_large(); }
-    // No loss of a valid batch is larger: 746 is above the logarithm of any number.
-    double largest_loss() const { return 746 * largest_mass_; }
+    // No sum of the losses of a valid batch is larger: 746 is above the logarithm of any number.
+    double largest_loss() const { return 746 * static_cast<double>(call_.batch.size) * largest_mass_; }
 
     // False if it was stopped or a sample is not valid: then nothing is updated. If asked, `loss` becomes that of the batch, before
     // the update, or NaN once a pre-activation was too large. The rows of the `next` batch are brought to the cache.
