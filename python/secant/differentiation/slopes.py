@@ -591,14 +591,14 @@ class NoiseWalk:
         """The scatter of a rung that has more than those below, if it is noise; else 0."""
         found = scatter[j]
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
-        above = [each / found for each in scatter[j + 1 :]]
-        is_flat = bool(above) and not any(each > _FLAT * i for i, each in enumerate(above[:2], start=1))
+        growth = [each / found for each in scatter[j + 1 :]]
+        is_flat = bool(growth) and not any(each > _FLAT * i for i, each in enumerate(growth[:2], start=1))
         # Noise that jumps now and then may seem to grow, but comes back, or not steadily; what is smooth grows later.
-        for i, low in enumerate(map(max, pairwise(above[1:])), start=2):
-            if low < _FLAT ** min(i, _BRIEF) / 4 and above[-1] > _FLAT**3 * low:
-                is_flat |= low < max(above[:i]) / 8 or not self._grows_steadily(j, found)
+        for i, low in enumerate(map(max, pairwise(growth[1:])), start=2):
+            if low < _FLAT ** min(i, _BRIEF) / 4 and growth[-1] > _FLAT**3 * low:
+                is_flat |= low < max(growth[:i]) / 8 or not self._grows_steadily(j, found)
         if not j:  # there is no rung below: f is smooth if the scatter grows over the next two
-            grows = len(above) > 1 and above[0] > _FLAT and above[1] > _FLAT * above[0]
+            grows = len(growth) > 1 and growth[0] > _FLAT and growth[1] > _FLAT * growth[0]
             return 0.0 if grows and not is_flat else found
         if found <= self._sudden * below:
             return found if is_flat else 0.0
