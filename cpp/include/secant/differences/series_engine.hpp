@@ -234,14 +234,14 @@ private:
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
-        const bool in_weights = sums_.in_weights();
+        const bool in_weights = sums_.in_weights(), add = again || sums_.in_place();
         const Tile<const Real> later = wide_ && !in_weights ? to : Tile<Real>{nullptr, 0};
         add_series_of_block(plan_.orders().hidden, samples_.rows, b, count, plan_.directly(), odd, scratch.tables, row_kernel(panel),
                             net_.panels.units_in(panel), later,
                             {{in_weights ? to.at : sums.at, sums.stride}, columns, !in_weights, scratch.totals});
         Pack finite{};
         for (std::size_t i = 0; i < columns && !in_weights; ++i)
-            finite += write(sums.row(i), again || sums_.in_place(), to.row(i), incoming.columns);
+            finite += write(sums.row(i), add, to.row(i), incoming.columns);
         sums_.record(finite);
     }
 
