@@ -60,8 +60,8 @@ ROWS = {
     "verdicts": Row(
         "`check_network` says of backpropagation from y - t that it is right for the loss without the 1e-7, where "
         "`recognize` knows the network; of other networks, of one to three layers with or without a weight decay, it "
-        "names the 1e-7 as a cause where the gradient is off by less than 10 %. With one of ten faults planted in it, it "
-        "is wrong.",
+        "names the 1e-7 as a cause where the gradient is off by less than 10 %. With one of ten faults planted in it, "
+        "it is wrong.",
         "networks", "verdicts.run", full=5000, quick=330, slice=55,
     ),
     "alarms": Row(
