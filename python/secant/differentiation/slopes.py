@@ -593,10 +593,12 @@ class NoiseWalk:
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
         growth = [each / found for each in scatter[j + 1 :]]
         is_flat = bool(growth) and not any(each > _FLAT * i for i, each in enumerate(growth[:2], start=1))
-        # Noise that jumps now and then may seem to grow, but comes back, or not steadily; what is smooth grows later.
+        # Noise that jumps now and then may seem to grow. But two rungs in a row soon have less than a quarter of what a
+        # kink would have grown to, and smooth f grows beyond that later. Then it is noise if it comes back from what it
+        # grew to, or did not grow steadily; else a ripple.
         for i, low in enumerate(map(max, pairwise(growth[1:])), start=2):
-            if low < _FLAT ** min(i, _BRIEF) / 4 and growth[-1] > _FLAT**3 * low:
-                is_flat |= low < max(growth[:i]) / 8 or not self._grows_steadily(j, found)
+            if not is_flat and low < _FLAT ** min(i, _BRIEF) / 4 and growth[-1] > _FLAT**3 * low:
+                is_flat = low < max(growth[:i]) / 8 or not self._grows_steadily(j, found)
         if not j:  # there is no rung below: f is smooth if the scatter grows over the next two
             grows = len(growth) > 1 and growth[0] > _FLAT and growth[1] > _FLAT * growth[0]
             return 0.0 if grows and not is_flat else found

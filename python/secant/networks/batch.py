@@ -175,8 +175,8 @@ def step(h: Any, params: Any) -> float:
     """The step of central differences in these parameters, as a float that can be divided by."""
     number = validation.finite_number("h", h, above=0)
     if number < _SMALLEST_FLOAT32_STEP:
-        kinds = (_SMALLEST_FLOAT32_STEP, " for float32 parameters"), (_SMALLEST_STEP, "")
-        least, kind = kinds[0 if is_float32(params) else 1]
+        single, double = (_SMALLEST_FLOAT32_STEP, " for float32 parameters"), (_SMALLEST_STEP, "")
+        least, kind = single if is_float32(params) else double
         if number < least:
             raise ValueRangeError(f"h must be at least {least:g}{kind}, got {number:g}")
     return number
