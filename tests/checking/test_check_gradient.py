@@ -354,6 +354,14 @@ def test_where_a_function_stands_still_a_gradient_of_0_is_right():
     assert secant.check_gradient(f, x, np.full(5, 1e-9), rng=1).verdict == "wrong"
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_jumps_away_from_x_hide_no_error(factor):
+    x = np.random.default_rng(0).uniform(1, 4, (2, 9))
+    jacobian = np.array([np.ones(9), -np.floor(x[0] / x[1])])
+    report = secant.check_vjp(lambda x: np.mod(*x), x, lambda cotangent: factor * cotangent * jacobian)
+    assert report.verdict == ("right" if factor == 1 else "wrong")
+
+
 @pytest.mark.parametrize("f", [np.ceil, np.round, np.sign, lambda x: np.floor(8 * x)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_function_that_rises_in_steps_has_slope_0_between_them(f, dtype):

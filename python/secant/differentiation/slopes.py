@@ -504,9 +504,7 @@ _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _BRIEF = 4  # rungs of growth that noise may have by chance: two are seen where LSODA jumps by its tolerances
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
-# Jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few, or too large and too
-# far from x to be rounding.
-_FAR = 4
+_FAR = 4  # jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few
 _MANY = 4.0  # few: the next rung crosses no more of them
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
@@ -608,11 +606,12 @@ class NoiseWalk:
         if not jump or j < _FAR or self._every_jump:
             return max(found, jump) if jump else 0.0
         near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
-        slope, farther = self._slope[near], [self._steps[far] * RATIO**2]
-        beyond = float(self._samples.differences(farther, [self._k]).slope[0, 0])
-        are_few = not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump
-        is_meant = self._steps[near] >= COARSE and jump >= COARSE * self._size[j]
-        if is_meant or are_few:  # in one pair, jumps may cancel by chance
+        if self._steps[near] >= COARSE and jump >= COARSE * self._size[j]:
+            return 0.0  # f itself jumps there, which says nothing of its slope at x
+        slope = self._slope[near]
+        if not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump:
+            farther = self._samples.differences([self._steps[far] * RATIO**2], [self._k])
+            beyond = float(farther.slope[0, 0])  # in one pair, jumps may cancel by chance
             self.doubt = max(self.doubt, abs(slope - self._slope[far]), abs(slope - beyond))
             return 0.0
         return max(found, jump)
