@@ -326,3 +326,13 @@ def test_a_textbooks_gradient_of_a_network_that_is_not_recognized_is_wrong_with_
     report = secant.check_network(cls(), X, ONE_HOT)
     assert ": WRONG" in str(report).splitlines()[0]
     assert "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's" in report.note
+
+
+@pytest.mark.parametrize(("certainty", "is_near"), [(12.0, True), (20.0, False)])
+def test_the_hint_is_given_where_the_offset_may_be_all_that_is_wrong(certainty, is_near):
+    net = ClassWeights()
+    net.params["b2"] = np.array([certainty, 0.0, 0.0, 0.0])  # that of the targets is exp(-certainty)
+    report = secant.check_network(net, X, np.eye(4)[np.ones(len(X), int)])
+    assert report.verdict == "wrong"
+    assert (max(array.relative_error for array in report.arrays) < 0.1) == is_near
+    assert ("If loss(x, t) adds 1e-7" in report.note) == is_near

@@ -115,7 +115,7 @@ def check_network(
         name = f"the loss without the {short(offset)} (as in the book)"
         other = replace(check(f), compared_with=name, note=note)
         report = min(report, other, key=lambda each: (len(_wrong(each)), each.diagnosis is None))
-    elif not report.diagnosis and all(array.relative_error < _MOST_BY_OFFSET for array in _wrong(report)):
+    elif all(array.relative_error < _MOST_BY_OFFSET for array in _wrong(report)):
         hints.append(
             f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
             "leaves it out: compare with a loss without it."
