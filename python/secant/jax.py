@@ -12,10 +12,11 @@ import numpy as np
 
 from secant._common.validation import Array, positive_int
 from secant.checking import autodiff
-from secant.checking.autodiff import Mode
+from secant.checking.autodiff import Arrays, Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.precision import Kind
 from secant.checking.report import GradientReport
+from secant.checking.structure import Structure
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
 try:
@@ -48,7 +49,7 @@ def check(
     Returns
     -------
     GradientReport
-        Its ``cotangent`` is what the outputs were multiplied by: a list, with real and imaginary parts.
+        Its ``cotangent`` is what the outputs were multiplied by: a list of arrays.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def check_grads(
 
     Notes
     -----
-    A complex array is checked as its real and imaginary parts: the last index of an entry is 0 or 1 for these.
+    A complex array is checked as two, its real and its imaginary part.
 
     Examples
     --------
@@ -142,7 +143,7 @@ class _Function(autodiff.Function):
     def __init__(
         self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], of: str = ""
     ) -> None:
-        self.value, self.names, self.of = value, list(names), of
+        self.value, self._names, self.of = value, list(names), of
         self._call, self._pull, self._push = _Compiled(value), _Compiled(self._vjp), _Compiled(self._jvp)
         self._precision: Callable[[], Any] = contextlib.nullcontext
         self._begin(given)
@@ -150,11 +151,11 @@ class _Function(autodiff.Function):
     def _begin(self, given: Sequence[Any]) -> None:
         self.given = list(given)
         try:
-            self._like = list(jax.eval_shape(self.value, *self.given))
+            self._outputs = list(jax.eval_shape(self.value, *self.given))
         except Exception:  # it branches on values, say
-            self._like = self.value(*self.given)
-        self.arrays, self.arguments = [*map(_numbers, self.given)], [*map(_kind, self.given)]
-        self.outputs = [*map(_kind, self._like)]
+            self._outputs = self.value(*self.given)
+        self.arguments, self.outputs = [*map(_kind, self.given)], [*map(_kind, self._outputs)]
+        self.inputs = Structure("args", [*map(_numpy, self.given)], self._names)
 
     def in_float64(self) -> _Function:
         """The same function in float64, with what is compiled of it."""
@@ -169,29 +170,29 @@ class _Function(autodiff.Function):
         """Whether it is known to depend on an argument."""
         return self._call.is_used
 
-    def values(self, arrays: Sequence[Array]) -> list[Array]:
+    def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
         with self._precision():
-            return [*map(_numbers, self._call(*map(_of_numbers, arrays, self.given)))]
+            return [*map(_numpy, self._call(*map(_like, x, self.given)))]
 
-    def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    def pulled_back(self, x: Arrays, cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of the real part of conj(c) times them."""
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
         with self._precision():
-            incoming = [*map(jnp.conj, map(_of_numbers, cotangents, self._like))]
-            values, found = self._pull([*map(_of_numbers, arrays, self.given)], incoming)
-            return [*map(_numbers, values)], [_numbers(np.conj(part)) for part in found]
+            incoming = [*map(jnp.conj, map(_like, cotangents, self._outputs))]
+            values, found = self._pull([*map(_like, x, self.given)], incoming)
+            return [*map(_numpy, values)], [_numpy(np.conj(part)) for part in found]
 
-    def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    def pushed_forward(self, x: Arrays, tangents: Arrays) -> tuple[Arrays, Arrays]:
         """Its outputs, and their derivatives along tangents."""
         with self._precision():
             try:
-                values, found = self._push(*([*map(_of_numbers, each, self.given)] for each in (arrays, tangents)))
+                values, found = self._push(*([*map(_like, each, self.given)] for each in (x, tangents)))
             except TypeError as error:
                 if "custom_vjp" not in str(error):
                     raise
                 raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
-            return [*map(_numbers, values)], [*map(_numbers, found)]
+            return [*map(_numpy, values)], [*map(_numpy, found)]
 
     def _vjp(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         values, pull = jax.vjp(self.value, *arrays)
@@ -203,8 +204,8 @@ class _Function(autodiff.Function):
 
     def derivative(self, mode: str, rng: int) -> _Function:
         """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
-        product, like = (self._jvp, self.given) if mode == "fwd" else (self._vjp, self._like)
-        names = [f"tangent of {name}" for name in self.names]
+        product, like = (self._jvp, self.given) if mode == "fwd" else (self._vjp, self._outputs)
+        names = [f"tangent of {name}" for name in self._names]
         if mode == "rev":
             names = [f"cotangent of output[{i}]" for i in range(len(like))]
         along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
@@ -213,8 +214,8 @@ class _Function(autodiff.Function):
         def value(*both: Any) -> list[Any]:
             return product(both[:count], both[count:])[1]
 
-        given = [*self.given, *map(_of_numbers, along, like)]
-        return _Function(value, [*self.names, *names], given, f"-over-{autodiff.MODES[mode]}{self.of}")
+        given = [*self.given, *map(_like, along, like)]
+        return _Function(value, [*self._names, *names], given, f"-over-{autodiff.MODES[mode]}{self.of}")
 
 
 class _Compiled:
@@ -285,22 +286,18 @@ _HIGHER = {"float32": np.float64, "float16": np.float64, "bfloat16": np.float64,
 
 
 def _kind(array: Any) -> Kind:
-    shape = (*array.shape, 2) if np.iscomplexobj(array) else array.shape
-    return Kind(shape, array.dtype.name, float(jnp.finfo(array.dtype).eps))
+    return Kind(array.shape, array.dtype.name, float(jnp.finfo(array.dtype).eps))
 
 
 def _is_inexact(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
 
 
-def _numbers(array: Any) -> Array:
-    """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
-    numbers: Array = np.asarray(array)
-    if np.iscomplexobj(numbers):
-        numbers = np.asarray(numbers, order="C")[..., None].view(numbers.real.dtype)
-    return numbers.astype(np.float32) if numbers.dtype == jnp.bfloat16 else numbers
+def _numpy(array: Any) -> Array:
+    """An array of NumPy, which has no bfloat16."""
+    return np.asarray(array, np.float32 if array.dtype == jnp.bfloat16 else None)
 
 
-def _of_numbers(numbers: Array, like: Any) -> Any:
-    """A new array like another one, of these numbers."""
-    return jnp.array(numbers[..., 0] + 1j * numbers[..., 1] if np.iscomplexobj(like) else numbers, like.dtype)
+def _like(numbers: Array, other: Any) -> Any:
+    """A new array of another one's type."""
+    return jnp.array(numbers, other.dtype)

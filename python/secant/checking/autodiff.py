@@ -22,7 +22,7 @@ from secant.checking.point import Point, Value
 from secant.checking.precision import Kind, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import as_vector
+from secant.checking.structure import Structure, as_vector, parts_of
 from secant.differentiation.rounding import norm
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
@@ -42,9 +42,8 @@ class Function(ABC):
 
     Attributes
     ----------
-    names : list of str
-    arrays : list of ndarray
-        The arguments at which it is checked.
+    inputs : Structure
+        The arguments at which it is checked. Its methods take the same structure as ``x``.
     arguments, outputs : list of Kind
     of : str
         What it is a derivative by, such as "-over-reverse".
@@ -58,8 +57,7 @@ class Function(ABC):
         Whether it may have one value where that is not known.
     """
 
-    names: list[str]
-    arrays: Arrays
+    inputs: Structure
     arguments: list[Kind]
     outputs: list[Kind]
     of = ""
@@ -71,27 +69,16 @@ class Function(ABC):
         """The same function in float64."""
         return self
 
-    @property
-    def sizes(self) -> list[Floats]:
-        """How large entries are: of a complex number, whose parts are the last axis, both as the larger one."""
-
-        def of(array: Array, kind: Kind) -> Floats:
-            sizes = np.abs(array)
-            is_complex = kind.dtype.startswith("complex")
-            return np.broadcast_to(sizes.max(-1, keepdims=True), array.shape) if is_complex else sizes
-
-        return [*map(of, self.arrays, self.arguments)]
-
     @abstractmethod
-    def values(self, arrays: Sequence[Array]) -> Arrays:
+    def values(self, x: Any) -> Arrays:
         """Its outputs."""
 
     @abstractmethod
-    def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
+    def pulled_back(self, x: Any, cotangents: Sequence[Array]) -> tuple[Arrays, Any]:
         """Its outputs, or nothing, and the gradients of the sum of products of these and cotangents."""
 
     @abstractmethod
-    def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
+    def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
         """Its outputs, or nothing, and their derivatives along tangents."""
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
@@ -109,21 +96,18 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
     They are those of the sum of products of outputs and random numbers.
     """
     cotangents = sum_weights(function.outputs, np.random.default_rng([options.rng, 1]))
-    weights = as_vector(cotangents)
-    eps = np.concatenate([np.full(math.prod(kind.shape), kind.eps) for kind in function.outputs])
+    weights, eps = as_vector(cotangents), _eps_of(function.outputs)
 
     @np.errstate(over="ignore")
     def total(outputs: Sequence[Array]) -> Value:
         terms = weights * as_vector(outputs)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point = Point(
-        lambda arrays: total(function.values(arrays)), function.arrays, names=function.names, sizes=function.sizes
-    )
+    point = Point(lambda x: total(function.values(x)), function.inputs)
 
     def require_same(values: Arrays) -> None:
         if values:
-            own = total(function.values(function.arrays))
+            own = total(function.values(point.structure(point.x)))
             off = abs(total(values).number - own.number)
             if off > 2 / math.sqrt(eps.max()) * own.rounding:
                 raise GradientMismatchError(
@@ -131,17 +115,17 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
                     "value than the function"
                 )
 
-    def gradient(factor: float) -> Arrays:
+    def gradient(factor: float) -> Any:
         values, pulled = function.pulled_back(point.structure(point.x), [factor * each for each in cotangents])
         require_same(values)
         return pulled
 
     def along(direction: Floats) -> float:
-        return total(function.pushed_forward(function.arrays, point.structure(direction))[1]).number
+        return total(function.pushed_forward(point.structure(point.x), point.structure(direction))[1]).number
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            require_same(function.pushed_forward(function.arrays, point.structure(point.x))[0])
+            require_same(function.pushed_forward(point.structure(point.x), point.structure(point.x))[0])
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
@@ -160,24 +144,23 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
     """The report in float64, and how the function's own precision compares with that."""
     rng = np.random.default_rng([options.rng, 3])
     coarsest = max((*own.arguments, *own.outputs, *own.inside), key=lambda kind: kind.eps)
-    eps = coarsest.eps
     fixed = own.outputs if mode == "rev" else own.arguments
-    weights = sum_weights(fixed, rng)
+    weights = Structure("weights", sum_weights(fixed, rng))
 
-    def near(array: Array, kind: Kind, ulps: float) -> Array:
-        return _rounded(array * (1 + ulps * eps * random_weights(array.shape, rng)), kind).astype(array.dtype)
+    def near(of: Structure, kinds: Sequence[Kind], ulps: float, factor: float = 1.0) -> Any:
+        numbers = factor * as_vector(of.arrays)
+        numbers *= 1 + ulps * coarsest.eps * random_weights(numbers.shape, rng)
+        return of.at(_rounded(numbers, _eps_of(kinds)))
 
-    def at(function: Function, arrays: Arrays, factors: Arrays) -> list[Floats]:
-        values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(arrays, factors)
-        return [as_vector(values), *(as_vector([each]) for each in derivatives)]
+    def at(function: Function, x: Any, factors: Any) -> list[Floats]:
+        values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(x, factors)
+        return [as_vector(values), *(as_vector([each]) for each in parts_of(derivatives))]
 
     def sample(ulps: float, factor: float) -> Iterable[tuple[Floats, Floats]]:
-        arrays = [near(factor * array, kind, ulps) for array, kind in zip(own.arrays, own.arguments, strict=True)]
-        factors = [near(*pair, ulps) for pair in zip(weights, fixed, strict=True)]
-        return zip(at(own, arrays, factors), at(exact, arrays, factors), strict=True)
+        x, factors = near(own.inputs, own.arguments, ulps, factor), near(weights, fixed, ulps)
+        return zip(at(own, x, factors), at(exact, x, factors), strict=True)
 
-    size = norm(as_vector(own.arrays))
-    return in_both(report, coarsest, sample, size, mode == "rev")
+    return in_both(report, coarsest, sample, norm(as_vector(own.inputs.arrays)), mode == "rev")
 
 
 def first_failed(own: Function, modes: Sequence[str], options: Options) -> GradientReport:
@@ -189,7 +172,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
     if not modes:
         raise ValueRangeError("one of both modes must be checked, got neither")
-    if not (own.arguments and any(math.prod(kind.shape) for kind in own.outputs)):
+    if not (own.arguments and any(kind.count for kind in own.outputs)):
         raise NothingToCheckError("arguments and outputs must have elements to be checked, got none")
     if own.skipped:
         warn(f"not checked, without a gradient: {', '.join(own.skipped)}")
@@ -236,7 +219,12 @@ def _lowest(function: Function) -> Kind:
 
 
 def _is_number(kinds: Sequence[Kind]) -> bool:
-    return len(kinds) == 1 and math.prod(kinds[0].shape) == 1
+    return len(kinds) == 1 and kinds[0].count == 1
+
+
+def _eps_of(kinds: Sequence[Kind]) -> Floats:
+    """The relative rounding of each real number."""
+    return np.concatenate([np.full(kind.count, kind.eps) for kind in kinds])
 
 
 def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
@@ -252,10 +240,14 @@ def sum_weights(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
 
 def random_numbers(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
     """Tangents or cotangents that are themselves arguments: a rule that forgets one would pass with 1."""
-    return [_rounded(random_weights(kind.shape, rng), kind) for kind in kinds]
+
+    def parts(kind: Kind) -> list[Floats]:
+        return [_rounded(random_weights(kind.shape, rng), kind.eps) for _ in range(1 + kind.is_complex)]
+
+    return [real + 1j * imaginary[0] if imaginary else real for real, *imaginary in map(parts, kinds)]
 
 
-def _rounded(numbers: Array, kind: Kind) -> Floats:
-    """Numbers that are exact in the precision of that kind."""
-    mantissas, exponents = np.frexp(numbers.astype(np.float64))
-    return np.asarray(np.ldexp(np.rint(mantissas * (2 / kind.eps)) * (kind.eps / 2), exponents))
+def _rounded(numbers: Floats, eps: Any) -> Floats:
+    """Numbers that are exact where the relative rounding is that."""
+    mantissas, exponents = np.frexp(numbers)
+    return np.asarray(np.ldexp(np.rint(mantissas * (2 / eps)) * (eps / 2), exponents))

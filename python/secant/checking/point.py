@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -39,8 +39,6 @@ class Point:
     shifted and put back. f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its
     rounding is the root of the sum of squares of half units in their last place.
 
-    Entries are shifted in proportion to their ``sizes``; if none are given, those that the structure tells.
-
     Attributes
     ----------
     names, shapes : list
@@ -63,12 +61,11 @@ class Point:
         x: Any,
         *,
         inplace: bool = False,
-        names: Sequence[str] | None = None,
-        sizes: Sequence[Floats] = (),
     ) -> None:
-        self._f, self._inplace, self._structure = f, inplace, Structure("x", x)
+        self._f, self._inplace = f, inplace
+        self._structure = x if isinstance(x, Structure) else Structure("x", x)
         self._own, self.shapes, self.spans = self._structure.arrays, self._structure.shapes, self._structure.spans
-        self.names = list(names) if names else self._structure.names
+        self.names = self._structure.names
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
@@ -84,7 +81,7 @@ class Point:
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
         self.blur = self.resolution / _NEAR
-        self._sizes = as_vector(sizes or self._structure.sizes)
+        self._sizes = as_vector(self._structure.sizes)
         typical = [_typical_size(self._sizes[span]) for span in self.spans]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]
@@ -95,7 +92,7 @@ class Point:
 
     def structure(self, vector: Floats) -> Any:
         """New arrays in the structure of x, with the entries of a vector."""
-        return self._structure.rebuilt(self._structure.split(vector))
+        return self._structure.at(vector)
 
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""

@@ -39,11 +39,21 @@ _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are floa
 
 
 class Kind(NamedTuple):
-    """What an argument or an output is, as an array of real numbers; ``eps`` is its relative rounding."""
+    """What an argument or an output is; ``eps`` is its relative rounding."""
 
     shape: tuple[int, ...]
     dtype: str
     eps: float
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether each of its numbers has two parts."""
+        return self.dtype.startswith("complex")
+
+    @property
+    def count(self) -> int:
+        """That of its real numbers."""
+        return math.prod(self.shape) * (1 + self.is_complex)
 
 
 class Comparison:

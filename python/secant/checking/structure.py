@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Complex
 from typing import Any
 
@@ -29,6 +29,8 @@ _DOORS = {
 class Structure:
     """A structure of arrays, as one vector.
 
+    Errors call it by its ``title``. With ``names`` it is a list of arrays that have these.
+
     Attributes
     ----------
     value
@@ -41,10 +43,11 @@ class Structure:
         Where the entries of each array are in the vector.
     """
 
-    def __init__(self, title: str, value: Any) -> None:
+    def __init__(self, title: str, value: Any, names: Sequence[str] | None = None) -> None:
         self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
-        found = list(_leaves(title, "", self.value, self.value, title))
-        if not found:
+        named = [(title, self.value)] if names is None else zip(names, self.value, strict=True)
+        found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
+        if not found and names is None:
             raise ShapeError(f"{title} must hold at least one array, got {value!r}")
         self.names, self.arrays = [name for name, _ in found], [array for _, array in found]
         self.shapes = [array.shape for array in self.arrays]
@@ -71,6 +74,10 @@ class Structure:
         pairs = zip(self.arrays, self.spans, strict=True)
         return [np.array(vector[span].reshape(own.shape), own.dtype) for own, span in pairs]
 
+    def at(self, vector: Floats) -> Any:
+        """The structure with the entries of a vector."""
+        return self.rebuilt(self.split(vector))
+
     def rebuilt(self, arrays: Sequence[Array]) -> Any:
         """The structure with other arrays: the real and the imaginary part of one that is complex."""
         remaining = iter(arrays)
@@ -87,9 +94,14 @@ class Structure:
         return mapped(self.value, other)
 
 
+def parts_of(arrays: Iterable[Array]) -> list[Array]:
+    """Arrays of real numbers: the real and the imaginary part of one that is complex."""
+    return [part for each in arrays for part in ((each.real, each.imag) if np.iscomplexobj(each) else (each,))]
+
+
 def as_vector(arrays: Sequence[Array]) -> Floats:
-    """The entries of arrays, one after the other."""
-    return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
+    """The real numbers of arrays, one after the other."""
+    return np.concatenate([np.asarray(array, np.float64).ravel() for array in parts_of(arrays)])
 
 
 def _parts(value: Any) -> dict[Any, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, require_callable
+from secant._common.validation import Array, require_callable
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.options import Options
@@ -164,26 +164,20 @@ class _Function(autodiff.Function):
 
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
-        self._f, self._product, self._inputs = f, product, Structure("x", x)
-        self.names, self.arrays = self._inputs.names, self._inputs.arrays
-        copies = self._inputs.split(as_vector(self.arrays))
-        self._outputs = Structure("f(x)", f(self._inputs.rebuilt(copies)))
+        self._f, self._product, self.inputs = f, product, Structure("x", x)
+        self._outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
         self.outputs = [
             Kind(array.shape, array.dtype.name, float(np.finfo(array.dtype).eps)) for array in self._outputs.arrays
         ]
 
-    @property
-    def sizes(self) -> list[Floats]:
-        return self._inputs.sizes
+    def values(self, x: Any) -> Arrays:
+        return self._outputs.like("f near x", self._f(x))
 
-    def values(self, arrays: Sequence[Array]) -> Arrays:
-        return self._outputs.like("f near x", self._f(self._inputs.rebuilt(arrays)))
+    def pulled_back(self, x: Any, cotangents: Sequence[Array]) -> tuple[Arrays, Any]:
+        return [], self._product(self._outputs.rebuilt(cotangents))
 
-    def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
-        return [], self._inputs.like("gradient", self._product(self._outputs.rebuilt(cotangents)))
-
-    def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
-        return [], self._outputs.like("jvp(tangent)", self._product(self._inputs.rebuilt(tangents)))
+    def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
+        return [], self._outputs.like("jvp(tangent)", self._product(tangents))
 
     def told(self, cotangents: Arrays) -> Any:
         return self._outputs.rebuilt(cotangents)

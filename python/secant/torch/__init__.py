@@ -135,8 +135,7 @@ def gradcheck(
 
     Notes
     -----
-    A complex tensor is checked as `torch.view_as_real` of it. The name of an entry says so: the last index is 0 for the
-    real and 1 for the imaginary part.
+    A complex tensor is checked as two, its real and its imaginary part.
 
     Examples
     --------

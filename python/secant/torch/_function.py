@@ -19,11 +19,12 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.candidate import CandidateGradient
 from secant.checking.precision import Kind
-from secant.checking.structure import mapped, walk
+from secant.checking.structure import Structure, mapped, walk
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
+_OF_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which has not all types
 _CASTS = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
@@ -70,18 +71,18 @@ class Function(autodiff.Function):
         given = {name: each for name, each in tensors.items() if each.numel()}
         for name, tensor in given.items():
             require_known(f"{name} must be", tensor)
-        self._given, self.of, self._undefined = list(given.values()), of, undefined
-        self.names = [f"view_as_real({name})" if each.is_complex() else name for name, each in given.items()]
+        self._names, self._given, self.of, self._undefined = list(given), list(given.values()), of, undefined
         self._begin(contextlib.nullcontext, lambda value: value)
 
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
         self._precision, self._converted = precision, converted
         self._like = [*map(converted, self._given)]
-        self.arrays, self.arguments = [*map(as_array, self._like)], [*map(kind_of, self._like)]
+        self.arguments = [*map(kind_of, self._like)]
+        self.inputs = Structure("inputs", [*map(as_array, self._like)], self._names)
         self.is_used, self._paths = self.of != "", list[str]()
         seen = _Seen()
         with seen if any(each.dtype in _HIGHER for each in self._like) else contextlib.nullcontext():
-            self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.arrays), list)]
+            self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.inputs.value), list)]
         self.outputs = [*map(kind_of, self._outputs)]
         self.inside = [kind_of(torch.empty(0, dtype=dtype)) for dtype in seen.dtypes]
 
@@ -91,23 +92,23 @@ class Function(autodiff.Function):
         other._begin(in_float64, higher)
         return other
 
-    def values(self, arrays: Sequence[Array]) -> Arrays:
+    def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
-        return [*map(as_array, self._evaluated(self._fresh(arrays), list))]
+        return [*map(as_array, self._evaluated(self._fresh(x), list))]
 
-    def pulled_back(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
+    def pulled_back(self, x: Arrays, cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of products of these and cotangents."""
-        tensors, incoming = self._fresh(arrays), self._incoming(cotangents)
+        tensors, incoming = self._fresh(x), self._incoming(cotangents)
         outputs, grads = self._evaluated(tensors, lambda found: (found, self._gradients(found, tensors, incoming)))
         return [*map(as_array, outputs)], grads
 
-    def pushed_forward(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
+    def pushed_forward(self, x: Arrays, tangents: Arrays) -> tuple[Arrays, Arrays]:
         """Its outputs, and their derivatives along tangents."""
         along = [*map(tensor_like, self._like, tangents)]
         with torch.enable_grad(), forward_ad.dual_level():  # also in a torch.no_grad() of the user's
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of TorchScript, which PyTorch calls here, and calls deprecated
-                duals = [*map(forward_ad.make_dual, self._fresh(arrays), along)]
+                duals = [*map(forward_ad.make_dual, self._fresh(x), along)]
             found = self._evaluated(duals, lambda outputs: [*map(forward_ad.unpack_dual, outputs)])
         self.is_used |= any(each.tangent is not None for each in found)
         pushed = [torch.zeros_like(each.primal) if each.tangent is None else each.tangent for each in found]
@@ -135,7 +136,8 @@ class Function(autodiff.Function):
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
-        incoming, own, tensors = self._incoming(cotangents), self._incoming(cotangents), self._fresh(self.arrays)
+        incoming, own = self._incoming(cotangents), self._incoming(cotangents)
+        tensors = self._fresh(self.inputs.value)
 
         def again(outputs: list[Any]) -> str:
             """The first or the second time."""
@@ -157,7 +159,7 @@ class Function(autodiff.Function):
         """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
 
         def alone(i: int) -> Any:
-            tensors = self._fresh(self.arrays)
+            tensors = self._fresh(self.inputs.value)
             return self._evaluated(tensors, lambda found: self._gradients([found[i]], tensors, [cotangents[i]]))
 
         try:
@@ -198,14 +200,14 @@ class Function(autodiff.Function):
 
         ``keep`` the graph, so that backward functions can run again.
         """
-        pairs = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
+        defined = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
         grads: Sequence[Any] = [None] * len(tensors)
-        if pairs:
-            own, incoming = zip(*pairs, strict=True)
+        if defined:
+            own, incoming = zip(*defined, strict=True)
             grads = torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep)
         self.is_used |= any(grad is not None for grad in grads)
-        numbers = zip(grads, self.arrays, strict=True)
-        return [np.zeros_like(array) if grad is None else as_array(grad) for grad, array in numbers]
+        pairs = zip(tensors, grads, strict=True)
+        return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in pairs]
 
 
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
@@ -249,24 +251,20 @@ def with_gradient(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def kind_of(tensor: Any) -> Kind:
-    """What a tensor is as an array of real numbers."""
-    shape = (*tensor.shape, 2) if tensor.is_complex() else tuple(tensor.shape)
-    return Kind(shape, str(tensor.dtype).removeprefix("torch."), torch.finfo(tensor.dtype).eps)
+    """What a tensor is."""
+    return Kind(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), torch.finfo(tensor.dtype).eps)
 
 
 def as_array(tensor: Any) -> Array:
-    """A tensor as an array of real numbers: of real and imaginary parts, in a last axis, if it is complex."""
+    """A tensor as an array."""
     tensor = tensor.detach().to_dense().clone()
-    tensor = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
-    array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
+    array: Array = tensor.to(_OF_NUMPY.get(tensor.dtype, tensor.dtype)).numpy(force=True)
     return array
 
 
 def tensor_like(like: Any, values: Array) -> Any:
     """A new tensor of the same type and device with other elements."""
-    tensor = torch.from_numpy(np.asarray(values))
-    tensor = torch.complex(*tensor.to(torch.float64).unbind(-1)) if like.is_complex() else tensor
-    return tensor.to(device=like.device, dtype=like.dtype, copy=True)
+    return torch.from_numpy(np.asarray(values)).to(device=like.device, dtype=like.dtype, copy=True)
 
 
 @contextlib.contextmanager
