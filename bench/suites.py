@@ -299,8 +299,7 @@ def largest(arrays: list[Any], gradients: list[list[Any]], order: int) -> tuple[
     if not sizes or not least < max(sizes) < np.inf:
         return None
     i = int(np.argmax(sizes))
-    entry = int(np.abs(found[i]).argmax())
-    return given[i], entry // 2 if "complex" in str(arrays[given[i]].dtype) else entry
+    return given[i], int(np.abs(found[i]).argmax())
 
 
 class GradientKnownError(BaseException):
@@ -312,8 +311,7 @@ def candidates(check: Callable[[], object], order: int) -> list[list[Any]]:
     found: list[list[Any]] = []
 
     def kept(point: Point, candidate: Callable[[], Any], options: Options) -> Any:
-        gradient = candidate().gradient
-        found.append([gradient[span] for span in point.spans])
+        found.append(point.structure(candidate().gradient))
         if len(found) == order:
             raise GradientKnownError
         return run_check(point, candidate, options)
