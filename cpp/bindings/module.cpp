@@ -14,6 +14,8 @@
 namespace secant::bindings {
 namespace {
 
+using namespace py::literals;
+
 // The cost of an element, in multiplications.
 constexpr std::size_t cost_of_reading = 6, cost_of_a_function = 40;
 
@@ -92,22 +94,19 @@ Array<double> difference(std::uintptr_t address, std::uintptr_t data, const Arra
 py::dict build_info() {
     py::list usable;
     for (const Compiled& candidate : usable_kernels()) usable.append(candidate.kernels->isa);
-    py::dict info;
 #if defined(__clang__)
-    info["compiler"] = "clang " __clang_version__;
+    const char* compiler = "clang " __clang_version__;
 #elif defined(__GNUC__)
-    info["compiler"] = "gcc " __VERSION__;
+    const char* compiler = "gcc " __VERSION__;
 #else
-    info["compiler"] = "unknown";
+    const char* compiler = "unknown";
 #endif
 #ifdef _OPENMP
-    info["openmp"] = _OPENMP;  // the date of the specification
+    const int openmp = _OPENMP;  // the date of the specification
 #else
-    info["openmp"] = 0;
+    const int openmp = 0;
 #endif
-    info["isa"] = compiled.kernels->isa;
-    info["usable_isas"] = py::tuple(usable);
-    return info;
+    return py::dict("compiler"_a = compiler, "openmp"_a = openmp, "isa"_a = compiled.kernels->isa, "usable_isas"_a = py::tuple(usable));
 }
 
 void choose_kernels() {
@@ -116,8 +115,7 @@ void choose_kernels() {
     compiled = find_kernels(asked);
     if (compiled.kernels) return;
     std::string names;
-    for (const Compiled& candidate : usable_kernels())
-        names += std::string(names.empty() ? "" : ", ") + candidate.kernels->isa;
+    for (const Compiled& candidate : usable_kernels()) names += std::string(names.empty() ? "" : ", ") + candidate.kernels->isa;
     if (names.empty()) throw py::import_error("this processor has none of the instruction sets that the core was compiled for");
     throw py::import_error("SECANT_ISA must be one of " + names + " on this machine, got '" + asked + "'");
 }
@@ -130,21 +128,19 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     const auto threading = py::module_::import("threading");
     main_thread = threading.attr("main_thread").cast<py::object>().release();
     get_ident = threading.attr("get_ident").cast<py::object>().release();
-    m.def("all_finite", &all_finite, py::arg("a"));
-    m.def("sigmoid", &sigmoid, py::arg("x"));
-    m.def("softmax", &softmax, py::arg("x"));
-    m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
-    m.def("predict", &predict, py::arg("net"), py::arg("x"), py::arg("n_threads"));
-    m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"),
-          py::arg("with_loss") = true);
-    m.def("train", &train, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"),
-          py::arg("learning_rate"), py::arg("n_threads"), py::arg("losses"), py::arg("before") = false);
-    m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),
-          py::arg("scheme"), py::arg("h"), py::arg("threads"));
+    m.def("all_finite", &all_finite, "a"_a);
+    m.def("sigmoid", &sigmoid, "x"_a);
+    m.def("softmax", &softmax, "x"_a);
+    m.def("cross_entropy", &cross_entropy, "y"_a, "t"_a, "log_offset"_a);
+    m.def("predict", &predict, "net"_a, "x"_a, "n_threads"_a);
+    m.def("gradient", &gradient, "net"_a, "x"_a, "t"_a, "method"_a, "h"_a, "threads"_a, "with_loss"_a = true);
+    m.def("train", &train, "net"_a, "x"_a, "t"_a, "indices"_a, "method"_a, "h"_a, "learning_rate"_a, "n_threads"_a, "losses"_a,
+          "before"_a = false);
+    m.def("difference", &difference, "address"_a, "data"_a, "x"_a, "begin"_a, "end"_a, "scheme"_a, "h"_a, "threads"_a);
     py::class_<IndexedInputs>(m, "IndexedInputs")
         .def("__len__", &IndexedInputs::rows)
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
-    m.def("index_inputs", &index_inputs, py::arg("x"), py::arg("values") = py::none());
+    m.def("index_inputs", &index_inputs, "x"_a, "values"_a = py::none());
     m.def("build_info", &build_info);
     m.def("max_threads", [] { return std::min(max_threads(), most_threads()); });
 }

@@ -115,12 +115,10 @@ inline int available_threads(int threads) {
 
 // Tried again, once the memory of a call is allocated: that may have taken what the threads need. Then they are started.
 inline void require_threads(int threads) {
-    if (threads == 1 || in_parallel()) return;  // OpenMP keeps those that it has
-    if (threads > *kept_threads()) {
-        const SignalsBlocked blocked;
-        if (creatable(threads) < threads) throw std::bad_alloc();
-        start_threads(threads);
-    }
+    if (threads == 1 || in_parallel() || threads <= *kept_threads()) return;  // OpenMP keeps those that it has
+    const SignalsBlocked blocked;
+    if (creatable(threads) < threads) throw std::bad_alloc();
+    start_threads(threads);
 }
 
 // About as many multiplications take a millisecond. Less work stays on one thread: a second one, if it has to wait for a core,

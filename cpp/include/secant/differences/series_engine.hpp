@@ -278,17 +278,13 @@ private:
     void add_outgoing(std::size_t panel, std::size_t count, bool again, Tile<Real> powers) {
         bool clear = !again;  // whether there are no sums yet
         if (panel == 0 && clear) sums_.clear_output_biases();
-        const bool* skip = plan_.directly();
         for (std::size_t n = 0, end; n < count; n = end) {
-            const std::size_t last = n + even_part(count - n, rows_at_once);
-            for (end = n; end < last && !skip[end];) ++end;
-            if (end > n) {
-                add_outgoing_of(panel, n, end, powers, clear);
-                if (panel == 0) add_output_biases(n, end);
-                clear = false;
-            } else {
-                ++end;
-            }
+            end = n + 1;
+            if (plan_.directly()[n]) continue;
+            for (const std::size_t last = n + even_part(count - n, rows_at_once); end < last && !plan_.directly()[end];) ++end;
+            add_outgoing_of(panel, n, end, powers, clear);
+            if (panel == 0) add_output_biases(n, end);
+            clear = false;
         }
         if (clear) sums_.clear_outgoing(panel);
     }
@@ -304,25 +300,35 @@ private:
                 odd[n - begin] = series(n).output(2 * m + 1, 0) + n % lanes;
                 if (m > 0) store_odd_power(m, z1.row(n - begin), pad(width), h_, powers.row(n - begin));
             }
-            const Tile<const Real> units = m > 0 ? powers : z1;
-            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(),
+            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, m > 0 ? powers : z1, net_.outputs(),
                                                       {sums_.outgoing(panel), width, clear && m == most});
         }
     }
 
-    // The same for the biases of the outputs.
+    // The same for the biases of the outputs. Of whole groups of samples, each lane is summed apart.
     void add_output_biases(std::size_t begin, std::size_t end) {
-        for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {
-            const Series own = series(group);
-            for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                Pack term{};
-                for (int m = plan_.orders().output; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k));
-                Real each[lanes];
-                store(each, term);
-                double sum = sums_.output_biases()[k];
-                for (std::size_t n = std::max(begin, group); n < std::min(end, group + lanes); ++n) sum += each[n - group];
-                sums_.output_biases()[k] = sum;
+        constexpr std::size_t at_once = 32;  // outputs, whose sums stay in the L1 cache
+        const int order = plan_.orders().output;
+        const Real square = h_ * h_;
+        for (std::size_t first = 0; first < net_.outputs(); first += at_once) {
+            const std::size_t count = std::min(at_once, net_.outputs() - first);
+            double *biases = sums_.output_biases() + first, sums[at_once][lanes] = {};
+            for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {
+                const Series own = series(group);
+                const std::size_t from = std::max(begin, group) - group, to = std::min(end - group, lanes);
+                for (std::size_t k = 0; k < count; ++k) {
+                    Pack term = load(own.output(order, first + k));
+                    for (int m = order - 2; m >= 1; m -= 2) term = term * square + load(own.output(m, first + k));
+                    Real each[lanes];
+                    store(each, term);
+                    if (to - from == lanes)  // a loop that the compiler unrolls
+                        for (std::size_t l = 0; l < lanes; ++l) sums[k][l] += each[l];
+                    else
+                        for (std::size_t l = from; l < to; ++l) biases[k] += each[l];
+                }
             }
+            for (std::size_t k = 0; k < count; ++k)
+                for (const double sum : sums[k]) biases[k] += sum;
         }
     }
 
