@@ -179,12 +179,12 @@ private:
     }
 
     void add_directly(const Team& team, std::size_t count, Real scale) {
-        const std::size_t packs = net_.panels.packs_in(0);
+        const std::size_t packs = net_.panels.packs_in(0), in_a_slice = block_capacity(call_.net, count, passes_an_output * net_.outputs());
         team.run(phases::add_directly, net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
                 const std::uint32_t near = samples_.kinks.enabled ? samples_.kinks.near(panel, n, p) : 0;
-                if (!(directly(n) || near != 0) || given_up(team)) continue;
+                if (!(directly(n) || near != 0) || given_up(team, n % in_a_slice == 0)) continue;
                 const Incoming<Real> to = sums_.incoming(panel);
                 if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
                 direct_.add_near_kinks(near, panel, p, n, team.rank, to, scale);
@@ -196,11 +196,11 @@ private:
         });
     }
 
-    // Whether an interrupt has ended the work within a block: the full functions take seconds. Not where sums are made in place:
-    // a step of training is completed.
-    bool given_up(const Team& team) {
+    // Whether an interrupt has ended the work within a block: the full functions take seconds. With `look` it is asked for. Not where
+    // sums are made in place: a step of training is completed.
+    bool given_up(const Team& team, bool look) {
         if (sums_.in_place()) return false;
-        if (team.rank == 0 && !given_up_ && call_.interrupted()) given_up_ = true;  // a handler that has raised is not run again
+        if (look && team.rank == 0 && !given_up_ && call_.interrupted()) given_up_ = true;  // a handler that has raised is not run again
         return given_up_;
     }
 
