@@ -189,41 +189,56 @@ def in_both(report: GradientReport, coarsest: Kind, sample: Sampler, x_size: flo
     if not by_array:
         differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
     wrong = [not (array.passed or array.unverified) for array in report.arrays]
-
-    def changed(which: Sequence[bool], **changes: Any) -> GradientReport:
-        pairs = zip(report.arrays, which, strict=True)
-        arrays = tuple(replace(array, **changes) if is_so else array for array, is_so in pairs)
-        return replace(report, arrays=arrays, passed=all(array.passed for array in arrays))
-
     if values.differs:
         why = f"{report.verdict} in float64, but f has other values in {dtype}"
-        report = changed([True] * len(wrong), passed=False, unverified=why, relative_error=math.nan)
-        return replace(report, findings=(), diagnosis=None)
+        return _changed(report, [True] * len(wrong), passed=False, unverified=why, relative_error=math.nan)
     if any(wrong):
-        off = max(array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so)
-        if any(differ) or not off <= _NEGLIGIBLE:
-            return replace(report, note=report.note or f"checked in float64, where it is wrong as well as in {dtype}")
-        note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
-        return replace(changed(wrong, passed=True, relative_error=math.nan), findings=(), diagnosis=None, note=note)
-    least = max(each.least for each in found)
+        return _wrong_in_float64(report, wrong, any(differ), dtype)
     if any(differ):
-        diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
-        report = replace(changed(differ, passed=False, unverified=""), findings=(), diagnosis=diagnosis)
-        if by_array:
-            each = list(zip(report.arrays, found, strict=True))
-            arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
-            findings = tuple(entry for array, of in each for entry in of.findings(array))
-            report = replace(report, arrays=arrays, findings=findings)
-        return report
+        return _wrong_in_own(report, differ, found if by_array else (), dtype)
     if report.passed and any(hidden):
+        least = max(each.least for each in found)
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
-        return changed(hidden, passed=False, unverified=why)
+        return _changed(report, hidden, passed=False, unverified=why)
+    return replace(report, note=report.note or f"checked in float64; {_agreement(found, dtype)}")
+
+
+def _changed(report: GradientReport, which: Sequence[bool], **changes: Any) -> GradientReport:
+    """A report with another verdict of some arrays, and nothing that was said of entries."""
+    pairs = zip(report.arrays, which, strict=True)
+    arrays = tuple(replace(array, **changes) if is_so else array for array, is_so in pairs)
+    passed = all(array.passed for array in arrays)
+    return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None)
+
+
+def _wrong_in_float64(report: GradientReport, wrong: Sequence[bool], differs: bool, dtype: str) -> GradientReport:
+    """The report, unless the error is one that the user's precision cannot tell."""
+    off = max(array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so)
+    if differs or not off <= _NEGLIGIBLE:
+        return replace(report, note=report.note or f"checked in float64, where it is wrong as well as in {dtype}")
+    note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
+    return replace(_changed(report, wrong, passed=True, relative_error=math.nan), note=note)
+
+
+def _wrong_in_own(
+    report: GradientReport, differ: Sequence[bool], by_array: Sequence[Comparison], dtype: str
+) -> GradientReport:
+    """The report of a gradient that is wrong in the user's precision; with entries, if it is known ``by_array``."""
+    diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
+    report = replace(_changed(report, differ, passed=False, unverified=""), diagnosis=diagnosis)
+    if not by_array:
+        return report
+    each = list(zip(report.arrays, by_array, strict=True))
+    arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
+    return replace(report, arrays=arrays, findings=tuple(entry for array, of in each for entry in of.findings(array)))
+
+
+def _agreement(found: Sequence[Comparison], dtype: str) -> str:
+    """How closely the user's precision agrees with float64."""
     compared = [each for each in found if each.least]
-    seen = f"{dtype} agrees with that to {least:.0e} of the norm of each array"
     if not any(each.norm for each in found):
-        seen = f"the gradient is 0 in {dtype}, too"
-    elif not compared:
-        seen = f"{dtype} is not compared: the gradient is too small for it"
-    elif len(compared) < len(found):
-        seen = f"{seen} that is not small beside others"
-    return replace(report, note=report.note or f"checked in float64; {seen}")
+        return f"the gradient is 0 in {dtype}, too"
+    if not compared:
+        return f"{dtype} is not compared: the gradient is too small for it"
+    of_some = "" if len(compared) == len(found) else " that is not small beside others"
+    return f"{dtype} agrees with that to {max(each.least for each in found):.0e} of the norm of each array{of_some}"
