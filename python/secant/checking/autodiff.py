@@ -38,7 +38,7 @@ class NothingToCheckError(ValueRangeError):
 
 
 class Function(ABC):
-    """A function as one of arrays of real numbers, and the derivatives of it that are checked.
+    """A function, and the derivatives of it that are checked.
 
     Attributes
     ----------
@@ -244,7 +244,7 @@ def random_numbers(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
     def parts(kind: Kind) -> list[Floats]:
         return [_rounded(random_weights(kind.shape, rng), kind.eps) for _ in range(1 + kind.is_complex)]
 
-    return [real + 1j * imaginary[0] if imaginary else real for real, *imaginary in map(parts, kinds)]
+    return [np.asarray(real + 1j * imaginary[0]) if imaginary else real for real, *imaginary in map(parts, kinds)]
 
 
 def _rounded(numbers: Floats, eps: Any) -> Floats:

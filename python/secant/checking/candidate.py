@@ -65,8 +65,8 @@ class Candidate:
         """An entry of the gradient: what the function says of that alone."""
         return self.along(direction, slice(entry, entry + 1)) / float(direction[entry])
 
-    def size(self, leaf: int) -> tuple[float, float]:
-        """The largest entry of an array, and the root of the sum of squares of all; NaN if they are not known."""
+    def size(self, entries: slice) -> tuple[float, float]:
+        """The largest of some entries, and the root of the sum of squares of them; NaN if they are not known."""
         return math.nan, math.nan
 
 
@@ -133,7 +133,7 @@ class CandidateGradient(Candidate):
         """An entry as given."""
         return float(self.given[entry])
 
-    def size(self, leaf: int) -> tuple[float, float]:
+    def size(self, entries: slice) -> tuple[float, float]:
         """Of the entries as given."""
-        own = self.given[self._point.spans[leaf]]
+        own = self.given[entries]
         return float(np.abs(own).max()), norm(own)

@@ -141,6 +141,7 @@ class DirectionalProbe:
         """The slope from the rungs between two numbers of steps."""
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
+        walk = walk._replace(doubt=walk.ambiguous)  # a jump of f itself, away from x, says nothing of its slope at x
         start = slopes.climb(samples, numbers, self.noise, walk)
         ((value, bar, best, doubt),) = zip(*slopes.refined(samples, start, numbers), strict=True)
         is_kink, hides_kink, still = bool(start.is_kink[0]), doubt > 2 * start.doubt[0], float(walk.still[0])

@@ -43,8 +43,8 @@ class Point:
     ----------
     names, shapes : list
         The name and the shape of each array.
-    spans : list of slice
-        Where their entries are.
+    spans, wholes : list of slice
+        Where their entries are; and those of both parts of a complex array.
     x : ndarray
         All entries.
     error : Exception, optional
@@ -55,17 +55,11 @@ class Point:
         What entries of an array are shifted by at a step of 1, at least, but for a random factor.
     """
 
-    def __init__(
-        self,
-        f: Callable[[Any], Any],
-        x: Any,
-        *,
-        inplace: bool = False,
-    ) -> None:
+    def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
         self._f, self._inplace = f, inplace
         self._structure = x if isinstance(x, Structure) else Structure("x", x)
-        self._own, self.shapes, self.spans = self._structure.arrays, self._structure.shapes, self._structure.spans
-        self.names = self._structure.names
+        self._own, self.shapes, self.names = self._structure.arrays, self._structure.shapes, self._structure.names
+        self.spans, self.wholes = self._structure.spans, self._structure.wholes
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
@@ -81,7 +75,7 @@ class Point:
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
         self.blur = self.resolution / _NEAR
-        self._sizes = as_vector(self._structure.sizes)
+        self._sizes = self._structure.sizes
         typical = [_typical_size(self._sizes[span]) for span in self.spans]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]

@@ -55,9 +55,10 @@ class ArrayReport:
     sensitivity : float
         The least error of one entry that would have been noticed.
     largest : float
-        The largest entry of the candidate, in absolute value; NaN if what is checked is no gradient.
+        The largest entry of the candidate, in absolute value, of both parts of a complex array; NaN if what is checked
+        is no gradient.
     norm : float
-        The root of the sum of squares of the candidate's entries; NaN likewise.
+        The root of the sum of squares of the same entries; NaN likewise.
     unverified : str
         Why nothing is known of it: a gradient without this array might pass. Empty where it is right or wrong.
     relative_error : float

@@ -24,9 +24,9 @@ class Arrays:
 
     def __init__(self, probe: DirectionalProbe, evidence: Evidence, direction: Floats, doubt: str) -> None:
         self._probe, self._evidence, self._direction, self._doubt = probe, evidence, direction, doubt
-        candidate, spans = probe.candidate, probe.point.spans
-        self._adds = [candidate.contribution(direction, span) for span in spans]
-        self._sizes = [candidate.size(leaf) for leaf in range(len(spans))]
+        candidate, wholes = probe.candidate, probe.point.wholes
+        self._adds = [candidate.contribution(direction, whole) for whole in wholes]
+        self._sizes = [*map(candidate.size, wholes)]
         whole = candidate.contribution(direction, probe.point.all)
         # What all entries add; 0 where that is less than the noise of an f which has little.
         self._whole = 0.0 if whole <= evidence.noise <= _FLAT * abs(probe.value) else whole

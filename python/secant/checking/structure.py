@@ -19,6 +19,7 @@ from secant.differentiation.options import refuse_matrix
 from secant.errors import DTypeError, ShapeError
 
 _TYPES = "dfeDF"  # float64, float32, float16, complex128, complex64
+_PARTS = ("",), (".real", ".imag")  # of real and of complex arrays
 _DOORS = {
     "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or "
     "secant.torch.check_module(module, inputs, loss)",
@@ -39,8 +40,8 @@ class Structure:
         The path of each array; with ".real" or ".imag" of a complex one.
     arrays : list of ndarray
     shapes : list of tuple
-    spans : list of slice
-        Where the entries of each array are in the vector.
+    spans, wholes : list of slice
+        Where the entries of each array are in the vector; and where those of both parts are, if it is one of these.
     """
 
     def __init__(self, title: str, value: Any, names: Sequence[str] | None = None) -> None:
@@ -49,21 +50,25 @@ class Structure:
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
         if not found and names is None:
             raise ShapeError(f"{title} must hold at least one array, got {value!r}")
-        self.names, self.arrays = [name for name, _ in found], [array for _, array in found]
+        self._given, self.names, self.wholes = [array for _, array in found], list[str](), list[slice]()
+        for name, array in found:
+            parts, begin = _PARTS[array.dtype.kind == "c"], self.wholes[-1].stop if self.wholes else 0
+            self.names += [name + part for part in parts]
+            self.wholes += [slice(begin, begin + len(parts) * array.size)] * len(parts)
+        self.arrays = parts_of(self._given)
         self.shapes = [array.shape for array in self.arrays]
         ends = itertools.accumulate((array.size for array in self.arrays), initial=0)
         self.spans = [slice(*ends) for ends in itertools.pairwise(ends)]
 
     @property
-    def sizes(self) -> list[Floats]:
+    def sizes(self) -> Floats:
         """How large entries are: of a complex number, both parts as the larger one."""
-        wholes = [array for _, array in walk("", self.value) if array.size]
-        larger = [np.maximum(np.abs(array.real), np.abs(array.imag)) for array in wholes]
-        return [size for array, size in zip(wholes, larger, strict=True) for _ in range(1 + np.iscomplexobj(array))]
+        parts = map(np.abs, map(parts_of, ([array] for array in self._given)))
+        return as_vector([np.broadcast_to(each.max(0), each.shape) for each in parts])
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
-        found = [array for _, array in _leaves(title, "", value, self.value, self._title)]
+        found = parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))
         if (got := [array.shape for array in found]) != self.shapes:
             wanted = ", ".join(map(str, self.shapes))
             raise ShapeError(f"{title} must have the shapes of {self._title}, {wanted}, got {', '.join(map(str, got))}")
@@ -169,10 +174,8 @@ def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterat
         raise DTypeError(f"{name} must be an array of float64, float32 or float16, or complex, got {got}")
     if array.dtype.kind == "c" and like.dtype.kind != "c":
         raise DTypeError(f"{name} must be real where {source} is, got an array of {array.dtype}")
-    if array.size and like.dtype.kind == "c":
-        yield from ((f"{name}.real", array.real), (f"{name}.imag", array.imag))
-    elif array.size:
-        yield name, array
+    if array.size:
+        yield name, array + 0j if np.iscomplexobj(like) and not np.iscomplexobj(array) else array
 
 
 def refuse_tensor(title: str, value: Any) -> None:

@@ -264,6 +264,7 @@ class Walk(NamedTuple):
     """What values on rungs tell of f: its noise, and what is not smooth.
 
     ``doubt``: what small jumps of f add to the slope, if they are part of it. It is added to the error bar.
+    ``ambiguous``: the same, without the nearest jumps, if these are too far from x and too large to be rounding.
     ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be
     0, or that across the jumps.
     """
@@ -271,6 +272,7 @@ class Walk(NamedTuple):
     rungs: Differences | None
     noise: Levels
     doubt: Floats
+    ambiguous: Floats
     still: Floats
 
 
@@ -287,7 +289,7 @@ def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: b
         steps.append(step_of(number))
     if len(steps) < 2:
         zeros = np.zeros(len(samples.value))
-        return Walk(None, Levels(zeros, zeros, zeros), zeros, zeros)
+        return Walk(None, Levels(zeros, zeros, zeros), zeros, zeros, zeros)
     rungs = samples.differences(steps)
     within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
     rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
@@ -297,7 +299,7 @@ def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: b
     third = Differences(*(each[k] for each in rungs))
     of_squares = noise_of_squares(samples.value, third, third.width / steps[k])
     noise = Levels(near, share, np.maximum(of_slopes, of_squares))
-    return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "still")))
+    return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in Walk._fields[2:]))
 
 
 class Climb(NamedTuple):
@@ -523,7 +525,7 @@ class NoiseWalk:
         As of `Levels`.
     doubt : float
         What small jumps add to the slope, far from x: whether it includes these jumps is ambiguous.
-    still : float
+    ambiguous, still : float
         As of `Walk`.
     """
 
@@ -543,7 +545,7 @@ class NoiseWalk:
         is_rounding = first > 0 and changes[first] <= _ROUNDING * abs(self._value)
         first_jump = self._first_jump(first, changes[first]) if first and not is_rounding else 0.0
         self._least = max(self._eps * abs(self._value), _last_place(values) / 2, first_jump / 2)
-        self.doubt = 0.0
+        self.doubt = self.ambiguous = 0.0
         level = self._level() if count else self._least
         share = max(self._eps, min(level / abs(self._value), _ORDINARY * self._eps) if self._value else 0.0)
         self.noise = level, share, self._noise_of_slopes(level, share)
@@ -578,15 +580,15 @@ class NoiseWalk:
             if is_smooth and found <= self._sudden * below:
                 continue
             if found > _CERTAIN * ordinary:
-                found = self._rise(j, scatter, below)
+                found = self._rise(j, scatter, below, level)
                 is_smooth = not found
             if found <= _CERTAIN * self._eps * size:  # the rounding of a larger value than that at x, of its share
                 found *= min(1.0, self._size[0] / size) if size else 1.0
             level = max(level, found)
         return level
 
-    def _rise(self, j: int, scatter: list[float], below: float) -> float:
-        """The scatter of a rung that has more than those below, if it is noise; else 0."""
+    def _rise(self, j: int, scatter: list[float], below: float, level: float) -> float:
+        """The scatter of a rung that has more than those below, if it is noise; else 0. ``level``: the noise so far."""
         found = scatter[j]
         # From rung to rung noise stays about the same; at a kink scatter grows 13 times, where f is smooth 170 times.
         growth = [each / found for each in scatter[j + 1 :]]
@@ -602,17 +604,19 @@ class NoiseWalk:
             return 0.0 if grows and not is_flat else found
         if found <= self._sudden * below:
             return found if is_flat else 0.0
-        jump = self._jump(j, below)
+        jump, place = self._jump(j, below)
         if not jump or j < _FAR or self._every_jump:
             return max(found, jump) if jump else 0.0
         near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
-        if self._steps[near] >= COARSE and jump >= COARSE * self._size[j]:
-            return 0.0  # f itself jumps there, which says nothing of its slope at x
+        is_meant = place >= COARSE and jump >= COARSE * self._size[j]
         slope = self._slope[near]
-        if not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump:
+        if is_meant or (not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump):
             farther = self._samples.differences([self._steps[far] * RATIO**2], [self._k])
             beyond = float(farther.slope[0, 0])  # in one pair, jumps may cancel by chance
-            self.doubt = max(self.doubt, abs(slope - self._slope[far]), abs(slope - beyond))
+            carried = max(abs(slope - self._slope[far]), abs(slope - beyond))
+            self.doubt = max(self.doubt, carried)
+            if not is_meant or self.ambiguous or level > _ROUNDING * self._size[j]:
+                self.ambiguous = max(self.ambiguous, carried)
             return 0.0
         return max(found, jump)
 
@@ -627,8 +631,8 @@ class NoiseWalk:
             found = scatter
         return True
 
-    def _jump(self, j: int, below: float) -> float:
-        """The scatter above a jump of that between two rungs, however close the steps; 0 if it grows without one."""
+    def _jump(self, j: int, below: float) -> tuple[float, float]:
+        """As `jump_between` of a rung and the one below."""
 
         def scatter(step: float) -> float:
             """Around the line of the lower rung: by chance, others fit between jumps."""
@@ -673,15 +677,16 @@ class NoiseWalk:
         return found
 
 
-def jump_between(low: float, high: float, below: float, scatter: Callable[[float], float]) -> float:
-    """The scatter above the jump that it makes between two steps, however close they are; 0 if it grows without one."""
+def jump_between(low: float, high: float, below: float, scatter: Callable[[float], float]) -> tuple[float, float]:
+    """The scatter above the jump that it makes between two steps, however close, and where; 0 if there is no jump."""
     found = {low: below, high: scatter(high)}
     limit = _LIMIT * found[high]
     for _ in range(_HALVINGS):
         middle = sqrt(low * high)
         found[middle] = scatter(middle)
         low, high = (low, middle) if found[middle] > limit else (middle, high)
-    return found[high] if 2 * found[low] < found[high] < inf else 0.0  # it is infinite where f overflows between them
+    is_jump = 2 * found[low] < found[high] < inf  # it is infinite where f overflows between them
+    return found[high] if is_jump else 0.0, low
 
 
 def _last_place(values: Floats) -> float:

@@ -184,7 +184,7 @@ private:
             const std::size_t panel = task / packs, p = task % packs;
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
                 const std::uint32_t near = samples_.kinks.enabled ? samples_.kinks.near(panel, n, p) : 0;
-                if (!(directly(n) || near != 0) || given_up(team, n % in_a_slice == 0)) continue;
+                if (given_up(team, n % in_a_slice == 0) || !(directly(n) || near != 0)) continue;
                 const Incoming<Real> to = sums_.incoming(panel);
                 if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
                 direct_.add_near_kinks(near, panel, p, n, team.rank, to, scale);
