@@ -333,6 +333,5 @@ def test_the_hint_is_given_where_the_offset_may_be_all_that_is_wrong(certainty, 
     net = ClassWeights()
     net.params["b2"] = np.array([certainty, 0.0, 0.0, 0.0])  # that of the targets is exp(-certainty)
     report = secant.check_network(net, X, np.eye(4)[np.ones(len(X), int)])
-    assert report.verdict == "wrong"
-    assert (max(array.relative_error for array in report.arrays) < 0.1) == is_near
-    assert ("If loss(x, t) adds 1e-7" in report.note) == is_near
+    off = max(array.relative_error for array in report.arrays)
+    assert ("If loss(x, t) adds 1e-7" in report.note) == (off < 0.1) == is_near
