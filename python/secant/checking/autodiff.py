@@ -172,7 +172,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
     if not modes:
         raise ValueRangeError("one of both modes must be checked, got neither")
-    if not (own.arguments and any(kind.count for kind in own.outputs)):
+    if not (own.arguments and any(kind.real_size for kind in own.outputs)):
         raise NothingToCheckError("arguments and outputs must have elements to be checked, got none")
     if own.skipped:
         warn(f"not checked, without a gradient: {', '.join(own.skipped)}")
@@ -219,12 +219,12 @@ def _lowest(function: Function) -> Kind:
 
 
 def _is_number(kinds: Sequence[Kind]) -> bool:
-    return len(kinds) == 1 and kinds[0].count == 1
+    return len(kinds) == 1 and kinds[0].real_size == 1
 
 
 def _eps_of(kinds: Sequence[Kind]) -> Floats:
     """The relative rounding of each real number."""
-    return np.concatenate([np.full(kind.count, kind.eps) for kind in kinds])
+    return np.concatenate([np.full(kind.real_size, kind.eps) for kind in kinds])
 
 
 def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -51,8 +51,8 @@ class Kind(NamedTuple):
         return self.dtype.startswith("complex")
 
     @property
-    def count(self) -> int:
-        """That of its real numbers."""
+    def real_size(self) -> int:
+        """How many real numbers it has."""
         return math.prod(self.shape) * (1 + self.is_complex)
 
 
