@@ -241,10 +241,12 @@ def sum_weights(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
 def random_numbers(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
     """Tangents or cotangents that are themselves arguments: a rule that forgets one would pass with 1."""
 
-    def parts(kind: Kind) -> list[Floats]:
-        return [_rounded(random_weights(kind.shape, rng), kind.eps) for _ in range(1 + kind.is_complex)]
+    def of(kind: Kind) -> Array:
+        real = _rounded(random_weights(kind.shape, rng), kind.eps)
+        imaginary = _rounded(random_weights(kind.shape, rng), kind.eps) if kind.is_complex else None
+        return real if imaginary is None else np.asarray(real + 1j * imaginary)
 
-    return [np.asarray(real + 1j * imaginary[0]) if imaginary else real for real, *imaginary in map(parts, kinds)]
+    return [*map(of, kinds)]
 
 
 def _rounded(numbers: Floats, eps: Any) -> Floats:

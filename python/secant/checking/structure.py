@@ -63,8 +63,8 @@ class Structure:
     @property
     def sizes(self) -> Floats:
         """How large entries are: of a complex number, both parts as the larger one."""
-        parts = map(np.abs, map(parts_of, ([array] for array in self._given)))
-        return as_vector([np.broadcast_to(each.max(0), each.shape) for each in parts])
+        parts = [np.abs(parts_of([array])) for array in self._given]
+        return as_vector([np.broadcast_to(each.max(axis=0), each.shape) for each in parts])
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""

@@ -264,7 +264,7 @@ class Walk(NamedTuple):
     """What values on rungs tell of f: its noise, and what is not smooth.
 
     ``doubt``: what small jumps of f add to the slope, if they are part of it. It is added to the error bar.
-    ``ambiguous``: the same, without the nearest jumps, if these are too far from x and too large to be rounding.
+    ``ambiguous``: the same, but 0 if f is smooth up to its nearest jumps, and these cannot be rounding.
     ``still``: the step up to which f is constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be
     0, or that across the jumps.
     """

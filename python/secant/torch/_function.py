@@ -24,7 +24,7 @@ from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
-_OF_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which has not all types
+_IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
 _CASTS = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
@@ -258,7 +258,7 @@ def kind_of(tensor: Any) -> Kind:
 def as_array(tensor: Any) -> Array:
     """A tensor as an array."""
     tensor = tensor.detach().to_dense().clone()
-    array: Array = tensor.to(_OF_NUMPY.get(tensor.dtype, tensor.dtype)).numpy(force=True)
+    array: Array = tensor.to(_IN_NUMPY.get(tensor.dtype, tensor.dtype)).numpy(force=True)
     return array
 
 

@@ -196,8 +196,8 @@ private:
         });
     }
 
-    // Whether an interrupt has ended the work within a block: the full functions take seconds. With `look` it is asked for. Not where
-    // sums are made in place: a step of training is completed.
+    // Whether an interrupt has ended the work within a block: the full functions take seconds. It is looked for with `look`. Not
+    // where sums are made in place: a step of training is completed.
     bool given_up(const Team& team, bool look) {
         if (sums_.in_place()) return false;
         if (look && team.rank == 0 && !given_up_ && call_.interrupted()) given_up_ = true;  // a handler that has raised is not run again
