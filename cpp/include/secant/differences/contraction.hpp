@@ -128,14 +128,8 @@ inline void add_full_rows(int order, const FullRows& full, const Coefficients& o
 inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std::size_t count, const bool* skip,
                                 const Coefficients& odd, const PowerTables& tables, AddSeries add_row, std::size_t width,
                                 Tile<const Real> later, Accumulator into) {
-    const Real* x[rows_at_once];
-    rows.for_runs(b, 0, count, skip, [&](std::size_t n, std::size_t end, bool full) {
-        while (full && n < end) {
-            const std::size_t part = even_part(end - n, rows_at_once);
-            for (std::size_t i = 0; i < part; ++i) x[i] = rows.block_alone(n + i, b).values;
-            add_full_rows(order, {x, n, part, rows.columns(b)}, odd.from(n, 0), tables, width, later, into);
-            n += part;
-        }
+    rows.for_runs(b, 0, count, skip, [&](std::size_t n, std::size_t end, const Real* const* x) {
+        if (x) return add_full_rows(order, {x, n, end - n, rows.columns(b)}, odd.from(n, 0), tables, width, later, into);
         for (; n < end; ++n) {
             const RowBlock row = rows.block(n, b);
             into.flush_if_full();

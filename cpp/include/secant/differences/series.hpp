@@ -28,12 +28,6 @@ struct OddPowers {
     X of[odd_powers(K)];
 };
 
-// A pack of a panel's hidden units, for some sample; w2 has a row for each class.
-struct PanelPack {
-    const Real *z1, *state1;
-    Tile<const Real> w2;
-};
-
 // The odd coefficients of hidden units: those of c1 in a row for each sample, those of each next power `next` further.
 struct Coefficients {
     Tile<Real> first;
@@ -179,17 +173,14 @@ public:
         return targets.count;
     }
 
-    // odd = `scale` times the odd coefficients of a pack of hidden units, for a sample with these targets, given the means
-    // M_1, M_2, ... of these units.
-    template <int K, class Activation>
-    SECANT_INLINE static void expand_hidden(const HiddenTarget* targets, std::size_t count, const PanelPack& units,
-                                            Tile<const Real> means, Real scale, const Coefficients& odd) {
-        Jet<K> mean{};
-        for (int m = 1; m <= K; ++m) mean.c[m] = load(sum_row(means, static_cast<std::size_t>(m - 1)));
-        const Jet<K> log_mean = log1p(mean);
-        Jet<K> loss{};  // as a series in f
+    // The loss change of a sample with these targets, as a series in the change f of a hidden unit's output: of a pack of units with the
+    // outgoing weights w2. It takes the place of their means M_1 to M_K.
+    template <int K>
+    SECANT_INLINE static void find_loss(const HiddenTarget* targets, std::size_t count, Tile<const Real> w2, Tile<Real> means) {
+        const Jet<K> mean = load_sums<K>(means), log_mean = log1p(mean);
+        Jet<K> loss{};
         for (const HiddenTarget* target = targets; target < targets + count; ++target) {
-            const Pack w = load(units.w2.row(target->k));
+            const Pack w = load(w2.row(target->k));
             Jet<K> own;
             Pack power = w;
             for (int m = 1; m <= K; ++m, power *= w)
@@ -197,7 +188,14 @@ public:
             const Jet<K> log_target = log1p(own);
             for (int m = 1; m <= K; ++m) loss.c[m] = fma(broadcast(target->weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
-        finish_hidden<K, Activation>(loss, units, scale, odd);
+        store_sums(loss, means);
+    }
+
+    // odd = `scale` times the odd coefficients of a pack of hidden units, whose loss is a series in f and f one in z.
+    template <int K>
+    SECANT_INLINE static void expand_hidden(const Jet<K>& f, Tile<const Real> loss, Real scale, const Coefficients& odd) {
+        const Jet<K> phi = compose(load_sums<K>(loss), f);
+        for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 
     // With many targets: A_i = ratio_i e_i is a polynomial in w_i f, and
@@ -212,7 +210,7 @@ public:
     // the classes [first, first + count) and the samples of the group, up to an order K of hidden units.
     template <int K, class Put>
     void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t first,
-                      std::size_t count, const Put& put) const {
+                      std::size_t count, Put put) const {
         const Pack of_all_targets = load(all_targets_(1, 0));
         for (std::size_t k = first; k < first + count; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
@@ -230,15 +228,13 @@ public:
         }
     }
 
-    // The same as expand_hidden, for lane l of the group, given these sums for its units.
-    template <int K, class Activation>
-    SECANT_INLINE void expand_hidden_of_many(std::size_t l, Tile<const Real> sums, const PanelPack& units, Real scale,
-                                             const Coefficients& odd) const {
-        Jet<K> mean{}, all{}, loss{};
+    // The same as find_loss, for lane l of the group, given these sums of its units.
+    template <int K>
+    SECANT_INLINE void find_loss_of_many(std::size_t l, Tile<Real> sums) const {
+        Jet<K> mean{}, all{};
         for (int m = 1; m < K; ++m) mean.c[m] = load(sum_row(sums, target_sum(K, -1, m)));
         for (int m = 2; m <= K; ++m) all.c[m] = broadcast(all_targets_(m, 0)[l]);
-        if constexpr (K > 1) loss = compose(all, mean);
-        Jet<K> power = mean;
+        Jet<K> loss = compose(all, mean), power = mean;
         for (int p = 0; p < K; ++p) {
             Jet<K> own{};
             for (int m = 1; m <= K - p; ++m) own.c[m] = load(sum_row(sums, target_sum(K, p, m)));
@@ -246,14 +242,20 @@ public:
             if (p > 0) power = power * mean;
             for (int m = 1; m <= K; ++m) loss.c[m] += own.c[m];
         }
-        finish_hidden<K, Activation>(loss, units, scale, odd);
+        store_sums(loss, sums);
     }
 
 private:
-    template <int K, class Activation>
-    SECANT_INLINE static void finish_hidden(const Jet<K>& loss, const PanelPack& units, Real scale, const Coefficients& odd) {
-        const Jet<K> phi = compose(loss, Activation::template series<K>(load(units.z1), load(units.state1)));
-        for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
+    // The sums over classes 1 to K of a pack of units.
+    template <int K>
+    static Jet<K> load_sums(Tile<const Real> sums) {
+        Jet<K> out{};
+        for (int m = 1; m <= K; ++m) out.c[m] = load(sum_row(sums, static_cast<std::size_t>(m - 1)));
+        return out;
+    }
+    template <int K>
+    static void store_sums(const Jet<K>& from, Tile<Real> sums) {
+        for (int m = 1; m <= K; ++m) store(sum_row(sums, static_cast<std::size_t>(m - 1)), from.c[m]);
     }
 
     // Adds to the change of a class, for the samples of which it is a target, what sets it apart from the others.

@@ -22,11 +22,12 @@ public:
           factors_(work.take<Real>(sums_of_many(most_targets, highest) * factors_of_a_sum)),
           single_factors_(work.take<float>(narrow_packs ? sums_of_many(most_targets, 3) * factors_of_a_sum : 0)) {}
 
-    // With many targets: factors of a sum, for class k of those that are summed over at once and sample n of those that are expanded
-    // at once.
+    // With many targets: the factors of a sum, for sample n of those that are expanded at once. Those of each class that is summed
+    // over at once are `lanes` further.
+    static constexpr std::size_t factors_of_a_sum = expanded_at_once * rows_at_once;
     template <class Value>
-    Value* factors(std::size_t number, std::size_t n, std::size_t k) const {
-        const std::size_t at = number * factors_of_a_sum + (n / lanes * rows_at_once + k) * lanes + n % lanes;
+    Value* factors(std::size_t number, std::size_t n) const {
+        const std::size_t at = number * factors_of_a_sum + n / lanes * rows_at_once * lanes + n % lanes;
         if constexpr (std::is_same_v<Value, Real>)
             return factors_ + at;
         else
@@ -40,7 +41,6 @@ public:
     PowerTables tables;
 
 private:
-    static constexpr std::size_t factors_of_a_sum = expanded_at_once * rows_at_once;
     static std::size_t sums_of_many(std::size_t most_targets, int highest) {
         return most_targets > few_targets ? sums_over_targets(highest) : 0;
     }
@@ -137,19 +137,20 @@ private:
     // where w is the outgoing weight of a unit and f the change of its output, so S = sum over m of M_m f^m with
     // M_m = sum over k of y_k g_k,m w_k^m. With `many` targets they are those of Series::find_factors. All but the first are for the
     // third order only, if that is the highest.
-    template <int K>
     void sum_over_classes(std::size_t begin, std::size_t end, bool many, Tile<const Real> w2, std::size_t width, const Scratch& scratch) {
-        const std::size_t part = even_part(net_.outputs(), rows_at_once), sums = many ? sums_over_targets(K) : K;
+        const int order = plan_.orders().hidden;
+        const std::size_t part = even_part(net_.outputs(), rows_at_once);
+        const std::size_t sums = many ? sums_over_targets(order) : static_cast<std::size_t>(order);
         for (std::size_t k = 0; k < net_.outputs(); k += part) {
             const std::size_t count = std::min(part, net_.outputs() - k);
             const auto add = [&]<class Full, class Half>(std::size_t number, Tile<const Element<Full>> power, const auto& factors) {
                 using Value = Element<Full>;
-                for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
+                for_strips<Full, Half>(width, [&](const auto& strip) {
                     for (std::size_t n = begin; n < end; n += tile_lanes) {
                         Real* to[tile_lanes];
-                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = sum_row(scratch.class_sums.from(n - begin + r, j), number);
-                        add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(SideBySide<Value>{{factors(n), lanes}}, count,
-                                                                                power.from(k, j), to, is_single || k == 0);
+                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = sum_row(scratch.class_sums.from(n - begin + r, strip.at), number);
+                        add_tile<tile_lanes, !std::is_same_v<Value, Real>>(strip, SideBySide<Value>{{factors(n), lanes}}, count,
+                                                                           power.from(k, strip.at), to, is_single || k == 0);
                     }
                 });
             };
@@ -161,15 +162,15 @@ private:
                 add.template operator()<Pack, HalfPack>(number, m == 1 ? w2 : Tile<const Real>(scratch.powers.rows<Real>(m)),
                                                         [&](std::size_t n) { return factors.template operator()<Real>(n); });
             };
-            if (many && K > 1) find_factors<K>(begin, end, k, count, scratch);
-            for (int m = 1; m <= K; ++m)
-                for (int p = many && m < K ? -1 : 0; p <= (many ? K - m : 0); ++p) {
-                    const std::size_t number = many ? target_sum(K, p, m) : static_cast<std::size_t>(m - 1);
+            if (many && order > 1) find_factors(begin, end, k, count, scratch);
+            for (int m = 1; m <= order; ++m)
+                for (int p = many && m < order ? -1 : 0; p <= (many ? order - m : 0); ++p) {
+                    const std::size_t number = many ? target_sum(order, p, m) : static_cast<std::size_t>(m - 1);
                     add_in(number > 0, number, m, [&]<class Value>(std::size_t n) -> const Value* {
                         if (!many) return series(n).template mean<Value>(m) + k * lanes + n % lanes;
                         if constexpr (std::is_same_v<Value, Real>)
                             if (number == 0) return series(n).output(1, k) + n % lanes;
-                        return scratch.factors<Value>(number, n - begin, 0);
+                        return scratch.factors<Value>(number, n - begin);
                     });
                 }
             if (is_single && part < net_.outputs())
@@ -179,16 +180,17 @@ private:
     }
 
     // The factors of the classes [k, k + count), in float32 if they may be.
-    template <int K>
     void find_factors(std::size_t begin, std::size_t end, std::size_t k, std::size_t count, const Scratch& scratch) const {
         for (std::size_t n = begin; n < end; n += lanes) {
-            const auto put = [&](std::size_t number, std::size_t i, Pack factor) {
-                if (narrow_packs && plan_.single().means)
-                    store_in_single(scratch.factors<float>(number, n - begin, i), factor);
-                else
-                    store(scratch.factors<Real>(number, n - begin, i), factor);
+            float* single = narrow_packs && plan_.single().means ? scratch.factors<float>(0, n - begin) : nullptr;
+            Real* wide = scratch.factors<Real>(0, n - begin);
+            const auto put = [=](std::size_t number, std::size_t i, Pack factor) {
+                const std::size_t at = Scratch::factors_of_a_sum * number + lanes * i;
+                single ? store_in_single(single + at, factor) : store(wide + at, factor);
             };
-            series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, k, count, put);
+            Plan::with_order(plan_.orders().hidden, [&]<int K>() {
+                series(n).find_factors<K>(samples_, net_.sigmoid_output(), targets_, n, k, count, put);
+            });
         }
     }
 
@@ -197,23 +199,22 @@ private:
                        const Scratch& scratch) {
         const Tile<const Real> w2 = net_.transposed(panel);
         const std::size_t whole = net_.panels.packs_in(panel) * lanes;  // all lanes: what lies in others may be subnormal, which is slow
+        sum_over_classes(begin, end, many, w2, whole, scratch);
         Plan::with_order(plan_.orders().hidden, [&]<int K>() {
-            sum_over_classes<K>(begin, end, many, w2, whole, scratch);
-            with_activation(net_.hidden_activation(), [&]<class A>() {
-                for (std::size_t n = begin; n < end; ++n) {
-                    const Series own = series(n);
-                    HiddenTarget targets[few_targets];
-                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_.of_sample(n), n, K, targets);
-                    for (std::size_t j = 0; j < whole; j += lanes) {
-                        const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
-                        const Tile<const Real> sums = scratch.class_sums.from(n - begin, j);
-                        if (many)
-                            own.expand_hidden_of_many<K, A>(n % lanes, sums, units, scale, odd.from(n, j));
-                        else
-                            Series::expand_hidden<K, A>(targets, target_count, units, sums, scale, odd.from(n, j));
-                    }
+            for (std::size_t n = begin; n < end; ++n) {
+                const Series own = series(n);
+                HiddenTarget targets[few_targets];
+                const std::size_t count = many ? 0 : own.hidden_targets(targets_.of_sample(n), n, K, targets);
+                for (std::size_t j = 0; j < whole && K > 1; j += lanes) {  // of the order 1, the sum is the loss
+                    const Tile<Real> sums = scratch.class_sums.from(n - begin, j);
+                    many ? own.find_loss_of_many<K>(n % lanes, sums) : Series::find_loss<K>(targets, count, w2.from(0, j), sums);
                 }
-            });
+                with_activation(net_.hidden_activation(), [&]<class A>() {
+                    for (std::size_t j = 0; j < whole; j += lanes)
+                        Series::expand_hidden<K>(A::template series<K>(load(samples_.z1(panel, n) + j), load(samples_.state1(panel, n) + j)),
+                                                 scratch.class_sums.from(n - begin, j), scale, odd.from(n, j));
+                });
+            }
         });
         for (std::size_t n = begin; n < end && narrow_packs && odd.samples_in_single > 0; ++n)
             for (std::size_t j = 0; j < whole; j += lanes)

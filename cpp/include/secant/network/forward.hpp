@@ -36,7 +36,8 @@ public:
 
     // z1 and its state of the units of panels [first, last) for the samples [begin, end), by a thread; with `keep` a1 too, and kinks
     // are found. Returns NaN where a weight that was copied is not finite, else 0.
-    Pack activate_hidden(std::size_t first, std::size_t last, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
+    [[gnu::noinline]] Pack activate_hidden(std::size_t first, std::size_t last, std::size_t begin, std::size_t end, bool keep,
+                                           std::size_t rank) {
         Pack finite{};
         // A few panels at a time: their sums stay in the L2 cache, and the inputs, which may not, are read once for all of them.
         for (; first < last && begin < end; first += net_.panels.panels_per_pass()) {
@@ -57,16 +58,16 @@ public:
         const Tile<Real> sums{y_, pad(net_.outputs())};  // a row for each sample, where y will be
         for (std::size_t n = begin; n < pad(end); ++n) std::copy_n(net_.b2(), sums.stride, sums.row(n));
         for (std::size_t panel = 0; panel < net_.panels.count; ++panel)
-            for_tiles<Pack, HalfPack>(sums.stride, [&]<class Row>(std::size_t k) {
+            for_strips<Pack, HalfPack>(sums.stride, [&](const auto& strip) {
                 for (std::size_t n = begin; n < pad(end); n += tile_lanes) {
                     const Real* z[tile_lanes];
                     Real* to[tile_lanes];
                     for (std::size_t r = 0; r < tile_lanes; ++r) {
                         z[r] = z1(panel, std::min(n + r, end - 1));  // past the end the last sample is repeated
-                        to[r] = sums.row(n + r) + k;
+                        to[r] = sums.row(n + r) + strip.at;
                     }
-                    const Tile<const Real> w2{net_.w2(panel, 0) + k, sums.stride};
-                    add_tile<Row, tile_lanes, false>(AlongRows<Real>{z}, net_.panels.units_in(panel), w2, to);
+                    const Tile<const Real> w2{net_.w2(panel, 0) + strip.at, sums.stride};
+                    add_tile<tile_lanes, false>(strip, AlongRows<Real>{z}, net_.panels.units_in(panel), w2, to);
                 }
             });
         for (std::size_t n = begin; n < end; n += lanes)
@@ -75,7 +76,7 @@ public:
     }
 
     // z2, zc2 and y of a group, given a2; with `keep` that is kept too.
-    void activate_output(std::size_t begin, bool keep) {
+    [[gnu::noinline]] void activate_output(std::size_t begin, bool keep) {
         Real* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
         Pack farthest{}, finite{}, top = broadcast(-std::numeric_limits<Real>::infinity());
@@ -143,10 +144,10 @@ private:
         const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
         const std::size_t last = copied ? lanes : w.columns - (net_.panels.packs_in(panel) - 1) * lanes;
         const auto add_alone = with_units(net_.panels, panel, []<class Row>() { return &Samples::add_alone<Row>; });
-        rows.for_runs(b, begin, end, nullptr, [&](std::size_t first, std::size_t end_of_run, bool full) {
-            if (!full || last != lanes) return (this->*add_alone)(panel, b, first, end_of_run, w_b, last);
-            add_rows<Pack, HalfPack>([&](std::size_t n) { return rows.block_alone(n, b).values; }, first, end_of_run, rows.columns(b), w_b,
-                                     [&](std::size_t n) { return at(z1_, panel, n); }, net_.panels.units_in(panel));
+        rows.for_runs(b, begin, end, nullptr, [&](std::size_t first, std::size_t end_of_run, const Real* const* x) {
+            if (!x || last != lanes) return (this->*add_alone)(panel, b, first, end_of_run, w_b, last);
+            const Tile<Real> sums{at(z1_, panel, first), net_.panels.width()};
+            add_rows<Pack, HalfPack>(x, end_of_run - first, rows.columns(b), w_b, sums, net_.panels.units_in(panel));
         });
         return finite;
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "secant/simd/elementary.hpp"
+#include "secant/simd/products.hpp"
 #include "secant/interface/kernels.hpp"
 #include "secant/platform/workspace.hpp"
 
@@ -38,7 +39,7 @@ public:
     }
 
     // Sample `from` of the inputs becomes row n.
-    void gather(std::size_t n, std::size_t from) {
+    [[gnu::noinline]] void gather(std::size_t n, std::size_t from) {
         if (!indexed())
             return x_.with_data([&]<class X>(const X* x) {
                 if constexpr (sizeof(X) <= sizeof(Real)) find_entries(n, x + from * x_.cols);  // the caller converts others
@@ -77,8 +78,8 @@ public:
         return {begin, end, indexed() && !full ? x_.indexed.table<Real>() : tables_[at], full};
     }
 
-    // body(first, last, full) for the rows [begin, end) in their order, without those that `skip` names, if it is not null: in runs of two
-    // or more that are full in block b, and of others.
+    // body(first, last, x) for the rows [begin, end) in their order, without those that `skip` names, if it is not null. x: the values of
+    // two to rows_at_once rows that are full in block b; of others it is null.
     template <class Body>
     void for_runs(std::size_t b, std::size_t begin, std::size_t end, const bool* skip, const Body& body) const {
         const auto read = [&](std::size_t n) { return n < end && !(skip && skip[n]); };
@@ -88,7 +89,13 @@ public:
             const bool several = last >= n + 2;
             if (!several)
                 for (last = n; read(last) && !(full(last) && full(last + 1));) ++last;
-            if (last > n) body(n, last, several);
+            const Real* x[rows_at_once];
+            for (std::size_t part; several && n < last; n += part) {
+                part = even_part(last - n, rows_at_once);
+                std::copy_n(tables_ + b * capacity_ + n, part, x);
+                body(n, n + part, x);
+            }
+            if (last > n) body(n, last, nullptr);
             if (!read(last)) ++last;
         }
     }

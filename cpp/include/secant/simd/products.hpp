@@ -54,7 +54,7 @@ struct SomeColumns {
 // to[r] += sum over k < count of factor(k, r) * terms.row(k), for R rows, count > 0; or = that, with `clear`. With `Apart` the sums
 // begin with zero, and are added then: that loses less.
 template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
-[[gnu::noinline]] void add_tile(const Factor factor, std::size_t count, const Terms terms, Real* const* to, bool clear = false) {
+[[gnu::noinline]] void add_tile_of(const Factor factor, std::size_t count, const Terms terms, Real* const* to, bool clear) {
     Row sum[R];
     if constexpr (!Apart)
         if (!clear)
@@ -77,39 +77,54 @@ constexpr std::size_t units_in_half(std::size_t width) {
     return lanes_of<Half> < lanes_of<Full> && last <= lanes_of<Half> ? last : 0;
 }
 
-// what.template operator()<Row>(position) for each tile of a row of `width` units.
+// The units of a tile: `packs` packs of a row, from unit `at` on. The last pack may be a half.
+template <class Full, class Half>
+struct Strip {
+    std::size_t at, packs;
+    bool half;
+
+    std::size_t width() const { return packs * lanes_of<Full>; }
+};
+
+// The same for a strip.
+template <std::size_t R, bool Apart, class Full, class Half, class Factor, class Terms>
+void add_tile(const Strip<Full, Half>& strip, const Factor& factor, std::size_t count, const Terms& terms, Real* const* to,
+              bool clear = false) {
+    with_number<1, tile_packs>(strip.packs, [&]<int P>() {
+        strip.half ? add_tile_of<Units<P, Half, Full>, R, Apart>(factor, count, terms, to, clear)
+                   : add_tile_of<Units<P, Full, Full>, R, Apart>(factor, count, terms, to, clear);
+    });
+}
+
+// what(strip) for each strip of a row of `width` units.
 template <class Full, class Half, class What>
-void for_tiles(std::size_t width, const What& what) {
+void for_strips(std::size_t width, const What& what) {
     const bool ends_in_half = units_in_half<Full, Half>(width) > 0;
-    std::size_t left = ceil_of(width, lanes_of<Full>), at = 0;
-    while (left > 0) {
-        const std::size_t packs = even_part(left, tile_packs);
-        left -= packs;
-        const bool half = ends_in_half && left == 0;
-        with_number<1, tile_packs>(packs, [&]<int P>() {
-            half ? what.template operator()<Units<P, Half, Full>>(at) : what.template operator()<Units<P, Full, Full>>(at);
-        });
-        at += packs * lanes_of<Full>;
+    Strip<Full, Half> strip{};
+    for (std::size_t left = ceil_of(width, lanes_of<Full>); left > 0; strip.at += strip.width()) {
+        strip.packs = even_part(left, tile_packs);
+        left -= strip.packs;
+        strip.half = ends_in_half && left == 0;
+        what(strip);
     }
 }
 
-// sums(n) += x(n) units, for the rows [begin, end) of x and of sums, which begin at x(n) and sums(n): a row of `width` units for each
-// of `columns`. A tile has tile_rows, a half, a quarter or an eighth of it: the largest that is more than half full.
-template <class Full, class Half, class X, class Sums>
-void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t columns, Tile<const Element<Full>> units, const Sums& sums,
-              std::size_t width) {
-    for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
-        std::size_t n = begin;
+// sums += x units, for the `count` rows of x: a row of `width` units for each of its `columns`. A tile has tile_rows, a half, a quarter
+// or an eighth of it: the largest that is more than half full.
+template <class Full, class Half>
+void add_rows(const Real* const* x, std::size_t count, std::size_t columns, Tile<const Real> units, Tile<Real> sums, std::size_t width) {
+    for_strips<Full, Half>(width, [&](const auto& strip) {
+        std::size_t n = 0;
         const auto add = [&]<std::size_t R>() {
-            for (; n + R / 2 < end; n += R) {
-                const Element<Full>* from[R];
-                Element<Full>* to[R];
+            for (; n + R / 2 < count; n += R) {
+                const Real* from[R];
+                Real* to[R];
                 for (std::size_t r = 0; r < R; ++r) {
-                    const std::size_t row = std::min(n + r, end - 1);  // past the end the last row is repeated
-                    from[r] = x(row);
-                    to[r] = sums(row) + j;
+                    const std::size_t row = std::min(n + r, count - 1);  // past the end the last row is repeated
+                    from[r] = x[row];
+                    to[r] = sums.row(row) + strip.at;
                 }
-                add_tile<Row, R, false>(AlongRows<Element<Full>>{from}, columns, units.from(0, j), to);
+                add_tile<R, false>(strip, AlongRows<Real>{from}, columns, units.from(0, strip.at), to);
             }
         };
         add.template operator()<tile_rows>();
@@ -138,16 +153,16 @@ std::size_t leftover_units(std::size_t width) {
 template <class Full, class Half, std::size_t step, class Value>
 void add_whole_tiles(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t begin, std::size_t column_end,
                      const Destination& into, std::size_t end, std::size_t part) {
-    for_tiles<Full, Half>(end, [&]<class Row>(std::size_t j) {
+    for_strips<Full, Half>(end, [&](const auto& strip) {
         const auto add_columns = [&]<std::size_t R>(std::size_t column) {
             Real* to[R];
             for (std::size_t r = 0; r < R; ++r) {
-                to[r] = into.sums.row(column + r) + j;
-                if (into.later.at) prefetch_later(into.later.row(column + r) + j, Row::packs * lanes_of<Full>);
+                to[r] = into.sums.row(column + r) + strip.at;
+                if (into.later.at) prefetch_later(into.later.row(column + r) + strip.at, strip.width());
             }
             for (std::size_t n = 0; n < count; n += part)
-                add_tile<Row, R, std::is_same_v<Value, float>>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n),
-                                                               units.from(n, j), to, into.clear && n == 0);
+                add_tile<R, std::is_same_v<Value, float>>(strip, AlongColumns<Value, step>{x + n, column}, std::min(part, count - n),
+                                                          units.from(n, strip.at), to, into.clear && n == 0);
         };
         std::size_t column = begin;
         for (; column + tile_rows <= column_end; column += tile_rows) add_columns.template operator()<tile_rows>(column);
@@ -160,21 +175,20 @@ void add_whole_tiles(const Value* const* x, std::size_t count, Tile<const Value>
 template <class Full, std::size_t at_once, class Value>
 void add_leftover_units(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, const Destination& into,
                         std::size_t first, std::size_t part) {
-    for_tiles<Full, Full>(columns, [&]<class Row>(std::size_t column) {
-        constexpr std::size_t size = Row::packs * lanes_of<Full>;
+    for_strips<Full, Full>(columns, [&](const auto& strip) {
         for (std::size_t u = first; u < into.width; u += at_once) {
-            const Tile<Real> own = into.sums.from(column, u);
+            const Tile<Real> own = into.sums.from(strip.at, u);
             const std::size_t some = std::min(at_once, into.width - u);
-            Real transposed[at_once][size] = {};
+            Real transposed[at_once][tile_packs * lanes_of<Full>] = {};
             for (std::size_t r = 0; r < some && !into.clear; ++r)
-                for (std::size_t c = 0; c < size; ++c) transposed[r][c] = own.row(c)[r];
+                for (std::size_t c = 0; c < strip.width(); ++c) transposed[r][c] = own.row(c)[r];
             Real* to[at_once];
             for (std::size_t r = 0; r < at_once; ++r) to[r] = transposed[r];
             for (std::size_t n = 0; n < count; n += part)
-                add_tile<Row, at_once, std::is_same_v<Value, float>>(SideBySide<Value>{units.from(n, u)}, std::min(part, count - n),
-                                                                     SomeColumns<Value>{x + n, column}, to, into.clear && n == 0);
+                add_tile<at_once, std::is_same_v<Value, float>>(strip, SideBySide<Value>{units.from(n, u)}, std::min(part, count - n),
+                                                                SomeColumns<Value>{x + n, strip.at}, to, into.clear && n == 0);
             for (std::size_t r = 0; r < some; ++r)
-                for (std::size_t c = 0; c < size; ++c) own.row(c)[r] = transposed[r][c];
+                for (std::size_t c = 0; c < strip.width(); ++c) own.row(c)[r] = transposed[r][c];
         }
     });
 }
