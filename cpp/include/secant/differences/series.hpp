@@ -74,22 +74,16 @@ struct Powers {
 
 // Sums over many targets, of the power m >= 1 of weights: N_pm for p >= 0 with p + m <= order; and M_m, with p = -1, for m < order. How
 // many there are, and the number of one.
-constexpr std::size_t sums_over_targets(int order) { return static_cast<std::size_t>(order * (order + 1) / 2 + order - 1); }
-constexpr std::size_t target_sum(int order, int p, int m) {
-    return static_cast<std::size_t>(p < 0 ? order * (order + 1) / 2 + m - 1 : p * order - p * (p - 1) / 2 + m - 1);
+constexpr int sums_over_targets(int order) { return order * (order + 1) / 2 + order - 1; }
+constexpr int target_sum(int order, int p, int m) {
+    return (p < 0 ? order * (order + 1) / 2 : p * order - p * (p - 1) / 2) + m - 1;
 }
 
 // Sums over classes, of each of expanded_at_once samples: a row of units for each. Where the first row of a sum is.
 template <class T>
-T* sum_row(Tile<T> sums, std::size_t number) {
+T* sum_row(Tile<T> sums, int number) {
     return sums.row(number * expanded_at_once);
 }
-
-// A target of one sample, as its hidden units read it: `ratio_growth[m - 1]` is the ratio times the coefficient m of the growth.
-struct HiddenTarget {
-    std::size_t k;
-    Real weight, rest, ratio_growth[Limits<Real>::highest_order];
-};
 
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
@@ -161,32 +155,21 @@ public:
             return single_mean_(m - 1, 0);
     }
 
-    // list(count,): the few targets of sample n, for hidden units of an order up to `order`. Returns count.
-    std::size_t hidden_targets(const SampleTargets& targets, std::size_t n, int order, HiddenTarget* list) const {
-        for (std::size_t i = 0; i < targets.count; ++i) {
-            const Target t = targets[i];
-            list[i].k = t.k;
-            list[i].weight = t.weight;
-            list[i].rest = t.rest;
-            for (int m = 1; m <= order; ++m) list[i].ratio_growth[m - 1] = t.ratio * growth_(m, i)[n % lanes];
-        }
-        return targets.count;
-    }
-
-    // The loss change of a sample with these targets, as a series in the change f of a hidden unit's output: of a pack of units with the
-    // outgoing weights w2. It takes the place of their means M_1 to M_K.
+    // The loss change of lane l of the group, with these few targets, as a series in the change f of a hidden unit's output: of a pack of
+    // units with the outgoing weights w2. It takes the place of their means M_1 to M_K.
     template <int K>
-    SECANT_INLINE static void find_loss(const HiddenTarget* targets, std::size_t count, Tile<const Real> w2, Tile<Real> means) {
+    SECANT_INLINE void find_loss(std::size_t l, const SampleTargets& targets, Tile<const Real> w2, Tile<Real> means) const {
         const Jet<K> mean = load_sums<K>(means), log_mean = log1p(mean);
         Jet<K> loss{};
-        for (const HiddenTarget* target = targets; target < targets + count; ++target) {
-            const Pack w = load(w2.row(target->k));
+        for (std::size_t i = 0; i < targets.count; ++i) {
+            const Target t = targets[i];
+            const Pack w = load(w2.row(t.k));
             Jet<K> own;
             Pack power = w;
             for (int m = 1; m <= K; ++m, power *= w)
-                own.c[m] = fma(broadcast(target->ratio_growth[m - 1]), power, target->rest * mean.c[m]);
+                own.c[m] = fma(broadcast(t.ratio * growth_(m, i)[l]), power, t.rest * mean.c[m]);
             const Jet<K> log_target = log1p(own);
-            for (int m = 1; m <= K; ++m) loss.c[m] = fma(broadcast(target->weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
+            for (int m = 1; m <= K; ++m) loss.c[m] = fma(broadcast(t.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
         store_sums(loss, means);
     }
@@ -250,12 +233,12 @@ private:
     template <int K>
     static Jet<K> load_sums(Tile<const Real> sums) {
         Jet<K> out{};
-        for (int m = 1; m <= K; ++m) out.c[m] = load(sum_row(sums, static_cast<std::size_t>(m - 1)));
+        for (int m = 1; m <= K; ++m) out.c[m] = load(sum_row(sums, m - 1));
         return out;
     }
     template <int K>
     static void store_sums(const Jet<K>& from, Tile<Real> sums) {
-        for (int m = 1; m <= K; ++m) store(sum_row(sums, static_cast<std::size_t>(m - 1)), from.c[m]);
+        for (int m = 1; m <= K; ++m) store(sum_row(sums, m - 1), from.c[m]);
     }
 
     // Adds to the change of a class, for the samples of which it is a target, what sets it apart from the others.

@@ -26,7 +26,7 @@ public:
     // over at once are `lanes` further.
     static constexpr std::size_t factors_of_a_sum = expanded_at_once * rows_at_once;
     template <class Value>
-    Value* factors(std::size_t number, std::size_t n) const {
+    Value* factors(int number, std::size_t n) const {
         const std::size_t at = number * factors_of_a_sum + n / lanes * rows_at_once * lanes + n % lanes;
         if constexpr (std::is_same_v<Value, Real>)
             return factors_ + at;
@@ -41,11 +41,9 @@ public:
     PowerTables tables;
 
 private:
-    static std::size_t sums_of_many(std::size_t most_targets, int highest) {
-        return most_targets > few_targets ? sums_over_targets(highest) : 0;
-    }
-    static std::size_t sums_over_classes(std::size_t most_targets, int highest) {
-        return std::max<std::size_t>(sums_of_many(most_targets, highest), std::max(highest, 1));
+    static int sums_of_many(std::size_t most_targets, int highest) { return most_targets > few_targets ? sums_over_targets(highest) : 0; }
+    static int sums_over_classes(std::size_t most_targets, int highest) {
+        return std::max({sums_of_many(most_targets, highest), highest, 1});
     }
 
     Real* factors_;
@@ -138,40 +136,36 @@ private:
     // M_m = sum over k of y_k g_k,m w_k^m. With `many` targets they are those of Series::find_factors. All but the first are for the
     // third order only, if that is the highest.
     void sum_over_classes(std::size_t begin, std::size_t end, bool many, Tile<const Real> w2, std::size_t width, const Scratch& scratch) {
-        const int order = plan_.orders().hidden;
+        const int order = plan_.orders().hidden, sums = many ? sums_over_targets(order) : order;
         const std::size_t part = even_part(net_.outputs(), rows_at_once);
-        const std::size_t sums = many ? sums_over_targets(order) : static_cast<std::size_t>(order);
         for (std::size_t k = 0; k < net_.outputs(); k += part) {
             const std::size_t count = std::min(part, net_.outputs() - k);
-            const auto add = [&]<class Full, class Half>(std::size_t number, Tile<const Element<Full>> power, const auto& factors) {
+            const auto add = [&]<class Full, class Half>(int number, Tile<const Element<Full>> power, const auto& factors) {
                 using Value = Element<Full>;
                 for_strips<Full, Half>(width, [&](const auto& strip) {
                     for (std::size_t n = begin; n < end; n += tile_lanes) {
                         Real* to[tile_lanes];
                         for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = sum_row(scratch.class_sums.from(n - begin + r, strip.at), number);
-                        add_tile<tile_lanes, !std::is_same_v<Value, Real>>(strip, SideBySide<Value>{{factors(n), lanes}}, count,
-                                                                           power.from(k, strip.at), to, is_single || k == 0);
+                        const SideBySide<Value> terms{{factors.template operator()<Value>(n), lanes}};
+                        add_tile<tile_lanes, !std::is_same_v<Value, Real>>(strip, terms, count, power.from(k, strip.at), to,
+                                                                           is_single || k == 0);
                     }
                 });
-            };
-            const auto add_in = [&](bool single, std::size_t number, int m, const auto& factors) {
-                if constexpr (narrow_packs)
-                    if (single && plan_.single().means)
-                        return add.template operator()<FloatPack, HalfFloatPack>(
-                            number, scratch.powers.rows<float>(m), [&](std::size_t n) { return factors.template operator()<float>(n); });
-                add.template operator()<Pack, HalfPack>(number, m == 1 ? w2 : Tile<const Real>(scratch.powers.rows<Real>(m)),
-                                                        [&](std::size_t n) { return factors.template operator()<Real>(n); });
             };
             if (many && order > 1) find_factors(begin, end, k, count, scratch);
             for (int m = 1; m <= order; ++m)
                 for (int p = many && m < order ? -1 : 0; p <= (many ? order - m : 0); ++p) {
-                    const std::size_t number = many ? target_sum(order, p, m) : static_cast<std::size_t>(m - 1);
-                    add_in(number > 0, number, m, [&]<class Value>(std::size_t n) -> const Value* {
+                    const int number = many ? target_sum(order, p, m) : m - 1;
+                    const auto factors = [&]<class Value>(std::size_t n) -> const Value* {
                         if (!many) return series(n).template mean<Value>(m) + k * lanes + n % lanes;
                         if constexpr (std::is_same_v<Value, Real>)
                             if (number == 0) return series(n).output(1, k) + n % lanes;
                         return scratch.factors<Value>(number, n - begin);
-                    });
+                    };
+                    if (!narrow_packs || number == 0 || !plan_.single().means)
+                        add.template operator()<Pack, HalfPack>(number, m == 1 ? w2 : scratch.powers.rows<Real>(m), factors);
+                    else if constexpr (narrow_packs)
+                        add.template operator()<FloatPack, HalfFloatPack>(number, scratch.powers.rows<float>(m), factors);
                 }
             if (is_single && part < net_.outputs())
                 add_in_double(scratch.class_sums.at, scratch.totals,
@@ -184,8 +178,8 @@ private:
         for (std::size_t n = begin; n < end; n += lanes) {
             float* single = narrow_packs && plan_.single().means ? scratch.factors<float>(0, n - begin) : nullptr;
             Real* wide = scratch.factors<Real>(0, n - begin);
-            const auto put = [=](std::size_t number, std::size_t i, Pack factor) {
-                const std::size_t at = Scratch::factors_of_a_sum * number + lanes * i;
+            const auto put = [=](int number, std::size_t i, Pack factor) {
+                const std::size_t at = number * Scratch::factors_of_a_sum + i * lanes;
                 single ? store_in_single(single + at, factor) : store(wide + at, factor);
             };
             Plan::with_order(plan_.orders().hidden, [&]<int K>() {
@@ -203,11 +197,10 @@ private:
         Plan::with_order(plan_.orders().hidden, [&]<int K>() {
             for (std::size_t n = begin; n < end; ++n) {
                 const Series own = series(n);
-                HiddenTarget targets[few_targets];
-                const std::size_t count = many ? 0 : own.hidden_targets(targets_.of_sample(n), n, K, targets);
                 for (std::size_t j = 0; j < whole && K > 1; j += lanes) {  // of the order 1, the sum is the loss
                     const Tile<Real> sums = scratch.class_sums.from(n - begin, j);
-                    many ? own.find_loss_of_many<K>(n % lanes, sums) : Series::find_loss<K>(targets, count, w2.from(0, j), sums);
+                    many ? own.find_loss_of_many<K>(n % lanes, sums)
+                         : own.find_loss<K>(n % lanes, targets_.of_sample(n), w2.from(0, j), sums);
                 }
                 with_activation(net_.hidden_activation(), [&]<class A>() {
                     for (std::size_t j = 0; j < whole; j += lanes)
