@@ -506,7 +506,8 @@ _ORDINARY = 4.0  # times its rounding: the noise of a value
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _BRIEF = 4  # rungs of growth that noise may have by chance: two are seen where LSODA jumps by its tolerances
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
-_FAR = 4  # jumps that begin at this rung or above, counted from 0, are doubt and not noise if they are few
+# Jumps that begin at this rung or above, counted from 0 (beyond 2e-11 of x), are doubt and not noise if they are few.
+_FAR = 4
 _MANY = 4.0  # few: the next rung crosses no more of them
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
