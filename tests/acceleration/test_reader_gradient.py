@@ -26,7 +26,13 @@ def of_one(name, change):
     return with_gradient(lambda net, grads: grads | {name: change(grads[name])})
 
 
+class TenSamples(Keyed):
+    def numerical_gradient(self, x, t):
+        return super().numerical_gradient(x[:10], t[:10])
+
+
 OTHERS = {
+    "of ten samples": TenSamples,
     "weights that are 0 stay 0": everywhere(lambda grad, param: grad * (param != 0)),
     "no weight becomes negative": everywhere(lambda grad, param: np.where((param <= 0) & (grad > 0), 0, grad)),
     "weights above 2 are pulled back": everywhere(lambda grad, param: grad + 0.1 * np.maximum(np.abs(param) - 2, 0)),
@@ -48,16 +54,7 @@ def test_a_gradient_that_is_another_one_elsewhere_is_refused(case):
         secant.accelerate(OTHERS[case](*SIZES))
 
 
-RETURNED = {
-    "of another shape": np.zeros(2),
-    "flat": np.zeros(30),
-    "text": "text",
-    "ragged": [[1], [1, 2]],
-    "None": None,
-}
-
-
-@pytest.mark.parametrize("returned", RETURNED.values(), ids=RETURNED)
+@pytest.mark.parametrize("returned", [np.zeros(2), np.zeros(30), "text", [[1], [1, 2]], None], ids=repr)
 def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
     with pytest.raises(UnsupportedError, match=r"it returns an? .* for a parameter \(6, 5\)"):
         secant.accelerate(of_one("w1", lambda grad: returned)(*SIZES))

@@ -15,6 +15,7 @@ from secant.errors import UnsupportedError
 Form = Literal["one-hot", "soft", "labels"]
 Params = tuple[Floats, Floats, Floats, Floats]
 _AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
+_MANY = 13  # samples of a mini-batch, at most: a gradient of the first 10, or of parts of 10, is another one
 
 
 class Probe(NamedTuple):
@@ -43,7 +44,7 @@ class _Scale(NamedTuple):
 _SCALES = [
     _Scale(4, 1, 1, 1),
     _Scale(7, 30, 1, 30),
-    _Scale(13, 0.3, 10, 255, 0),
+    _Scale(_MANY, 0.3, 10, 255, 0),
     _Scale(1, 1, 1, 1e-3),
     _Scale(0, 1, 3, 1, 0),
     _Scale(5, 3, 2, 1e4),
@@ -100,8 +101,8 @@ def ordinary_probe(sizes: Sizes, form: Form) -> Probe:
     )
     for param, value in zip(params, (0.0, -0.5, 2.5, 0.0), strict=True):
         param.flat[-1] = value
-    x = rng.uniform(-4, 4, (4, inputs))
-    return Probe(params, x, _targets(form, np.arange(4) % outputs, outputs, rng), form)
+    x = rng.uniform(-4, 4, (_MANY, inputs))
+    return Probe(params, x, _targets(form, np.arange(_MANY) % outputs, outputs, rng), form)
 
 
 def large_probe(sizes: Sizes, form: Form) -> Probe:
@@ -115,8 +116,8 @@ def large_probe(sizes: Sizes, form: Form) -> Probe:
     signs[hidden - hidden % 2 :] = 0  # it has no other one
     b2 = np.where(np.arange(outputs) == 0, -9.0, 0.0)
     params = np.zeros((inputs, hidden)), np.ones(hidden), signs + rng.uniform(0.1, 0.3, signs.shape), b2
-    x = 1e4 * rng.standard_normal((3, inputs))
-    return Probe(params, x, _targets(form, np.zeros(3, int), outputs, rng), form)
+    x = 1e4 * rng.standard_normal((_MANY, inputs))
+    return Probe(params, x, _targets(form, np.zeros(_MANY, int), outputs, rng), form)
 
 
 def _targets(form: Form, labels: Array, outputs: int, rng: np.random.Generator) -> Array:

@@ -1,9 +1,10 @@
 """The reader's own `numerical_gradient`, tried on a copy: which central difference it is, or what else.
 
 Design: it is called on a small copy at two points, an ordinary one, and one where all gradients are large, as for
-clipping. At the ordinary one its step is told by the reader's own loss in one entry, where both round alike. At both,
-entries are compared with differences of the loss of the network that was recognized, which takes no calls of the
-reader's. Side effects of the method are not looked for: they do not happen any more, and the pages say so.
+clipping; each with a mini-batch of more than the 10 samples that it may take of it. At the ordinary one its step is
+told by the reader's own loss in one entry, where both round alike. At both, entries are compared with differences of
+the loss of the network that was recognized, which takes no calls of the reader's. Side effects of the method are not
+looked for: they do not happen any more, and the pages say so.
 """
 
 from collections import OrderedDict
@@ -62,7 +63,7 @@ def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, for
         meant = if_meant("numerical_gradient", others) or "write a method that returns a dict of the gradients"
         raise UnsupportedError(f"its {name} takes a function and an array: it must take (x, t); {meant}")
     inputs, hidden, outputs = probe_net.sizes
-    for sizes in ((2, 2, 3), (inputs, 2, outputs), (inputs, hidden, outputs)):  # its sizes may stand in its code
+    for sizes in ((2, 6, 3), (inputs, 2, outputs), (inputs, hidden, outputs)):  # its sizes may stand in its code
         try:
             return _tried(ProbeNet(net, layout, names, sizes, probe_net.clock), own, candidate, form)
         except UnsupportedError:
@@ -83,7 +84,8 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
     calls = 4 * sum(array.size for array in small.arrays)  # two losses of each entry, at two points
     seconds = calls * min(first_seconds, small.clock.last)
     if seconds > small.clock.left():
-        raise UnsupportedError(f"{name} takes too long to be tried: about {seconds:.2g} s on a copy that it takes")
+        copy = f"a copy of {'-'.join(map(str, sizes))}, the smallest that it takes"
+        raise UnsupportedError(f"{name} takes too long to be tried: about {seconds:.2g} s on {copy}")
     returned = small.gradient(own, ordinary.probe)
     if type(returned) not in (dict, OrderedDict):
         got = type(returned).__name__
