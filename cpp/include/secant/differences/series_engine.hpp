@@ -152,20 +152,22 @@ private:
                     }
                 });
             };
+            const auto add_power = [&](int number, int m, const auto& factors) {
+                if constexpr (narrow_packs)
+                    if (number > 0 && plan_.single().means)
+                        return add.template operator()<FloatPack, HalfFloatPack>(number, scratch.powers.rows<float>(m), factors);
+                add.template operator()<Pack, HalfPack>(number, m == 1 ? w2 : scratch.powers.rows<Real>(m), factors);
+            };
             if (many && order > 1) find_factors(begin, end, k, count, scratch);
             for (int m = 1; m <= order; ++m)
                 for (int p = many && m < order ? -1 : 0; p <= (many ? order - m : 0); ++p) {
                     const int number = many ? target_sum(order, p, m) : m - 1;
-                    const auto factors = [&]<class Value>(std::size_t n) -> const Value* {
+                    add_power(number, m, [&]<class Value>(std::size_t n) -> const Value* {
                         if (!many) return series(n).template mean<Value>(m) + k * lanes + n % lanes;
                         if constexpr (std::is_same_v<Value, Real>)
                             if (number == 0) return series(n).output(1, k) + n % lanes;
                         return scratch.factors<Value>(number, n - begin);
-                    };
-                    if (!narrow_packs || number == 0 || !plan_.single().means)
-                        add.template operator()<Pack, HalfPack>(number, m == 1 ? w2 : scratch.powers.rows<Real>(m), factors);
-                    else if constexpr (narrow_packs)
-                        add.template operator()<FloatPack, HalfFloatPack>(number, scratch.powers.rows<float>(m), factors);
+                    });
                 }
             if (is_single && part < net_.outputs())
                 add_in_double(scratch.class_sums.at, scratch.totals,
