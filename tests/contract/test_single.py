@@ -230,6 +230,8 @@ def extremes():
     for dtype, offset, b2, x in (("f8", 1e-300, -760, 1e3), ("f8", 1e-100, -800, 3e3), ("f4", 1e-30, -110, 200)):
         net = given_case([[1e-3]], [0.0], [[0.0, 2.0]], [0.0, b2], [x], dtype=dtype, log_offset=offset)
         yield f"a probability beside an offset of {offset}", net, [1], 0.1, 1e-12 if dtype == "f8" else 3e-6, 1.0
+    net = given_case([[-8.0]], [-79.0], [[1e17, -2e17]], none, [0.4], "sigmoid", log_offset=0.0)
+    yield "a change of a saturated unit that underflows, before large weights", net, [0], 3e-16, 1e-5, 0.0
     net = given_case([[1e3]], [0.0], [[1e3, -1e3]], none, [1.0], dtype=np.float64, log_offset=1e-50)
     yield "no target beside a small offset", net, np.zeros((1, 2)), 0.1, 0.0, 1.0
     sizes = ("f4", 1e14), ("f4", 1e26), ("f8", 1e150), ("f8", 1e170)

@@ -75,9 +75,7 @@ struct Powers {
 // Sums over many targets, of the power m >= 1 of weights: N_pm for p >= 0 with p + m <= order; and M_m, with p = -1, for m < order. How
 // many there are, and the number of one.
 constexpr int sums_over_targets(int order) { return order * (order + 1) / 2 + order - 1; }
-constexpr int target_sum(int order, int p, int m) {
-    return (p < 0 ? order * (order + 1) / 2 : p * order - p * (p - 1) / 2) + m - 1;
-}
+constexpr int target_sum(int order, int p, int m) { return (p < 0 ? order * (order + 1) / 2 : p * order - p * (p - 1) / 2) + m - 1; }
 
 // Sums over classes, of each of expanded_at_once samples: a row of units for each. Where the first row of a sum is.
 template <class T>
