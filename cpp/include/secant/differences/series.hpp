@@ -153,8 +153,8 @@ public:
             return single_mean_(m - 1, 0);
     }
 
-    // The loss change of lane l of the group, with these few targets, as a series in the change f of a hidden unit's output: of a pack of
-    // units with the outgoing weights w2. It takes the place of their means M_1 to M_K.
+    // The loss change of the sample in lane l, with these few targets, as a series in the change f of the output of a hidden unit. It takes
+    // the place of the means M_1 to M_K of a pack of units, whose outgoing weights are w2, a row for each class.
     template <int K>
     SECANT_INLINE void find_loss(std::size_t l, const SampleTargets& targets, Tile<const Real> w2, Tile<Real> means) const {
         const Jet<K> mean = load_sums<K>(means), log_mean = log1p(mean);
@@ -172,7 +172,7 @@ public:
         store_sums(loss, means);
     }
 
-    // odd = `scale` times the odd coefficients of a pack of hidden units, whose loss is a series in f and f one in z.
+    // odd = `scale` times the odd coefficients of a pack of hidden units: the loss is a series in f, and f one in the shift.
     template <int K>
     SECANT_INLINE static void expand_hidden(const Jet<K>& f, Tile<const Real> loss, Real scale, const Coefficients& odd) {
         const Jet<K> phi = compose(load_sums<K>(loss), f);
@@ -209,7 +209,7 @@ public:
         }
     }
 
-    // The same as find_loss, for lane l of the group, given these sums of its units.
+    // The same with many targets: it takes the place of the first K of these sums of the units.
     template <int K>
     SECANT_INLINE void find_loss_of_many(std::size_t l, Tile<Real> sums) const {
         Jet<K> mean{}, all{};
@@ -227,7 +227,7 @@ public:
     }
 
 private:
-    // The sums over classes 1 to K of a pack of units.
+    // The first K rows of a pack of units: of sums over classes, or of the series that took their place.
     template <int K>
     static Jet<K> load_sums(Tile<const Real> sums) {
         Jet<K> out{};

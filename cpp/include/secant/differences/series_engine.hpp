@@ -22,8 +22,8 @@ public:
           factors_(work.take<Real>(sums_of_many(most_targets, highest) * factors_of_a_sum)),
           single_factors_(work.take<float>(narrow_packs ? sums_of_many(most_targets, 3) * factors_of_a_sum : 0)) {}
 
-    // With many targets: the factors of a sum, for sample n of those that are expanded at once. Those of each class that is summed
-    // over at once are `lanes` further.
+    // With many targets: the factors of a sum, for sample n of those that are expanded at once. Those of the next class are `lanes`
+    // further, those of the next sum factors_of_a_sum.
     static constexpr std::size_t factors_of_a_sum = expanded_at_once * rows_at_once;
     template <class Value>
     Value* factors(int number, std::size_t n) const {
@@ -199,7 +199,7 @@ private:
         Plan::with_order(plan_.orders().hidden, [&]<int K>() {
             for (std::size_t n = begin; n < end; ++n) {
                 const Series own = series(n);
-                for (std::size_t j = 0; j < whole && K > 1; j += lanes) {  // of the order 1, the sum is the loss
+                for (std::size_t j = 0; j < whole && K > 1; j += lanes) {  // the only coefficient of order 1 is the sum
                     const Tile<Real> sums = scratch.class_sums.from(n - begin, j);
                     many ? own.find_loss_of_many<K>(n % lanes, sums)
                          : own.find_loss<K>(n % lanes, targets_.of_sample(n), w2.from(0, j), sums);

@@ -78,8 +78,8 @@ public:
         return {begin, end, indexed() && !full ? x_.indexed.table<Real>() : tables_[at], full};
     }
 
-    // body(first, last, x) for the rows [begin, end) in their order, without those that `skip` names, if it is not null. x: the values of
-    // two to rows_at_once rows that are full in block b; of others it is null.
+    // body(first, last, x) for the rows [begin, end) in their order, without those that `skip` names, if it is not null: for two to
+    // rows_at_once rows that are full in block b, whose values x points to; or for others, with x null.
     template <class Body>
     void for_runs(std::size_t b, std::size_t begin, std::size_t end, const bool* skip, const Body& body) const {
         const auto read = [&](std::size_t n) { return n < end && !(skip && skip[n]); };

@@ -129,7 +129,7 @@ public:
             store(of_group + 2 * lanes, select(weight == 0, Pack{}, log_offset_ / divisor));
             if (losses) sum += log_terms(weight, y_i, log_offset_);
         }, totals);
-        if (losses) std::copy_n(totals, size, losses);
+        for (std::size_t l = 0; l < size && losses; ++l) losses[l] = totals[l];
     }
 
     // The largest number of targets of one sample.

@@ -83,10 +83,10 @@ struct Strip {
     std::size_t at, packs;
     bool half;
 
-    std::size_t width() const { return packs * lanes_of<Full>; }
+    std::size_t width() const { return packs * lanes_of<Full>; }  // with what pads the last pack
 };
 
-// The same for a strip.
+// add_tile_of for a strip.
 template <std::size_t R, bool Apart, class Full, class Half, class Factor, class Terms>
 void add_tile(const Strip<Full, Half>& strip, const Factor& factor, std::size_t count, const Terms& terms, Real* const* to,
               bool clear = false) {
