@@ -267,7 +267,7 @@ class GradientReport:
         if off is None:
             return "WRONG"
         if off < _SMALL:
-            return f"WRONG: differs by {off:.0e} of its norm (a rounding constant? a tolerance? a step?)"
+            return f"WRONG: differs by {off:.0e} of its norm (a rounding constant? a solver's tolerance? the step h?)"
         return f"WRONG by {percent(off)}"
 
 

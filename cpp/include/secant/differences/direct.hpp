@@ -192,7 +192,7 @@ private:
         const Pack slope = finds_slopes ? hidden_slope(n, w2) : Pack{};
         const Pack derivative = compose(Jet<1>{{Pack{}, slope}}, Activation::template series<1>(before.z, before.state)).c[1];
         const double effect = std::max(1.0, largest_effect());
-        Pack largest{};  // of each unit's own outgoing weights
+        Pack largest{};  // each unit's largest outgoing weight
         for (std::size_t k = 0; k < net_.outputs() && finds_slopes; ++k) largest = maximum(largest, absolute(load(w2.row(k))));
         for (std::size_t v = 0; v < counts_[n]; ++v) {
             const Real value = values_[n * stride_ + v], shift = h_ * value, quotient = std::copysign(Real{0.5} / h_, shift) * scale;
@@ -202,8 +202,8 @@ private:
             }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
             Pack difference = quotient * difference_of(loss_change(f));
-            if constexpr (finds_slopes) {  // the change of a saturated unit is small, however large the shift, or 0 as a float
-                const bool small = std::abs(shift) <= linear;
+            if constexpr (finds_slopes) {  // the loss may be linear here, too: a saturated unit changes little by a large shift
+                const bool small = std::abs(shift) <= linear;  // then the unit is linear as well, and f may be 0 as a float
                 const Pack by_slope = small ? scale * (value * derivative) : quotient * (f.plus - f.minus) * slope;
                 const Pack moved = (absolute(f.plus) + absolute(f.minus)) * largest;
                 difference = select(moved > (small ? linear : linear_one_sided), difference, by_slope);

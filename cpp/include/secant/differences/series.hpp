@@ -191,7 +191,7 @@ public:
     // the classes [first, first + count) and the samples of the group, up to an order K of hidden units.
     template <int K, class Put>
     void find_factors(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t first,
-                      std::size_t count, Put put) const {
+                      std::size_t count, Put put) const {  // a copy: what it stores might be its own members, to the compiler
         const Pack of_all_targets = load(all_targets_(1, 0));
         for (std::size_t k = first; k < first + count; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
@@ -209,7 +209,7 @@ public:
         }
     }
 
-    // The same with many targets: it takes the place of the first K of these sums of the units.
+    // As find_loss, with many targets: the series takes the place of the first K of these sums of a pack of units.
     template <int K>
     SECANT_INLINE void find_loss_of_many(std::size_t l, Tile<Real> sums) const {
         Jet<K> mean{}, all{};

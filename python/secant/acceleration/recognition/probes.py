@@ -15,7 +15,7 @@ from secant.errors import UnsupportedError
 Form = Literal["one-hot", "soft", "labels"]
 Params = tuple[Floats, Floats, Floats, Floats]
 _AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
-_MANY = 13  # samples of a mini-batch, at most: a gradient of the first 10, or of parts of 10, is another one
+_MANY = 13  # samples: a gradient of the first 10 of them, or of parts of 10, is another one
 
 
 class Probe(NamedTuple):
