@@ -14,7 +14,8 @@ from secant.backends.activations import IN_WORDS, sigmoid
 from secant.backends.base import OutputActivation
 from secant.backends.numpy.forward import softmax
 
-_AGREE = 1e-8  # relative
+_AGREE = 1e-7  # relative, the rounding of float32
+_MEANT = 10.0  # times what no term explains, which is rounding: a term
 _LEAST = 1e-6  # losses below have too few digits
 _FEWEST = 5  # probes, to see how two losses are related by three numbers
 _KNOWN_LOSSES = (
@@ -106,7 +107,7 @@ def cause_of(losses: Sequence[ProbeLoss]) -> str:
     for cause, f, g, loss in _NETWORKS:
         ours = np.array([loss(outputs(probe, f, g), _weights(probe)) for probe, _ in some])
         if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, decays)) is not None:
-            reason = "; ".join(filter(None, (cause, *relation))) or "its loss is a known one, but to eight digits only"
+            reason = "; ".join(filter(None, (cause, *relation))) or "its loss is a known one, but to seven digits only, as if computed in float32"
             return f"{reason}. {_KNOWN_LOSSES}"
     return ""
 
@@ -124,8 +125,9 @@ def _relation(losses: Sequence[ProbeLoss], ours: Floats, decays: dict[str, Float
             terms = np.array([times * ours, squares, np.ones_like(ours)]) * digits
             scale = np.abs(terms).max(axis=1, keepdims=True)
             sizes = np.linalg.lstsq((terms / scale).T, values * digits)[0]
-            if np.abs(sizes @ (terms / scale) - values * digits).max() <= _AGREE:
-                factor, decay, constant = np.where(np.abs(sizes) > _AGREE, sizes / scale[:, 0], 0)
+            off = np.abs(sizes @ (terms / scale) - values * digits).max()
+            if off <= _AGREE:
+                factor, decay, constant = np.where(np.abs(sizes) > _MEANT * off, sizes / scale[:, 0], 0)
                 return _in_words(factor, over, decay, what, constant, len(losses[0].probe.params[3]))
     return None
 
@@ -166,4 +168,4 @@ def _depend_on_each_other(probe: Probe, loss: Callable[[Probe], float]) -> bool:
     """Whether the loss of two of four samples is more than what each of them adds, be it a mean or a sum."""
     pairs = ([0, 1], [2, 3], [0, 2], [1, 3])
     first, second, third, fourth = (loss(probe._replace(x=probe.x[pair], t=probe.t[pair])) for pair in pairs)
-    return abs(first + second - third - fourth) > _AGREE * abs(first + second)
+    return abs(first + second - third - fourth) > _MEANT * _AGREE * abs(first + second)
