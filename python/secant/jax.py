@@ -14,7 +14,6 @@ from secant._common.validation import Array, positive_int
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays, Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
-from secant.checking.precision import Kind
 from secant.checking.report import GradientReport
 from secant.checking.structure import Structure
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
@@ -154,8 +153,9 @@ class _Function(autodiff.Function):
             self._outputs = list(jax.eval_shape(self.value, *self.given))
         except Exception:  # it branches on values, say
             self._outputs = self.value(*self.given)
-        self.arguments, self.outputs = [*map(_kind, self.given)], [*map(_kind, self._outputs)]
-        self.inputs = Structure("args", [*map(_numpy, self.given)], self._names)
+        self.inputs = _structure("args", self.given, self._names)
+        outputs = [np.zeros(each.shape, each.dtype) for each in self._outputs]
+        self.outputs = _structure("outputs", outputs, [f"output[{i}]" for i in range(len(outputs))])
 
     def in_float64(self) -> _Function:
         """The same function in float64, with what is compiled of it."""
@@ -204,11 +204,12 @@ class _Function(autodiff.Function):
 
     def derivative(self, mode: str, rng: int) -> _Function:
         """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
-        product, like = (self._jvp, self.given) if mode == "fwd" else (self._vjp, self._outputs)
+        product = self._jvp if mode == "fwd" else self._vjp
+        of, like = (self.inputs, self.given) if mode == "fwd" else (self.outputs, self._outputs)
         names = [f"tangent of {name}" for name in self._names]
         if mode == "rev":
             names = [f"cotangent of output[{i}]" for i in range(len(like))]
-        along = autodiff.random_numbers([*map(_kind, like)], np.random.default_rng([rng, 1]))
+        along = of.at(autodiff.random_numbers(of, np.random.default_rng([rng, 1])))
         count = len(self.given)
 
         def value(*both: Any) -> list[Any]:
@@ -285,8 +286,8 @@ _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
 _HIGHER = {"float32": np.float64, "float16": np.float64, "bfloat16": np.float64, "complex64": np.complex128}
 
 
-def _kind(array: Any) -> Kind:
-    return Kind(array.shape, array.dtype.name, float(jnp.finfo(array.dtype).eps))
+def _structure(title: str, arrays: Sequence[Any], names: Sequence[str]) -> Structure:
+    return Structure(title, [*map(_numpy, arrays)], names, [array.dtype.name for array in arrays])
 
 
 def _is_inexact(array: Any) -> bool:

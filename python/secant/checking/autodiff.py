@@ -19,10 +19,10 @@ from secant._common.warn import warn
 from secant.checking.candidate import LINEAR, Candidate, CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Point, Value
-from secant.checking.precision import Kind, in_both
+from secant.checking.precision import in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import Structure, as_vector, parts_of
+from secant.checking.structure import Structure, as_vector, eps_of, parts_of
 from secant.differentiation.rounding import norm
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
@@ -42,15 +42,15 @@ class Function(ABC):
 
     Attributes
     ----------
-    inputs : Structure
-        The arguments at which it is checked. Its methods take the same structure as ``x``.
-    arguments, outputs : list of Kind
+    inputs, outputs : Structure
+        The arguments at which it is checked, and what it returns there. Its methods take ``x`` and tangents in the
+        structure of the arguments, cotangents in that of the outputs.
     of : str
         What it is a derivative by, such as "-over-reverse".
     skipped : list of str
         Outputs that are not checked, as they have no gradient.
-    inside : sequence of Kind
-        What it computes on the way, as far as that is known: with automatic casts, that has lower precision.
+    inside : sequence of str
+        Types of what it computes on the way, as far as that is known: with automatic casts, of lower precision.
     is_used : bool
         Whether it is known to depend on an argument: then it may have one value, as rounding does.
     may_be_constant : bool
@@ -58,11 +58,10 @@ class Function(ABC):
     """
 
     inputs: Structure
-    arguments: list[Kind]
-    outputs: list[Kind]
+    outputs: Structure
     of = ""
     skipped: Sequence[str] = ()
-    inside: Sequence[Kind] = ()
+    inside: Sequence[str] = ()
     is_used = may_be_constant = False
 
     def in_float64(self) -> Function:
@@ -74,18 +73,18 @@ class Function(ABC):
         """Its outputs."""
 
     @abstractmethod
-    def pulled_back(self, x: Any, cotangents: Sequence[Array]) -> tuple[Arrays, Any]:
+    def pulled_back(self, x: Any, cotangents: Any) -> tuple[Arrays, Any]:
         """Its outputs, or nothing, and the gradients of the sum of products of these and cotangents."""
 
     @abstractmethod
     def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
         """Its outputs, or nothing, and their derivatives along tangents."""
 
-    def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
+    def fault(self, given: CandidateGradient, cotangents: Any) -> str:
         """What else is seen to be wrong with a gradient: the diagnosis."""
         return ""
 
-    def told(self, cotangents: Arrays) -> Any:
+    def told(self, cotangents: Any) -> Any:
         """Cotangents as the report has them."""
         return cotangents
 
@@ -95,12 +94,12 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 
     They are those of the sum of products of outputs and random numbers.
     """
-    cotangents = sum_weights(function.outputs, np.random.default_rng([options.rng, 1]))
-    weights, eps = as_vector(cotangents), _eps_of(function.outputs)
+    outputs, eps = function.outputs, function.outputs.eps
+    weights = sum_weights(outputs, np.random.default_rng([options.rng, 1]))
 
     @np.errstate(over="ignore")
-    def total(outputs: Sequence[Array]) -> Value:
-        terms = weights * as_vector(outputs)
+    def total(values: Arrays) -> Value:
+        terms = weights * as_vector(values)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
     point = Point(lambda x: total(function.values(x)), function.inputs)
@@ -116,7 +115,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
                 )
 
     def gradient(factor: float) -> Any:
-        values, pulled = function.pulled_back(point.structure(point.x), [factor * each for each in cotangents])
+        values, pulled = function.pulled_back(point.structure(point.x), outputs.at(factor * weights))
         require_same(values)
         return pulled
 
@@ -129,38 +128,36 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
-            given.remark = given.remark or function.fault(given, cotangents)
+            given.remark = given.remark or function.fault(given, outputs.at(weights))
         point.is_used = function.is_used
         return given
 
     report = run_check(point, candidate, options)
     if point.standstill() and not function.may_be_constant:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
-    cotangent = None if _is_number(function.outputs) else function.told(cotangents)
+    cotangent = None if weights.size == 1 else function.told(outputs.at(weights))
     return replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
 
 
 def _compared(report: GradientReport, own: Function, exact: Function, mode: str, options: Options) -> GradientReport:
     """The report in float64, and how the function's own precision compares with that."""
     rng = np.random.default_rng([options.rng, 3])
-    coarsest = max((*own.arguments, *own.outputs, *own.inside), key=lambda kind: kind.eps)
-    fixed = own.outputs if mode == "rev" else own.arguments
-    weights = Structure("weights", sum_weights(fixed, rng))
+    coarsest = max((*own.inputs.dtypes, *own.outputs.dtypes, *own.inside), key=eps_of)
+    fixed = own.outputs if mode == "rev" else own.inputs
+    x, weights, eps = as_vector(own.inputs.arrays), sum_weights(fixed, rng), eps_of(coarsest)
 
-    def near(of: Structure, kinds: Sequence[Kind], ulps: float, factor: float = 1.0) -> Any:
-        numbers = factor * as_vector(of.arrays)
-        numbers *= 1 + ulps * coarsest.eps * random_weights(numbers.shape, rng)
-        return of.at(_rounded(numbers, _eps_of(kinds)))
+    def near(numbers: Floats, of: Structure, ulps: float) -> Any:
+        return of.at(_rounded(numbers * (1 + ulps * eps * random_weights(numbers.size, rng)), of.eps))
 
     def at(function: Function, x: Any, factors: Any) -> list[Floats]:
         values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(x, factors)
         return [as_vector(values), *(as_vector([each]) for each in parts_of(derivatives))]
 
     def sample(ulps: float, factor: float) -> Iterable[tuple[Floats, Floats]]:
-        x, factors = near(own.inputs, own.arguments, ulps, factor), near(weights, fixed, ulps)
-        return zip(at(own, x, factors), at(exact, x, factors), strict=True)
+        both = near(factor * x, own.inputs, ulps), near(weights, fixed, ulps)
+        return zip(at(own, *both), at(exact, *both), strict=True)
 
-    return in_both(report, coarsest, sample, norm(as_vector(own.inputs.arrays)), mode == "rev")
+    return in_both(report, coarsest, sample, norm(x), mode == "rev")
 
 
 def first_failed(own: Function, modes: Sequence[str], options: Options) -> GradientReport:
@@ -172,7 +169,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {unknown[0]!r}")
     if not modes:
         raise ValueRangeError("one of both modes must be checked, got neither")
-    if not (own.arguments and any(kind.real_size for kind in own.outputs)):
+    if not (own.inputs.names and own.outputs.names):
         raise NothingToCheckError("arguments and outputs must have elements to be checked, got none")
     if own.skipped:
         warn(f"not checked, without a gradient: {', '.join(own.skipped)}")
@@ -185,21 +182,21 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
                 break
         return report
 
-    lowest, note = _lowest(own), ""
-    if lowest.eps > _EPS:
+    lowest, note = max(own.inputs.dtypes, key=eps_of), ""
+    if eps_of(lowest) > _EPS:
         try:
             exact = own.in_float64()
-            if kept := [kind.dtype for kind in exact.outputs if kind.eps >= lowest.eps]:
+            if kept := [dtype for dtype in exact.outputs.dtypes if eps_of(dtype) >= eps_of(lowest)]:
                 raise TypeError(f"an output stays {kept[0]}")
             return report_of(exact)
         except (GradientMismatchError, MemoryError):
             raise
         except Exception as error:
-            if lowest.dtype == "bfloat16":  # whose rounding hides all but the largest errors
+            if lowest == "bfloat16":  # whose rounding hides all but the largest errors
                 error.add_note("f of bfloat16 is checked in float64, where it raised this")
                 raise
             why = str(error).partition("\n")[0][:100] or type(error).__name__
-            note = f"checked in {lowest.dtype}; in float64: {why}"
+            note = f"checked in {lowest}; in float64: {why}"
     report = report_of(None)
     return replace(report, note=report.note or note)
 
@@ -214,39 +211,20 @@ def require_right(functions: Iterable[Function], modes: Sequence[str], options: 
         warn("arguments or outputs have no elements: nothing is checked")
 
 
-def _lowest(function: Function) -> Kind:
-    return max(function.arguments, key=lambda kind: kind.eps)
-
-
-def _is_number(kinds: Sequence[Kind]) -> bool:
-    return len(kinds) == 1 and kinds[0].real_size == 1
-
-
-def _eps_of(kinds: Sequence[Kind]) -> Floats:
-    """The relative rounding of each real number."""
-    return np.concatenate([np.full(kind.real_size, kind.eps) for kind in kinds])
-
-
-def random_weights(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+def random_weights(count: int, rng: np.random.Generator) -> Floats:
     """Random numbers of both signs, none of them small, of which cotangents are made."""
-    signs = rng.choice([-1.0, 1.0], shape)
-    return np.asarray(rng.uniform(0.5, 1.5, shape) * signs)
+    signs = rng.choice([-1.0, 1.0], count)
+    return np.asarray(rng.uniform(0.5, 1.5, count) * signs)
 
 
-def sum_weights(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
+def sum_weights(of: Structure, rng: np.random.Generator) -> Floats:
     """Tangents or cotangents that weight a sum: 1 for a single number."""
-    return [np.ones(kinds[0].shape)] if _is_number(kinds) else random_numbers(kinds, rng)
+    return np.ones(1) if of.eps.size == 1 else random_numbers(of, rng)
 
 
-def random_numbers(kinds: Sequence[Kind], rng: np.random.Generator) -> Arrays:
+def random_numbers(of: Structure, rng: np.random.Generator) -> Floats:
     """Tangents or cotangents that are themselves arguments: a rule that forgets one would pass with 1."""
-
-    def of(kind: Kind) -> Array:
-        real = _rounded(random_weights(kind.shape, rng), kind.eps)
-        imaginary = _rounded(random_weights(kind.shape, rng), kind.eps) if kind.is_complex else None
-        return real if imaginary is None else np.asarray(real + 1j * imaginary)
-
-    return [*map(of, kinds)]
+    return _rounded(random_weights(of.eps.size, rng), of.eps)
 
 
 def _rounded(numbers: Floats, eps: Any) -> Floats:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientReport
+from secant.checking.structure import eps_of
 
 DRAWS, MORE_DRAWS = 13, 32
 """Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
@@ -36,24 +37,6 @@ _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
 _OTHER = 4.0  # times the same roundings, of f there: values that differ by more are others
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
-
-
-class Kind(NamedTuple):
-    """What an argument or an output is; ``eps`` is its relative rounding."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    eps: float
-
-    @property
-    def is_complex(self) -> bool:
-        """Whether each of its numbers has two parts."""
-        return self.dtype.startswith("complex")
-
-    @property
-    def real_size(self) -> int:
-        """How many real numbers it has."""
-        return math.prod(self.shape) * (1 + self.is_complex)
 
 
 class Comparison:
@@ -173,15 +156,15 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     return both
 
 
-def in_both(report: GradientReport, coarsest: Kind, sample: Sampler, x_size: float, by_array: bool) -> GradientReport:
+def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, by_array: bool) -> GradientReport:
     """The report in float64, and what a comparison with the user's precision adds to it.
 
-    ``coarsest`` is the type of the lowest precision, ``x_size`` the norm of x. Derivatives are those ``by_array``, or
-    those of outputs, which all arrays share.
+    ``dtype`` is that of the lowest precision, ``x_size`` the norm of x. Derivatives are those ``by_array``, or those of
+    outputs, which all arrays share.
     """
-    start, dtype = time.perf_counter(), coarsest.dtype
-    values, *found = _compared(sample, coarsest.eps, x_size or 1.0)
-    if values.differs and coarsest.eps <= _FLOAT32:
+    start, eps = time.perf_counter(), eps_of(dtype)
+    values, *found = _compared(sample, eps, x_size or 1.0)
+    if values.differs and eps <= _FLOAT32:
         raise TypeError("f has other values")
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)

@@ -20,6 +20,7 @@ from secant.errors import DTypeError, ShapeError
 
 _TYPES = "dfeDF"  # float64, float32, float16, complex128, complex64
 _PARTS = ("",), (".real", ".imag")  # of real and of complex arrays
+_NOT_IN_NUMPY = {"bfloat16": 2.0**-7, "complex32": 2.0**-10}  # their relative rounding
 _DOORS = {
     "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or "
     "secant.torch.check_module(module, inputs, loss)",
@@ -30,7 +31,8 @@ _DOORS = {
 class Structure:
     """A structure of arrays, as one vector.
 
-    Errors call it by its ``title``. With ``names`` it is a list of arrays that have these.
+    Errors call it by its ``title``. With ``names`` it is a list of arrays that have these, and may be made of what has
+    ``dtypes`` that NumPy has not.
 
     Attributes
     ----------
@@ -38,22 +40,27 @@ class Structure:
         The structure; where it had numbers, lists of numbers, integers and what NumPy takes for an array, arrays.
     names : list of str
         The path of each array; with ".real" or ".imag" of a complex one.
+    dtypes : list of str
     arrays : list of ndarray
     shapes : list of tuple
     spans, wholes : list of slice
         Where the entries of each array are in the vector; and where those of both parts are, if it is one of these.
     """
 
-    def __init__(self, title: str, value: Any, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, title: str, value: Any, names: Sequence[str] | None = None, dtypes: Sequence[str] | None = None
+    ) -> None:
         self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
         named = [(title, self.value)] if names is None else zip(names, self.value, strict=True)
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
         if not found and names is None:
             raise ShapeError(f"{title} must hold at least one array, got {value!r}")
-        self._given, self.names, self.wholes = [array for _, array in found], list[str](), list[slice]()
-        for name, array in found:
+        self._given, self.names, self.dtypes = [array for _, array in found], list[str](), list[str]()
+        self.wholes = list[slice]()
+        for (name, array), dtype in zip(found, dtypes or [each.dtype.name for each in self._given], strict=True):
             parts, begin = _PARTS[array.dtype.kind == "c"], self.wholes[-1].stop if self.wholes else 0
             self.names += [name + part for part in parts]
+            self.dtypes += [dtype] * len(parts)
             self.wholes += [slice(begin, begin + len(parts) * array.size)] * len(parts)
         self.arrays = parts_of(self._given)
         self.shapes = [array.shape for array in self.arrays]
@@ -65,6 +72,11 @@ class Structure:
         """How large entries are: of a complex number, both parts as the larger one."""
         parts = [np.abs(parts_of([array])) for array in self._given]
         return as_vector([np.broadcast_to(each.max(axis=0), each.shape) for each in parts])
+
+    @property
+    def eps(self) -> Floats:
+        """The relative rounding of each entry."""
+        return np.repeat([*map(eps_of, self.dtypes)], [array.size for array in self.arrays])
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
@@ -107,6 +119,11 @@ def parts_of(arrays: Iterable[Array]) -> list[Array]:
 def as_vector(arrays: Sequence[Array]) -> Floats:
     """The real numbers of arrays, one after the other."""
     return np.concatenate([np.asarray(array, np.float64).ravel() for array in parts_of(arrays)])
+
+
+def eps_of(dtype: str) -> float:
+    """The relative rounding of a type."""
+    return _NOT_IN_NUMPY.get(dtype) or float(np.finfo(dtype).eps)
 
 
 def _parts(value: Any) -> dict[Any, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from secant._common.validation import Array, require_callable
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.options import Options
-from secant.checking.precision import Kind
 from secant.checking.report import GradientReport
 from secant.checking.structure import Structure, as_vector
 from secant.errors import ShapeError
@@ -165,19 +164,13 @@ class _Function(autodiff.Function):
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
         self._f, self._product, self.inputs = f, product, Structure("x", x)
-        self._outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
-        self.outputs = [
-            Kind(array.shape, array.dtype.name, float(np.finfo(array.dtype).eps)) for array in self._outputs.arrays
-        ]
+        self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
 
     def values(self, x: Any) -> Arrays:
-        return self._outputs.like("f near x", self._f(x))
+        return self.outputs.like("f near x", self._f(x))
 
-    def pulled_back(self, x: Any, cotangents: Sequence[Array]) -> tuple[Arrays, Any]:
-        return [], self._product(self._outputs.rebuilt(cotangents))
+    def pulled_back(self, x: Any, cotangents: Any) -> tuple[Arrays, Any]:
+        return [], self._product(cotangents)
 
     def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
-        return [], self._outputs.like("jvp(tangent)", self._product(tangents))
-
-    def told(self, cotangents: Arrays) -> Any:
-        return self._outputs.rebuilt(cotangents)
+        return [], self.outputs.like("jvp(tangent)", self._product(tangents))

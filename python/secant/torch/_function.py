@@ -18,7 +18,6 @@ from secant._common.validation import Array
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.candidate import CandidateGradient
-from secant.checking.precision import Kind
 from secant.checking.structure import Structure, mapped, walk
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
@@ -77,14 +76,13 @@ class Function(autodiff.Function):
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
         self._precision, self._converted = precision, converted
         self._like = [*map(converted, self._given)]
-        self.arguments = [*map(kind_of, self._like)]
-        self.inputs = Structure("inputs", [*map(as_array, self._like)], self._names)
+        self.inputs = structure_of("inputs", self._like, self._names)
         self.is_used, self._paths = self.of != "", list[str]()
         seen = _Seen()
         with seen if any(each.dtype in _HIGHER for each in self._like) else contextlib.nullcontext():
             self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.inputs.value), list)]
-        self.outputs = [*map(kind_of, self._outputs)]
-        self.inside = [kind_of(torch.empty(0, dtype=dtype)) for dtype in seen.dtypes]
+        self.outputs = structure_of("outputs", self._outputs, self._paths)
+        self.inside = [*map(name_of, seen.dtypes)]
 
     def in_float64(self) -> Function:
         """The same function in float64."""
@@ -118,14 +116,14 @@ class Function(autodiff.Function):
         """The gradients that autograd computes, as a function of the arguments and of a list of cotangents."""
         if grad_outputs is None:
             numbers = autodiff.random_numbers(self.outputs, np.random.default_rng([rng, 2]))
-            cotangents = [tensor.requires_grad_() for tensor in self._incoming(numbers)]
+            cotangents = [tensor.requires_grad_() for tensor in self._incoming(self.outputs.at(numbers))]
         else:
             cotangents = [leaf for _, leaf in walk("", grad_outputs)]
 
         def gradients(*both: Any) -> Any:
             arguments, cotangents = both[:-1], both[-1]
             tensors = list(differentiable(map(str, itertools.count()), arguments).values())
-            outputs = list(with_gradient(floating(self._function(*arguments))).values())
+            outputs = self._kept(self._function(*arguments))
             grads = torch.autograd.grad(outputs, tensors, cotangents, create_graph=True, allow_unused=True)
             if not (found := [grad for grad in grads if grad is not None]):
                 raise ValueRangeError("func must depend on inputs to check the gradient of that: autograd has none")
@@ -184,8 +182,9 @@ class Function(autodiff.Function):
         """The outputs that are checked."""
         found = floating(value)
         if not self._paths:
-            self._paths = list(found if self.of else with_gradient(found))
-            self.skipped = [path for path in found if path not in self._paths]
+            checked = found if self.of else with_gradient(found)
+            self._paths = [path for path, output in checked.items() if output.numel()]
+            self.skipped = [path for path in found if path not in checked]
         return [found[path] for path in self._paths]
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
@@ -250,9 +249,14 @@ def with_gradient(found: dict[str, Any]) -> dict[str, Any]:
     return {path: output for path, output in found.items() if output.requires_grad} or found
 
 
-def kind_of(tensor: Any) -> Kind:
-    """What a tensor is."""
-    return Kind(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), torch.finfo(tensor.dtype).eps)
+def name_of(dtype: Any) -> str:
+    """The name of a type: float32, say."""
+    return str(dtype).removeprefix("torch.")
+
+
+def structure_of(title: str, tensors: Sequence[Any], names: Sequence[str]) -> Structure:
+    """Tensors as a structure of arrays."""
+    return Structure(title, [*map(as_array, tensors)], names, [name_of(each.dtype) for each in tensors])
 
 
 def as_array(tensor: Any) -> Array:
