@@ -90,12 +90,12 @@ def test_a_floor_from_elsewhere_hides_no_error(f, x):
     assert secant.torch.check(lambda x: f(in_float32(x)), x).verdict == "wrong"
 
 
-def test_what_f_writes_to_a_tensor_of_its_own_is_read_in_float64_too():
-    store = torch.zeros(5)
+def test_what_f_writes_to_a_tensor_of_its_own_and_what_torch_func_takes_is_read_in_float64_too():
+    store, weights = torch.zeros(5), torch.ones(5)
 
     def f(x):
         store.detach_().copy_(2 * x)
-        return (store * x).sum()
+        return (store * x).sum() + torch.func.grad(lambda w: (w * x).sin().sum())(weights).sum()
 
     report = secant.torch.check(f, torch.linspace(0.1, 1, 5, requires_grad=True))
     assert report.verdict == "right"

@@ -332,8 +332,7 @@ class _Float64(TorchFunctionMode):  # type: ignore[misc]
         return func(*mapped(args, self._twin), **mapped(kwargs or {}, self._twin))
 
     def _twin(self, value: Any) -> Any:
-        is_transformed = torch._C._functorch.peek_interpreter_stack() is not None  # a twin would end with torch.func's
-        if is_transformed or not isinstance(value, torch.Tensor) or value.dtype not in _HIGHER:
+        if not isinstance(value, torch.Tensor) or value.dtype not in _HIGHER:
             return higher(value)
         if id(value) not in self._twins:
             self._twins[id(value)] = value, higher(value)
