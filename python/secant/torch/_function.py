@@ -64,22 +64,20 @@ class Function(autodiff.Function):
         of: str = "",
         undefined: bool = True,
     ) -> None:
-        self._function, self._arguments, self._tensors = function, arguments, tensors
+        self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
         module = getattr(owner, "__self__", owner)
         self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
-        given = {name: each for name, each in tensors.items() if each.numel()}
-        for name, tensor in given.items():
+        self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
+        for name, tensor in self._tensors.items():
             require_known(f"{name} must be", tensor)
-        self._names, self._given, self.of, self._undefined = list(given), list(given.values()), of, undefined
         self._begin(contextlib.nullcontext, lambda value: value)
 
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
         self._precision, self._converted = precision, converted
-        self._like = [*map(converted, self._given)]
-        self.inputs = structure_of("inputs", self._like, self._names)
+        self._like = [*map(converted, self._tensors.values())]
+        self.inputs = structure_of("inputs", self._like, list(self._tensors))
         self.is_used, self._paths = self.of != "", list[str]()
-        seen = _Seen()
-        with seen if any(each.dtype in _HIGHER for each in self._like) else contextlib.nullcontext():
+        with _Seen() as seen:
             self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.inputs.value), list)]
         self.outputs = structure_of("outputs", self._outputs, self._paths)
         self.inside = [*map(name_of, seen.dtypes)]
@@ -169,7 +167,7 @@ class Function(autodiff.Function):
     def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
         """What is computed from the outputs at tensors, which the module and the arguments have meanwhile."""
         fresh = {id(own): self._converted(own).detach().clone() for own in self._module.buffers()}
-        fresh |= {id(own): each for own, each in zip(self._given, tensors, strict=True)}
+        fresh |= {id(own): each for own, each in zip(self._tensors.values(), tensors, strict=True)}
 
         def current(value: Any) -> Any:
             return fresh[id(value)] if id(value) in fresh else self._converted(value)
