@@ -260,7 +260,7 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     # Copies: what is compiled may give up the memory of its arguments.
     leaves = [jnp.array(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
-    numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
+    numeric = [i for i, leaf in enumerate(leaves) if _is_inexact(leaf)]
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
@@ -272,8 +272,7 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
         for i, array in zip(checked, arrays, strict=True):
             full[i] = array
         outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
-        numeric_outputs = [jnp.asarray(output) for output in outputs if isinstance(output, _ARRAYS)]
-        inexact = [output for output in numeric_outputs if _is_inexact(output)]
+        inexact = [jnp.asarray(output) for output in outputs if _is_inexact(output)]
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return [output for output in inexact if output.size]
@@ -290,8 +289,9 @@ def _structure(title: str, arrays: Sequence[Any], names: Sequence[str]) -> Struc
     return Structure(title, [*map(_numpy, arrays)], names, [array.dtype.name for array in arrays])
 
 
-def _is_inexact(array: Any) -> bool:
-    return bool(jnp.issubdtype(array.dtype, jnp.inexact))
+def _is_inexact(value: Any) -> bool:
+    """Whether it is an array, or a number, of floating point or complex."""
+    return isinstance(value, _ARRAYS) and bool(jnp.issubdtype(jnp.result_type(value), jnp.inexact))
 
 
 def _numpy(array: Any) -> Array:

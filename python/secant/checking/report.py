@@ -129,7 +129,7 @@ class GradientReport:
     seed: int = 0
     resolution: float = 2.0**-52
     mode: str = ""
-    cotangent: Any = field(default=None, repr=False, compare=False)
+    cotangent: Any = field(default=None, compare=False)
 
     @property
     def sensitivity(self) -> dict[str, float]:
@@ -184,11 +184,7 @@ class GradientReport:
         return json.dumps(_finite({"verdict": self.verdict, **values}))
 
     def __repr__(self) -> str:
-        """Return the page that is printed."""
-        return str(self)
-
-    def __str__(self) -> str:
-        """Return a page for a terminal."""
+        """Return a page for a terminal, which is what is printed, too."""
         count = sum(math.prod(array.shape) for array in self.arrays)
         mode = f" ({self.mode})" if self.mode else ""
         lines = [f"gradient{mode} in {count:,} {_entries(count)}: {self._headline}"]
@@ -215,7 +211,7 @@ class GradientReport:
             return "move x off the kinks, as to random values, and check again"
         if self.verdict == "not verified":
             return "check at another x"
-        where = f"{self.findings[0].name}" if self.findings else "some entries"
+        where = self.findings[0].name if self.findings else "some entries"
         return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
 
     def _rows(self) -> Iterator[str]:
