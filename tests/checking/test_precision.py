@@ -131,7 +131,7 @@ def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
             comparison.add(*pair)
         comparison.judge(2.0**-23, 2.0**-19 * comparison.norm)
         assert comparison.differs == is_wrong
-        assert comparison.is_seen
+        assert comparison.least < 1
 
 
 def test_jax_is_checked_in_float32_where_an_output_stays_that():

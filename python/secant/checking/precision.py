@@ -56,9 +56,8 @@ class Comparison:
     allowed : ndarray
         What rounding explains.
     least : float
-        The least error along the array that would be noticed, as a share of the norm.
-    is_seen : bool
-        Whether that is less than all.
+        The least error along the array that would be noticed, as a share of the norm: from 1 on, not even all of it. 0
+        where the array may be rightly 0.
     """
 
     def __init__(self, own: Floats, exact: Floats) -> None:
@@ -82,7 +81,7 @@ class Comparison:
     @np.errstate(all="ignore")
     def judge(self, eps: float, floor: float) -> None:
         """See what the points say; ``eps`` is the user's rounding, ``floor`` what any number may be off by."""
-        finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size) or 1.0
+        finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
         entries = standard[:-1]
         typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
@@ -90,10 +89,7 @@ class Comparison:
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
         self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
-        least = float(self.allowed[-1])
-        is_zero = self.norm <= _ZERO * floor
-        self.is_seen = is_zero or self.norm > least
-        self.least = 0.0 if is_zero else least / self.norm
+        self.least = 0.0 if self.norm <= _ZERO * floor else float(self.allowed[-1]) / self.norm
 
     @property
     def differs(self) -> bool:
@@ -168,7 +164,7 @@ def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, 
         raise TypeError("f has other values")
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)
-    differ, hidden = [each.differs for each in found], [not each.is_seen for each in found]
+    differ, hidden = [each.differs for each in found], [each.least >= 1 for each in found]
     if not by_array:
         differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
     wrong = [not (array.passed or array.unverified) for array in report.arrays]
