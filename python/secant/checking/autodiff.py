@@ -106,7 +106,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 
     def require_same(values: Arrays) -> None:
         if values:
-            own = total(function.values(point.structure(point.x)))
+            own = total(function.values(point.structure.at(point.x)))
             off = abs(total(values).number - own.number)
             if off > 2 / math.sqrt(eps.max()) * own.rounding:
                 raise GradientMismatchError(
@@ -115,16 +115,16 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
                 )
 
     def gradient(factor: float) -> Any:
-        values, pulled = function.pulled_back(point.structure(point.x), outputs.at(factor * weights))
+        values, pulled = function.pulled_back(point.structure.at(point.x), outputs.at(factor * weights))
         require_same(values)
         return pulled
 
     def along(direction: Floats) -> float:
-        return total(function.pushed_forward(point.structure(point.x), point.structure(direction))[1]).number
+        return total(function.pushed_forward(point.structure.at(point.x), point.structure.at(direction))[1]).number
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            require_same(function.pushed_forward(point.structure(point.x), point.structure(point.x))[0])
+            require_same(function.pushed_forward(point.structure.at(point.x), point.structure.at(point.x))[0])
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)

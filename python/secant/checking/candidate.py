@@ -85,7 +85,7 @@ class CandidateGradient(Candidate):
     @classmethod
     def of(cls, point: Point, gradient: Any) -> CandidateGradient:
         """Take a gradient in the structure of x."""
-        return cls(point, point.like("gradient", gradient))
+        return cls(point, point.structure.like("gradient", gradient))
 
     @classmethod
     def repeated(cls, point: Point, backward: Callable[[float], Any], factor: float = 1.0) -> CandidateGradient:
@@ -105,7 +105,7 @@ class CandidateGradient(Candidate):
     @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
-        one, other = self.given, as_vector(self._point.like("gradient", gradient)) / factor
+        one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
         eps = max(self._eps, self._point.resolution)

@@ -93,7 +93,7 @@ def check_gradient(
 
     def candidate() -> CandidateGradient:
         if callable(gradient):
-            return CandidateGradient.repeated(point, lambda _: gradient(point.structure(point.x), *args))
+            return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args))
         return CandidateGradient.of(point, gradient)
 
     return run_check(point, candidate, options)

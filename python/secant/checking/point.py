@@ -41,6 +41,8 @@ class Point:
 
     Attributes
     ----------
+    structure : Structure
+        That of x.
     names, shapes : list
         The name and the shape of each array.
     spans, wholes : list of slice
@@ -57,9 +59,9 @@ class Point:
 
     def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
         self._f, self._inplace = f, inplace
-        self._structure = x if isinstance(x, Structure) else Structure("x", x)
-        self._own, self.shapes, self.names = self._structure.arrays, self._structure.shapes, self._structure.names
-        self.spans, self.wholes = self._structure.spans, self._structure.wholes
+        self.structure = x if isinstance(x, Structure) else Structure("x", x)
+        self._own, self.shapes, self.names = self.structure.arrays, self.structure.shapes, self.structure.names
+        self.spans, self.wholes = self.structure.spans, self.structure.wholes
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
@@ -75,22 +77,14 @@ class Point:
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
         self.blur = self.resolution / _NEAR
-        self._sizes = self._structure.sizes
+        self._sizes = self.structure.sizes
         typical = [_typical_size(self._sizes[span]) for span in self.spans]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]
 
-    def like(self, title: str, value: Any) -> list[Array]:
-        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
-        return self._structure.like(title, value)
-
-    def structure(self, vector: Floats) -> Any:
-        """New arrays in the structure of x, with the entries of a vector."""
-        return self._structure.at(vector)
-
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""
-        for own, origin in zip(self._own, self._structure.split(self.x), strict=True):
+        for own, origin in zip(self._own, self.structure.split(self.x), strict=True):
             if own.flags.writeable and own.tobytes() != origin.tobytes():
                 own[...] = origin
 
@@ -98,9 +92,9 @@ class Point:
         """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1
         if self._inplace:
-            for own, shifted in zip(self._own, self._structure.split(vector), strict=True):
+            for own, shifted in zip(self._own, self.structure.split(vector), strict=True):
                 own[...] = shifted
-        found = self._f(self._structure.value if self._inplace else self.structure(vector))
+        found = self._f(self.structure.value if self._inplace else self.structure.at(vector))
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < _REMEMBERED:
             self._values.add(value.number)
