@@ -94,7 +94,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 
     They are those of the sum of products of outputs and random numbers.
     """
-    outputs, eps = function.outputs, function.outputs.eps
+    inputs, outputs, eps = function.inputs, function.outputs, function.outputs.eps
     weights = sum_weights(outputs, np.random.default_rng([options.rng, 1]))
 
     @np.errstate(over="ignore")
@@ -102,11 +102,11 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         terms = weights * as_vector(values)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point = Point(lambda x: total(function.values(x)), function.inputs)
+    point = Point(lambda x: total(function.values(x)), inputs)
 
     def require_same(values: Arrays) -> None:
         if values:
-            own = total(function.values(point.structure.at(point.x)))
+            own = total(function.values(inputs.at(point.x)))
             off = abs(total(values).number - own.number)
             if off > 2 / math.sqrt(eps.max()) * own.rounding:
                 raise GradientMismatchError(
@@ -115,16 +115,16 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
                 )
 
     def gradient(factor: float) -> Any:
-        values, pulled = function.pulled_back(point.structure.at(point.x), outputs.at(factor * weights))
+        values, pulled = function.pulled_back(inputs.at(point.x), outputs.at(factor * weights))
         require_same(values)
         return pulled
 
     def along(direction: Floats) -> float:
-        return total(function.pushed_forward(point.structure.at(point.x), point.structure.at(direction))[1]).number
+        return total(function.pushed_forward(inputs.at(point.x), inputs.at(direction))[1]).number
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            require_same(function.pushed_forward(point.structure.at(point.x), point.structure.at(point.x))[0])
+            require_same(function.pushed_forward(inputs.at(point.x), inputs.at(point.x))[0])
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)

@@ -93,17 +93,13 @@ class Structure:
 
     def at(self, vector: Floats) -> Any:
         """The structure with the entries of a vector."""
-        return self.rebuilt(self.split(vector))
-
-    def rebuilt(self, arrays: Sequence[Array]) -> Any:
-        """The structure with other arrays: the real and the imaginary part of one that is complex."""
-        remaining = iter(arrays)
+        remaining = iter(self.split(vector))
 
         def other(array: Array) -> Array:
             if not array.size:
                 return array
             if array.dtype.kind != "c":
-                return np.asarray(next(remaining), array.dtype)
+                return next(remaining)
             both = np.empty(array.shape, array.dtype)
             both.real, both.imag = next(remaining), next(remaining)
             return both
