@@ -150,12 +150,12 @@ class _Function(autodiff.Function):
     def _begin(self, given: Sequence[Any]) -> None:
         self.given = list(given)
         try:
-            self._outputs = list(jax.eval_shape(self.value, *self.given))
+            outputs = jax.eval_shape(self.value, *self.given)
         except Exception:  # it branches on values, say
-            self._outputs = self.value(*self.given)
+            outputs = self.value(*self.given)
         self.inputs = _structure("args", self.given, self._names)
-        outputs = [np.zeros(each.shape, each.dtype) for each in self._outputs]
-        self.outputs = _structure("outputs", outputs, [f"output[{i}]" for i in range(len(outputs))])
+        zeros = [np.zeros(each.shape, each.dtype) for each in outputs]
+        self.outputs = _structure("outputs", zeros, [f"output[{i}]" for i in range(len(zeros))])
 
     def in_float64(self) -> _Function:
         """The same function in float64, with what is compiled of it."""
@@ -173,21 +173,21 @@ class _Function(autodiff.Function):
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
         with self._precision():
-            return [*map(_numpy, self._call(*map(_like, x, self.given)))]
+            return [*map(_numpy, self._call(*map(jnp.array, x, self.inputs.dtypes)))]
 
     def pulled_back(self, x: Arrays, cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of the real part of conj(c) times them."""
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
         with self._precision():
-            incoming = [*map(jnp.conj, map(_like, cotangents, self._outputs))]
-            values, found = self._pull([*map(_like, x, self.given)], incoming)
+            incoming = [*map(jnp.conj, map(jnp.array, cotangents, self.outputs.dtypes))]
+            values, found = self._pull([*map(jnp.array, x, self.inputs.dtypes)], incoming)
             return [*map(_numpy, values)], [_numpy(np.conj(part)) for part in found]
 
     def pushed_forward(self, x: Arrays, tangents: Arrays) -> tuple[Arrays, Arrays]:
         """Its outputs, and their derivatives along tangents."""
         with self._precision():
             try:
-                values, found = self._push(*([*map(_like, each, self.given)] for each in (x, tangents)))
+                values, found = self._push(*([*map(jnp.array, each, self.inputs.dtypes)] for each in (x, tangents)))
             except TypeError as error:
                 if "custom_vjp" not in str(error):
                     raise
@@ -205,17 +205,17 @@ class _Function(autodiff.Function):
     def derivative(self, mode: str, rng: int) -> _Function:
         """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
         product = self._jvp if mode == "fwd" else self._vjp
-        of, like = (self.inputs, self.given) if mode == "fwd" else (self.outputs, self._outputs)
+        of = self.inputs if mode == "fwd" else self.outputs
         names = [f"tangent of {name}" for name in self._names]
         if mode == "rev":
-            names = [f"cotangent of output[{i}]" for i in range(len(like))]
+            names = [f"cotangent of output[{i}]" for i in range(len(of.dtypes))]
         along = of.at(autodiff.random_numbers(of, np.random.default_rng([rng, 1])))
         count = len(self.given)
 
         def value(*both: Any) -> list[Any]:
             return product(both[:count], both[count:])[1]
 
-        given = [*self.given, *map(_like, along, like)]
+        given = [*self.given, *map(jnp.array, along, of.dtypes)]
         return _Function(value, [*self._names, *names], given, f"-over-{autodiff.MODES[mode]}{self.of}")
 
 
@@ -297,8 +297,3 @@ def _is_inexact(value: Any) -> bool:
 def _numpy(array: Any) -> Array:
     """An array of NumPy, which has no bfloat16."""
     return np.asarray(array, np.float32 if array.dtype == jnp.bfloat16 else None)
-
-
-def _like(numbers: Array, other: Any) -> Any:
-    """A new array of another one's type."""
-    return jnp.array(numbers, other.dtype)

@@ -40,7 +40,8 @@ class Structure:
         The structure; where it had numbers, lists of numbers, integers and what NumPy takes for an array, arrays.
     names : list of str
         The path of each array; with ".real" or ".imag" of a complex one.
-    dtypes : list of str
+    dtypes : sequence of str
+        Of each array, of which one that is complex counts once.
     arrays : list of ndarray
     shapes : list of tuple
     spans, wholes : list of slice
@@ -55,12 +56,11 @@ class Structure:
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
         if not found and names is None:
             raise ShapeError(f"{title} must hold at least one array, got {value!r}")
-        self._given, self.names, self.dtypes = [array for _, array in found], list[str](), list[str]()
-        self.wholes = list[slice]()
-        for (name, array), dtype in zip(found, dtypes or [each.dtype.name for each in self._given], strict=True):
+        self._given, self.names, self.wholes = [array for _, array in found], list[str](), list[slice]()
+        self.dtypes = dtypes or [array.dtype.name for array in self._given]
+        for name, array in found:
             parts, begin = _PARTS[array.dtype.kind == "c"], self.wholes[-1].stop if self.wholes else 0
             self.names += [name + part for part in parts]
-            self.dtypes += [dtype] * len(parts)
             self.wholes += [slice(begin, begin + len(parts) * array.size)] * len(parts)
         self.arrays = parts_of(self._given)
         self.shapes = [array.shape for array in self.arrays]
@@ -76,7 +76,8 @@ class Structure:
     @property
     def eps(self) -> Floats:
         """The relative rounding of each entry."""
-        return np.repeat([*map(eps_of, self.dtypes)], [array.size for array in self.arrays])
+        counts = [array.size * (1 + np.iscomplexobj(array)) for array in self._given]
+        return np.repeat([*map(eps_of, self.dtypes)], counts)
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
