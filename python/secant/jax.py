@@ -162,7 +162,7 @@ class _Function(autodiff.Function):
         other = copy.copy(self)
         other._precision = lambda: _enable_x64(True)
         with _enable_x64(True):
-            other._begin([jnp.asarray(each, _HIGHER.get(each.dtype.name, each.dtype)) for each in self.given])
+            other._begin([jnp.asarray(each, complex if jnp.iscomplexobj(each) else float) for each in self.given])
         return other
 
     @property
@@ -282,7 +282,6 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
-_HIGHER = {"float32": np.float64, "float16": np.float64, "bfloat16": np.float64, "complex64": np.complex128}
 
 
 def _structure(title: str, arrays: Sequence[Any], names: Sequence[str]) -> Structure:
