@@ -51,10 +51,8 @@ class Function(ABC):
         Outputs that are not checked, as they have no gradient.
     inside : sequence of str
         Types of what it computes on the way, as far as that is known: with automatic casts, of lower precision.
-    is_used : bool
-        Whether it is known to depend on an argument: then it may have one value, as rounding does.
-    may_be_constant : bool
-        Whether it may have one value where that is not known.
+    is_used : bool or None
+        Whether it depends on an argument: then it may have one value, as rounding does. None if that is not known.
     """
 
     inputs: Structure
@@ -62,7 +60,7 @@ class Function(ABC):
     of = ""
     skipped: Sequence[str] = ()
     inside: Sequence[str] = ()
-    is_used = may_be_constant = False
+    is_used: bool | None = None
 
     def in_float64(self) -> Function:
         """The same function in float64."""
@@ -129,11 +127,11 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
             given.remark = given.remark or function.fault(given, outputs.at(weights))
-        point.is_used = function.is_used
+        point.is_used = bool(function.is_used)
         return given
 
     report = run_check(point, candidate, options)
-    if point.standstill() and not function.may_be_constant:
+    if point.standstill() and function.is_used is not None:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
     cotangent = None if weights.size == 1 else function.told(outputs.at(weights))
     return replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
@@ -174,10 +172,10 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
     if own.skipped:
         warn(f"not checked, without a gradient: {', '.join(own.skipped)}")
 
-    def report_of(exact: Function | None) -> GradientReport:
+    def report_of(function: Function) -> GradientReport:
         for mode in modes:
-            report = checked(exact or own, mode, options)
-            report = _compared(report, own, exact, mode, options) if exact else report
+            report = checked(function, mode, options)
+            report = report if function is own else _compared(report, own, function, mode, options)
             if not report.passed:
                 break
         return report
@@ -194,7 +192,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
         except Exception as error:
             why = str(error).partition("\n")[0][:100] or type(error).__name__
             note = f"checked in {lowest}; in float64: {why}"
-    report = report_of(None)
+    report = report_of(own)
     return replace(report, note=report.note or note)
 
 

@@ -159,8 +159,6 @@ def check_derivative(
 class _Function(autodiff.Function):
     """A function of arrays of NumPy, with a VJP or a JVP of one's own."""
 
-    may_be_constant = True
-
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
         self._f, self._product, self.inputs = f, product, Structure("x", x)

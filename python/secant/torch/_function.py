@@ -106,7 +106,7 @@ class Function(autodiff.Function):
                 warnings.simplefilter("ignore")  # of TorchScript, which PyTorch calls here, and calls deprecated
                 duals = [*map(forward_ad.make_dual, self._fresh(x), along)]
             found = self._evaluated(duals, lambda outputs: [*map(forward_ad.unpack_dual, outputs)])
-        self.is_used |= any(each.tangent is not None for each in found)
+        self.is_used = self.is_used or any(each.tangent is not None for each in found)
         pushed = [torch.zeros_like(each.primal) if each.tangent is None else each.tangent for each in found]
         return [as_array(each.primal) for each in found], [*map(as_array, pushed)]
 
@@ -202,7 +202,7 @@ class Function(autodiff.Function):
         if defined:
             own, incoming = zip(*defined, strict=True)
             grads = torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep)
-        self.is_used |= any(grad is not None for grad in grads)
+        self.is_used = self.is_used or any(grad is not None for grad in grads)
         pairs = zip(tensors, grads, strict=True)
         return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in pairs]
 
