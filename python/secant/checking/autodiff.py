@@ -149,7 +149,7 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
 
     def at(function: Function, x: Any, factors: Any) -> list[Floats]:
         values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(x, factors)
-        return [as_vector(values), *(as_vector([each]) for each in parts_of(derivatives))]
+        return [as_vector(values), *(as_vector([each]) for each in parts_of(derivatives) if each.size)]
 
     def sample(ulps: float, factor: float) -> Iterable[tuple[Floats, Floats]]:
         both = near(factor * x, own.inputs, ulps), near(weights, fixed, ulps)

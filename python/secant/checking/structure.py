@@ -31,8 +31,8 @@ _DOORS = {
 class Structure:
     """A structure of arrays, as one vector.
 
-    Errors call it by its ``title``. With ``names`` it is a list of arrays that have these, and may be made of what has
-    ``dtypes`` that NumPy has not.
+    Errors call it by its ``title``. With ``names`` it is a list of arrays that have these. Arrays without elements are
+    left out; ``dtypes`` are those of the others where they come from.
 
     Attributes
     ----------

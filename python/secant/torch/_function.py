@@ -180,9 +180,8 @@ class Function(autodiff.Function):
         """The outputs that are checked."""
         found = floating(value)
         if not self._paths:
-            checked = found if self.of else with_gradient(found)
-            self._paths = [path for path, output in checked.items() if output.numel()]
-            self.skipped = [path for path in found if path not in checked]
+            self._paths = list(found if self.of else with_gradient(found))
+            self.skipped = [path for path in found if path not in self._paths]
         return [found[path] for path in self._paths]
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
@@ -254,7 +253,7 @@ def name_of(dtype: Any) -> str:
 
 def structure_of(title: str, tensors: Sequence[Any], names: Sequence[str]) -> Structure:
     """Tensors as a structure of arrays."""
-    return Structure(title, [*map(as_array, tensors)], names, [name_of(each.dtype) for each in tensors])
+    return Structure(title, [*map(as_array, tensors)], names, [name_of(each.dtype) for each in tensors if each.numel()])
 
 
 def as_array(tensor: Any) -> Array:
