@@ -83,7 +83,7 @@ class DirectionalProbe:
         self.rises_in_steps, self.steepest = False, 0.0
         self._number: int | None = None  # of the largest of the steps that are tried first
         self._bar = 0.0  # that they gave
-        least = max(_FINEST * point.resolution, slopes.step_of(slopes.rungs_of(1.0, 1.0)[0]))
+        least = _FINEST * point.resolution
         self._smallest = slopes.RUNG * int(log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG)
 
     def begin(self, stage: str, total: int) -> None:
