@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.checking.candidate import Candidate, CandidateGradient
+from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.search import Evidence
 
@@ -18,14 +18,14 @@ _BARS = 8.0  # error bars within which numbers agree
 
 
 @np.errstate(all="ignore")  # a correction that is not finite does not fit
-def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, given: Candidate, evidence: Evidence) -> str:
+def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, evidence: Evidence) -> str:
     """Return what the error looks like; nothing if nothing fits, or the candidate is no gradient.
 
     ``rng`` draws the directions along which corrected gradients are probed.
     """
-    if not isinstance(given, CandidateGradient):
+    if not isinstance(probe.candidate, CandidateGradient):
         return ""
-    case = _Case(probe, given.given, evidence)
+    case = _Case(probe, probe.candidate.given, evidence)
     if obvious := case.without_evaluations():
         return obvious
     for text, gradient in case.corrections() if case.wrong else ():

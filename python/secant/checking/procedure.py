@@ -49,10 +49,10 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
     if point.standstill() and (in_place := point.at_x_itself(direction)) is not None:
         return run_check(in_place, lambda: given, options)
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
-        evidence = locate(probe, given, evidence, direction, rng)
+        evidence = locate(probe, evidence, direction, rng)
     if given.remark:
         evidence = replace(evidence, wrong=frozenset(range(len(point.spans))))
-    diagnosis = diagnosed(probe, rng, given, evidence) if evidence.wrong else ""
+    diagnosis = diagnosed(probe, rng, evidence) if evidence.wrong else ""
 
     is_zero = not given.remark and not given.contribution(direction, point.all)
     doubt = evidence.doubt or ("" if is_zero else point.standstill())

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.checking.candidate import Candidate
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import FINDINGS, Finding
 from secant.checking.verdict import MeasuredError, noticed
@@ -101,14 +100,12 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
     return probes
 
 
-def locate(
-    probe: DirectionalProbe, given: Candidate, evidence: Evidence, direction: Floats, rng: np.random.Generator
-) -> Evidence:
+def locate(probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
     probe.begin("searching", _SEARCHES)
     arrays = _measured_arrays(probe, evidence, direction, rng)
-    found = _measured_entries(_Ranges(probe, direction, probe.point.evaluations + _SEARCHES), given, arrays, rng)
-    if any(entry.wrong for entry in found.entries) or given.remark:
+    found = _measured_entries(_Ranges(probe, direction, probe.point.evaluations + _SEARCHES), arrays, rng)
+    if any(entry.wrong for entry in found.entries) or probe.candidate.remark:
         return found
     return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
 
@@ -135,7 +132,7 @@ def _measured_arrays(
     return replace(evidence, by_array=by_array, on_kinks=frozenset(on_kinks), wrong=frozenset(wrong))
 
 
-def _measured_entries(ranges: _Ranges, given: Candidate, arrays: Evidence, rng: np.random.Generator) -> Evidence:
+def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> Evidence:
     """Entries of the arrays that seem wrong: a sample of them, and where few of that are wrong, the worst ones."""
     point, sampled = ranges.probe.point, set[int]()
     for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
@@ -147,10 +144,10 @@ def _measured_entries(ranges: _Ranges, given: Candidate, arrays: Evidence, rng: 
             sampled.add(leaf)
         else:
             ranges.halve(arrays.by_array[leaf][0])
-    not_finite = given.not_finite.tolist()
+    not_finite = ranges.probe.candidate.not_finite.tolist()
     for i in not_finite[:FINDINGS]:
         ranges.measure(i, i + 1)
-    entries = [_entry(ranges, given, begin) for begin, end in ranges.measured if end == begin + 1]
+    entries = [_entry(ranges, begin) for begin, end in ranges.measured if end == begin + 1]
     wrong = {entry.leaf for entry in entries if entry.wrong}
     kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.measured.items() if measured.is_kink}
     on_kinks = (arrays.on_kinks | kinks) - wrong
@@ -164,9 +161,9 @@ def _measured_entries(ranges: _Ranges, given: Candidate, arrays: Evidence, rng: 
     )
 
 
-def _entry(ranges: _Ranges, given: Candidate, number: int) -> Entry:
+def _entry(ranges: _Ranges, number: int) -> Entry:
     point, measured = ranges.probe.point, ranges.measured[number, number + 1]
-    step, value = float(ranges.direction[number]), given.entry(number, ranges.direction)
+    step, value = float(ranges.direction[number]), ranges.probe.candidate.entry(number, ranges.direction)
     leaf = point.leaf_of(number)
     place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
     numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
