@@ -15,7 +15,7 @@ ALL = slice(0, 2)
 
 def measured(error, doubt=0.0, error_bar=2.0):
     """Along a direction with that error bar, of a candidate that rounding changes by 1: 4 are allowed."""
-    return MeasuredError(ALL, error, error_bar, 1.0, doubt)
+    return MeasuredError(error, error_bar, 1.0, doubt)
 
 
 @pytest.mark.parametrize(

@@ -103,11 +103,11 @@ class DirectionalProbe:
         samples = self._samples(direction, entries, candidate)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
-            found = MeasuredError(entries, known[0] - predicted, known[1], rounding)
+            found = MeasuredError(known[0] - predicted, known[1], rounding)
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
         slope = self._climbed(samples, size)
-        found = MeasuredError(entries, slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
+        found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
         return found._replace(is_kink=found.is_kink or is_excused)
 

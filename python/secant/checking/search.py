@@ -143,7 +143,7 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
         if 2 * sum(ranges.measure(i, i + 1).wrong for i in picks.tolist()) >= len(picks):
             sampled.add(leaf)
         else:
-            ranges.halve(arrays.by_array[leaf][0])
+            ranges.halve(begin, end)
     not_finite = ranges.probe.candidate.not_finite.tolist()
     for i in not_finite[:FINDINGS]:
         ranges.measure(i, i + 1)
@@ -204,25 +204,15 @@ class _Ranges:
             self.measured[begin, end] = self.probe.measure(self.direction, slice(begin, end))
         return self.measured[begin, end]
 
-    def halve(self, whole: MeasuredError) -> None:
+    def halve(self, begin: int, end: int) -> None:
         """Measure halves of a range, the worst first, down to single entries."""
-        queue, found = [(-abs(whole.error), whole)], 0
+        queue, found = [(0.0, begin, end)], 0
         while queue and found < FINDINGS and self.may_go_on():
-            _, parent = heapq.heappop(queue)
-            begin, end = parent.entries.start, parent.entries.stop
-            if end == begin + 1:
-                found += self.measure(begin, end).wrong
-                continue
+            _, begin, end = heapq.heappop(queue)
             middle = (begin + end) // 2
-            left = self.measure(begin, middle)
-            right = MeasuredError(
-                slice(middle, end),
-                parent.error - left.error,
-                parent.error_bar + left.error_bar,
-                parent.allowed + left.allowed,
-            )
-            if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
-                right = self.measure(middle, end)
-            for half in (left, right):
-                if half.wrong:
-                    heapq.heappush(queue, (-abs(half.error), half))
+            if middle == begin:
+                found += 1
+                continue
+            for half in ((begin, middle), (middle, end)):
+                if (measured := self.measure(*half)).wrong:
+                    heapq.heappush(queue, (-abs(measured.error), *half))

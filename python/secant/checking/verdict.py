@@ -12,7 +12,6 @@ _VERDICT = 1.5
 class MeasuredError(NamedTuple):
     """The error of a gradient along a direction of which only a range is shifted, and its error bar."""
 
-    entries: slice
     error: float
     error_bar: float
     rounding: float
@@ -29,7 +28,7 @@ class MeasuredError(NamedTuple):
 
     @property
     def wrong(self) -> bool:
-        """Whether something is wrong in the range: also where the error is NaN, but not if nothing was measured."""
+        """Whether something is wrong there: also where the error is NaN, but not if nothing was measured."""
         return self.wrong_beyond(1.0)
 
     def wrong_beyond(self, factor: float) -> bool:
