@@ -179,9 +179,9 @@ class GradientReport:
         >>> json.loads(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).to_json())["passed"]
         True
         """
-        values = asdict(replace(self, cotangent=None))
+        values = asdict(replace(self, cotangent=None), dict_factory=_without_nan)
         del values["cotangent"]
-        return json.dumps(_finite({"verdict": self.verdict, **values}))
+        return json.dumps({"verdict": self.verdict, **values})
 
     def __repr__(self) -> str:
         """Return a page for a terminal, which is what is printed, too."""
@@ -281,9 +281,5 @@ def _title(array: ArrayReport) -> str:
     return f"{array.name} {array.shape}" if array.shape else array.name
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _without_nan(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in pairs}
