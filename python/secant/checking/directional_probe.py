@@ -65,7 +65,7 @@ class DirectionalProbe:
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
     steepest : float
-        The slope from x to the farthest point along the last direction that climbed, as far as it is no noise.
+        The largest slope from x to the farthest point along a direction that climbed, as far as it is no noise.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class DirectionalProbe:
         moves = [(abs(step), abs(float(each.values[0]) - self.value)) for step, each in samples.known.items()]
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
-        self.steepest = max((farthest[1] - _VISIBLE * float(self.noise.near[0])) / farthest[0], 0.0)
+        self.steepest = max((farthest[1] - _VISIBLE * float(self.noise.near[0])) / farthest[0], self.steepest)
         jump = next((move for _, move in moves if move), 0.0)
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit

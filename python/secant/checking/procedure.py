@@ -45,7 +45,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
     given = candidate()
     probe = DirectionalProbe(point, given, value, progress)
     overall = probe_together(probe, rng)
-    evidence, direction = Evidence(overall, probe.steepest, float(probe.noise.near[0]), {}), point.direction(rng)
+    evidence, noise, direction = Evidence(overall), float(probe.noise.near[0]), point.direction(rng)
     if point.standstill() and (in_place := point.at_x_itself(direction)) is not None:
         return run_check(in_place, lambda: given, options)
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
@@ -65,7 +65,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         arrays=reports,
         diagnosis=given.remark or diagnosis or None,
         evaluations=point.evaluations,
-        noise=evidence.noise / (abs(value) or 1.0),
+        noise=noise / (abs(value) or 1.0),
         seconds=time.perf_counter() - start,
         note=(point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else ""),
         kink=bool(evidence.on_kinks),

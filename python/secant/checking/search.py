@@ -49,10 +49,6 @@ class Evidence:
     ----------
     overall : sequence of MeasuredError
         Along directions of all entries.
-    steepest : float
-        The slope from x to the farthest point where f was evaluated.
-    noise : float
-        That of f, at x.
     by_array : dict of int to sequence of MeasuredError
         The errors of arrays by themselves, if something seemed wrong, or x lies on a kink.
     entries : tuple of Entry
@@ -68,9 +64,7 @@ class Evidence:
     """
 
     overall: Sequence[MeasuredError]
-    steepest: float
-    noise: float
-    by_array: Mapping[int, Sequence[MeasuredError]]
+    by_array: Mapping[int, Sequence[MeasuredError]] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     wrong: frozenset[int] = frozenset()
     sampled: frozenset[int] = frozenset()

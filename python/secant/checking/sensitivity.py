@@ -29,7 +29,7 @@ class Arrays:
         self._sizes = [*map(candidate.size, wholes)]
         whole = candidate.contribution(direction, probe.point.all)
         # What all entries add; 0 where that is less than the noise of an f which has little.
-        self._whole = 0.0 if whole <= evidence.noise <= _FLAT * abs(probe.value) else whole
+        self._whole = 0.0 if whole <= probe.noise.near[0] <= _FLAT * abs(probe.value) else whole
 
     def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
@@ -97,7 +97,7 @@ class Arrays:
         """The largest error that may pass where the whole gradient is not seen, as at an optimum."""
         if self._probe.point.is_constant():
             return math.inf
-        return max(_SLIGHT * self._evidence.steepest, 0.0 if self._whole else _FLAT * abs(self._probe.value))
+        return max(_SLIGHT * self._probe.steepest, 0.0 if self._whole else _FLAT * abs(self._probe.value))
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""
