@@ -112,7 +112,7 @@ class Point:
 
     def at_x_itself(self, direction: Floats) -> Point | None:
         """The same in place, for f that looks at x without using its argument: x is shifted once to see that."""
-        if self._inplace or not all(own.dtype == np.float64 and own.flags.writeable for own in self._own):
+        if self._inplace:
             return None
         with suppress(ValueRangeError):
             _require_shiftable(self.names, self._own)
@@ -156,9 +156,7 @@ class Point:
         def shifted(step: float) -> tuple[float, float]:
             vector = self.x.copy()
             vector[entries] = start + step * unit
-            for own, span in zip(self._own, self.spans, strict=True):
-                if own.dtype != np.float64:
-                    vector[span] = vector[span].astype(own.dtype)
+            vector = as_vector(self.structure.split(vector))  # rounded as the arrays of x are
             shift = vector[entries] - start
             moved = float(share @ (shift / largest)) / square if square else step
             beside = 0.0 if gradient is None else float(gradient[entries] @ (shift - moved * unit))
