@@ -223,6 +223,14 @@ def test_a_function_that_does_not_use_its_argument():
     assert {key: value.tobytes() for key, value in net.params.items()} == before
 
 
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
+def test_a_function_that_does_not_use_its_argument_of_other_types(dtype):
+    x = np.linspace(1, 2, 5).astype(dtype)
+    before = x.tobytes()
+    assert secant.check_gradient(lambda _: float(np.sum(np.abs(x.astype(complex)) ** 2)), x, 2 * x).passed
+    assert x.tobytes() == before
+
+
 def test_a_function_that_looks_at_other_arrays_is_not_said_to_be_right():
     x, gradient = np.ones(3), np.ones(3)
     for read_only in (False, True):
