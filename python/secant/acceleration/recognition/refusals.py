@@ -36,6 +36,7 @@ _WHOLE_BATCH = (
     "its softmax is taken over the whole batch, so that the loss starts at ln(N O). Take it over the classes, in two "
     "lines: e = np.exp(a - np.max(a, axis=-1, keepdims=True)) and y = e / np.sum(e, axis=-1, keepdims=True)"
 )
+_INEXACT = "its loss is a known one, but to seven digits only, as if computed in float32"
 _MULTIPLIED = "the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t"
 _DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
 _CLIPPED = [(least, most) for least in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15) for most in (1.0, 1 - least)]
@@ -107,7 +108,7 @@ def cause_of(losses: Sequence[ProbeLoss]) -> str:
     for cause, f, g, loss in _NETWORKS:
         ours = np.array([loss(outputs(probe, f, g), _weights(probe)) for probe, _ in some])
         if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, decays)) is not None:
-            reason = "; ".join(filter(None, (cause, *relation))) or "its loss is a known one, but to seven digits only, as if computed in float32"
+            reason = "; ".join(filter(None, (cause, *relation))) or _INEXACT
             return f"{reason}. {_KNOWN_LOSSES}"
     return ""
 
