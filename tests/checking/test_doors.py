@@ -217,6 +217,11 @@ def test_what_a_module_leaves_out_by_design_is_named(torch):
     report = secant.torch.check_module(module, torch.randn(5, 4, dtype=torch.float64))
     assert report.note.endswith("check module.eval().")
     assert secant.torch.check_module(module.eval(), torch.randn(5, 4, dtype=torch.float64)).passed
+    module = torch.nn.Linear(4, 3)  # in float32
+    module.bias.register_hook(lambda grad: grad / 10)
+    report = secant.torch.check_module(module, torch.randn(5, 4))
+    assert [array.passed for array in report.arrays] == [True, False]
+    assert report.diagnosis == "bias is 10 times too small"
 
 
 def test_the_same_tensor_twice_and_tensors_without_elements(torch):

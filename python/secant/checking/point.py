@@ -135,7 +135,7 @@ class Point:
         if again != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
-                "mini-batch or a race?"
+                "mini-batch, a solver's random start or a race?"
             )
         return first
 

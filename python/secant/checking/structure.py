@@ -24,7 +24,7 @@ _NOT_IN_NUMPY = {"bfloat16": 2.0**-7, "complex32": 2.0**-10}  # their relative r
 _DOORS = {
     "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or "
     "secant.torch.check_module(module, inputs, loss)",
-    "jax": "an array of JAX: use secant.jax.check_grads(f, args)",
+    "jax": "an array of JAX: use secant.jax.check_grads(f, args), or np.asarray of it if f takes arrays of NumPy",
 }
 
 

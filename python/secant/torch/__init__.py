@@ -8,7 +8,7 @@ array of which nothing can be told is "not verified", which is not right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -286,7 +286,7 @@ def _is_right(function: Function, modes: list[str], options: Options, raise_exce
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
+    return tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
 
 
 def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
