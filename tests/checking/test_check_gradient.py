@@ -100,6 +100,8 @@ def test_an_array_on_kinks_is_not_verified_and_others_are_as_without():
         assert report.sensitivity["v"] < 1e-9
         wrong = {**right, "v": right["v"] + [0, 0, 1e-6, 0]}
         assert [finding.name for finding in secant.check_gradient(f, x, wrong).findings] == ["v[2]"]
+    report = secant.check_gradient(f, x, {"w": np.array([300.0, 1, -1, 1]), "v": 3 * x["v"] ** 2})
+    assert [each.name for each in report.findings] == ["w[0]"]
 
 
 def test_a_gradient_that_overflows_is_not_right_and_there_is_no_warning():

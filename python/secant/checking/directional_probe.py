@@ -25,6 +25,7 @@ _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _SHRINKS = 0.75  # a second difference over the step, where f is smooth: half would be left
 _NOISY = 8.0  # times the noise: second differences that are none
 _NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
+_UNEXPLAINED = 100.0  # times half of the jump at a kink: errors that are none, though jumps may nearly cancel
 _CLEAR = 1000.0  # error bars: what is off by more is so at any steps
 _FINEST = 4.0  # units in the last place of x: the smallest step
 _COARSE = 1e-10  # x is float64 if its relative rounding is less
@@ -108,8 +109,9 @@ class DirectionalProbe:
                 return found
         slope = self._climbed(samples, size)
         found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
+        is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
-        return found._replace(is_kink=found.is_kink or is_excused)
+        return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
 
     def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
         is_coarse = self.point.resolution > _COARSE
