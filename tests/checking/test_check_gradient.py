@@ -223,14 +223,9 @@ def test_a_function_that_does_not_use_its_argument():
     report = secant.check_gradient(lambda _: net.loss(x, t), net.params["W1"], wrong)
     assert [finding.name for finding in report.findings] == ["x[1, 2]"]
     assert {key: value.tobytes() for key, value in net.params.items()} == before
-
-
-@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
-def test_a_function_that_does_not_use_its_argument_of_other_types(dtype):
-    x = np.linspace(1, 2, 5).astype(dtype)
-    before = x.tobytes()
-    assert secant.check_gradient(lambda _: float(np.sum(np.abs(x.astype(complex)) ** 2)), x, 2 * x).passed
-    assert x.tobytes() == before
+    for dtype in ("float32", "complex64"):
+        z = np.linspace(1, 2, 5).astype(dtype)
+        assert secant.check_gradient(lambda _, z=z: np.sum(np.abs(z.astype(complex)) ** 2), z, 2 * z).passed
 
 
 def test_a_function_that_looks_at_other_arrays_is_not_said_to_be_right():
