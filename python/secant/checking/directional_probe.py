@@ -181,8 +181,6 @@ class DirectionalProbe:
         elif found.still >= slopes.COARSE or is_meant:
             value, bar, doubt = 0.0, unit / found.still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding
-            if is_rounding:
-                self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
         elif not is_rounding and (found.still >= _STILL or self.rises_in_steps):
             doubt = max(doubt, abs(value) + bar)  # the slope may be that across the steps of f, or 0
             self.rises_in_steps = True
