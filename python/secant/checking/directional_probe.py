@@ -29,7 +29,6 @@ _UNEXPLAINED = 100.0  # times half of the jump at a kink: errors that are none, 
 _CLEAR = 1000.0  # error bars: what is off by more is so at any steps
 _FINEST = 4.0  # units in the last place of x: the smallest step
 _COARSE = 1e-10  # x is float64 if its relative rounding is less
-_VISIBLE = 16.0  # times the noise: a change of f
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
 _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
@@ -66,7 +65,7 @@ class DirectionalProbe:
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
     steepest : float
-        The largest slope from x to the farthest point along a direction that climbed, as far as it is no noise.
+        The largest slope from x to the farthest point along a direction that climbed.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class DirectionalProbe:
         moves = [(abs(step), abs(float(each.values[0]) - self.value)) for step, each in samples.known.items()]
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
-        self.steepest = max((farthest[1] - _VISIBLE * float(self.noise.near[0])) / farthest[0], self.steepest)
+        self.steepest = max(farthest[1] / farthest[0], self.steepest)
         jump = next((move for _, move in moves if move), 0.0)
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
@@ -186,6 +185,6 @@ class DirectionalProbe:
             self.rises_in_steps = True
         elif jump and not found.is_kink:
             self._number, self._bar = None if found.noise.slope[0] or doubt else found.best, bar
-            self.noise = Levels(*map(np.maximum, self.noise, found.noise._replace(slope=np.zeros(1))))
+            self.noise = found.noise._replace(slope=np.zeros(1))
         value, bar = (float(value), float(bar)) if isfinite(bar) else (nan, inf)
         return found._replace(value=value, bar=bar, doubt=doubt)
