@@ -32,8 +32,10 @@ class Candidate:
 
     Attributes
     ----------
+    given : ndarray
+        The entries of all arrays, as they were given; NaN if only derivatives along directions are known.
     gradient : ndarray or None
-        The entries of all arrays, with 0 for NaN and infinity; None if only derivatives along directions are known.
+        The same with 0 for NaN and infinity; None if only derivatives along directions are known.
     not_finite : ndarray
         The entries of a gradient that are NaN or infinite.
     remark : str
@@ -46,6 +48,7 @@ class Candidate:
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
         self._point, self._derivative, self._eps = point, derivative, point.resolution
+        self.given = np.full(point.x.size, np.nan)
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
@@ -64,10 +67,6 @@ class Candidate:
     def entry(self, entry: int, direction: Floats) -> float:
         """An entry of the gradient: what the function says of that alone."""
         return self.along(direction, slice(entry, entry + 1)) / float(direction[entry])
-
-    def size(self, entries: slice) -> tuple[float, float]:
-        """The largest of some entries, and the root of the sum of squares of them; NaN if they are not known."""
-        return math.nan, math.nan
 
 
 class CandidateGradient(Candidate):
@@ -132,8 +131,3 @@ class CandidateGradient(Candidate):
     def entry(self, entry: int, direction: Floats) -> float:
         """An entry as given."""
         return float(self.given[entry])
-
-    def size(self, entries: slice) -> tuple[float, float]:
-        """Of the entries as given."""
-        own = self.given[entries]
-        return float(np.abs(own).max()), norm(own)

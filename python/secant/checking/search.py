@@ -71,9 +71,9 @@ class Evidence:
     on_kinks: frozenset[int] = frozenset()
     doubt: str = ""
 
-    def least_sensitive(self, leaf: int) -> MeasuredError:
-        """The probe of an array of the largest threshold: smaller errors need not have been noticed."""
-        return max(self.by_array.get(leaf, self.overall), key=lambda each: each.threshold)
+    def threshold(self, leaf: int) -> float:
+        """The largest threshold of the probes of an array: smaller errors need not have been noticed."""
+        return max(each.threshold for each in self.by_array.get(leaf, self.overall))
 
 
 def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:
@@ -162,7 +162,7 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
     place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
     numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
     found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step))
-    return Entry(leaf, number, found, (measured.wrong and not measured.is_kink) or not math.isfinite(value))
+    return Entry(leaf, number, found, measured.wrong or not math.isfinite(value))
 
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:

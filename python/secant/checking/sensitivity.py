@@ -26,30 +26,30 @@ class Arrays:
         self._probe, self._evidence, self._direction, self._doubt = probe, evidence, direction, doubt
         candidate, wholes = probe.candidate, probe.point.wholes
         self._adds = [candidate.contribution(direction, whole) for whole in wholes]
-        self._sizes = [*map(candidate.size, wholes)]
-        whole = candidate.contribution(direction, probe.point.all)
-        # What all entries add; 0 where that is less than the noise of an f which has little.
-        self._whole = 0.0 if whole <= probe.noise.near[0] <= _FLAT * abs(probe.value) else whole
+        self._given = [candidate.given[whole] for whole in wholes]
+        self._largest = [float(np.abs(given).max()) for given in self._given]
+        self._whole = candidate.contribution(direction, probe.point.all)
 
     def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
         point, is_wrong = self._probe.point, leaf in self._evidence.wrong
-        least = self._evidence.least_sensitive(leaf).threshold
-        adds, (largest, size) = self._adds[leaf], self._sizes[leaf]
-        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, least)
+        least = self._evidence.threshold(leaf)
+        sensitivity = 2 * least / point.least_scales[leaf]
+        adds = self._adds[leaf]
+        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, least, sensitivity)
         return ArrayReport(
             point.names[leaf],
             point.shapes[leaf],
             passed=not (is_wrong or why),
-            sensitivity=2 * least / point.least_scales[leaf],
-            largest=largest,
-            norm=size,
+            sensitivity=sensitivity,
+            largest=self._largest[leaf],
+            norm=norm(self._given[leaf]),
             unverified=why,
-            relative_error=self._relative_error(leaf, size),
+            relative_error=self._relative_error(leaf),
             norm_sensitivity=least / adds if adds else math.nan,
         )
 
-    def _relative_error(self, leaf: int, norm: float) -> float:
+    def _relative_error(self, leaf: int) -> float:
         """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
         evidence = self._evidence
         shows_at_once = leaf in evidence.wrong and not any(entry.wrong for entry in evidence.entries)
@@ -57,29 +57,27 @@ class Arrays:
             whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
             error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
             return error / whole if whole else math.nan
-        found = [entry.found for entry in evidence.entries if entry.leaf == leaf]
-        error = math.hypot(*(each.numerical - each.candidate for each in found))
-        whole = math.hypot(*(each.numerical for each in found))
+        found = {entry.number: entry.found for entry in evidence.entries if entry.leaf == leaf}
+        error = math.hypot(*(each.numerical - each.candidate for each in found.values()))
+        whole = math.hypot(*(each.numerical for each in found.values()))
         if leaf not in evidence.sampled:  # the other entries are right
-            share = math.fsum((each.candidate / norm) ** 2 for each in found) if norm else 1.0
-            whole = math.hypot(whole, norm * math.sqrt(max(0.0, 1 - share)))
-        noise = math.hypot(*(each.error_bar for each in found))
+            others = self._probe.candidate.given.copy()
+            others[[*found]] = 0
+            whole = math.hypot(whole, norm(others[self._probe.point.wholes[leaf]]))
+        noise = math.hypot(*(each.error_bar for each in found.values()))
         return error / whole if found and whole > noise else math.nan
 
-    def _why_unverified(self, leaf: int, least: float) -> str:
+    def _why_unverified(self, leaf: int, least: float, sensitivity: float) -> str:
         if leaf in self._evidence.on_kinks:
             return "x lies on a kink of f: move x"
         if small := self._small_entries(leaf, least):
             return small
-        adds, (largest, size) = self._adds[leaf], self._sizes[leaf]
-        sensitivity = 2 * least / self._probe.point.least_scales[leaf]
+        adds, largest, size = self._adds[leaf], self._largest[leaf], norm(self._given[leaf])
         is_seen = self._whole > 2 * least
         is_zero = not is_seen or self._is_zero(leaf)
         needed = adds if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
         if 2 * least > needed:
-            probe = self._evidence.least_sensitive(leaf)
-            hides = "jumps of f hide" if probe.doubt > probe.threshold / 2 else "noise hides"
-            hidden = "its steps hide" if self._probe.rises_in_steps else hides
+            hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
             its_norm = f", and its norm is {size:.1e}" if math.isfinite(size) else ""
             return f"{hidden} errors below {sensitivity:.1e}{its_norm}"
         if sensitivity > largest and not is_zero:
@@ -90,14 +88,15 @@ class Arrays:
     def _is_zero(self, leaf: int) -> bool:
         """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""
         rounding = self._probe.point.resolution**_ROUNDED
-        largest = max(largest for largest, _ in self._sizes)
-        return self._adds[leaf] <= rounding * self._whole and not self._sizes[leaf][0] > rounding * largest
+        is_small = not self._largest[leaf] > rounding * max(self._largest)  # nor where that is not known
+        return self._adds[leaf] <= rounding * self._whole and is_small
 
     def _slight(self) -> float:
         """The largest error that may pass where the whole gradient is not seen, as at an optimum."""
         if self._probe.point.is_constant():
             return math.inf
-        return max(_SLIGHT * self._probe.steepest, 0.0 if self._whole else _FLAT * abs(self._probe.value))
+        is_noise = self._whole <= self._probe.noise.near[0]
+        return max(_SLIGHT * self._probe.steepest, _FLAT * abs(self._probe.value) if is_noise else 0.0)
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""
