@@ -22,8 +22,6 @@ _AWAY = 6 * slopes.RUNG
 """The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
 _FALLS = 1e-4  # to so much of the noise of small steps: else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
-_SHRINKS = 0.75  # a second difference over the step, where f is smooth: half would be left
-_NOISY = 8.0  # times the noise: second differences that are none
 _NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
 _UNEXPLAINED = 100.0  # times half of the jump at a kink: errors that are none, though jumps may nearly cancel
 _CLEAR = 1000.0  # error bars: what is off by more is so at any steps
@@ -126,17 +124,13 @@ class DirectionalProbe:
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def _at_known_steps(self, samples: Samples) -> tuple[float, float] | None:
-        """The slope at steps that suited another direction; None where they do not suit this one, or a kink shows."""
+        """The slope at steps that suited another direction; None where they do not suit this one."""
         if self._number is None:
             return None
         there = samples.differences([slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
         noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(there)
         values, bars = slopes.best_of(slopes.extrapolated(there.width, there.slope, noise))
-        bends = np.abs(there.bend)
-        is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
-        if not is_smooth.all() or not bars[0] <= _NEAR_BEST * self._bar:
-            return None
-        return float(values[0]), float(bars[0])
+        return (float(values[0]), float(bars[0])) if bars[0] <= _NEAR_BEST * self._bar else None
 
     def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Slope:
         """The slope from the rungs between two numbers of steps."""
