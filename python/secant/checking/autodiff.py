@@ -22,7 +22,7 @@ from secant.checking.point import Point, Value
 from secant.checking.precision import in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import Structure, as_vector, eps_of, parts_of
+from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of
 from secant.differentiation.rounding import norm
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
@@ -30,7 +30,6 @@ Mode = Literal["rev", "fwd"]
 Arrays = list[Array]
 MODES = {"rev": "reverse", "fwd": "forward"}
 """Their names in reports."""
-_EPS = 2.0**-52  # that of float64
 
 
 class NothingToCheckError(ValueRangeError):
@@ -181,7 +180,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
         return report
 
     lowest, note = max(own.inputs.dtypes, key=eps_of), ""
-    if eps_of(lowest) > _EPS:
+    if eps_of(lowest) > EPS:
         try:
             exact = own.in_float64()
             if kept := [dtype for dtype in exact.outputs.dtypes if eps_of(dtype) >= eps_of(lowest)]:

@@ -11,6 +11,7 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
 from secant.checking.point import Point
+from secant.checking.structure import EPS
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
 from secant.differentiation.slopes import Levels, Sample, Samples
@@ -26,7 +27,6 @@ _NEAR_BEST = 3.0  # times the error bar along the direction whose steps are trie
 _UNEXPLAINED = 100.0  # times half of the jump at a kink: errors that are none, though jumps may nearly cancel
 _CLEAR = 1000.0  # error bars: what is off by more is so at any steps
 _FINEST = 4.0  # units in the last place of x: the smallest step
-_COARSE = 1e-10  # x is float64 if its relative rounding is less
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
 _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
@@ -111,7 +111,7 @@ class DirectionalProbe:
         return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
 
     def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
-        is_coarse = self.point.resolution > _COARSE
+        is_coarse = self.point.resolution > EPS
         shifted = self.point.sampler(direction, candidate.gradient if is_coarse else None, entries)
 
         def sample(step: float) -> Sample:
@@ -146,7 +146,7 @@ class DirectionalProbe:
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
-        if self.point.resolution > _COARSE:  # values that are corrected do not show how they are rounded
+        if self.point.resolution > EPS:  # values that are corrected do not show how they are rounded
             samples(slopes.step_of(0))
             self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
         found = self._climbed_from(samples, self._smallest, 0)

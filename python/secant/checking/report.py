@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from secant.checking.structure import EPS
 from secant.errors import GradientMismatchError
 
-_LOW_PRECISION = 1e-10  # the relative rounding of x, unless it is float64
 _SMALL = 1e-3  # errors that a tolerance may explain: by default that of scipy.integrate.solve_ivp
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
@@ -127,7 +127,7 @@ class GradientReport:
     compared_with: str = ""
     note: str = ""
     seed: int = 0
-    resolution: float = 2.0**-52
+    resolution: float = EPS
     mode: str = ""
     cotangent: Any = field(default=None, compare=False)
 
@@ -205,7 +205,7 @@ class GradientReport:
         return "\n".join(lines)
 
     def _next_step(self) -> str:
-        if self.resolution > _LOW_PRECISION:
+        if self.resolution > EPS:
             return "check in float64, which tells a mistake from rounding and from kinks nearby"
         if self.kink:
             return "move x off the kinks, as to random values, and check again"

@@ -18,6 +18,8 @@ from secant._common.validation import Array, Floats, is_plain
 from secant.differentiation.options import refuse_matrix
 from secant.errors import DTypeError, ShapeError
 
+EPS = 2.0**-52
+"""The relative rounding of float64."""
 _TYPES = "dfeDF"  # float64, float32, float16, complex128, complex64
 _PARTS = ("",), (".real", ".imag")  # of real and of complex arrays
 _NOT_IN_NUMPY = {"bfloat16": 2.0**-7, "complex32": 2.0**-10}  # their relative rounding
