@@ -25,7 +25,6 @@ SPACING = 4.0
 """How far from x the points lie, in units in the last place; more of them twice as far."""
 _FLOAT32 = 2.0**-23
 _BARS = 8.0  # standard errors beyond which a mean is no rounding
-_TYPICAL = 10.0  # times the median: entries that scatter less than others by luck
 _SAME, _SAME_OF_HALF = 256.0, 4.0
 """Roundings of an entry that are the same at all points: in float32; in float16 and bfloat16, whose units are large. Of
 the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's atanh has 50, the second derivative of
@@ -83,11 +82,9 @@ class Comparison:
         """See what the points say; ``eps`` is the user's rounding, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
-        entries = standard[:-1]
-        typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
         same = _same_roundings(eps)
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
-        self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
+        self.allowed = _BARS * standard + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
         self.least = 0.0 if self.norm <= _ZERO * floor else float(self.allowed[-1]) / self.norm
 
