@@ -31,10 +31,10 @@ the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's a
 asin 78."""
 _NEARER_TO_0 = 0.25  # of x: there a function that is saturated at x is not
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
-"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
+"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is. Values of f
+may have as many as in float32 in any precision."""
 _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
-_OTHER = 4.0  # times the same roundings, of f there: values that differ by more are others
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -82,7 +82,7 @@ class Comparison:
         """See what the points say; ``eps`` is the user's rounding, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
-        same = _same_roundings(eps)
+        same = (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
         self.allowed = _BARS * standard + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
@@ -107,10 +107,6 @@ class Comparison:
         places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
         values = [map(float, (self.own[k], self.exact[k], self.allowed[k] / _BARS)) for k in worst]
         return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
-
-
-def _same_roundings(eps: float) -> float:
-    return (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
 
 
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
@@ -141,7 +137,7 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
-        values.judge(eps, _OTHER * _same_roundings(eps) * size)
+        values.judge(eps, _FLOOR * eps * size)
         for comparison in derivatives:
             comparison.judge(eps, floor)
         if not any(comparison.differs for comparison in both):
