@@ -114,31 +114,29 @@ Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 derivatives, each in the user's precision and in float64."""
 
 
-def _sizes(sample: Sampler, values: Comparison, derivatives: Sequence[Comparison]) -> tuple[float, float]:
-    """The norms of the values of f and of the whole gradient: at x or nearer to 0, whichever is larger."""
-    sizes = [(values.norm, math.hypot(*(each.norm for each in derivatives)))]
+def _floors(sample: Sampler, both: Sequence[Comparison], eps: float, x_size: float) -> list[float]:
+    """What rounding of all values, and of the whole gradient, explains in each: at x or nearer to 0."""
+    norms = [[each.norm for each in both]]
     with suppress(Exception):  # f may not be defined there
-        value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
-        sizes.append((value, math.hypot(*others)))
-    size, total = (max(filter(math.isfinite, each)) for each in zip(*sizes, strict=True))
-    return size, total
+        norms.append([float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0)])
+    size = max(filter(math.isfinite, (values for values, *_ in norms)))
+    total = max(filter(math.isfinite, (math.hypot(*derivatives) for _, *derivatives in norms)))
+    slope = size / x_size  # about that, if f is a power of x
+    if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
+        total = slope
+    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
+    return [_FLOOR * eps * size, *[floor] * (len(both) - 1)]
 
 
 def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
-    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
-    size, total = _sizes(sample, values, derivatives)
-    nonzero = np.abs(values.exact[values.exact != 0])
-    slope = float(nonzero.min(initial=size)) / x_size  # about that of the smallest value, if it is a power of x
-    if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
-        total = slope
-    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
+    both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
+    floors = _floors(sample, both, eps, x_size)
     for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
-        values.judge(eps, _FLOOR * eps * size)
-        for comparison in derivatives:
+        for comparison, floor in zip(both, floors, strict=True):
             comparison.judge(eps, floor)
         if not any(comparison.differs for comparison in both):
             break
