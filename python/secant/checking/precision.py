@@ -19,10 +19,9 @@ from secant._common.validation import Floats
 from secant.checking.report import FINDINGS, ArrayReport, Finding, GradientReport
 from secant.checking.structure import eps_of
 
-DRAWS, MORE_DRAWS = 13, 32
-"""Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
-SPACING = 4.0
-"""How far from x the points lie, in units in the last place; more of them twice as far."""
+_DRAWS = (12, 4.0), (32, 8.0)
+"""How many points beside x, and how far from it, in units in the last place; the second ones where something seems
+wrong: few draws may miss rare jumps."""
 _FLOAT32 = 2.0**-23
 _BARS = 8.0  # standard errors beyond which a mean is no rounding
 _SAME, _SAME_OF_HALF = 256.0, 4.0
@@ -132,7 +131,7 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
     both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
     floors = _floors(sample, both, eps, x_size)
-    for count, ulps in ((DRAWS - 1, SPACING), (MORE_DRAWS, 2 * SPACING)):
+    for count, ulps in _DRAWS:
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
