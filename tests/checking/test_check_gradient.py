@@ -29,6 +29,7 @@ def test_a_right_gradient_is_right(family, rounded):
         case = rounded(FAMILIES[family](rng, n))
         report = secant.check_gradient(*case)
         assert report.passed, report
+        assert report.evaluations < 250
         assert not report.findings
         assert report.diagnosis is None
 
