@@ -171,4 +171,5 @@ class _Function(autodiff.Function):
         return [], self._product(cotangents)
 
     def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
-        return [], self.outputs.like("jvp(tangent)", self._product(tangents))
+        values = self.values(x)  # f goes first: a JVP may use what it left
+        return values, self.outputs.like("jvp(tangent)", self._product(tangents))

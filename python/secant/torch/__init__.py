@@ -16,7 +16,7 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError
+from secant.errors import DTypeError, GradientMismatchError, MissingExtraError
 
 try:
     import torch
@@ -221,7 +221,8 @@ def check_module(
     ----------
     module : torch.nn.Module
         It gets other parameters and copies of its buffers for each evaluation, and has its own again when the call
-        ends; buffers of another module in the loss are not put back. TorchScript is not supported.
+        ends; buffers of another module in the loss are not put back. Views of the memory of its parameters are
+        constants. TorchScript is not supported.
     inputs : tensor or sequence of arguments
         What the module takes.
     loss : callable, optional
@@ -238,6 +239,8 @@ def check_module(
     ------
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does; ValueRangeError too if the loss does not depend on the module.
+    UnsupportedError
+        If the loss takes parameters from elsewhere than the module, as from a list made before; or in inference mode.
 
     Examples
     --------
@@ -290,8 +293,6 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
 
 
 def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
-    if torch.is_inference_mode_enabled():
-        raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     given = _tuple(inputs)
     # The signature that names them is that of forward, of a module or a Function.
     owner = func.__self__ if isinstance(getattr(func, "__self__", None), type) else func

@@ -64,6 +64,8 @@ class Function(autodiff.Function):
         of: str = "",
         undefined: bool = True,
     ) -> None:
+        if torch.is_inference_mode_enabled():
+            raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
         self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
         module = getattr(owner, "__self__", owner)
         self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
@@ -204,7 +206,14 @@ class Function(autodiff.Function):
         grads: Sequence[Any] = [None] * len(tensors)
         if defined:
             own, incoming = zip(*defined, strict=True)
-            grads = torch.autograd.grad(own, tensors, incoming, allow_unused=True, retain_graph=keep)
+            both = [*tensors, *self._tensors.values()]
+            found = torch.autograd.grad(own, both, incoming, allow_unused=True, retain_graph=keep)
+            grads, others = found[: len(tensors)], found[len(tensors) :]
+            if unseen := [name for name, other in zip(self._tensors, others, strict=True) if other is not None]:
+                raise UnsupportedError(
+                    f"f must take {unseen[0]} from its arguments or the module, got another reference to it, such as a "
+                    "list of parameters made before"
+                )
         self.is_used = self.is_used or any(grad is not None for grad in grads)
         pairs = zip(tensors, grads, strict=True)
         return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in pairs]
