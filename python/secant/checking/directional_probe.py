@@ -130,7 +130,8 @@ class DirectionalProbe:
         there = samples.differences([slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
         noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(there)
         values, bars = slopes.best_of(slopes.extrapolated(there.width, there.slope, noise))
-        return (float(values[0]), float(bars[0])) if bars[0] <= _NEAR_BEST * self._bar else None
+        suits = bars[0] <= _NEAR_BEST * self._bar and there.slope.any()  # f may stand still, and rise in steps
+        return (float(values[0]), float(bars[0])) if suits else None
 
     def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Slope:
         """The slope from the rungs between two numbers of steps."""
