@@ -14,7 +14,7 @@ from secant._common.validation import Array, Floats, overlaps
 from secant.checking.structure import Structure, as_vector
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
-from secant.errors import ValueRangeError
+from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the size of an entry: a step of 1
@@ -156,12 +156,16 @@ class Point:
         def shifted(step: float) -> tuple[float, float]:
             vector = self.x.copy()
             vector[entries] = start + step * unit
-            vector = as_vector(self.structure.split(vector))  # rounded as the arrays of x are
+            for own, span in zip(self._own, self.spans, strict=True):
+                if own.dtype != np.float64:
+                    vector[span] = vector[span].astype(own.dtype)
             shift = vector[entries] - start
             moved = float(share @ (shift / largest)) / square if square else step
             beside = 0.0 if gradient is None else float(gradient[entries] @ (shift - moved * unit))
             try:
                 return self._value(vector).number - beside, moved
+            except (ShapeError, DTypeError):
+                raise
             except Exception as error:
                 self.error = error
                 return math.nan, step

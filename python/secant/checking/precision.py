@@ -24,16 +24,17 @@ _DRAWS = (12, 4.0), (32, 8.0)
 wrong: few draws may miss rare jumps."""
 _FLOAT32 = 2.0**-23
 _BARS = 8.0  # standard errors beyond which a mean is no rounding
+_TYPICAL = 10.0  # times the median: entries that scatter less than others by luck
 _SAME, _SAME_OF_HALF = 256.0, 4.0
 """Roundings of an entry that are the same at all points: in float32; in float16 and bfloat16, whose units are large. Of
 the norm half as many: where 1 - x cancels near the end of a domain, PyTorch's atanh has 50, the second derivative of
 asin 78."""
 _NEARER_TO_0 = 0.25  # of x: there a function that is saturated at x is not
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
-"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is. Values of f
-may have as many as in float32 in any precision."""
+"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
 _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
+_OTHER = 4.0  # times the same roundings, of f there: values that differ by more are others
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -81,9 +82,11 @@ class Comparison:
         """See what the points say; ``eps`` is the user's rounding, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
-        same = (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
+        entries = standard[:-1]
+        typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
+        same = _same_roundings(eps)
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
-        self.allowed = _BARS * standard + same * sizes + floor + np.finfo(np.float64).tiny
+        self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
         self.least = 0.0 if self.norm <= _ZERO * floor else float(self.allowed[-1]) / self.norm
 
@@ -108,34 +111,40 @@ class Comparison:
         return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
 
 
+def _same_roundings(eps: float) -> float:
+    return (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
+
+
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 """Takes how far from x, in units in the last place, and a factor of x; returns the values of f there, and then its
 derivatives, each in the user's precision and in float64."""
 
 
-def _floors(sample: Sampler, both: Sequence[Comparison], eps: float, x_size: float) -> list[float]:
-    """What rounding of all values, and of the whole gradient, explains in each: at x or nearer to 0."""
-    norms = [[each.norm for each in both]]
+def _sizes(sample: Sampler, values: Comparison, derivatives: Sequence[Comparison]) -> tuple[float, float]:
+    """The norms of the values of f and of the whole gradient: at x or nearer to 0, whichever is larger."""
+    sizes = [(values.norm, math.hypot(*(each.norm for each in derivatives)))]
     with suppress(Exception):  # f may not be defined there
-        norms.append([float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0)])
-    size = max(filter(math.isfinite, (values for values, *_ in norms)))
-    total = max(filter(math.isfinite, (math.hypot(*derivatives) for _, *derivatives in norms)))
-    slope = size / x_size  # about that, if f is a power of x
-    if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
-        total = slope
-    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
-    return [_FLOOR * eps * size, *[floor] * (len(both) - 1)]
+        value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
+        sizes.append((value, math.hypot(*others)))
+    size, total = (max(filter(math.isfinite, each)) for each in zip(*sizes, strict=True))
+    return size, total
 
 
 def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
-    both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
-    floors = _floors(sample, both, eps, x_size)
+    values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
+    size, total = _sizes(sample, values, derivatives)
+    nonzero = np.abs(values.exact[values.exact != 0])
+    slope = float(nonzero.min(initial=size)) / x_size  # about that of the smallest value, if it is a power of x
+    if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
+        total = slope
+    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
     for count, ulps in _DRAWS:
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
-        for comparison, floor in zip(both, floors, strict=True):
+        values.judge(eps, _OTHER * _same_roundings(eps) * size)
+        for comparison in derivatives:
             comparison.judge(eps, floor)
         if not any(comparison.differs for comparison in both):
             break
@@ -154,7 +163,7 @@ def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, 
         raise TypeError("f has other values")
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)
-    differ, hidden = [each.differs for each in found], [each.least >= 1 for each in found]
+    differ, hidden = [each.differs for each in found], [not each.least < 1 for each in found]
     if not by_array:
         differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
     wrong = [not (array.passed or array.unverified) for array in report.arrays]

@@ -58,14 +58,16 @@ class Arrays:
             error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
             return error / whole if whole else math.nan
         found = {entry.number: entry.found for entry in evidence.entries if entry.leaf == leaf}
+        if not found:
+            return math.nan
         error = math.hypot(*(each.numerical - each.candidate for each in found.values()))
         whole = math.hypot(*(each.numerical for each in found.values()))
         if leaf not in evidence.sampled:  # the other entries are right
-            others = self._probe.candidate.given.copy()
-            others[[*found]] = 0
-            whole = math.hypot(whole, norm(others[self._probe.point.wholes[leaf]]))
+            others = self._given[leaf].copy()
+            others[[number - self._probe.point.wholes[leaf].start for number in found]] = 0
+            whole = math.hypot(whole, norm(others))
         noise = math.hypot(*(each.error_bar for each in found.values()))
-        return error / whole if found and whole > noise else math.nan
+        return error / whole if whole > noise else math.nan
 
     def _why_unverified(self, leaf: int, least: float, sensitivity: float) -> str:
         if leaf in self._evidence.on_kinks:

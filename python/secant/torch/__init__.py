@@ -8,8 +8,8 @@ array of which nothing can be told is "not verified", which is not right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from secant.checking import autodiff
@@ -289,7 +289,8 @@ def _is_right(function: Function, modes: list[str], options: Options, raise_exce
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    return tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+    is_one = isinstance(inputs, torch.Tensor | Mapping) or is_dataclass(inputs)
+    return (inputs,) if is_one else tuple(inputs)
 
 
 def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
