@@ -9,7 +9,7 @@ from typing import Any, Literal
 from secant.checking.structure import EPS
 from secant.errors import GradientMismatchError
 
-_SMALL = 1e-3  # errors that a tolerance may explain: by default that of scipy.integrate.solve_ivp
+_SMALL = 1e-6  # errors that a constant or a tolerance may explain
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
