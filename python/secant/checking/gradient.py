@@ -41,8 +41,8 @@ def check_gradient(
         What is checked. A callable takes x and returns it; it is called twice, and is wrong if results differ. Where x
         is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is its conjugate.
     inplace : bool
-        Shift the arrays of x themselves, for a function that looks at them, not or not only at its argument. They are
-        restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
+        Shift the arrays of x themselves, for a function that looks at them in place of its argument, or besides it.
+        They are restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
         ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
         may use x meanwhile.
     args : tuple

@@ -28,6 +28,7 @@ class Arrays:
         self._adds = [candidate.contribution(direction, whole) for whole in wholes]
         self._given = [candidate.given[whole] for whole in wholes]
         self._largest = [float(np.abs(given).max()) for given in self._given]
+        self._norms = [*map(norm, self._given)]
         self._whole = candidate.contribution(direction, probe.point.all)
 
     def report(self, leaf: int) -> ArrayReport:
@@ -43,7 +44,7 @@ class Arrays:
             passed=not (is_wrong or why),
             sensitivity=sensitivity,
             largest=self._largest[leaf],
-            norm=norm(self._given[leaf]),
+            norm=self._norms[leaf],
             unverified=why,
             relative_error=self._relative_error(leaf),
             norm_sensitivity=least / adds if adds else math.nan,
@@ -74,7 +75,7 @@ class Arrays:
             return "x lies on a kink of f: move x"
         if small := self._small_entries(leaf, least):
             return small
-        adds, largest, size = self._adds[leaf], self._largest[leaf], norm(self._given[leaf])
+        adds, largest, size = self._adds[leaf], self._largest[leaf], self._norms[leaf]
         is_seen = self._whole > 2 * least
         is_zero = not is_seen or self._is_zero(leaf)
         needed = adds if not is_zero else _BESIDE * self._whole if is_seen else self._slight()

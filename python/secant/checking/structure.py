@@ -43,7 +43,7 @@ class Structure:
     names : list of str
         The path of each array; with ".real" or ".imag" of a complex one.
     dtypes : sequence of str
-        Of each array, of which one that is complex counts once.
+        The type of each array. A complex array counts once.
     arrays : list of ndarray
     shapes : list of tuple
     spans, wholes : list of slice

@@ -15,7 +15,7 @@ from secant.backends.base import OutputActivation
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-7  # relative, the rounding of float32
-_MEANT = 10.0  # times what no term explains, which is rounding: a term
+_MEANT = 10.0  # a term counts if it is so many times what the fit leaves over, which is rounding
 _LEAST = 1e-6  # losses below have too few digits
 _FEWEST = 5  # probes, to see how two losses are related by three numbers
 _KNOWN_LOSSES = (
