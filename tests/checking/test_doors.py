@@ -269,16 +269,16 @@ def test_what_torch_inputs_may_not_be(torch):
 @pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
 def test_a_module_is_what_it_was(torch, name):
     dtype = getattr(torch, name)
-    module = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)).to(dtype)
+    module = torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Linear(6, 5), torch.nn.Linear(5, 3)).to(dtype)
     x, t = torch.randn(8, 6).to(dtype), torch.randint(3, (8,))
-    before = [param.detach().clone() for param in module.parameters()]
+    before = [own.detach().clone() for own in (x, *module.parameters())]
 
     def loss(y):
         return torch.nn.functional.cross_entropy(y, t)
 
     report = secant.torch.check_module(module, x, loss)
     assert report.verdict == "right", report
-    assert [array.name for array in report.arrays] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [array.name for array in report.arrays] == ["1.weight", "1.bias", "2.weight", "2.bias"]
     calls = 0
 
     def fails(y):
@@ -290,7 +290,7 @@ def test_a_module_is_what_it_was(torch, name):
 
     with pytest.raises(KeyboardInterrupt):
         secant.torch.check_module(module, x, fails)
-    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), before, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip((x, *module.parameters()), before, strict=True))
     assert all(param.grad is None for param in module.parameters())
 
 
@@ -401,6 +401,7 @@ def test_tensors_of_types_that_numpy_does_not_have(torch):
     x = torch.rand(6)
     with pytest.raises(DTypeError, match=r"outputs of func must be float64, .*, got torch\.float8_e4m3fn as output"):
         secant.torch.gradcheck(lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_())
+    assert secant.torch.gradgradcheck(torch.Tensor.cfloat, x.clone().requires_grad_())
     low = x.bfloat16()
     both = low[:3].requires_grad_(), low[3:].requires_grad_()
     assert secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both).verdict != "wrong"

@@ -81,8 +81,8 @@ class Function(ABC):
         """What else is seen to be wrong with a gradient: the diagnosis."""
         return ""
 
-    def told(self, cotangents: Any) -> Any:
-        """Cotangents as the report has them."""
+    def native(self, cotangents: Any) -> Any:
+        """Cotangents as the function's library has them, for the report."""
         return cotangents
 
 
@@ -132,7 +132,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
     report = run_check(point, candidate, options)
     if point.standstill() and function.is_used is not None:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
-    cotangent = None if weights.size == 1 else function.told(outputs.at(weights))
+    cotangent = None if weights.size == 1 else function.native(outputs.at(weights))
     return replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
 
 

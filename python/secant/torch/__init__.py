@@ -224,7 +224,7 @@ def check_module(
         ends; buffers of another module in the loss are not put back. Views of the memory of its parameters are
         constants. TorchScript is not supported.
     inputs : tensor or sequence of arguments
-        What the module takes.
+        What the module takes. It gets copies, which it may write to.
     loss : callable, optional
         Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
         of that and random numbers.

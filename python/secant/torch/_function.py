@@ -24,7 +24,8 @@ from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
-_CASTS = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
+_CASTS = dict.fromkeys((torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16), torch.Tensor.double)
+_CASTS |= dict.fromkeys((torch.Tensor.cfloat, torch.Tensor.chalf), torch.Tensor.cdouble)
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
@@ -96,7 +97,7 @@ class Function(autodiff.Function):
 
     def pulled_back(self, x: Arrays, cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of products of these and cotangents."""
-        tensors, incoming = self._fresh(x), self._incoming(cotangents)
+        tensors, incoming = self._fresh(x), self.native(cotangents)
         outputs, grads = self._evaluated(tensors, lambda found: (found, self._gradients(found, tensors, incoming)))
         return [*map(as_array, outputs)], grads
 
@@ -116,7 +117,7 @@ class Function(autodiff.Function):
         """The gradients that autograd computes, as a function of the arguments and of a list of cotangents."""
         if grad_outputs is None:
             numbers = autodiff.random_numbers(self.outputs, np.random.default_rng([rng, 2]))
-            cotangents = [tensor.requires_grad_() for tensor in self._incoming(self.outputs.at(numbers))]
+            cotangents = [tensor.requires_grad_() for tensor in self.native(self.outputs.at(numbers))]
         else:
             cotangents = [leaf for _, leaf in walk("", grad_outputs)]
 
@@ -134,7 +135,7 @@ class Function(autodiff.Function):
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
-        incoming, own = self._incoming(cotangents), self._incoming(cotangents)
+        incoming, own = self.native(cotangents), self.native(cotangents)
         tensors = self._fresh(self.inputs.value)
 
         def again(outputs: list[Any]) -> str:
@@ -149,9 +150,9 @@ class Function(autodiff.Function):
                 return f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
         return self._fault_of_undefined(given, incoming) if self._undefined and len(incoming) > 1 else ""
 
-    def told(self, cotangents: Arrays) -> Any:
+    def native(self, cotangents: Sequence[Array]) -> list[Any]:
         """Cotangents as tensors."""
-        return self._incoming(cotangents)
+        return [*map(tensor_like, self._outputs, cotangents)]
 
     def _fault_of_undefined(self, given: CandidateGradient, cotangents: list[Any]) -> str:
         """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
@@ -167,12 +168,16 @@ class Function(autodiff.Function):
         return _UNDEFINED.format(f"gives another gradient, by up to {off},") if off else ""
 
     def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
-        """What is computed from the outputs at tensors, which the module and the arguments have meanwhile."""
-        fresh = {id(own): self._converted(own).detach().clone() for own in self._module.buffers()}
-        fresh |= {id(own): each for own, each in zip(self._tensors.values(), tensors, strict=True)}
+        """What is computed from the outputs at tensors, which the module and the arguments have meanwhile.
+
+        All others are copies, which f may write to.
+        """
+        fresh = {id(own): each for own, each in zip(self._tensors.values(), tensors, strict=True)}
 
         def current(value: Any) -> Any:
-            return fresh[id(value)] if id(value) in fresh else self._converted(value)
+            if isinstance(value, torch.Tensor) and id(value) not in fresh:
+                fresh[id(value)] = self._converted(value).clone()
+            return fresh.get(id(value), self._converted(value))
 
         arguments = mapped(self._arguments, current)
         with substituted(self._module, current), torch.enable_grad(), self._precision():
@@ -193,9 +198,6 @@ class Function(autodiff.Function):
             for hook in (own._backward_hooks or {}).values():
                 tensor.register_hook(hook)
         return fresh
-
-    def _incoming(self, cotangents: Sequence[Array]) -> list[Any]:
-        return [*map(tensor_like, self._outputs, cotangents)]
 
     def _gradients(self, outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
         """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
@@ -338,8 +340,7 @@ class _Float64(TorchFunctionMode):  # type: ignore[misc]
         self._twins = dict[int, tuple[Any, Any]]()  # the tensor itself too, so that its id stays its own
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        func = torch.Tensor.double if func in _CASTS else func
-        return func(*mapped(args, self._twin), **mapped(kwargs or {}, self._twin))
+        return _CASTS.get(func, func)(*mapped(args, self._twin), **mapped(kwargs or {}, self._twin))
 
     def _twin(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or value.dtype not in _HIGHER:
