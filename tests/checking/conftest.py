@@ -32,5 +32,5 @@ def door(request):
     if request.param is Torch:
         yield found
     else:
-        with found.jax.enable_x64(True):
+        with found.door._enable_x64(True):
             yield found

@@ -15,7 +15,7 @@ from secant.errors import GradientMismatchError, UnsupportedError
 
 @pytest.fixture
 def jax(jax):
-    with jax.enable_x64(True):
+    with secant.jax._enable_x64(True):
         yield jax
 
 
