@@ -260,10 +260,6 @@ def test_what_torch_inputs_may_not_be(torch):
         secant.torch.check_module(torch.nn.ReLU(), torch.ones(3))
     with pytest.raises(DTypeError, match="floating point"):
         secant.torch.check(torch.sum, torch.arange(3))
-    module = torch.nn.Linear(3, 1)
-    kept = list(module.parameters())
-    with pytest.raises(UnsupportedError, match="f must take weight from its arguments or the module, got another ref"):
-        secant.torch.check_module(module, torch.ones(3), lambda y: y + sum(each.sum() for each in kept))
 
 
 @pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
@@ -292,6 +288,34 @@ def test_a_module_is_what_it_was(torch, name):
         secant.torch.check_module(module, x, fails)
     assert all(torch.equal(a, b) for a, b in zip((x, *module.parameters()), before, strict=True))
     assert all(param.grad is None for param in module.parameters())
+
+
+@pytest.mark.parametrize("name", ["float64", "float32"])
+def test_each_use_of_a_parameter_counts_and_what_a_module_keeps_is_put_back(torch, name):
+    class Keeping(torch.nn.Linear):
+        def forward(self, x):
+            self.kept.append(x)
+            self.cache[:] = super().forward(x)
+            return self.cache.sin()
+
+    module = Keeping(4, 3, dtype=getattr(torch, name))
+    module.kept, module.cache = [], torch.zeros(5, 3, dtype=module.bias.dtype)
+    x, made_before = torch.randn(5, 4, dtype=module.bias.dtype), [module.weight]
+
+    def loss(used):
+        return lambda y: y.sum() + sum(used(own).square().sum() for own in module.parameters() if own in {*made_before})
+
+    assert secant.torch.check_module(module, x, loss(lambda own: own)).passed
+    assert [array.passed for array in secant.torch.check_module(module, x, loss(torch.detach)).arrays] == [False, True]
+    assert not module.kept
+    assert not module.cache.any()
+
+
+def test_tensors_have_the_strides_of_the_users(torch):
+    f = Torch().function(lambda x: torch.as_strided(x, x.shape, (5, 1)).sin(), lambda x, c: c * x.cos())
+    x = torch.randn(5, 5, dtype=torch.float64).requires_grad_()
+    assert secant.torch.check(f, x).passed
+    assert secant.torch.check(f, x.detach().t().requires_grad_()).verdict == "wrong"
 
 
 def test_second_derivatives_where_the_user_disabled_gradients(torch):

@@ -220,9 +220,9 @@ def check_module(
     Parameters
     ----------
     module : torch.nn.Module
-        It gets other parameters and copies of its buffers for each evaluation, and has its own again when the call
-        ends; buffers of another module in the loss are not put back. Views of the memory of its parameters are
-        constants. TorchScript is not supported.
+        For each evaluation its parameters get other values, and it gets copies of its buffers and of the tensors, lists
+        and dicts that are its attributes; when the call ends, all is as it was. So is a ``loss`` that is a module, but
+        not what else f changes. Views of parameters must be made in f.
     inputs : tensor or sequence of arguments
         What the module takes. It gets copies, which it may write to.
     loss : callable, optional
@@ -240,7 +240,13 @@ def check_module(
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does; ValueRangeError too if the loss does not depend on the module.
     UnsupportedError
-        If the loss takes parameters from elsewhere than the module, as from a list made before; or in inference mode.
+        In inference mode.
+
+    Notes
+    -----
+    Parameters of less than float64 are converted and put back, as by ``module.double()``: they have new gradient
+    accumulators then. Wrap a module in DistributedDataParallel after the check. A graph that was built before it still
+    runs ``backward()``, but `torch.autograd.grad` does not find the parameters in it.
 
     Examples
     --------
@@ -261,7 +267,8 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    report = autodiff.first_failed(Function(module, function, given, tensors), ["rev"], options)
+    owner = torch.nn.ModuleList(each for each in (module, loss) if isinstance(each, torch.nn.Module))
+    report = autodiff.first_failed(Function(owner, function, given, tensors), ["rev"], options)
     return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
 
 

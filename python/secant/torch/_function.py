@@ -30,6 +30,7 @@ _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
+_KEPT = {dict, list, set, np.ndarray}  # what a module may add to
 Change = Callable[[Any], Any]
 """Takes a tensor, or something else; returns what stands in its place."""
 
@@ -70,6 +71,7 @@ class Function(autodiff.Function):
         self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
         module = getattr(owner, "__self__", owner)
         self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
+        self._parameters = {id(own) for own in self._module.parameters()}
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         for name, tensor in self._tensors.items():
             require_known(f"{name} must be", tensor)
@@ -168,9 +170,9 @@ class Function(autodiff.Function):
         return _UNDEFINED.format(f"gives another gradient, by up to {off},") if off else ""
 
     def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
-        """What is computed from the outputs at tensors, which the module and the arguments have meanwhile.
+        """What is computed from the outputs at tensors, whose values the module and the arguments have meanwhile.
 
-        All others are copies, which f may write to.
+        All other tensors are copies, which f may write to.
         """
         fresh = {id(own): each for own, each in zip(self._tensors.values(), tensors, strict=True)}
 
@@ -180,7 +182,7 @@ class Function(autodiff.Function):
             return fresh.get(id(value), self._converted(value))
 
         arguments = mapped(self._arguments, current)
-        with substituted(self._module, current), torch.enable_grad(), self._precision():
+        with borrowed(self._module, current), torch.enable_grad(), self._precision():
             return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
@@ -192,12 +194,8 @@ class Function(autodiff.Function):
         return [found[path] for path in self._paths]
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
-        """New tensors with these elements, and with the hooks of the user's, which may change gradients."""
-        fresh = [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
-        for own, tensor in zip(self._tensors.values(), fresh, strict=True):
-            for hook in (own._backward_hooks or {}).values():
-                tensor.register_hook(hook)
-        return fresh
+        """New tensors with these elements."""
+        return [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
 
     def _gradients(self, outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
         """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
@@ -205,20 +203,15 @@ class Function(autodiff.Function):
         ``keep`` the graph, so that backward functions can run again.
         """
         defined = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
-        grads: Sequence[Any] = [None] * len(tensors)
+        pairs = zip(self._tensors.values(), tensors, strict=True)
+        by = [own if id(own) in self._parameters else tensor for own, tensor in pairs]
+        grads: Sequence[Any] = [None] * len(by)
         if defined:
             own, incoming = zip(*defined, strict=True)
-            both = [*tensors, *self._tensors.values()]
-            found = torch.autograd.grad(own, both, incoming, allow_unused=True, retain_graph=keep)
-            grads, others = found[: len(tensors)], found[len(tensors) :]
-            if unseen := [name for name, other in zip(self._tensors, others, strict=True) if other is not None]:
-                raise UnsupportedError(
-                    f"f must take {unseen[0]} from its arguments or the module, got another reference to it, such as a "
-                    "list of parameters made before"
-                )
+            grads = torch.autograd.grad(own, by, incoming, allow_unused=True, retain_graph=keep)
         self.is_used = self.is_used or any(grad is not None for grad in grads)
         pairs = zip(tensors, grads, strict=True)
-        return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in pairs]
+        return [as_array(torch.zeros_like(tensor) if grad is None else grad) for tensor, grad in pairs]
 
 
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
@@ -279,23 +272,33 @@ def as_array(tensor: Any) -> Array:
 
 
 def tensor_like(like: Any, values: Array) -> Any:
-    """A new tensor of the same type and device with other elements."""
-    return torch.from_numpy(np.asarray(values)).to(device=like.device, dtype=like.dtype, copy=True)
+    """A new tensor of the same type, device and strides with other elements."""
+    return torch.empty_like(like).copy_(torch.from_numpy(np.asarray(values)))
 
 
 @contextlib.contextmanager
-def substituted(module: Any, current: Change) -> Iterator[None]:
-    """Give a module other parameters and buffers; when the context ends, it has all it had again."""
-    modules = list(module.modules())
-    originals = [dict(vars(each)) for each in modules]
+def borrowed(module: Any, current: Change) -> Iterator[None]:
+    """Give a module's parameters other values, and it copies of what else it keeps; in the end all is as it was."""
+    modules, parameters = list(module.modules()), list(module.parameters())
+    originals, values = [dict(vars(each)) for each in modules], [own.data for own in parameters]
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
+            return current(value)
+        return copy.copy(value) if type(value) in _KEPT else value
+
     try:
+        for own in parameters:
+            own.data = current(own)
         for each in modules:
-            parameters, buffers = (mapped(own, current) for own in (each._parameters, each._buffers))
-            vars(each).update(_parameters=parameters, _buffers=buffers)
+            vars(each).update({name: copied(value) for name, value in vars(each).items()})
+            vars(each).update(_buffers=mapped(each._buffers, current))
         yield
     finally:
+        for own, value in zip(parameters, values, strict=True):
+            own.data = value
         for each, attributes in zip(modules, originals, strict=True):
-            vars(each).clear()  # also of what it has cached
+            vars(each).clear()  # also of what it has added
             vars(each).update(attributes)
 
 
