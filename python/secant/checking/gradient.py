@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from secant._common import validation
 from secant.checking.candidate import CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.differentiation.evaluators import c_pointer
-from secant.errors import DTypeError
+from secant.differentiation.options import bound
 
 
 def check_gradient(
@@ -85,11 +84,8 @@ def check_gradient(
     (False, 'x[1]')
     """
     options = Options(progress, rng)
-    if not isinstance(args, tuple | list):
-        raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
-    f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
-    validation.require_callable("f", f)
-    point = Point(lambda x: f(x, *args), x, inplace=inplace)
+    f, kind = bound(f, args, None)
+    point = Point(c_pointer.as_function(f) if kind == "C" else f, x, inplace=inplace)
 
     def candidate() -> CandidateGradient:
         if callable(gradient):
