@@ -78,13 +78,12 @@ class Comparison:
         self._squares += change * (difference - self._mean)
 
     @np.errstate(all="ignore")
-    def judge(self, eps: float, floor: float) -> None:
-        """See what the points say; ``eps`` is the user's rounding, ``floor`` what any number may be off by."""
+    def judge(self, same: float, floor: float) -> None:
+        """See what the points say: ``same`` is rounding that does not vary, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
         entries = standard[:-1]
         typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
-        same = _same_roundings(eps)
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
         self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
@@ -111,41 +110,30 @@ class Comparison:
         return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
 
 
-def _same_roundings(eps: float) -> float:
-    return (_SAME if eps <= _FLOAT32 else _SAME_OF_HALF) * eps
-
-
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 """Takes how far from x, in units in the last place, and a factor of x; returns the values of f there, and then its
 derivatives, each in the user's precision and in float64."""
 
 
-def _sizes(sample: Sampler, values: Comparison, derivatives: Sequence[Comparison]) -> tuple[float, float]:
-    """The norms of the values of f and of the whole gradient: at x or nearer to 0, whichever is larger."""
-    sizes = [(values.norm, math.hypot(*(each.norm for each in derivatives)))]
-    with suppress(Exception):  # f may not be defined there
-        value, *others = (float(np.linalg.norm(exact)) for _, exact in sample(0.0, _NEARER_TO_0))
-        sizes.append((value, math.hypot(*others)))
-    size, total = (max(filter(math.isfinite, each)) for each in zip(*sizes, strict=True))
-    return size, total
-
-
 def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
-    size, total = _sizes(sample, values, derivatives)
+    norms = [[each.norm for each in both]]
+    with suppress(Exception):  # f may not be defined there
+        norms.append([Comparison(*pair).norm for pair in sample(0.0, _NEARER_TO_0)])
+    size, total = max(each[0] for each in norms), max(math.hypot(*each[1:]) for each in norms)
     nonzero = np.abs(values.exact[values.exact != 0])
     slope = float(nonzero.min(initial=size)) / x_size  # about that of the smallest value, if it is a power of x
     if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
         total = slope
-    floor = (_FLOOR if eps <= _FLOAT32 else _FLOOR_OF_HALF) * eps * total
+    same, floor = (_SAME * eps, _FLOOR * eps) if eps <= _FLOAT32 else (_SAME_OF_HALF * eps, _FLOOR_OF_HALF * eps)
     for count, ulps in _DRAWS:
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
-        values.judge(eps, _OTHER * _same_roundings(eps) * size)
+        values.judge(same, _OTHER * same * size)
         for comparison in derivatives:
-            comparison.judge(eps, floor)
+            comparison.judge(same, floor * total)
         if not any(comparison.differs for comparison in both):
             break
     return both
