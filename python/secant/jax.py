@@ -204,8 +204,7 @@ class _Function(autodiff.Function):
 
     def derivative(self, mode: str, rng: int) -> _Function:
         """Its derivative of one mode, as a function of arguments and of tangents or cotangents."""
-        product = self._jvp if mode == "fwd" else self._vjp
-        of = self.inputs if mode == "fwd" else self.outputs
+        product, of = (self._jvp, self.inputs) if mode == "fwd" else (self._vjp, self.outputs)
         names = [f"tangent of {name}" for name in self._names]
         if mode == "rev":
             names = [f"cotangent of output[{i}]" for i in range(len(of.dtypes))]
