@@ -84,16 +84,15 @@ class Point:
 
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""
-        for own, origin in zip(self._own, self.structure.split(self.x), strict=True):
-            if own.flags.writeable and own.tobytes() != origin.tobytes():
-                own[...] = origin
+        for own, span in zip(self._own, self.spans, strict=True):
+            if own.flags.writeable and as_vector([own]).tobytes() != self.x[span].tobytes():
+                own[...] = self.x[span].reshape(own.shape)
 
     def _value(self, vector: Floats) -> Value:
         """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1
         if self._inplace:
-            for own, shifted in zip(self._own, self.structure.split(vector), strict=True):
-                own[...] = shifted
+            self.structure.write(vector, self._own)
         found = self._f(self.structure.value if self._inplace else self.structure.at(vector))
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < _REMEMBERED:

@@ -89,25 +89,22 @@ class Structure:
             raise ShapeError(f"{title} must have the shapes of {self._title}, {wanted}, got {', '.join(map(str, got))}")
         return found
 
-    def split(self, vector: Floats) -> list[Array]:
-        """New arrays with the entries of a vector."""
-        pairs = zip(self.arrays, self.spans, strict=True)
-        return [np.array(vector[span].reshape(own.shape), own.dtype) for own, span in pairs]
+    def write(self, vector: Floats, arrays: Sequence[Array]) -> None:
+        """Write the entries of a vector to arrays of the same shapes."""
+        for array, span in zip(arrays, self.spans, strict=True):
+            array[...] = vector[span].reshape(array.shape)
 
     def at(self, vector: Floats) -> Any:
-        """The structure with the entries of a vector."""
-        remaining = iter(self.split(vector))
+        """The structure, of new arrays, with the entries of a vector."""
+        new = list[Array]()
 
         def other(array: Array) -> Array:
-            if not array.size:
-                return array
-            if array.dtype.kind != "c":
-                return next(remaining)
-            both = np.empty(array.shape, array.dtype)
-            both.real, both.imag = next(remaining), next(remaining)
-            return both
+            new.append(np.empty(array.shape, array.dtype))
+            return new[-1]
 
-        return mapped(self.value, other)
+        made = mapped(self.value, other)
+        self.write(vector, parts_of(array for array in new if array.size))
+        return made
 
 
 def parts_of(arrays: Iterable[Array]) -> list[Array]:
