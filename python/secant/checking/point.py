@@ -71,7 +71,7 @@ class Point:
         self.evaluations = 0
         self.error: Exception | None = None
         self._values = set[float]()
-        self.rounding = 0.0  # of f at x
+        self.value, self.rounding = 0.0, 0.0  # f at x, and its rounding
         self.unit = 0.0  # the relative rounding of values
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         self.all = slice(0, self.x.size)
@@ -126,17 +126,17 @@ class Point:
     @np.errstate(all="ignore")
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        first, self.rounding = self._value(self.x)
-        if not np.isfinite(first):
-            raise ValueRangeError(f"f must be finite at x, got {first}")
-        self.rounding = max(self.rounding, 2.0**-53 * abs(first))
+        self.value, self.rounding = self._value(self.x)
+        if not np.isfinite(self.value):
+            raise ValueRangeError(f"f must be finite at x, got {self.value}")
+        self.rounding = max(self.rounding, 2.0**-53 * abs(self.value))
         again = self._value(self.x).number
-        if again != first:
+        if again != self.value:
             raise ValueRangeError(
-                f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
-                "mini-batch, a solver's random start or a race?"
+                f"f must be deterministic, got {self.value!r} and then {again!r} for the same x: is there dropout, a "
+                "random mini-batch, a solver's random start or a race?"
             )
-        return first
+        return self.value
 
     def sampler(
         self, direction: Floats, gradient: Floats | None, entries: slice

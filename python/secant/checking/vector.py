@@ -157,7 +157,7 @@ def check_derivative(
 
 
 class _Function(autodiff.Function):
-    """A function of arrays of NumPy, with a VJP or a JVP of one's own."""
+    """A function of arrays of NumPy, with a VJP or a JVP of one's own, which may use what f left: f goes first."""
 
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
@@ -168,8 +168,7 @@ class _Function(autodiff.Function):
         return self.outputs.like("f near x", self._f(x))
 
     def pulled_back(self, x: Any, cotangents: Any) -> tuple[Arrays, Any]:
-        return [], self._product(cotangents)
+        return self.values(x), self._product(cotangents)
 
     def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
-        values = self.values(x)  # f goes first: a JVP may use what it left
-        return values, self.outputs.like("jvp(tangent)", self._product(tangents))
+        return self.values(x), self.outputs.like("jvp(tangent)", self._product(tangents))
