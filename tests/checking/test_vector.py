@@ -25,6 +25,17 @@ def test_a_right_vjp_and_jvp():
     assert secant.check_jvp(f, X, lambda tangent: (1 - left**2) * (A @ tangent)).passed
 
 
+def test_a_vjp_may_use_up_what_f_left():
+    left = []
+
+    def f(x):
+        left[:] = [np.cos(x)]
+        return np.sin(x)
+
+    assert secant.check_vjp(f, X, lambda cotangent: cotangent * left.pop()).passed
+    assert "not linear" in secant.check_vjp(f, X, lambda _: left.pop()).diagnosis
+
+
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 def test_complex_inputs_and_outputs(dtype):
     rng = np.random.default_rng(0)
