@@ -260,6 +260,14 @@ def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
             secant.jax.check_grads(f, (x,), modes=mode)
 
 
+def test_a_value_that_is_only_rounding_is_no_other_value(jax):
+    def sum_of_normalized(x):
+        return ((x - x.mean(-1, keepdims=True)) / jax.numpy.sqrt(x.var(-1, keepdims=True) + 1e-5)).sum()
+
+    x = jax.numpy.asarray(np.random.default_rng(0).normal(size=(8, 16)), "float32")
+    assert secant.jax.check(sum_of_normalized, (x,)).verdict == "not verified"  # compiled anew, other bits of 1e-16
+
+
 def test_inference_mode_is_named(torch):
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
         secant.torch.check_module(torch.nn.Linear(2, 2), torch.ones(2))

@@ -99,19 +99,11 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         terms = weights * as_vector(values)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point = Point(lambda x: total(function.values(x)), inputs)
-
-    def require_same(values: Arrays) -> None:
-        off = abs(total(values).number - point.value)
-        if off > 2 / math.sqrt(eps.max()) * point.rounding:
-            raise GradientMismatchError(
-                f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another "
-                "value than the function"
-            )
+    point, values_there = Point(lambda x: total(function.values(x)), inputs), list[Arrays]()
 
     def gradient(factor: float) -> Any:
         values, pulled = function.pulled_back(inputs.at(point.x), outputs.at(factor * weights))
-        require_same(values)
+        values_there.append(values)
         return pulled
 
     def along(direction: Floats) -> float:
@@ -119,7 +111,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            require_same(function.pushed_forward(inputs.at(point.x), inputs.at(point.x))[0])
+            values_there.append(function.pushed_forward(inputs.at(point.x), inputs.at(point.x))[0])
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
@@ -128,6 +120,12 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         return given
 
     report = run_check(point, candidate, options)
+    off = max(abs(total(values).number - point.value) for values in values_there)
+    if off > 2 / math.sqrt(eps.max()) * report.noise * (abs(point.value) or 1.0):
+        raise GradientMismatchError(
+            f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another value "
+            "than the function"
+        )
     if point.standstill() and function.is_used is not None:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
     cotangent = None if weights.size == 1 else function.native(outputs.at(weights))
