@@ -134,7 +134,7 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
 
 def test_the_cotangent_repeats_what_was_checked():
     a, x = np.random.default_rng(0).normal(size=(3, 4)), np.linspace(0.1, 1, 4)
-    report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=7)
+    report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=np.int64(7))
     said = "  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng=7\n"
     assert said in str(report)
     c = report.cotangent

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from secant._common.randomness import seed
 from secant._common.warn import warn
 
 
-@dataclass(frozen=True)
 class Options:
     """The options that all checks have: see `secant.check_gradient`."""
 
-    progress: bool = False
-    rng: int = 0
-
-    def __post_init__(self) -> None:
-        """Raise the errors of single options."""
-        seed(self.rng)
+    def __init__(self, progress: bool = False, rng: int = 0) -> None:
+        self.progress, self.rng = progress, seed(rng)
 
 
 def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
