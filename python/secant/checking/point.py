@@ -77,8 +77,10 @@ class Point:
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
         self.blur = self.resolution / _NEAR
-        self._sizes = self.structure.sizes
-        typical = [_typical_size(self._sizes[span]) for span in self.spans]
+        both = zip(self._own, self.wholes, strict=True)  # a complex number is as large as the larger one of its parts
+        sizes = [np.abs(self.x[whole]).reshape(-1, own.size).max(axis=0) for own, whole in both]
+        self._sizes = np.concatenate(sizes)
+        typical = [*map(_typical_size, sizes)]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]
 

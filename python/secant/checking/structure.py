@@ -70,12 +70,6 @@ class Structure:
         self.spans = [slice(*ends) for ends in itertools.pairwise(ends)]
 
     @property
-    def sizes(self) -> Floats:
-        """How large entries are: of a complex number, both parts as the larger one."""
-        parts = [np.abs(parts_of([array])) for array in self._given]
-        return as_vector([np.broadcast_to(each.max(axis=0), each.shape) for each in parts])
-
-    @property
     def eps(self) -> Floats:
         """The relative rounding of each entry."""
         counts = [array.size * (1 + np.iscomplexobj(array)) for array in self._given]
