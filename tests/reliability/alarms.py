@@ -38,8 +38,8 @@ def check(case: Case, number: int, error: np.ndarray | float = 0.0) -> secant.Gr
 
 def probed(point: Point, gradient, number: int) -> list[MeasuredError]:
     """The first part of a check alone: probes of all entries."""
-    value = point.require_sane()
-    probe = DirectionalProbe(point, CandidateGradient.of(point, gradient), value)
+    point.require_sane()
+    probe = DirectionalProbe(point, CandidateGradient.of(point, gradient))
     return probe_together(probe, np.random.default_rng(number))
 
 

@@ -70,10 +70,9 @@ class DirectionalProbe:
         self,
         point: Point,
         candidate: Candidate,
-        value: float,
         progress: Callable[[str, int, int], object] = lambda *_: None,
     ) -> None:
-        self.point, self.candidate, self.value = point, candidate, value
+        self.point, self.candidate, self.value = point, candidate, point.value
         self._progress = progress
         self.begin("probing", 0)
         nothing = np.zeros(1)

@@ -126,8 +126,8 @@ class Point:
         return None
 
     @np.errstate(all="ignore")
-    def require_sane(self) -> float:
-        """Return f(x), after it was looked at whether f is a function."""
+    def require_sane(self) -> None:
+        """Evaluate f at x, and see whether f is a function."""
         self.value, self.rounding = self._value(self.x)
         if not np.isfinite(self.value):
             raise ValueRangeError(f"f must be finite at x, got {self.value}")
@@ -138,7 +138,6 @@ class Point:
                 f"f must be deterministic, got {self.value!r} and then {again!r} for the same x: is there dropout, a "
                 "random mini-batch, a solver's random start or a race?"
             )
-        return self.value
 
     def sampler(
         self, direction: Floats, gradient: Floats | None, entries: slice

@@ -41,9 +41,9 @@ def run_check(point: Point, candidate: Callable[[], Candidate], options: Options
 
 def _check(point: Point, candidate: Callable[[], Candidate], options: Options, progress: Progress) -> GradientReport:
     start, rng = time.perf_counter(), np.random.default_rng(options.rng)
-    value = point.require_sane()
+    point.require_sane()
     given = candidate()
-    probe = DirectionalProbe(point, given, value, progress)
+    probe = DirectionalProbe(point, given, progress)
     overall = probe_together(probe, rng)
     evidence, noise, direction = Evidence(overall), float(probe.noise.near[0]), point.direction(rng)
     if point.standstill() and (in_place := point.at_x_itself(direction)) is not None:
@@ -65,7 +65,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         arrays=reports,
         diagnosis=given.remark or diagnosis or None,
         evaluations=point.evaluations,
-        noise=noise / (abs(value) or 1.0),
+        noise=noise / (abs(point.value) or 1.0),
         seconds=time.perf_counter() - start,
         note=(point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else ""),
         kink=bool(evidence.on_kinks),
