@@ -32,6 +32,5 @@ def argument_names(function: Callable[..., Any], prefix: str, count: int) -> lis
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # of a builtin, say
         parameters = []
-    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    names = [each.name for each in parameters if each.kind in kinds and each.name != "ctx"][:count]
+    names = [each.name for each in parameters if each.kind <= each.POSITIONAL_OR_KEYWORD and each.name != "ctx"][:count]
     return [*names, *(f"{prefix}[{i}]" for i in range(len(names), count))]
