@@ -117,7 +117,7 @@ def check_grads(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
-    order, found = positive_int("order", order), [modes] if isinstance(modes, str) else modes
+    order, found = positive_int("order", order), [modes] if isinstance(modes, str) else list(modes)
     autodiff.require_right(_orders(_of_arrays(f, args), found, order, rng), found, options)
 
 
