@@ -258,8 +258,8 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
         raise DTypeError(f"args must be a tuple or a list of the arguments of f, got {type(args).__name__}")
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     # Copies: what is compiled may give up the memory of its arguments.
-    leaves = [jnp.array(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
-    numeric = [i for i, leaf in enumerate(leaves) if _is_inexact(leaf)]
+    leaves = {i: jnp.array(leaf) if isinstance(leaf, _ARRAYS) else leaf for i, (_, leaf) in enumerate(found)}
+    numeric = [i for i, leaf in leaves.items() if _is_inexact(leaf)]
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
@@ -267,10 +267,8 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
     paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in (found[i] for i in checked)]
 
     def value(*arrays: Any) -> list[Any]:
-        full = list(leaves)
-        for i, array in zip(checked, arrays, strict=True):
-            full[i] = array
-        outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
+        full = leaves | dict(zip(checked, arrays, strict=True))
+        outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full.values())))
         inexact = [jnp.asarray(output) for output in outputs if _is_inexact(output)]
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
