@@ -120,7 +120,7 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
     norms = [[each.norm for each in both]]
     with suppress(Exception):  # f may not be defined there
-        norms.append([Comparison(*pair).norm for pair in sample(0.0, _NEARER_TO_0)])
+        norms.append([float(np.linalg.norm(exact[np.isfinite(exact)])) for _, exact in sample(0.0, _NEARER_TO_0)])
     size, total = max(each[0] for each in norms), max(math.hypot(*each[1:]) for each in norms)
     nonzero = np.abs(values.exact[values.exact != 0])
     slope = float(nonzero.min(initial=size)) / x_size  # about that of the smallest value, if it is a power of x
