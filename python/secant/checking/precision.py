@@ -118,7 +118,7 @@ derivatives, each in the user's precision and in float64."""
 def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
-    norms = [[each.norm for each in both]]
+    norms = [[each.norm for each in both]]  # of values, and of each array of the gradient: at x, and nearer to 0
     with suppress(Exception):  # f may not be defined there
         norms.append([float(np.linalg.norm(exact[np.isfinite(exact)])) for _, exact in sample(0.0, _NEARER_TO_0)])
     size, total = max(each[0] for each in norms), max(math.hypot(*each[1:]) for each in norms)
