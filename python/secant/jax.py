@@ -292,4 +292,4 @@ def _is_inexact(value: Any) -> bool:
 
 def _numpy(array: Any) -> Array:
     """An array of NumPy, which has no bfloat16."""
-    return np.asarray(array, np.float32 if array.dtype == jnp.bfloat16 else None)
+    return np.array(array, np.float32 if array.dtype == jnp.bfloat16 else None)

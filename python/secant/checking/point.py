@@ -136,7 +136,7 @@ class Point:
         if again != self.value:
             raise ValueRangeError(
                 f"f must be deterministic, got {self.value!r} and then {again!r} for the same x: is there dropout, a "
-                "random mini-batch, a solver's random start or a race?"
+                "random mini-batch, a solver's random start, a race, or state that f keeps?"
             )
 
     def sampler(
