@@ -40,6 +40,8 @@ class Candidate:
         The entries of a gradient that are NaN or infinite.
     remark : str
         What was seen to be wrong with it beforehand: the diagnosis, if it is wrong.
+    rounding : float
+        What its rounding may change in a derivative, as a share of the contribution.
     """
 
     gradient: Floats | None = None
@@ -47,7 +49,7 @@ class Candidate:
     remark = ""
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
-        self._point, self._derivative, self._eps = point, derivative, point.resolution
+        self._derivative, self.rounding = derivative, _ULPS * point.resolution
         self.given = np.full(point.x.size, np.nan)
 
     def along(self, direction: Floats, entries: slice) -> float:
@@ -55,10 +57,6 @@ class Candidate:
         restricted = np.zeros_like(direction)
         restricted[entries] = direction[entries]
         return self._derivative(restricted)
-
-    def rounding(self, direction: Floats, entries: slice) -> float:
-        """What the rounding of the candidate may change in that derivative."""
-        return _ULPS * self._eps * self.contribution(direction, entries)
 
     def contribution(self, direction: Floats, entries: slice) -> float:
         """What entries add to the derivative along directions like this, in absolute value: about how much."""
@@ -77,6 +75,7 @@ class CandidateGradient(Candidate):
     def __init__(self, point: Point, arrays: list[Array]) -> None:
         self._point, self.given = point, as_vector(arrays)
         self._eps = max(float(np.finfo(array.dtype).eps) for array in arrays)
+        self.rounding = _ULPS * self._eps
         self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
         self.not_finite = np.flatnonzero(~np.isfinite(self.given))
         self.gradient = np.where(np.isfinite(self.given), self.given, 0) if len(self.not_finite) else self.given

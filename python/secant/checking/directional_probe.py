@@ -95,8 +95,8 @@ class DirectionalProbe:
         ``candidate``: another one than the probe's own. ``climbs``: do not try known steps first.
         """
         candidate = candidate or self.candidate
-        rounding = candidate.rounding(direction, entries)
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
+        rounding = candidate.rounding * size
         samples = self._samples(direction, entries, candidate)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
