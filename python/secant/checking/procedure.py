@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -50,8 +49,6 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         return run_check(in_place, lambda: given, options)
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
         evidence = locate(probe, evidence, direction, rng)
-    if given.remark:
-        evidence = replace(evidence, wrong=frozenset(range(len(point.spans))))
     diagnosis = diagnosed(probe, rng, evidence) if evidence.wrong else ""
 
     is_zero = not given.remark and not given.contribution(direction, point.all)

@@ -34,12 +34,6 @@ class Entry(NamedTuple):
     found: Finding
     wrong: bool
 
-    @property
-    def off(self) -> float:
-        """By how much; infinite where it is not finite."""
-        off = abs(self.found.numerical - self.found.candidate)
-        return off if math.isfinite(off) else math.inf
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -98,8 +92,10 @@ def locate(probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: 
     """Search for wrong arrays, and for wrong entries of these."""
     probe.begin("searching", _SEARCHES)
     arrays = _measured_arrays(probe, evidence, direction, rng)
-    found = _measured_entries(_Ranges(probe, direction, probe.point.evaluations + _SEARCHES), arrays, rng)
-    if any(entry.wrong for entry in found.entries) or probe.candidate.remark:
+    found = _measured_entries(_Ranges(probe, direction), arrays, rng)
+    if probe.candidate.remark:
+        return replace(found, wrong=frozenset(found.by_array))
+    if any(entry.wrong for entry in found.entries):
         return found
     return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
 
@@ -134,21 +130,21 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
         if not ranges.may_go_on():
             break
-        if 2 * sum(ranges.measure(i, i + 1).wrong for i in picks.tolist()) >= len(picks):
+        if 2 * sum(ranges[i, i + 1].wrong for i in picks.tolist()) >= len(picks):
             sampled.add(leaf)
         else:
             ranges.halve(begin, end)
     not_finite = ranges.probe.candidate.not_finite.tolist()
-    for i in not_finite[:FINDINGS]:
-        ranges.measure(i, i + 1)
-    entries = [_entry(ranges, begin) for begin, end in ranges.measured if end == begin + 1]
+    single = [begin for begin, end in ranges if end == begin + 1]
+    entries = [_entry(ranges, number) for number in dict.fromkeys(single + not_finite[:FINDINGS])]
+    entries.sort(key=lambda entry: -np.nan_to_num(abs(entry.found.numerical - entry.found.candidate), nan=np.inf))
     wrong = {entry.leaf for entry in entries if entry.wrong}
-    kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.measured.items() if measured.is_kink}
+    kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.items() if measured.is_kink}
     on_kinks = (arrays.on_kinks | kinks) - wrong
     wrong |= (arrays.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
     return replace(
         arrays,
-        entries=tuple(sorted(entries, key=lambda entry: -entry.off)),
+        entries=tuple(entries),
         wrong=frozenset(wrong),
         sampled=frozenset(sampled),
         on_kinks=frozenset(on_kinks),
@@ -156,7 +152,7 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
 
 
 def _entry(ranges: _Ranges, number: int) -> Entry:
-    point, measured = ranges.probe.point, ranges.measured[number, number + 1]
+    point, measured = ranges.probe.point, ranges[number, number + 1]
     step, value = float(ranges.direction[number]), ranges.probe.candidate.entry(number, ranges.direction)
     leaf = point.leaf_of(number)
     place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
@@ -179,24 +175,19 @@ def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rn
     return replace(found, entries=(), wrong=frozenset(), doubt=_RISES) if probe.rises_in_steps else found
 
 
-@dataclass
-class _Ranges:
-    """Measures ranges of entries along a direction, each once."""
+class _Ranges(dict[tuple[int, int], MeasuredError]):
+    """The errors of ranges of entries along a direction, each measured when it is first asked for."""
 
-    probe: DirectionalProbe
-    direction: Floats
-    limit: int
-    measured: dict[tuple[int, int], MeasuredError] = field(default_factory=dict)
+    def __init__(self, probe: DirectionalProbe, direction: Floats) -> None:
+        self.probe, self.direction, self._last = probe, direction, probe.point.evaluations + _SEARCHES
+
+    def __missing__(self, ends: tuple[int, int]) -> MeasuredError:
+        self[ends] = self.probe.measure(self.direction, slice(*ends))
+        return self[ends]
 
     def may_go_on(self) -> bool:
         """Whether evaluations are left."""
-        return self.probe.point.evaluations < self.limit
-
-    def measure(self, begin: int, end: int) -> MeasuredError:
-        """The error of a range."""
-        if (begin, end) not in self.measured:
-            self.measured[begin, end] = self.probe.measure(self.direction, slice(begin, end))
-        return self.measured[begin, end]
+        return self.probe.point.evaluations < self._last
 
     def halve(self, begin: int, end: int) -> None:
         """Measure halves of a range, the worst first, down to single entries."""
@@ -208,5 +199,5 @@ class _Ranges:
                 found += 1
                 continue
             for half in ((begin, middle), (middle, end)):
-                if (measured := self.measure(*half)).wrong:
+                if (measured := self[half]).wrong:
                     heapq.heappush(queue, (-abs(measured.error), *half))
