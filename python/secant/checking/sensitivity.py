@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,33 +25,28 @@ class Arrays:
 
     def __init__(self, probe: DirectionalProbe, evidence: Evidence, direction: Floats, doubt: str) -> None:
         self._probe, self._evidence, self._direction, self._doubt = probe, evidence, direction, doubt
-        candidate, wholes = probe.candidate, probe.point.wholes
-        self._adds = [candidate.contribution(direction, whole) for whole in wholes]
-        self._given = [candidate.given[whole] for whole in wholes]
-        self._largest = [float(np.abs(given).max()) for given in self._given]
-        self._norms = [*map(norm, self._given)]
-        self._whole = candidate.contribution(direction, probe.point.all)
+        self._adds = [probe.candidate.contribution(direction, whole) for whole in probe.point.wholes]
+        self._whole = probe.candidate.contribution(direction, probe.point.all)
+        self._largest = float(np.abs(probe.candidate.given).max())
 
     def report(self, leaf: int) -> ArrayReport:
         """The report of an array."""
-        point, is_wrong = self._probe.point, leaf in self._evidence.wrong
-        least = self._evidence.threshold(leaf)
-        sensitivity = 2 * least / point.least_scales[leaf]
-        adds = self._adds[leaf]
-        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, least, sensitivity)
-        return ArrayReport(
+        point, least, adds = self._probe.point, self._evidence.threshold(leaf), self._adds[leaf]
+        given, is_wrong = self._probe.candidate.given[point.wholes[leaf]], leaf in self._evidence.wrong
+        found = ArrayReport(
             point.names[leaf],
             point.shapes[leaf],
-            passed=not (is_wrong or why),
-            sensitivity=sensitivity,
-            largest=self._largest[leaf],
-            norm=self._norms[leaf],
-            unverified=why,
-            relative_error=self._relative_error(leaf),
+            passed=False,
+            sensitivity=2 * least / point.least_scales[leaf],
+            largest=float(np.abs(given).max()),
+            norm=norm(given),
+            relative_error=self._relative_error(leaf, given),
             norm_sensitivity=least / adds if adds else math.nan,
         )
+        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, found, least)
+        return replace(found, passed=not (is_wrong or why), unverified=why)
 
-    def _relative_error(self, leaf: int) -> float:
+    def _relative_error(self, leaf: int, given: Floats) -> float:
         """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
         evidence = self._evidence
         shows_at_once = leaf in evidence.wrong and not any(entry.wrong for entry in evidence.entries)
@@ -58,40 +54,38 @@ class Arrays:
             whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
             error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
             return error / whole if whole else math.nan
-        found = {entry.number: entry.found for entry in evidence.entries if entry.leaf == leaf}
+        begin = self._probe.point.wholes[leaf].start
+        found = {entry.number - begin: entry.found for entry in evidence.entries if entry.leaf == leaf}
         if not found:
             return math.nan
         error = math.hypot(*(each.numerical - each.candidate for each in found.values()))
-        whole = math.hypot(*(each.numerical for each in found.values()))
-        if leaf not in evidence.sampled:  # the other entries are right
-            others = self._given[leaf].copy()
-            others[[number - self._probe.point.wholes[leaf].start for number in found]] = 0
-            whole = math.hypot(whole, norm(others))
+        right = given.copy()  # of few errors, the other entries are right
+        right[[*found]] = [each.numerical for each in found.values()]
+        whole = norm(right[[*found]] if leaf in evidence.sampled else right)
         noise = math.hypot(*(each.error_bar for each in found.values()))
         return error / whole if whole > noise else math.nan
 
-    def _why_unverified(self, leaf: int, least: float, sensitivity: float) -> str:
+    def _why_unverified(self, leaf: int, found: ArrayReport, least: float) -> str:
         if leaf in self._evidence.on_kinks:
             return "x lies on a kink of f: move x"
         if small := self._small_entries(leaf, least):
             return small
-        adds, largest, size = self._adds[leaf], self._largest[leaf], self._norms[leaf]
         is_seen = self._whole > 2 * least
-        is_zero = not is_seen or self._is_zero(leaf)
-        needed = adds if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
+        is_zero = not is_seen or self._is_zero(leaf, found.largest)
+        needed = self._adds[leaf] if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
         if 2 * least > needed:
             hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
-            its_norm = f", and its norm is {size:.1e}" if math.isfinite(size) else ""
-            return f"{hidden} errors below {sensitivity:.1e}{its_norm}"
-        if sensitivity > largest and not is_zero:
-            single = percent(sensitivity / largest)
-            return f"norm verified to {percent(least / adds)}, but a single entry could be off by {single}"
+            its_norm = f", and its norm is {found.norm:.1e}" if math.isfinite(found.norm) else ""
+            return f"{hidden} errors below {found.sensitivity:.1e}{its_norm}"
+        if found.sensitivity > found.largest and not is_zero:
+            single = percent(found.sensitivity / found.largest)
+            return f"norm verified to {percent(found.norm_sensitivity)}, but a single entry could be off by {single}"
         return ""
 
-    def _is_zero(self, leaf: int) -> bool:
+    def _is_zero(self, leaf: int, largest: float) -> bool:
         """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""
         rounding = self._probe.point.resolution**_ROUNDED
-        is_small = not self._largest[leaf] > rounding * max(self._largest)  # nor where that is not known
+        is_small = not largest > rounding * self._largest  # nor where that is not known
         return self._adds[leaf] <= rounding * self._whole and is_small
 
     def _slight(self) -> float:
