@@ -81,8 +81,9 @@ def check_grads(
     Parameters
     ----------
     f : callable
-        Takes ``args``, and returns an array, or a tree of them. It must be deterministic. Its values are taken from
-        ``jax.jit(f)`` where that can be compiled, else from f itself.
+        Takes ``args``, and returns an array, or a tree of them: leave out what is behind ``stop_gradient``, which
+        changes without a derivative. It must be deterministic. Its values are taken from ``jax.jit(f)`` where that can
+        be compiled, else from f itself.
     args : sequence
         Arrays, numbers or trees of them. Those of floating-point or complex numbers, of any precision, are checked; all
         others are constants.

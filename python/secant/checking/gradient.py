@@ -33,7 +33,8 @@ def check_gradient(
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns a number. It must return the same number for the same x.
+        Takes what x is, and returns a number. It must return the same number for the same x. What it sets, such as the
+        parameters of a model, stays as the last call of f left it.
     x : ndarray of float64, float32, float16, complex128 or complex64; or nested dicts, lists, tuples and named tuples
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable

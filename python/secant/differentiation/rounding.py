@@ -14,7 +14,7 @@ _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
 _TINY = float_info.min / float_info.epsilon  # a sum of squares that may have lost digits
 
 
-@np.errstate(over="ignore")  # only where something is not finite, as then the result is
+@np.errstate(over="ignore", under="ignore")  # over only where something is not finite, as then the result is
 def root_mean_square(values: Floats, axis: int | None = None) -> Any:
     """The root of the mean of squares, also where squares are too large for floats."""
     if not values.size:

@@ -8,8 +8,8 @@ array of which nothing can be told is "not verified", which is not right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import is_dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from secant.checking import autodiff
@@ -296,8 +296,9 @@ def _is_right(function: Function, modes: list[str], options: Options, raise_exce
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    is_one = isinstance(inputs, torch.Tensor | Mapping) or is_dataclass(inputs)
-    return (inputs,) if is_one else tuple(inputs)
+    """The arguments of a function: those in a tuple or a list, or one that is anything else."""
+    are_several = isinstance(inputs, tuple | list) and not hasattr(inputs, "_fields")
+    return tuple(inputs) if are_several else (inputs,)
 
 
 def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
