@@ -105,7 +105,7 @@ class Arrays:
         if gradient is None:
             return ""
         sizes = np.abs(self._direction[span])
-        group = (np.log(sizes.max() / sizes) / math.log(_WIDE)).astype(int)
+        group = (np.log(np.maximum(sizes / sizes.max(), np.finfo(float).tiny)) / -math.log(_WIDE)).astype(int)
         adds = np.sqrt(np.bincount(group, (gradient[span] * sizes) ** 2))
         hidden = (group > 0) & (adds < 2 * threshold)[group]
         where = f"where x is small, in {hidden.sum():,} of {hidden.size:,} entries"

@@ -8,8 +8,8 @@ array of which nothing can be told is "not verified", which is not right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from secant.checking import autodiff
@@ -258,8 +258,10 @@ def check_module(
     True
     """
     options, given = Options(progress, rng), _tuple(inputs)
-    tensors = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
-    tensors |= differentiable(argument_names(module.forward, "inputs", len(given)), given)
+    parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
+    names = argument_names(module.forward, "inputs", len(given))
+    names = [f"inputs.{name}" if name in parameters else name for name in names]
+    tensors = differentiable([*parameters, *names], [*parameters.values(), *given])
     if not any(tensor.numel() for tensor in tensors.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
 
@@ -296,9 +298,8 @@ def _is_right(function: Function, modes: list[str], options: Options, raise_exce
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    """The arguments of a function: those in a tuple or a list, or one that is anything else."""
-    are_several = isinstance(inputs, tuple | list) and not hasattr(inputs, "_fields")
-    return tuple(inputs) if are_several else (inputs,)
+    is_one = isinstance(inputs, torch.Tensor | Mapping) or is_dataclass(inputs) or hasattr(inputs, "_fields")
+    return (inputs,) if is_one else tuple(inputs)
 
 
 def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:

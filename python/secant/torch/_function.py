@@ -30,7 +30,6 @@ _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
-_KEPT = {dict, list, set, np.ndarray}  # what a module may add to
 Change = Callable[[Any], Any]
 """Takes a tensor, or something else; returns what stands in its place."""
 
@@ -71,7 +70,6 @@ class Function(autodiff.Function):
         self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
         module = getattr(owner, "__self__", owner)
         self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
-        self._parameters = {id(own) for own in self._module.parameters()}
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         for name, tensor in self._tensors.items():
             require_known(f"{name} must be", tensor)
@@ -174,15 +172,18 @@ class Function(autodiff.Function):
 
         All other tensors are copies, which f may write to.
         """
-        fresh = {id(own): each for own, each in zip(self._tensors.values(), tensors, strict=True)}
+        shifted = {id(own): (own, tensor) for own, tensor in zip(self._tensors.values(), tensors, strict=True)}
+        fresh = {key: tensor for key, (_, tensor) in shifted.items()}
 
         def current(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and id(value) not in fresh:
-                fresh[id(value)] = self._converted(value).clone()
+                copied = value.detach().to(self._converted(value.dtype), copy=True)
+                fresh[id(value)] = copied.requires_grad_(value.requires_grad)
             return fresh.get(id(value), self._converted(value))
 
         arguments = mapped(self._arguments, current)
-        with borrowed(self._module, current), torch.enable_grad(), self._precision():
+        values = {id(own): (own, self._converted(own)) for own in self._module.parameters()} | shifted
+        with borrowed(self._module, values.values(), current), torch.enable_grad(), self._precision():
             return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
@@ -194,24 +195,31 @@ class Function(autodiff.Function):
         return [found[path] for path in self._paths]
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
-        """New tensors with these elements."""
-        return [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
+        """New tensors with these elements, and with the hooks of the user's, which may change gradients."""
+        fresh = [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
+        for own, tensor in zip(self._tensors.values(), fresh, strict=True):
+            for hook in (own._backward_hooks or {}).values():
+                tensor.register_hook(hook)
+        return fresh
 
     def _gradients(self, outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
         """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
 
-        ``keep`` the graph, so that backward functions can run again.
+        f may use new tensors and the user's own, which have the same values: their gradients add up. ``keep`` the
+        graph, so that backward functions can run again.
         """
         defined = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
-        pairs = zip(self._tensors.values(), tensors, strict=True)
-        by = [own if id(own) in self._parameters else tensor for own, tensor in pairs]
-        grads: Sequence[Any] = [None] * len(by)
+        both = [*tensors, *self._tensors.values()]
+        grads: Sequence[Any] = [None] * len(both)
         if defined:
             own, incoming = zip(*defined, strict=True)
-            grads = torch.autograd.grad(own, by, incoming, allow_unused=True, retain_graph=keep)
+            grads = torch.autograd.grad(own, both, incoming, allow_unused=True, retain_graph=keep)
         self.is_used = self.is_used or any(grad is not None for grad in grads)
-        pairs = zip(tensors, grads, strict=True)
-        return [as_array(torch.zeros_like(tensor) if grad is None else grad) for tensor, grad in pairs]
+        gradients = list[Array]()
+        for tensor, *parts in zip(tensors, grads[: len(tensors)], grads[len(tensors) :], strict=True):
+            defined = [part for part in parts if part is not None] or [torch.zeros_like(tensor)]
+            gradients.append(as_array(sum(defined[1:], defined[0])))
+        return gradients
 
 
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
@@ -277,29 +285,37 @@ def tensor_like(like: Any, values: Array) -> Any:
 
 
 @contextlib.contextmanager
-def borrowed(module: Any, current: Change) -> Iterator[None]:
-    """Give a module's parameters other values, and it copies of what else it keeps; in the end all is as it was."""
-    modules, parameters = list(module.modules()), list(module.parameters())
-    originals, values = [dict(vars(each)) for each in modules], [own.data for own in parameters]
+def borrowed(module: Any, values: Iterable[tuple[Any, Any]], current: Change) -> Iterator[None]:
+    """Give tensors other values, and a module copies of those that it keeps; in the end all is as it was."""
+    modules = list(module.modules())
+    attributes = [dict(vars(each)) for each in modules]
+    held = [own for each in attributes for own in each.values() if isinstance(own, dict | list)]
+    contents = [copy.copy(own) for own in held]
+    before = [(own, own.data, own.grad if own.is_leaf else None) for own, _ in values]
 
     def copied(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
-            return current(value)
-        return copy.copy(value) if type(value) in _KEPT else value
+        is_own = not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter)
+        return value if is_own else current(value)
 
     try:
-        for own in parameters:
-            own.data = current(own)
+        torch.clear_autocast_cache()  # which knows tensors, not their values
+        for own, value in values:
+            own.grad, own.data = None, value
         for each in modules:
             vars(each).update({name: copied(value) for name, value in vars(each).items()})
             vars(each).update(_buffers=mapped(each._buffers, current))
         yield
     finally:
-        for own, value in zip(parameters, values, strict=True):
-            own.data = value
-        for each, attributes in zip(modules, originals, strict=True):
+        torch.clear_autocast_cache()
+        for own, value, grad in before:
+            own.grad, own.data = None, value
+            own.grad = grad
+        for own, content in zip(held, contents, strict=True):
+            own.clear()
+            (own.update if isinstance(own, dict) else own.extend)(content)
+        for each, attribute in zip(modules, attributes, strict=True):
             vars(each).clear()  # also of what it has added
-            vars(each).update(attributes)
+            vars(each).update(attribute)
 
 
 def higher(value: Any) -> Any:
