@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -45,13 +45,13 @@ class Evidence:
         Along directions of all entries.
     by_array : dict of int to sequence of MeasuredError
         The errors of arrays by themselves, if something seemed wrong, or x lies on a kink.
-    entries : tuple of Entry
+    entries : sequence of Entry
         Those that were measured, the worst first.
-    wrong : frozenset of int
+    wrong : set of int
         The arrays in which something is wrong.
-    sampled : frozenset of int
+    sampled : set of int
         Those of which a random sample of entries was measured; of others the entries that were found to be wrong.
-    on_kinks : frozenset of int
+    on_kinks : set of int
         The arrays in which x lies on a kink: of these nothing is known.
     doubt : str
         Why nothing is known of any array, if that is so.
@@ -59,10 +59,10 @@ class Evidence:
 
     overall: Sequence[MeasuredError]
     by_array: Mapping[int, Sequence[MeasuredError]] = field(default_factory=dict)
-    entries: tuple[Entry, ...] = ()
-    wrong: frozenset[int] = frozenset()
-    sampled: frozenset[int] = frozenset()
-    on_kinks: frozenset[int] = frozenset()
+    entries: Sequence[Entry] = ()
+    wrong: Set[int] = frozenset()
+    sampled: Set[int] = frozenset()
+    on_kinks: Set[int] = frozenset()
     doubt: str = ""
 
     def threshold(self, leaf: int) -> float:
@@ -94,7 +94,7 @@ def locate(probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: 
     arrays = _measured_arrays(probe, evidence, direction, rng)
     found = _measured_entries(_Ranges(probe, direction), arrays, rng)
     if probe.candidate.remark:
-        return replace(found, wrong=frozenset(found.by_array))
+        return replace(found, wrong=found.by_array.keys())
     if any(entry.wrong for entry in found.entries):
         return found
     return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
@@ -119,7 +119,7 @@ def _measured_arrays(
             on_kinks.add(leaf)
         elif noticed(own) if is_kink else own[0].wrong:
             wrong.add(leaf)
-    return replace(evidence, by_array=by_array, on_kinks=frozenset(on_kinks), wrong=frozenset(wrong))
+    return replace(evidence, by_array=by_array, on_kinks=on_kinks, wrong=wrong)
 
 
 def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> Evidence:
@@ -142,13 +142,7 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
     kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.items() if measured.is_kink}
     on_kinks = (arrays.on_kinks | kinks) - wrong
     wrong |= (arrays.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
-    return replace(
-        arrays,
-        entries=tuple(entries),
-        wrong=frozenset(wrong),
-        sampled=frozenset(sampled),
-        on_kinks=frozenset(on_kinks),
-    )
+    return replace(arrays, entries=entries, wrong=wrong, sampled=sampled, on_kinks=on_kinks)
 
 
 def _entry(ranges: _Ranges, number: int) -> Entry:
@@ -163,7 +157,7 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
 
 def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
-    arrays = found.wrong or frozenset(found.by_array)
+    arrays = found.wrong or found.by_array.keys()
     if found.overall[-1].is_kink and not found.on_kinks:
         return replace(found, wrong=frozenset(), on_kinks=arrays)
     if not found.on_kinks:
