@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite, log, nan
+from math import isfinite, log
 from typing import NamedTuple
 
 import numpy as np
@@ -168,17 +168,15 @@ class DirectionalProbe:
         jump = next((move for _, move in moves if move), 0.0)
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
-        is_meant = found.still >= _STILL and jump > slopes.COARSE * abs(self.value)
+        is_still = found.still >= _STILL
+        is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.value))
         if not isfinite(bar):
-            ((value,), (bar,)) = slopes.one_sided(samples, found.numbers, self.noise, 0.0)
-        elif found.still >= slopes.COARSE or is_meant:
-            value, bar, doubt = 0.0, unit / found.still, max(doubt, abs(value) + bar)  # or that across the steps of f
-            self.rises_in_steps |= not is_rounding
-        elif not is_rounding and (found.still >= _STILL or self.rises_in_steps):
+            value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, self.noise, 0.0))
+        elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):
             doubt = max(doubt, abs(value) + bar)  # the slope may be that across the steps of f, or 0
-            self.rises_in_steps = True
+            self.rises_in_steps |= not is_rounding
+            value, bar = (0.0, unit / found.still) if is_0 else (value, bar)
         elif jump and not found.is_kink:
             self._number, self._bar = None if found.noise.slope[0] or doubt else found.best, bar
             self.noise = found.noise._replace(slope=np.zeros(1))
-        value, bar = (float(value), float(bar)) if isfinite(bar) else (nan, inf)
         return found._replace(value=value, bar=bar, doubt=doubt)
