@@ -14,7 +14,7 @@ from secant.checking.point import Point
 from secant.checking.structure import EPS
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
-from secant.differentiation.slopes import Levels, Sample, Samples
+from secant.differentiation.slopes import Levels, Samples
 
 _FARTHER = -slopes.RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
@@ -74,7 +74,6 @@ class DirectionalProbe:
     ) -> None:
         self.point, self.candidate, self.value = point, candidate, point.value
         self._progress = progress
-        self.begin("probing", 0)
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
         self.rises_in_steps, self.steepest = False, 0.0
@@ -85,7 +84,8 @@ class DirectionalProbe:
 
     def begin(self, stage: str, total: int) -> None:
         """Begin a part of the work, of about so many evaluations: for the progress bar."""
-        self._stage = stage, self.point.evaluations, total
+        begun = self.point.evaluations
+        self.point.watch = lambda count: self._progress(stage, count - begun, total)
 
     def measure(
         self, direction: Floats, entries: slice, candidate: Candidate | None = None, climbs: bool = False
@@ -97,7 +97,8 @@ class DirectionalProbe:
         candidate = candidate or self.candidate
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
         rounding = candidate.rounding * size
-        samples = self._samples(direction, entries, candidate)
+        is_coarse = self.point.resolution > EPS
+        samples = self.point.samples(direction, entries, candidate.gradient if is_coarse else None)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
             found = MeasuredError(known[0] - predicted, known[1], rounding)
@@ -108,18 +109,6 @@ class DirectionalProbe:
         is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
         return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
-
-    def _samples(self, direction: Floats, entries: slice, candidate: Candidate) -> Samples:
-        is_coarse = self.point.resolution > EPS
-        shifted = self.point.sampler(direction, candidate.gradient if is_coarse else None, entries)
-
-        def sample(step: float) -> Sample:
-            stage, begin, total = self._stage
-            self._progress(stage, self.point.evaluations - begin, total)
-            value, moved = shifted(step)
-            return Sample(np.array([value]), moved)
-
-        return Samples(sample, np.array([self.value]), unit=self.point.blur)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def _at_known_steps(self, samples: Samples) -> tuple[float, float] | None:

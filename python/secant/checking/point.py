@@ -14,6 +14,7 @@ from secant._common.validation import Array, Floats, overlaps
 from secant.checking.structure import Structure, as_vector
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
+from secant.differentiation.slopes import Sample, Samples
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
@@ -51,8 +52,8 @@ class Point:
         All entries.
     error : Exception, optional
         The last one that f raised at x shifted.
-    blur : float
-        By how much steps are off, at most, since x shifted is rounded.
+    watch : callable
+        Called before f is evaluated at x shifted, with the number of evaluations so far.
     least_scales : list of float
         What entries of an array are shifted by at a step of 1, at least, but for a random factor.
     """
@@ -69,6 +70,7 @@ class Point:
             _require_shiftable(self.names, self._own)
         self.x = as_vector(self._own)
         self.evaluations = 0
+        self.watch: Callable[[int], object] = lambda _: None
         self.error: Exception | None = None
         self._values = set[float]()
         self.value, self.rounding = 0.0, 0.0  # f at x, and its rounding
@@ -76,7 +78,6 @@ class Point:
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
-        self.blur = self.resolution / _NEAR
         both = zip(self._own, self.wholes, strict=True)  # a complex number is as large as the larger one of its parts
         sizes = [np.abs(self.x[whole]).reshape(-1, own.size).max(axis=0) for own, whole in both]
         self._sizes = np.concatenate(sizes)
@@ -119,7 +120,7 @@ class Point:
             _require_shiftable(self.names, self._own)
             other = copy.copy(self)
             other._inplace, other._values = True, set()
-            moved = other.sampler(direction, None, self.all)(_FAR)[0] not in self._values
+            moved = float(other.samples(direction, self.all)(_FAR).values[0]) not in self._values
             other.restore()  # the user's own functions are called next
             if moved:
                 return other
@@ -139,10 +140,8 @@ class Point:
                 "random mini-batch, a solver's random start, a race, or state that f keeps?"
             )
 
-    def sampler(
-        self, direction: Floats, gradient: Floats | None, entries: slice
-    ) -> Callable[[float], tuple[float, float]]:
-        """Return a function of a step: f where some entries are shifted, and the step that rounding left.
+    def samples(self, direction: Floats, entries: slice, gradient: Floats | None = None) -> Samples:
+        """F along a direction of which only a range is shifted, by the step that rounding leaves.
 
         Where f raises an exception it is NaN. With a ``gradient``, f is corrected by what that says of shifts beside
         the direction, which rounding leaves, too.
@@ -153,7 +152,8 @@ class Point:
         square = float(share @ share)
 
         @np.errstate(all="ignore")
-        def shifted(step: float) -> tuple[float, float]:
+        def shifted(step: float) -> Sample:
+            self.watch(self.evaluations)
             vector = self.x.copy()
             vector[entries] = start + step * unit
             for own, span in zip(self._own, self.spans, strict=True):
@@ -163,14 +163,14 @@ class Point:
             moved = float(share @ (shift / largest)) / square if square else step
             beside = 0.0 if gradient is None else float(gradient[entries] @ (shift - moved * unit))
             try:
-                return self._value(vector).number - beside, moved
+                return Sample(np.array([self._value(vector).number - beside]), moved)
             except (ShapeError, DTypeError):
                 raise
             except Exception as error:
                 self.error = error
-                return math.nan, step
+                return Sample(np.array([math.nan]), step)
 
-        return shifted
+        return Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR)
 
     def leaf_of(self, entry: int) -> int:
         """The array of an entry."""
