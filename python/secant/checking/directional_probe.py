@@ -97,8 +97,7 @@ class DirectionalProbe:
         candidate = candidate or self.candidate
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
         rounding = candidate.rounding * size
-        is_coarse = self.point.resolution > EPS
-        samples = self.point.samples(direction, entries, candidate.gradient if is_coarse else None)
+        samples = self.point.samples(direction, entries, candidate.gradient)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
             found = MeasuredError(known[0] - predicted, known[1], rounding)

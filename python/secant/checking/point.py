@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, overlaps
-from secant.checking.structure import Structure, as_vector
+from secant.checking.structure import EPS, Structure, as_vector
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
 from secant.differentiation.slopes import Sample, Samples
@@ -143,13 +143,11 @@ class Point:
     def samples(self, direction: Floats, entries: slice, gradient: Floats | None = None) -> Samples:
         """F along a direction of which only a range is shifted, by the step that rounding leaves.
 
-        Where f raises an exception it is NaN. With a ``gradient``, f is corrected by what that says of shifts beside
-        the direction, which rounding leaves, too.
+        Where f raises an exception it is NaN. With a ``gradient``, and x in less than float64, f is corrected by what
+        that says of shifts beside the direction, which rounding leaves, too.
         """
         start, unit = self.x[entries], direction[entries]
-        largest = float(np.abs(unit).max(initial=0.0)) or 1.0
-        share = unit / largest  # whose squares are no too small numbers
-        square = float(share @ share)
+        size, is_coarse = float(np.abs(unit).sum()), self.resolution > EPS
 
         @np.errstate(all="ignore")
         def shifted(step: float) -> Sample:
@@ -160,8 +158,8 @@ class Point:
                 if own.dtype != np.float64:
                     vector[span] = vector[span].astype(own.dtype)
             shift = vector[entries] - start
-            moved = float(share @ (shift / largest)) / square if square else step
-            beside = 0.0 if gradient is None else float(gradient[entries] @ (shift - moved * unit))
+            moved = float(np.sign(unit) @ shift) / size if size else step
+            beside = float(gradient[entries] @ (shift - moved * unit)) if is_coarse and gradient is not None else 0.0
             try:
                 return Sample(np.array([self._value(vector).number - beside]), moved)
             except (ShapeError, DTypeError):
