@@ -12,7 +12,7 @@ from secant.checking.point import Point
 def probe_of(f, x, gradient):
     point = Point(f, x)
     point.require_sane()
-    return DirectionalProbe(point, CandidateGradient.of(point, gradient))
+    return DirectionalProbe(point, CandidateGradient(point, gradient))
 
 
 @pytest.mark.parametrize("rounded", [lambda case: case, in_float32], ids=["float64", "float32"])

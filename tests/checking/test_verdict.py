@@ -45,7 +45,7 @@ def test_what_is_allowed_and_what_one_probe_notices_for_sure():
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_rounding_of_a_gradient_is_16_units_in_the_last_place_of_each_entry_added_in_squares(dtype):
     point = Point(lambda x: float(x.sum()), np.ones(2, dtype))
-    candidate = CandidateGradient.of(point, np.array([3.0, -4.0], dtype))
+    candidate = CandidateGradient(point, np.array([3.0, -4.0], dtype))
     direction = np.array([1.0, 1.0])
     assert candidate.rounding == 16 * float(np.finfo(dtype).eps)
     assert candidate.contribution(direction, ALL) == pytest.approx(5)

@@ -39,7 +39,7 @@ def check(case: Case, number: int, error: np.ndarray | float = 0.0) -> secant.Gr
 def probed(point: Point, gradient, number: int) -> list[MeasuredError]:
     """The first part of a check alone: probes of all entries."""
     point.require_sane()
-    probe = DirectionalProbe(point, CandidateGradient.of(point, gradient))
+    probe = DirectionalProbe(point, CandidateGradient(point, gradient))
     return probe_together(probe, np.random.default_rng(number))
 
 

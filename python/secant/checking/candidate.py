@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Floats
 from secant.checking.point import Point
 from secant.checking.structure import as_vector
 from secant.differentiation.rounding import norm
@@ -68,22 +68,18 @@ class Candidate:
 
 
 class CandidateGradient(Candidate):
-    """A gradient, as arrays in the order of those of x."""
+    """A gradient, in the structure of x."""
 
     gradient: Floats
 
-    def __init__(self, point: Point, arrays: list[Array]) -> None:
+    def __init__(self, point: Point, gradient: Any) -> None:
+        arrays = point.structure.like("gradient", gradient)
         self._point, self.given = point, as_vector(arrays)
         self._eps = max(float(np.finfo(array.dtype).eps) for array in arrays)
         self.rounding = _ULPS * self._eps
         self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
         self.not_finite = np.flatnonzero(~np.isfinite(self.given))
         self.gradient = np.where(np.isfinite(self.given), self.given, 0) if len(self.not_finite) else self.given
-
-    @classmethod
-    def of(cls, point: Point, gradient: Any) -> CandidateGradient:
-        """Take a gradient in the structure of x."""
-        return cls(point, point.structure.like("gradient", gradient))
 
     @classmethod
     def repeated(cls, point: Point, backward: Callable[[float], Any], factor: float = 1.0) -> CandidateGradient:
@@ -93,7 +89,7 @@ class CandidateGradient(Candidate):
         that but for rounding, unless it leaves out the incoming gradient, or clips it. Half of the digits are compared:
         those of an approximation, such as of the exponential of a matrix, may differ.
         """
-        first = cls.of(point, backward(1.0))
+        first = cls(point, backward(1.0))
         with suppress(Exception):  # it may use up what f left for it
             if off := first.off(backward(factor), factor):
                 is_same = factor != 1 and not first.off(backward(1.0))

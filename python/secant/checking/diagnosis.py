@@ -68,7 +68,7 @@ class _Case:
 
     def confirms(self, gradient: Floats, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
-        corrected = CandidateGradient(self.point, [gradient])
+        corrected = CandidateGradient(self.point, self.point.structure.at(gradient))
         found = (self.probe.measure(self.point.direction(rng), self.point.all, corrected) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 

@@ -91,6 +91,6 @@ def check_gradient(
     def candidate() -> CandidateGradient:
         if callable(gradient):
             return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args))
-        return CandidateGradient.of(point, gradient)
+        return CandidateGradient(point, gradient)
 
     return run_check(point, candidate, options)
