@@ -143,3 +143,26 @@ def test_jax_is_checked_in_float32_where_an_output_stays_that():
     x = jax.numpy.ones(3, "bfloat16")  # of which float32 has more digits
     assert secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (x,)).verdict == "right"
     assert not jax.config.jax_enable_x64
+
+
+@pytest.mark.parametrize("fault", ["nan", "not linear"])
+def test_a_constant_in_float32_excuses_nothing_else(fault):
+    def backward(ctx, cotangent):
+        x, y = ctx.saved_tensors
+        if fault == "not linear":
+            cotangent = torch.ones_like(cotangent)
+        in_y = cotangent * y.cos()
+        if fault == "nan":
+            in_y[1] = np.nan
+        return cotangent * x.cos() * (1 + 2e-8), in_y
+
+    class Sines(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, y)
+            return x.sin().sum() + y.sin().sum()
+
+    Sines.backward = staticmethod(backward)
+    x, y = (torch.linspace(low, 1, 5, requires_grad=True) for low in (0.1, 0.2))
+    for both in ((x, y), (y, x)):
+        assert secant.torch.check(Sines.apply, both).verdict == "wrong"

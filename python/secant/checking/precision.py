@@ -179,7 +179,7 @@ def _changed(report: GradientReport, which: Sequence[bool], **changes: Any) -> G
 
 def _wrong_in_float64(report: GradientReport, wrong: Sequence[bool], differs: bool, dtype: str) -> GradientReport:
     """The report, unless the error is one that the user's precision cannot tell."""
-    off = max(array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so)
+    off = np.max([array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so])
     if differs or not off <= _NEGLIGIBLE:
         where = f", and another one in {dtype}" if differs else f" as well as in {dtype}"
         return replace(report, note=report.note or f"checked in float64, where it is wrong{where}")

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from secant.checking.structure import EPS
 from secant.errors import GradientMismatchError
 
-_SMALL = 1e-6  # errors that a constant or a tolerance may explain
+SMALL = 1e-6
+"""Relative errors that a constant or a tolerance may explain."""
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
@@ -262,7 +263,7 @@ class GradientReport:
         off = max((array.relative_error for array in self.arrays if math.isfinite(array.relative_error)), default=None)
         if off is None:
             return "WRONG"
-        if off < _SMALL:
+        if off < SMALL:
             return f"WRONG: differs by {off:.0e} of its norm (a rounding constant? a solver's tolerance? the step h?)"
         return f"WRONG by {percent(off)}"
 

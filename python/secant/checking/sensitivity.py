@@ -9,7 +9,7 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.directional_probe import DirectionalProbe
-from secant.checking.report import ArrayReport, percent
+from secant.checking.report import SMALL, ArrayReport, percent
 from secant.checking.search import Evidence
 from secant.differentiation.rounding import norm
 
@@ -50,7 +50,8 @@ class Arrays:
         """The norm of an array's error, beside that of what was measured; or, of few errors, beside the array's."""
         evidence = self._evidence
         shows_at_once = leaf in evidence.wrong and not any(entry.wrong for entry in evidence.entries)
-        if shows_at_once and not self._probe.candidate.remark:  # a remark is no error of the gradient at x
+        remark = self._probe.candidate.remark  # is no error of the gradient at x
+        if shows_at_once and not remark:
             whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
             error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
             return error / whole if whole else math.nan
@@ -63,7 +64,7 @@ class Arrays:
         right[[*found]] = [each.numerical for each in found.values()]
         whole = norm(right[[*found]] if leaf in evidence.sampled else right)
         noise = math.hypot(*(each.error_bar for each in found.values()))
-        return error / whole if whole > noise else math.nan
+        return error / whole if whole > noise and not (remark and error < SMALL * whole) else math.nan
 
     def _why_unverified(self, leaf: int, found: ArrayReport, least: float) -> str:
         if leaf in self._evidence.on_kinks:
