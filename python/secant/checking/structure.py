@@ -90,14 +90,8 @@ class Structure:
 
     def at(self, vector: Floats) -> Any:
         """The structure, of new arrays, with the entries of a vector."""
-        new = list[Array]()
-
-        def other(array: Array) -> Array:
-            new.append(np.empty(array.shape, array.dtype))
-            return new[-1]
-
-        made = mapped(self.value, other)
-        self.write(vector, parts_of(array for array in new if array.size))
+        made = mapped(self.value, lambda array: np.empty(array.shape, array.dtype))
+        self.write(vector, parts_of(array for _, array in walk("", made) if array.size))
         return made
 
 
