@@ -113,15 +113,12 @@ class CandidateGradient(Candidate):
     @np.errstate(all="ignore")
     def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""
-        return float(self._products(direction, entries).sum())
-
-    def contribution(self, direction: Floats, entries: slice) -> float:
-        """The root of the sum of squares of the products of entries and steps: signs are random."""
-        return norm(self._products(direction, entries))
+        return float((self.gradient[entries] * direction[entries]).sum())
 
     @np.errstate(over="ignore")
-    def _products(self, direction: Floats, entries: slice) -> Floats:
-        return self.gradient[entries] * direction[entries]
+    def contribution(self, direction: Floats, entries: slice) -> float:
+        """The root of the sum of squares of the products of entries and steps: signs are random."""
+        return norm(self.gradient[entries] * direction[entries])
 
     def entry(self, entry: int, direction: Floats) -> float:
         """An entry as given."""
