@@ -43,7 +43,8 @@ class Arrays:
             relative_error=self._relative_error(leaf, given),
             norm_sensitivity=least / adds if adds else math.nan,
         )
-        why = "" if is_wrong else self._doubt or self._why_unverified(leaf, found, least)
+        doubt = self._doubt or ("x lies on a kink of f: move x" if leaf in self._evidence.on_kinks else "")
+        why = "" if is_wrong else doubt or self._small_entries(leaf, least) or self._hidden(leaf, found, least)
         return replace(found, passed=not (is_wrong or why), unverified=why)
 
     def _relative_error(self, leaf: int, given: Floats) -> float:
@@ -66,11 +67,8 @@ class Arrays:
         noise = math.hypot(*(each.error_bar for each in found.values()))
         return error / whole if whole > noise and not (remark and error < SMALL * whole) else math.nan
 
-    def _why_unverified(self, leaf: int, found: ArrayReport, least: float) -> str:
-        if leaf in self._evidence.on_kinks:
-            return "x lies on a kink of f: move x"
-        if small := self._small_entries(leaf, least):
-            return small
+    def _hidden(self, leaf: int, found: ArrayReport, least: float) -> str:
+        """Why an array is not verified whose errors, or those of a single entry, noise may hide."""
         is_seen = self._whole > 2 * least
         is_zero = not is_seen or self._is_zero(leaf, found.largest)
         needed = self._adds[leaf] if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
