@@ -90,3 +90,10 @@ def test_an_array_is_not_verified_where_its_norm_or_its_largest_entry_would_not_
         reasons.append(expected if b.sensitivity > 4 or b.norm_sensitivity > 0.5 else "")
         assert reasons[-1] in b.unverified if reasons[-1] else not b.unverified, (offset, b)
     assert len({*reasons}) == 3
+
+
+@pytest.mark.parametrize("small", [5e-324, 1e-310])
+def test_numbers_that_have_nearly_underflowed_count_as_0(small):
+    x = np.array([small, 1.0, 2.0])
+    assert secant.check_gradient(lambda x: float(np.sum(x**2 + x)), x, 2 * x + 1).verdict == "right"
+    assert secant.check_gradient(lambda x: float(np.sum(x**2 + x)), x, 2 * x + [2, 1, 1]).findings[0].name == "x[0]"

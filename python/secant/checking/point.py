@@ -190,7 +190,7 @@ class Point:
 def _typical_size(sizes: Floats) -> float:
     """The root mean square; or, where most of it is due to a few entries, the size that a tenth of them is below."""
     overall = norm(sizes) / math.sqrt(sizes.size)
-    sizes = sizes[sizes > 0]
+    sizes = sizes[sizes > np.finfo(np.float64).tiny]  # others count as 0: shares of them have no digits
     if not sizes.size:
         return overall
     rank = (sizes.size - 1) // 10
