@@ -84,8 +84,8 @@ class DirectionalProbe:
 
     def begin(self, stage: str, total: int) -> None:
         """Begin a part of the work, of about so many evaluations: for the progress bar."""
-        begun = self.point.evaluations
-        self.point.watch = lambda count: self._progress(stage, count - begun, total)
+        begun, progress = self.point.evaluations, self._progress  # no probe: a cycle would be kept for a while
+        self.point.watch = lambda count: progress(stage, count - begun, total)
 
     def measure(
         self, direction: Floats, entries: slice, candidate: Candidate | None = None, climbs: bool = False
