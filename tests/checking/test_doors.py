@@ -299,6 +299,7 @@ def test_a_parameter_of_a_set_that_was_made_before_counts(torch, name):
 
     assert secant.torch.check_module(module, x, loss(lambda own: own)).passed
     assert [array.passed for array in secant.torch.check_module(module, x, loss(torch.detach)).arrays] == [False, True]
+    assert secant.torch.gradcheck(lambda weight: (weight * module.weight).sin(), module.weight)
 
 
 def test_tensors_have_the_strides_of_the_users(torch):

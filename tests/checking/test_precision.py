@@ -54,6 +54,15 @@ def test_half_precision_of_other_values_is_not_verified():
     assert report.arrays[0].unverified == "right in float64, but f has other values in bfloat16"
 
 
+def test_x_on_a_kink_is_moved_within_its_rounding_unless_f_jumps_there():
+    x = torch.tensor([0.5, 1.0, 1.5], dtype=torch.bfloat16, requires_grad=True)
+    tripled = Torch().function(lambda x: x.clone(), lambda x, c: 3 * c)
+    assert secant.torch.check(lambda x: x.clamp(max=1).square(), x).verdict == "right"
+    assert secant.torch.check(lambda x: tripled(x.clamp(max=1)), x).verdict == "wrong"
+    assert secant.torch.check(lambda x: torch.where(x == 1, tripled(x) + 1, x), x).verdict == "not verified"
+    assert secant.torch.check(lambda x: torch.where(x == 1, 1, x.log() / (x - 1)), x).verdict == "wrong"  # NaN
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_has_the_precision_of_what_it_casts_to(dtype):
     torch.manual_seed(0)

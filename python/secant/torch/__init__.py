@@ -98,7 +98,7 @@ def gradcheck(
         put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
-        of any precision, on any device.
+        of any precision, on any device. Where ``func`` takes these tensors from elsewhere, they have the same values.
     eps, atol, rtol, nondet_tol
         Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
     raise_exception : bool
@@ -220,9 +220,9 @@ def check_module(
     Parameters
     ----------
     module : torch.nn.Module
-        For each evaluation its parameters get other values, and it gets copies of its buffers and of the tensors, lists
-        and dicts that are its attributes; when the call ends, all is as it was. So is a ``loss`` that is a module, but
-        not what else f changes. Views of parameters must be made in f.
+        For each evaluation its parameters get other values, and it gets copies of buffers and tensors that it keeps.
+        Then all is as it was, as are its lists and dicts, and a ``loss`` that is a module; but not what else f changes,
+        nor buffers of TorchScript. Views of parameters must be made in f.
     inputs : tensor or sequence of arguments
         What the module takes. It gets copies, which it may write to.
     loss : callable, optional

@@ -24,8 +24,9 @@ from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
-_CASTS = dict.fromkeys((torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16), torch.Tensor.double)
-_CASTS |= dict.fromkeys((torch.Tensor.cfloat, torch.Tensor.chalf), torch.Tensor.cdouble)
+_TENSOR: Any = torch.Tensor
+_CASTS = dict.fromkeys((_TENSOR.float, _TENSOR.half, _TENSOR.bfloat16), _TENSOR.double)
+_CASTS |= dict.fromkeys((_TENSOR.cfloat, _TENSOR.chalf), _TENSOR.cdouble)
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
@@ -217,8 +218,8 @@ class Function(autodiff.Function):
         self.is_used = self.is_used or any(grad is not None for grad in grads)
         gradients = list[Array]()
         for tensor, *parts in zip(tensors, grads[: len(tensors)], grads[len(tensors) :], strict=True):
-            defined = [part for part in parts if part is not None] or [torch.zeros_like(tensor)]
-            gradients.append(as_array(sum(defined[1:], defined[0])))
+            known = [part for part in parts if part is not None] or [torch.zeros_like(tensor)]
+            gradients.append(as_array(sum(known[1:], known[0])))
         return gradients
 
 
