@@ -173,8 +173,9 @@ class Function(autodiff.Function):
 
         All other tensors are copies, which f may write to.
         """
-        shifted = {id(own): (own, tensor) for own, tensor in zip(self._tensors.values(), tensors, strict=True)}
-        fresh = {key: tensor for key, (_, tensor) in shifted.items()}
+        values = list(zip(self._tensors.values(), tensors, strict=True))
+        fresh = {id(own): tensor for own, tensor in values}
+        values += [(own, self._converted(own)) for own in self._module.parameters() if id(own) not in fresh]
 
         def current(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and id(value) not in fresh:
@@ -183,8 +184,7 @@ class Function(autodiff.Function):
             return fresh.get(id(value), self._converted(value))
 
         arguments = mapped(self._arguments, current)
-        values = {id(own): (own, self._converted(own)) for own in self._module.parameters()} | shifted
-        with borrowed(self._module, values.values(), current), torch.enable_grad(), self._precision():
+        with borrowed(self._module, values, current), torch.enable_grad(), self._precision():
             return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
@@ -286,7 +286,7 @@ def tensor_like(like: Any, values: Array) -> Any:
 
 
 @contextlib.contextmanager
-def borrowed(module: Any, values: Iterable[tuple[Any, Any]], current: Change) -> Iterator[None]:
+def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) -> Iterator[None]:
     """Give tensors other values, and a module copies of those that it keeps; in the end all is as it was."""
     modules = list(module.modules())
     attributes = [dict(vars(each)) for each in modules]
