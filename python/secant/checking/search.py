@@ -161,6 +161,7 @@ def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rn
     if found.overall[-1].is_kink and not found.on_kinks:
         return replace(found, wrong=frozenset(), on_kinks=arrays)
     if not found.on_kinks:
+        probe.measure(direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
         again = [probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]
         doubt = "" if all(each.wrong for each in again) else _UNCLEAR
         overall = [*found.overall, *again]
