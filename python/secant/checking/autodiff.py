@@ -196,6 +196,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
             # Values of few bits often tie, and sums of them are exact at x alone.
             if report.verdict == "not verified" and _is_moved(exact, own, options.rng):
                 report = report_of(exact)
+                report = replace(report, note=f"{report.note}; x is moved within its rounding".removeprefix("; "))
             return report
         except (GradientMismatchError, MemoryError):
             raise

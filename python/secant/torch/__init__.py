@@ -98,7 +98,8 @@ def gradcheck(
         put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
-        of any precision, on any device. Where ``func`` takes these tensors from elsewhere, they have the same values.
+        of any precision, on any device. Where ``func`` takes these tensors from elsewhere, they have the same values,
+        but no tangents in forward mode. What is computed from them must be computed in ``func``, or detached.
     eps, atol, rtol, nondet_tol
         Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
     raise_exception : bool
@@ -135,7 +136,8 @@ def gradcheck(
 
     Notes
     -----
-    A complex tensor is checked as two, its real and its imaginary part.
+    A complex tensor is checked as two, its real and its imaginary part. Tensors of less than float64 have new gradient
+    accumulators afterwards: see `check_module`.
 
     Examples
     --------
@@ -175,7 +177,7 @@ def gradgradcheck(
     Parameters
     ----------
     func, inputs
-        As for `gradcheck`.
+        As for `gradcheck`, but ``func`` must take the inputs from its arguments.
     grad_outputs : tensor or sequence of tensors, optional
         Cotangents of the outputs, which are arguments of the first gradient; by default random ones.
     eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, fast_mode
@@ -222,7 +224,7 @@ def check_module(
     module : torch.nn.Module
         For each evaluation its parameters get other values, and it gets copies of buffers and tensors that it keeps.
         Then all is as it was, as are its lists and dicts, and a ``loss`` that is a module; but not what else f changes,
-        nor buffers of TorchScript. Views of parameters must be made in f.
+        nor buffers of TorchScript. What is computed from parameters, such as views, must be computed in f, or detached.
     inputs : tensor or sequence of arguments
         What the module takes. It gets copies, which it may write to.
     loss : callable, optional

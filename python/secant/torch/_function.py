@@ -290,9 +290,9 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
     """Give tensors other values, and a module copies of those that it keeps; in the end all is as it was."""
     modules = list(module.modules())
     attributes = [dict(vars(each)) for each in modules]
-    held = [own for each in attributes for own in each.values() if isinstance(own, dict | list)]
-    contents = [copy.copy(own) for own in held]
-    before = [(own, own.data, own.grad if own.is_leaf else None) for own, _ in values]
+    held = [own for each in attributes for own in each.values() if type(own) in (dict, list)]
+    contents = [own.copy() for own in held]
+    before = [(own, own.data, own.grad if own.is_leaf or own.retains_grad else None) for own, _ in values]
 
     def copied(value: Any) -> Any:
         is_own = not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter)
@@ -313,7 +313,7 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
             own.grad = grad
         for own, content in zip(held, contents, strict=True):
             own.clear()
-            (own.update if isinstance(own, dict) else own.extend)(content)
+            (own.update if type(own) is dict else own.extend)(content)
         for each, attribute in zip(modules, attributes, strict=True):
             vars(each).clear()  # also of what it has added
             vars(each).update(attribute)
