@@ -195,8 +195,9 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
             report = report_of(exact)
             # Values of few bits often tie, and sums of them are exact at x alone.
             if report.verdict == "not verified" and _is_moved(exact, own, options.rng):
-                report = report_of(exact)
-                report = replace(report, note=f"{report.note}; x is moved within its rounding".removeprefix("; "))
+                before, report = report.evaluations, report_of(exact)
+                note = f"{report.note}; x is moved within its rounding".removeprefix("; ")
+                return replace(report, note=note, evaluations=before + report.evaluations)
             return report
         except (GradientMismatchError, MemoryError):
             raise
