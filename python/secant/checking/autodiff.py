@@ -153,15 +153,18 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
     return in_both(report, coarsest, sample, norm(x), mode == "rev")
 
 
-def _is_moved(exact: Function, own: Function, seed: int) -> bool:
-    """Move x within its rounding, unless f jumps: an eighth of the way would change f as much as all of it."""
+def _move(exact: Function, own: Function, seed: int) -> bool:
+    """Move x within its rounding, and return whether it is moved: not if f jumps there.
+
+    A jump shows as a change of f that does not shrink with the way: an eighth of it must change f by half at most.
+    """
     x = as_vector(exact.inputs.arrays)
     move = x * own.inputs.eps * np.random.default_rng([seed, 4]).uniform(-0.25, 0.25, x.size)
     here, near, there = (as_vector(exact.values(exact.inputs.at(x + share * move))) for share in (0, 1 / 8, 1))
-    is_moved = 2 * norm(near - here) <= norm(there - here)
-    if is_moved:
+    jumps = not 2 * norm(near - here) <= norm(there - here)
+    if not jumps:
         exact.inputs.write(x + move, exact.inputs.arrays)
-    return is_moved
+    return not jumps
 
 
 def first_failed(own: Function, modes: Sequence[str], options: Options) -> GradientReport:
@@ -194,7 +197,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
                 raise TypeError(f"an output stays {kept[0]}")
             report = report_of(exact)
             # Values of few bits often tie, and sums of them are exact at x alone.
-            if report.verdict == "not verified" and _is_moved(exact, own, options.rng):
+            if report.verdict == "not verified" and _move(exact, own, options.rng):
                 before, report = report.evaluations, report_of(exact)
                 note = f"{report.note}; x is moved within its rounding".removeprefix("; ")
                 return replace(report, note=note, evaluations=before + report.evaluations)

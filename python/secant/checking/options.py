@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from secant._common.randomness import seed
 from secant._common.warn import warn
 
 
+@dataclass
 class Options:
     """The options that all checks have: see `secant.check_gradient`."""
 
-    def __init__(self, progress: bool = False, rng: int = 0) -> None:
-        self.progress, self.rng = progress, seed(rng)
+    progress: bool = False
+    rng: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise the errors of a bad seed; one of NumPy's becomes a number of Python's."""
+        self.rng = seed(self.rng)
 
 
 def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:

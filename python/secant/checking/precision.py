@@ -181,7 +181,7 @@ def _wrong_in_float64(report: GradientReport, wrong: Sequence[bool], differs: bo
     """The report, unless the error is one that the user's precision cannot tell."""
     off = np.max([array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so])
     if differs or not off <= _NEGLIGIBLE:
-        where = f", and another one in {dtype}" if differs else f" as well as in {dtype}"
+        where = f"; {dtype} has another gradient" if differs else f" as well as in {dtype}"
         return replace(report, note=report.note or f"checked in float64, where it is wrong{where}")
     note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
     return replace(_changed(report, wrong, passed=True, relative_error=math.nan), note=note)

@@ -222,9 +222,10 @@ def check_module(
     Parameters
     ----------
     module : torch.nn.Module
-        For each evaluation its parameters get other values, and it gets copies of buffers and tensors that it keeps.
-        Then all is as it was, as are its lists and dicts, and a ``loss`` that is a module; but not what else f changes,
-        nor buffers of TorchScript. What is computed from parameters, such as views, must be computed in f, or detached.
+        For each evaluation its parameters get other values, and buffers and other tensors among its attributes are
+        copies. Afterwards these, its lists and its dicts are as they were, and those of a ``loss`` that is a module.
+        Not put back are buffers of TorchScript, and what else the module or the loss changes. What they use of values
+        that depend on parameters, such as views, they must compute themselves; or it must be detached.
     inputs : tensor or sequence of arguments
         What the module takes. It gets copies, which it may write to.
     loss : callable, optional
