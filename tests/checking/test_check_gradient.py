@@ -46,6 +46,23 @@ def test_a_right_gradient_of_a_hard_function_is_not_wrong_and_what_would_be_noti
         assert secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).verdict == "wrong"
 
 
+@pytest.mark.parametrize("noise", [1.0, 1e-3])
+def test_a_gradient_in_float32_of_a_loss_with_kinks_near_x_or_near_its_minimum(noise):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        a, w = rng.normal(size=(50, 20)).astype(np.float32), rng.normal(size=20).astype(np.float32)
+        target = np.maximum(a @ w, 0) + noise * rng.normal(size=50).astype(np.float32)
+        gradient = 2 * a.T @ ((np.maximum(a @ w, 0) - target) * (a @ w > 0))
+        assert gradient.dtype == np.float32
+
+        def f(w, a=a, target=target):
+            return np.sum((np.maximum(a @ w, 0) - target) ** 2)
+
+        assert secant.check_gradient(f, w, gradient, rng=seed).verdict == "right"
+        for factor in (1.01, -1):
+            assert secant.check_gradient(f, w, np.float32(factor) * gradient, rng=seed).verdict == "wrong"
+
+
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
@@ -57,7 +74,7 @@ def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
     before = x["z"].tobytes()
 
     def f(x):
-        assert x["z"].dtype == dtype
+        assert x["z"].dtype == (dtype if inplace else np.complex128)
         return np.sum(np.abs(x["z"]) ** 2 * x["z"].real) + np.sum(x["a"] ** 2)
 
     z = x["z"]

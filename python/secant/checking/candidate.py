@@ -11,7 +11,7 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.point import Point
-from secant.checking.structure import as_vector
+from secant.checking.structure import EPS, as_vector
 from secant.differentiation.rounding import norm
 
 LINEAR = -2.0
@@ -40,8 +40,8 @@ class Candidate:
         The entries of a gradient that are NaN or infinite.
     remark : str
         What was seen to be wrong with it beforehand: the diagnosis, if it is wrong.
-    rounding : float
-        What its rounding may change in a derivative, as a share of the contribution.
+    eps : float
+        The relative rounding of its entries, or of those of x, if that is more.
     """
 
     gradient: Floats | None = None
@@ -49,8 +49,17 @@ class Candidate:
     remark = ""
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
-        self._derivative, self.rounding = derivative, _ULPS * point.resolution
+        self._derivative, self.eps = derivative, point.eps
         self.given = np.full(point.x.size, np.nan)
+
+    @property
+    def rounding(self) -> float:
+        """What rounding may change in a derivative, as a share of the contribution."""
+        return _ULPS * self.eps
+
+    def doubt(self, size: float, steepest: float) -> float:
+        """What it may change, in less than float64, where terms cancel: half of the digits, and more at an optimum."""
+        return math.sqrt(self.eps) * size + self.rounding * steepest if self.eps > EPS else 0.0
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
@@ -75,8 +84,7 @@ class CandidateGradient(Candidate):
     def __init__(self, point: Point, gradient: Any) -> None:
         arrays = point.structure.like("gradient", gradient)
         self._point, self.given = point, as_vector(arrays)
-        self._eps = max(float(np.finfo(array.dtype).eps) for array in arrays)
-        self.rounding = _ULPS * self._eps
+        self.eps = max(point.eps, *(float(np.finfo(array.dtype).eps) for array in arrays))
         self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
         self.not_finite = np.flatnonzero(~np.isfinite(self.given))
         self.gradient = np.where(np.isfinite(self.given), self.given, 0) if len(self.not_finite) else self.given
@@ -102,11 +110,10 @@ class CandidateGradient(Candidate):
         one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
-        eps = max(self._eps, self._point.resolution)
-        least = max(_ULPS * eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
+        least = max(_ULPS * self.eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
         for name, span in zip(self._point.names, self._point.spans, strict=True):
             off = float(differences[span].max())
-            if off > max(math.sqrt(eps) * norm(one[span]), least):
+            if off > max(math.sqrt(self.eps) * norm(one[span]), least):
                 return f"{off:.1e} in {name}"
         return ""
 

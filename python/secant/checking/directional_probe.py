@@ -11,7 +11,6 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
 from secant.checking.point import Point
-from secant.checking.structure import EPS
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
 from secant.differentiation.slopes import Levels, Samples
@@ -97,14 +96,15 @@ class DirectionalProbe:
         candidate = candidate or self.candidate
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
         rounding = candidate.rounding * size
-        samples = self.point.samples(direction, entries, candidate.gradient)
+        samples = self.point.samples(direction, entries)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
-            found = MeasuredError(known[0] - predicted, known[1], rounding)
+            found = MeasuredError(known[0] - predicted, known[1], rounding, candidate.doubt(size, self.steepest))
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
         slope = self._climbed(samples, size)
-        found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
+        doubt = slope.doubt + candidate.doubt(size, self.steepest)
+        found = MeasuredError(slope.value - predicted, slope.bar, rounding, doubt, slope.is_kink)
         is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
         return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
@@ -134,9 +134,6 @@ class DirectionalProbe:
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
-        if self.point.resolution > EPS:  # values that are corrected do not show how they are rounded
-            samples(slopes.step_of(0))
-            self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
         found = self._climbed_from(samples, self._smallest, 0)
         if not found.shows(slopes.ENOUGH, size):
             found = self._climbed_from(samples, self._smallest, _FARTHER)

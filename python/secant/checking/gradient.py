@@ -33,13 +33,14 @@ def check_gradient(
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns a number. It must return the same number for the same x. What it sets, such as the
-        parameters of a model, stays as the last call of f left it.
+        Takes what x is, in float64 or complex128, which tell mistakes from rounding; and returns a number. It must
+        return the same number for the same x. What it sets, such as the parameters of a model, stays as the last call
+        of f left it.
     x : ndarray of float64, float32, float16, complex128 or complex64; or nested dicts, lists, tuples and named tuples
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable
-        What is checked. A callable takes x and returns it; it is called twice, and is wrong if results differ. Where x
-        is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is its conjugate.
+        What is checked. A callable takes what f does and returns it; it is called twice, and is wrong if results
+        differ. Where x is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is its conjugate.
     inplace : bool
         Shift the arrays of x themselves, for a function that looks at them in place of its argument, or besides it.
         They are restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in

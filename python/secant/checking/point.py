@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, overlaps
-from secant.checking.structure import EPS, Structure, as_vector
+from secant.checking.structure import Structure, as_vector
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
 from secant.differentiation.slopes import Sample, Samples
@@ -60,7 +59,9 @@ class Point:
 
     def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
         self._f, self._inplace = f, inplace
-        self.structure = x if isinstance(x, Structure) else Structure("x", x)
+        self._given = x if isinstance(x, Structure) else Structure("x", x)
+        self.structure = self._given if inplace or self._given is x else self._given.in_float64()
+        self.eps = float(self.structure.eps.max())
         self._own, self.shapes, self.names = self.structure.arrays, self.structure.shapes, self.structure.names
         self.spans, self.wholes = self.structure.spans, self.structure.wholes
         for name, array in zip(self.names, self._own, strict=True):
@@ -100,7 +101,7 @@ class Point:
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < _REMEMBERED:
             self._values.add(value.number)
-            self.unit = unit_rounding(np.array(list(self._values)))
+            self.unit = max(unit_rounding(np.array(list(self._values))), self.resolution / 2)
         return value
 
     def is_constant(self) -> bool:
@@ -117,9 +118,8 @@ class Point:
         if self._inplace:
             return None
         with suppress(ValueRangeError):
-            _require_shiftable(self.names, self._own)
-            other = copy.copy(self)
-            other._inplace, other._values = True, set()
+            other = Point(self._f, self._given, inplace=True)
+            other.evaluations = self.evaluations
             moved = float(other.samples(direction, self.all)(_FAR).values[0]) not in self._values
             other.restore()  # the user's own functions are called next
             if moved:
@@ -140,14 +140,13 @@ class Point:
                 "random mini-batch, a solver's random start, a race, or state that f keeps?"
             )
 
-    def samples(self, direction: Floats, entries: slice, gradient: Floats | None = None) -> Samples:
+    def samples(self, direction: Floats, entries: slice) -> Samples:
         """F along a direction of which only a range is shifted, by the step that rounding leaves.
 
-        Where f raises an exception it is NaN. With a ``gradient``, and x in less than float64, f is corrected by what
-        that says of shifts beside the direction, which rounding leaves, too.
+        Where f raises an exception it is NaN.
         """
         start, unit = self.x[entries], direction[entries]
-        size, is_coarse = float(np.abs(unit).sum()), self.resolution > EPS
+        size = float(np.abs(unit).sum())
 
         @np.errstate(all="ignore")
         def shifted(step: float) -> Sample:
@@ -159,9 +158,8 @@ class Point:
                     vector[span] = vector[span].astype(own.dtype)
             shift = vector[entries] - start
             moved = float(np.sign(unit) @ shift) / size if size else step
-            beside = float(gradient[entries] @ (shift - moved * unit)) if is_coarse and gradient is not None else 0.0
             try:
-                return Sample(np.array([self._value(vector).number - beside]), moved)
+                return Sample(np.array([self._value(vector).number]), moved)
             except (ShapeError, DTypeError):
                 raise
             except Exception as error:

@@ -67,5 +67,5 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         note=(point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else ""),
         kink=bool(evidence.on_kinks),
         seed=options.rng,
-        resolution=point.resolution,
+        resolution=given.eps,
     )

@@ -83,7 +83,7 @@ class Arrays:
 
     def _is_zero(self, leaf: int, largest: float) -> bool:
         """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""
-        rounding = self._probe.point.resolution**_ROUNDED
+        rounding = self._probe.candidate.eps**_ROUNDED
         is_small = not largest > rounding * self._largest  # nor where that is not known
         return self._adds[leaf] <= rounding * self._whole and is_small
 

@@ -75,6 +75,11 @@ class Structure:
         counts = [array.size * (1 + np.iscomplexobj(array)) for array in self._given]
         return np.repeat([*map(eps_of, self.dtypes)], counts)
 
+    def in_float64(self) -> Structure:
+        """The same arrays in float64, or complex128; ``dtypes`` are those that they had."""
+        value = mapped(self.value, lambda array: array.astype(np.result_type(array, float)))
+        return Structure(self._title, value, dtypes=self.dtypes)
+
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
         found = parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))

@@ -29,7 +29,7 @@ def check_vjp(
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns an array of float64, float32, float16, complex128 or complex64, or nested dicts,
+        Takes what x is, in float64 or complex128; returns an array of these or of lower precision, or nested dicts,
         lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
@@ -74,7 +74,7 @@ def check_jvp(
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns an array of float64, float32, float16, complex128 or complex64, or nested dicts,
+        Takes what x is, in float64 or complex128; returns an array of these or of lower precision, or nested dicts,
         lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
@@ -141,17 +141,17 @@ def check_derivative(
     True
     """
     require_callable("df", df)
-    x = Structure("x", x).value
+    there = Structure("x", x).in_float64().value
 
     def vjp(cotangent: Array) -> Array:
-        slope = np.asarray(df(np.array(x)))
+        slope = np.asarray(df(np.array(there)))
         for title, shape in (("f", np.shape(cotangent)), ("df", slope.shape)):
-            if shape != np.shape(x):
-                raise ShapeError(f"{title} must return an array of the shape of x, {np.shape(x)}, got {shape}")
+            if shape != there.shape:
+                raise ShapeError(f"{title} must return an array of the shape of x, {there.shape}, got {shape}")
         if not np.iscomplexobj(cotangent):
             return np.asarray(cotangent * slope)
         product = np.asarray(cotangent * slope.conj())
-        return product if np.iscomplexobj(x) else product.real
+        return product if np.iscomplexobj(there) else product.real
 
     return check_vjp(f, x, vjp, progress=progress, rng=rng)
 
@@ -161,7 +161,7 @@ class _Function(autodiff.Function):
 
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
-        self._f, self._product, self.inputs = f, product, Structure("x", x)
+        self._f, self._product, self.inputs = f, product, Structure("x", x).in_float64()
         self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
 
     def values(self, x: Any) -> Arrays:
