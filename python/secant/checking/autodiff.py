@@ -99,11 +99,11 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         terms = weights * as_vector(values)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point, values_there = Point(lambda x: total(function.values(x)), inputs), list[Arrays]()
+    point, values_there = Point(lambda x: total(function.values(x)), inputs), list[float]()
 
     def gradient(factor: float) -> Any:
         values, pulled = function.pulled_back(inputs.at(point.x), outputs.at(factor * weights))
-        values_there.append(values)
+        values_there.append(total(values).number)
         return pulled
 
     def along(direction: Floats) -> float:
@@ -111,7 +111,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            values_there.append(function.pushed_forward(inputs.at(point.x), inputs.at(point.x))[0])
+            values_there.append(total(function.pushed_forward(inputs.at(point.x), inputs.at(point.x))[0]).number)
             given = Candidate(point, along)
         else:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
@@ -120,7 +120,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         return given
 
     report = run_check(point, candidate, options)
-    off = max(abs(total(values).number - point.value) for values in values_there)
+    off = max(abs(value - point.value) for value in values_there)
     if off > 2 / math.sqrt(eps.max()) * report.noise * (abs(point.value) or 1.0):
         raise GradientMismatchError(
             f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another value "

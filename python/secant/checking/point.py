@@ -62,7 +62,7 @@ class Point:
         self._given = x if isinstance(x, Structure) else Structure("x", x)
         self.structure = self._given if inplace or self._given is x else self._given.in_float64()
         self.eps = float(self.structure.eps.max())
-        self._own, self.shapes, self.names = self.structure.arrays, self.structure.shapes, self.structure.names
+        self._own, self.shapes, self.names = self._given.arrays, self.structure.shapes, self.structure.names
         self.spans, self.wholes = self.structure.spans, self.structure.wholes
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
@@ -78,7 +78,7 @@ class Point:
         self.unit = 0.0  # the relative rounding of values
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         self.all = slice(0, self.x.size)
-        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self._own)
+        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.structure.arrays)
         both = zip(self._own, self.wholes, strict=True)  # a complex number is as large as the larger one of its parts
         sizes = [np.abs(self.x[whole]).reshape(-1, own.size).max(axis=0) for own, whole in both]
         self._sizes = np.concatenate(sizes)
@@ -153,9 +153,9 @@ class Point:
             self.watch(self.evaluations)
             vector = self.x.copy()
             vector[entries] = start + step * unit
-            for own, span in zip(self._own, self.spans, strict=True):
-                if own.dtype != np.float64:
-                    vector[span] = vector[span].astype(own.dtype)
+            for array, span in zip(self.structure.arrays, self.spans, strict=True):
+                if array.dtype != np.float64:
+                    vector[span] = vector[span].astype(array.dtype)
             shift = vector[entries] - start
             moved = float(np.sign(unit) @ shift) / size if size else step
             try:

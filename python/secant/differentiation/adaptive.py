@@ -50,6 +50,7 @@ class Adaptive:
     ``columns`` and ``noise`` are as of `Problem`.
     """
 
+    @np.errstate(all="ignore")  # also in the user's np.seterr(all="raise")
     def __init__(
         self,
         evaluator: Evaluator,

@@ -126,7 +126,8 @@ def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple
             problem, returned, evaluations = problem._replace(f0=value), evaluator.returned, evaluator.evaluations
         stencils = problem.stencils(returned)
         assert stencils is not None
-        scales = exact_steps(stencils.h, x, max(stencils.scheme.shifts))
+        rounded = np.rint if problem.bounds is None else np.trunc  # not out of them
+        scales = exact_steps(stencils.h, x, max(stencils.scheme.shifts), rounded)
         if not scales.all():
             scales = np.where(scales == 0, stencils.h, scales)
         if stencils.is_one_sided is not None:

@@ -194,10 +194,10 @@ def _spread(name: str, value: Any, shape: tuple[int, ...]) -> Floats:
         raise ShapeError(f"{name} must have the shape of x, {shape}, or broadcast to it, got {array.shape}") from None
 
 
-def exact_steps(steps: Any, x: Any, reach: float = 1.0) -> Floats:
+def exact_steps(steps: Any, x: Any, reach: float = 1.0, rounded: Any = np.rint) -> Floats:
     """Steps near these of which x + h and x - h round nothing, and up to ``reach`` times h neither."""
     unit = np.spacing(np.abs(x) + reach * np.abs(steps))
-    return np.asarray(np.rint(steps / unit) * unit)
+    return np.asarray(rounded(steps / unit) * unit)
 
 
 class Stencils(NamedTuple):

@@ -106,6 +106,8 @@ class SecondDifferences:
                 numbers = rungs_of(abs(float(self._x[i])), float(self._scales[i]))
                 climbed = climb(samples, numbers, noise, walked(samples, numbers, every_jump=size == 1))
                 (values[i],), (errors[i],), (self._numbers[i],), _ = refined(samples, climbed, numbers, order=2)
+                if climbed.is_kink[0]:  # of f: its second derivative is infinite
+                    values[i], errors[i] = np.nan, np.inf
                 noise = noise if size > 1 else climbed.noise
         self._noise = noise
         self.diagonal = Derivatives(values, errors, 0)

@@ -50,7 +50,7 @@ ENOUGH = 1e-8
 """A relative error bar that is not worth more evaluations."""
 SEED = 0
 """The seed of random directions: results are the same each time."""
-_LEAST = 1e-12  # scales are no smaller than this, however small x is
+_LEAST = 1e-30  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
 _ROUNDING = 2.0**-49  # sixteen units of it: relative steps and jumps that are smaller may be rounding
 RESOLUTION = 2.0**-47
