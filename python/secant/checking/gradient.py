@@ -40,7 +40,8 @@ def check_gradient(
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable
         What is checked. A callable takes what f does and returns it; it is called twice, and is wrong if results
-        differ. Where x is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is its conjugate.
+        differ. Where x is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is
+        its conjugate.
     inplace : bool
         Shift the arrays of x themselves, for a function that looks at them in place of its argument, or besides it.
         They are restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
@@ -64,7 +65,7 @@ def check_gradient(
         If f is not callable, x or the gradient is no such structure, they do not match, or f does not return a single
         real number.
     ValueRangeError
-        If x is not finite or f(x) is not; f is not deterministic, changes its argument, or has no slope at x.
+        If x is not finite or f(x) is not; f is not deterministic, or has no slope at x.
 
     See Also
     --------
