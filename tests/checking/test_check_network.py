@@ -80,6 +80,19 @@ def as_bytes(net):
     return {key: param.tobytes() for key, param in net.params.items()}
 
 
+@pytest.mark.parametrize("factor", [1, 1.01])
+def test_a_network_in_float32_is_checked_in_float64(factor):
+    net = Chapter5()
+    before = net.params = {key: param.astype(np.float32) for key, param in net.params.items()}
+    x, t = (each.astype(np.float32) for each in (np.random.default_rng(1).random((3, 6)), np.eye(4)[:3]))
+    gradients = net.gradient(x, t)
+    assert {grad.dtype for grad in gradients.values()} == {np.dtype(np.float32)}
+    gradients["W1"] *= np.float32(factor)
+    report = secant.check_network(net, x, t, gradients)
+    assert report.verdict == ("right" if factor == 1 else "wrong")
+    assert net.params is before
+
+
 @pytest.mark.parametrize("one_hot", [True, False])
 def test_a_textbooks_gradient_is_right_for_the_loss_without_the_offset(one_hot):
     net = Chapter5(*SIZES, rng=0)

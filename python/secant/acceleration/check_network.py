@@ -70,7 +70,8 @@ def check_network(
 
     Notes
     -----
-    The arrays of the parameters are shifted in place: layers may hold them too. They are restored exactly.
+    The arrays of the parameters are shifted in place: layers may hold them too. They are restored exactly. Those of
+    float32 are shifted in a copy of the network in float64, if that can be copied and computes in float64.
     ``gradient(x, t)`` is called once on the network and once on a copy: one that differs from call to call is wrong.
 
     A textbook's gradient, y - t, leaves out the 1e-7 that a loss adds to each probability in its logarithm. Where a
@@ -93,6 +94,8 @@ def check_network(
     number(loss_of(x, t), loss)
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
     again = _called_again(net, gradient, x, t, params) if gradients is None else None
+    net, params = _in_float64(net, params, lambda other: number(method_of(other, "loss", loss)(x, t), loss))
+    loss_of = method_of(net, "loss", loss)
 
     def check(f: Callable[[Any], Any]) -> GradientReport:
         calls = [again or candidate, candidate]  # which should be the same
@@ -134,6 +137,20 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
     for key, param in params.items():
         refuse_tensor(f"net.params[{key!r}]", param)
     return params
+
+
+def _in_float64(net: Any, params: Mapping[Any, Any], tried: Callable[[Any], object]) -> tuple[Any, Mapping[Any, Any]]:
+    """A copy of a network that has its parameters in float64, which tells mistakes from rounding; or itself."""
+    if not all(isinstance(param, np.ndarray) and param.dtype in (np.float16, np.float32) for param in params.values()):
+        return net, params
+    wide = {key: param.astype(np.float64) for key, param in params.items()}
+    try:
+        with isolated():
+            other = duplicate(net, [*params.values()], [*wide.values()])
+            tried(other)
+    except Exception:  # whatever the user's objects raise
+        return net, params
+    return other, wide
 
 
 def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
