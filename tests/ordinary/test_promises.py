@@ -362,15 +362,16 @@ def test_differences_are_divided_by_the_step_that_was_taken(size, scheme):
     assert secant.numerical_diff(lambda x: 2 * x, size, scheme=scheme) == pytest.approx(2, rel=1e-9)
 
 
-def test_the_book_keeps_its_quotient_to_the_bit():
-    x, h = np.array([1e6, 3.0]), 1e-4
-    expected = []
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_book_keeps_its_quotient_to_the_bit(dtype):
+    x, h, expected = np.array([1e6, 3.0], dtype), 1e-4, []
     for i in range(2):
         above, below = x.copy(), x.copy()
         above[i], below[i] = float(x[i]) + h, x[i] - h
-        expected.append((np.sum(above**2) - np.sum(below**2)) / (2 * h))
-    found = secant.book.numerical_gradient(lambda x: np.sum(x**2), x.copy())
-    assert np.array_equal(found, expected)
+        expected.append((np.sum(above**2, dtype=float) - np.sum(below**2, dtype=float)) / (2 * h))
+    found = secant.book.numerical_gradient(lambda _: np.sum(x**2, dtype=float), x)
+    assert np.array_equal(found, np.array(expected, dtype))
+    assert found.dtype == dtype
 
 
 # 4. Exceptions of f stay what they are -------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
+from secant.differentiation.evaluators.evaluation import InPlace
+from secant.differentiation.options import own_point
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import BOOK, DEFAULT_STEP
 
@@ -52,12 +54,14 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
     Parameters
     ----------
     f : callable
-        Takes x and returns a number. It may look at x itself, as `secant.numerical_gradient` has it.
-    x : ndarray of float64, of any shape
+        Takes x and returns a number. As in the book, it gets x itself, shifted in place: it may read its argument, the
+        array x elsewhere, or both.
+    x : ndarray of float64 or float32, of any shape
+        When the call ends it is what it was. Whole numbers, which cannot hold x + h, are copied to float64.
 
     Returns
     -------
-    ndarray of float64, in the shape of x
+    ndarray, in the shape and type of x
 
     See Also
     --------
@@ -68,8 +72,10 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
     >>> secant.book.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     """
-    problem = Problem.of(f, x)._replace(scheme=BOOK)
-    return derivatives(problem, x).values.reshape(problem.x.shape)
+    own = own_point(x)
+    shifted = x if isinstance(x, np.ndarray) and x.dtype in (np.float64, np.float32) else own.copy()
+    problem = Problem(InPlace(f, shifted, own), own, scheme=BOOK)
+    return derivatives(problem, shifted).values.reshape(own.shape).astype(shifted.dtype, copy=False)
 
 
 numerical_gradient_1d = _numerical_gradient_1d = numerical_gradient
@@ -83,7 +89,7 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
     f : callable
         Takes a row and returns a number.
     X : ndarray of float64, (N, n) or (n,)
-        N points, or one. Perturbed in place if f can look at it elsewhere.
+        N points, or one. Shifted in place, as by `numerical_gradient`.
 
     Returns
     -------
@@ -113,7 +119,7 @@ def gradient_descent(
     Parameters
     ----------
     f : callable
-        Takes an array in the shape of init_x and returns a number. It may look at the array init_x itself.
+        Takes init_x and returns a number, as `numerical_gradient` has it.
     init_x : ndarray of float64
         Where to start. As in the book, the walk is made in this array, which ends as x.
     lr : float

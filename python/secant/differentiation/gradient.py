@@ -123,13 +123,13 @@ def numerical_gradient(
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes x and returns a number. It gets a new array each time, and may keep it or write to it. What it sets, such
-        as the parameters of a model, stays as its last call left it. Functions compiled by Numba, and pointers of
-        ctypes, cffi, ``numba.cfunc`` or `scipy.LowLevelCallable` to ``double f(const double *x, intptr_t n, void
-        *data)``, are called without Python.
+        Takes x and returns a number. It gets a new array each time, and may keep it or write to it. What f sets, such
+        as an attribute, stays as its last call left it. Functions compiled by Numba, and pointers of ctypes, cffi,
+        ``numba.cfunc`` or `scipy.LowLevelCallable` to ``double f(const double *x, intptr_t n, void *data)``, are
+        called without Python.
     x : array_like, of any shape and layout
         It is not changed. If f ignores its argument and reads x itself, x is shifted in place and restored; it must
-        then be a writeable array of float64, which f does not write to.
+        then be a writeable array of float64, which f does not write to. An f that reads both needs ``inplace=True``.
     h : float, array_like or None, default 1e-4
         Step: f is evaluated at x + h and x - h. None is SciPy's step for the scheme.
     scheme : {"central", "3-point", "forward", "2-point", "five-point", "auto"}, default "central"
@@ -154,7 +154,7 @@ def numerical_gradient(
     f0 : float, optional
         f(x), which saves an evaluation where the scheme needs it.
     inplace : bool, default False
-        Shift x itself from the start, for a function that reads it, also besides its argument. f must not write to it.
+        Shift x itself from the start. f must not write to it.
 
     Returns
     -------
