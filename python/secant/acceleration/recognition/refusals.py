@@ -36,10 +36,9 @@ _WHOLE_BATCH = (
     "its softmax is taken over the whole batch, so that the loss starts at ln(N O). Take it over the classes, in two "
     "lines: e = np.exp(a - np.max(a, axis=-1, keepdims=True)) and y = e / np.sum(e, axis=-1, keepdims=True)"
 )
-_INEXACT = "its loss is a known one, but to seven digits only, as if computed in float32"
+_INEXACT = "its loss is a known one, but to seven digits only: is it computed in float32, or is something clipped?"
 _MULTIPLIED = "the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t"
 _DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
-_CLIPPED = [(least, most) for least in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15) for most in (1.0, 1 - least)]
 
 
 def _entropy(y: Floats, t: Floats, offset: float = 1e-7) -> float:
@@ -54,8 +53,8 @@ def _of_all(a: Floats) -> Floats:
     return softmax(a.ravel()).reshape(a.shape)
 
 
-def _clipped(least: float, most: float) -> _Loss:
-    return lambda a, t: _entropy(np.clip(softmax(a), least, most), t, 0)
+def _clipped(least: float) -> _Loss:  # a largest probability, 1 - least, makes no difference that is seen
+    return lambda a, t: _entropy(np.maximum(softmax(a), least), t, 0)
 
 
 # A cause, and the loss that a network then has, up to a factor or a term. The first two are losses that are known.
@@ -75,8 +74,8 @@ _LOSSES: list[tuple[str, _Loss]] = [
         lambda y, t: _entropy(y, t) + _entropy(1 - y, 1 - t),
     ),
     *(
-        (f"probabilities are clipped at {short(least)}: nothing is added to them", _clipped(least, most))
-        for least, most in _CLIPPED
+        (f"probabilities are clipped at {short(least)}: nothing is added to them", _clipped(least))
+        for least in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15)
     ),
 ]
 
@@ -108,8 +107,7 @@ def cause_of(losses: Sequence[ProbeLoss]) -> str:
     for cause, f, g, loss in _NETWORKS:
         ours = np.array([loss(outputs(probe, f, g), _weights(probe)) for probe, _ in some])
         if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, decays)) is not None:
-            reason = "; ".join(filter(None, (cause, *relation))) or _INEXACT
-            return f"{reason}. {_KNOWN_LOSSES}"
+            return f"{'; '.join(filter(None, (cause, *relation))) or _INEXACT}. {_KNOWN_LOSSES}"
     return ""
 
 
