@@ -171,6 +171,7 @@ def test_a_shallow_copy_has_its_own_gradient_or_is_refused():
     x, t = batch()
     net = filled(secant.accelerate(fresh(Keyed))(*SIZES))
     net.numerical_gradient(x, t)
+    assert vars(net).keys() == {"params"}
     other = copy.copy(net)
     other.params = {key: 2 * array for key, array in net.params.items()}
     require_own(other, x, t)
@@ -178,20 +179,22 @@ def test_a_shallow_copy_has_its_own_gradient_or_is_refused():
     with pytest.raises(UnsupportedError, match="is a shallow copy of an accelerated network"):
         secant.train(alone, x, t, n_iterations=1, progress=False)
     secant.train(secant.accelerate(alone), x, t, n_iterations=1, progress=False)
+    cloudpickle = pytest.importorskip("cloudpickle")  # of a class in a script, for another process
+    require_own(cloudpickle.loads(cloudpickle.dumps(net)), x, t)
 
 
 # Arguments and parameters
 
 
-def test_the_arguments_are_x_t_and_n_threads():
+def test_the_arguments_are_x_and_t_by_the_readers_names_and_n_threads():
     class Scaled(Keyed):
-        def numerical_gradient(self, x, t, times=1):
-            return {key: times * grad for key, grad in super().numerical_gradient(x, t).items()}
+        def numerical_gradient(self, x_batch, y, times=1):
+            return {key: times * grad for key, grad in super().numerical_gradient(x_batch, y).items()}
 
     net, (x, t) = secant.accelerate(filled(Scaled(*SIZES))), batch()
-    right, named = net.numerical_gradient(x, t), net.numerical_gradient(x=x, t=t, n_threads=1)
+    right, named = net.numerical_gradient(x, t), net.numerical_gradient(y=t, x_batch=x, n_threads=1)
     assert all(np.array_equal(named[key], right[key]) for key in right)
-    with pytest.raises(TypeError, match="h"):
+    with pytest.raises(TypeError, match="'h'"):
         net.numerical_gradient(x, t, h=1e-3)
     with pytest.raises(TypeError, match="positional"):  # of the reader's own, and not the number of threads
         net.numerical_gradient(x, t, 2)

@@ -286,7 +286,7 @@ def test_a_script_sees_its_own_classes_and_objects(run, tmp_path):
     use = """
 n = Net()
 n.numerical_gradient(x, t)
-print(n.w is vars(n)['w'], type(n) is Net, Net.numerical_gradient)
+print(n.w is vars(n)['w'], [*vars(n)], type(n) is Net, Net.numerical_gradient)
 import inspect
 import doctest
 print(doctest.testmod(), inspect.isfunction(vars(Net)["numerical_gradient"]), Net.numerical_gradient.__doc__)

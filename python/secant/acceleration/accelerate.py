@@ -2,12 +2,15 @@
 
 Design: an accelerated instance has an `Accelerated` in its ``__dict__``, under the name of its numerical gradient,
 where Python finds it before the method of its class. In a class that is accelerated a function stands instead, which
-puts one into an instance at its first use, under a name of its own.
+remembers what it recognized each instance as: their ``__dict__`` holds what it holds without Secant.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, overload
+from weakref import ref
 
 from numpy.typing import ArrayLike
 
@@ -83,7 +86,7 @@ def accelerate(
     -----
     What computes the gradient is in ``vars(net)``, under the name of your method. A deep copy and a pickle have their
     own. A shallow copy (``copy.copy``) has that of the original, whose gradient it returns: accelerate the copy, too.
-    An accelerated class has no such limit.
+    An accelerated class has no such limit: nothing is in ``vars`` of its instances, and each copy is recognized anew.
 
     Side effects of your ``numerical_gradient`` do not happen any more: what it prints, counts or draws.
 
@@ -140,7 +143,14 @@ class Accelerated(RecognizedNet):
         """The name of the method that it stands in for."""
         return self.recognition.names.numerical_gradient
 
-    def __call__(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[Any, Array]:
+    def __call__(self, *args: ArrayLike, n_threads: int | None = None, **named: ArrayLike) -> dict[Any, Array]:
+        """Return the numerical gradient; x and t may have the names of the reader's own."""
+        if named:
+            signature = inspect.signature(getattr(type(self.net), self.name, Accelerated.gradient))
+            args = tuple(signature.bind(self.net, *args, **named).arguments.values())[1:]
+        return self.gradient(*args, n_threads=n_threads)
+
+    def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[Any, Array]:
         """Return the numerical gradient for a mini-batch, with the keys of the reader's own.
 
         Raises
@@ -176,18 +186,19 @@ def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
 class AcceleratedMethod:
     """The numerical gradient of an accelerated class, whose ``function`` stands there in place of the reader's.
 
-    It is a function, as a class has it in Python. Each instance holds its own `Accelerated` under ``key``, made at the
-    first use; None if its own method always runs.
+    It is a function, as a class has it in Python.
 
     Attributes
     ----------
     reader_gradient : object
         What the class had or inherited; None if there was nothing.
+    instances : list of (weakref, Recognition)
+        What those are that were used. Where one is not known, its own method runs.
     """
 
     def __init__(self, cls: type, names: MethodNames, n_threads: int | None = None) -> None:
         self.names, self.n_threads = names, n_threads
-        self.key = f"_secant_{names.numerical_gradient}"  # in the __dict__ of an instance
+        self.instances: list[tuple[ref[Any], Recognition]] = []
         self.reader_gradient = reader_gradient_of(cls, names.numerical_gradient)
 
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
@@ -199,6 +210,10 @@ class AcceleratedMethod:
         self.function = numerical_gradient
         setattr(cls, names.numerical_gradient, numerical_gradient)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: of the instances there are none there."""
+        return vars(self) | {"instances": []}
+
     def __call__(self, net: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the numerical gradient of an instance."""
         one = self.of(net)
@@ -206,21 +221,23 @@ class AcceleratedMethod:
 
     def of(self, net: Any) -> Accelerated | None:
         """Return what computes the gradient of an instance; None if its own method is to run."""
-        held = getattr(net, "__dict__", {})
-        if self.key not in held:
+        found = next((known for instance, known in self.instances if instance() is net), None)
+        if found is None:
             # A class that inherits from the accelerated one may have its own method, which calls this one by super().
-            of_class = accelerated_method(type(net), self.names.numerical_gradient) is self
-            if being_tried.get() or not of_class:
+            if being_tried.get() or accelerated_method(type(net), self.names.numerical_gradient) is not self:
                 return None
-            held[self.key] = self.at_first_use(net)
-        one: Accelerated | None = held[self.key]
-        if one and one.net is not net:  # net is a shallow copy, which holds the one of its original
-            one = held[self.key] = Accelerated(net, one.recognition, one.n_threads)
-        return one
+            found = self.at_first_use(net)
+            self.remember(net, found)
+        return Accelerated(net, found, self.n_threads) if found.known else None
 
-    def at_first_use(self, net: Any) -> Accelerated | None:
+    def remember(self, net: Any, recognition: Recognition) -> None:
+        """Keep what an instance is, while it lives."""
+        with suppress(TypeError):  # a class with __slots__ may have no weak references: its instances are not known
+            self.instances = [(ref(net), recognition), *(one for one in self.instances if one[0]() is not None)]
+
+    def at_first_use(self, net: Any) -> Recognition:
         """Recognize an instance."""
-        return Accelerated(net, recognized_or_refused(net, self.names), self.n_threads)
+        return recognized_or_refused(net, self.names)
 
 
 def accelerated_of(net: Any) -> Accelerated | None:
@@ -230,7 +247,7 @@ def accelerated_of(net: Any) -> Accelerated | None:
         one = held[name] if name in held else accelerated_method(type(net), name)
         if isinstance(one, AcceleratedMethod):
             one = one.of(net)
-        if isinstance(one, Accelerated) and one.name == name:  # that of a class is found by its method, not its key
+        if isinstance(one, Accelerated) and one.name == name:
             if one.net is not net:
                 raise UnsupportedError(
                     f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the "

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from secant.acceleration.accelerate import Accelerated, AcceleratedMethod
+from secant.acceleration.accelerate import AcceleratedMethod
 from secant.acceleration.recognition.methods import USUAL, MethodNames, bound, defines, takes_mini_batch
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
@@ -42,21 +42,19 @@ class _ScriptMethod(AcceleratedMethod):
             try:
                 return one(*args, **kwargs)
             except LossDiffersError as error:
-                vars(net)[self.key], reason = None, f"{error}"
+                self.remember(net, Recognition(False, reason := f"{error}"))
             except Exception as error:  # the own method takes it, or raises it
                 reason = f"{type(net).__name__} is known, but not for a call ({type(error).__name__}: {error})"
             self.report(type(net), f"{reason}. Its own {self.names.numerical_gradient} runs")
         return bound(self.reader_gradient, net)(*args, **kwargs)
 
-    def at_first_use(self, net: Any) -> Accelerated | None:
-        """Recognize an instance, and report what it is. None if it is not known."""
+    def at_first_use(self, net: Any) -> Recognition:
+        """Recognize an instance, and report what it is, or that its own method runs."""
         cls = type(net)
         try:
             recognition = recognized(net, self.names)
         except Exception as error:  # whatever the reader's code raises
             recognition = Recognition(False, f"{cls.__name__} is not known: {type(error).__name__}: {error}")
-        if recognition.known:
-            self.report(cls, recognition.sentence)
-            return Accelerated(net, recognition)
-        self.report(cls, f"{recognition}. Its own {self.names.numerical_gradient} runs, at Python's speed")
-        return None
+        own = "" if recognition.known else f". Its own {self.names.numerical_gradient} runs, at Python's speed"
+        self.report(cls, f"{recognition}{own}")
+        return recognition

@@ -57,7 +57,7 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[parti
     for needed in () if accelerated else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
-    method = accelerated if accelerated else getattr(net, name)
+    method = accelerated.gradient if accelerated else getattr(net, name)
     if kind == "backprop":
         for option in ("method", "h"):
             if options[option] != _DEFAULTS[option]:
