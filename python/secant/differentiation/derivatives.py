@@ -90,8 +90,8 @@ def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, v
     if evaluator.is_constant:
         if values.size and not count and not is_lost:
             warn(
-                "f returned one and the same value at all points, so its derivative is 0; if it looks at x elsewhere "
-                "and not at its argument, x must be a writeable array of float64"
+                "f returned one and the same value at all points, so its derivative is 0; if it reads x and not its "
+                "argument, x must be a writeable array of float64, and gradient_descent that of secant.book"
             )
     elif stencils is not None and evaluator.is_rounded():
         warn(

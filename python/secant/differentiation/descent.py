@@ -67,7 +67,8 @@ def gradient_descent(
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes an array in the shape of init_x and returns a number; or as `numerical_gradient` has it.
+        Takes an array in the shape of init_x and returns a number. It must use its argument: where it reads an array
+        elsewhere, such as ``lambda W: net.loss(x, t)``, `secant.book.gradient_descent` walks in that array.
     init_x : array_like
         Where to start. It is not modified.
     lr : float

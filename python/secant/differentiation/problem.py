@@ -14,14 +14,7 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer, numba_jit
 from secant.differentiation.evaluators.evaluation import Convert, Evaluator, InPlace, PythonEvaluator, number
 from secant.differentiation.evaluators.vectorized import VectorizedEvaluator
-from secant.differentiation.options import (
-    Workers,
-    bound,
-    own_point,
-    require_perturbable,
-    threads,
-    writeable,
-)
+from secant.differentiation.options import Workers, bound, own_point, require_perturbable, threads, writeable
 from secant.differentiation.schemes import (
     DEFAULT_STEP,
     Bounds,
