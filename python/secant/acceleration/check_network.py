@@ -99,14 +99,7 @@ def check_network(
 
     def check(f: Callable[[Any], Any]) -> GradientReport:
         calls = [again or candidate, candidate]  # which should be the same
-        return check_gradient(
-            f,
-            params,
-            lambda _: calls.pop(),
-            inplace=True,
-            progress=progress,
-            rng=rng,
-        )
+        return check_gradient(f, params, lambda _: calls.pop(), inplace=True, progress=progress, rng=rng)
 
     report = check(lambda _: loss_of(x, t))
     if report.verdict != "wrong":

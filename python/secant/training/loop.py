@@ -107,7 +107,7 @@ def train(
         An empty `History` to fill. It keeps the results if training is interrupted.
     callback : callable, optional
         Called as ``callback(net, history)`` whenever accuracies have been taken, once per epoch. Training ends if it
-        returns something true.
+        returns something true. It may write into the arrays of the parameters, but not replace them.
     normalize : bool
         Take x as uint8 pixels and train on x / 255 in float32, as `load_mnist` returns them with its ``normalize``:
         the same run, in a quarter of the memory. Other data must be scaled before, to numbers from 0 to 1.
