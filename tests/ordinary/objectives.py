@@ -6,12 +6,9 @@ stands its formula as a plain function without state, whose complex step is the 
 
 import functools
 import math
-import tempfile
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,40 +135,6 @@ def bound_method(x):
     return Problem(1.5).cost
 
 
-@objective(lambda x: rosenbrock(x, 1.5), [0.3, 0.5, 1.5])
-def callable_class_with_slots(x):
-    class Cost:
-        __slots__ = ("a",)
-
-        def __init__(self, a):
-            self.a = a
-
-        def __call__(self, x):
-            return rosenbrock(x, a=self.a)
-
-    return Cost(1.5)
-
-
-@objective(smooth, HERE)
-def decorated(x):
-    def logged(f):
-        @functools.wraps(f)
-        def wrapper(*args, **kwargs):
-            wrapper.log.append(args)
-            return f(*args, **kwargs)
-
-        wrapper.log = []
-        return wrapper
-
-    return logged(smooth)
-
-
-@objective(lambda x: x[0] ** 2 * x[1] + np.sin(x[2]), HERE)
-def text_that_is_evaluated(x):
-    code = compile("x[0] ** 2 * x[1] + np.sin(x[2])", "<model>", "eval")
-    return lambda x: eval(code, {"np": np, "x": x})
-
-
 @objective(smooth, HERE)
 def generator_that_is_sent_points(x):
     def run():
@@ -200,26 +163,6 @@ class MemoThatKeepsX:
         return self.value
 
 
-@of_class(smooth, HERE)
-class MemoThatCopiesX:
-    x, value = np.empty(0), None
-
-    def __call__(self, x):
-        if not np.array_equal(x, self.x):
-            self.x, self.value = x.copy(), smooth(x)
-        return self.value
-
-
-@of_class(smooth, HERE)
-class MemoByIdentity:
-    x = value = None
-
-    def __call__(self, x):
-        if x is not self.x:
-            self.x, self.value = x, smooth(x)
-        return self.value
-
-
 @objective(smooth, HERE, needs=("scipy",))
 def memoize_jac_of_scipy(x):
     from scipy.optimize._optimize import MemoizeJac
@@ -227,48 +170,7 @@ def memoize_jac_of_scipy(x):
     return MemoizeJac(lambda x: (smooth(x), 2 * x + np.cos(x)))
 
 
-@objective(smooth, HERE)
-def lru_cache_on_bytes(x):
-    @functools.cache
-    def of_bytes(data):
-        return smooth(np.frombuffer(data))
-
-    return lambda x: of_bytes(x.tobytes())
-
-
-@objective(smooth, HERE)
-def history_of_points(x):
-    history = []
-
-    def f(x):
-        history.append(x)
-        return smooth(history[-1])
-
-    return f
-
-
-@objective(smooth, HERE)
-def nonlocal_counter(x):
-    calls = 0
-
-    def f(x):
-        nonlocal calls
-        calls += 1
-        return smooth(x)
-
-    return f
-
-
 # Functions that write ------------------------------------------------------------------------------------------------
-
-
-@of_class(lambda x: np.exp(x).sum(), HERE)
-class BufferForTerms:
-    buffer = np.empty(3)
-
-    def __call__(self, x):
-        np.exp(x, out=self.buffer)
-        return self.buffer.sum()
 
 
 @objective(lambda x: np.exp(x).sum(), HERE)
@@ -287,19 +189,6 @@ def writes_to_its_argument(x):
     x -= [1.0, 2.0, 3.0]
     x **= 4
     return x.sum()
-
-
-@stateless(lambda x: np.sum(x**3 * np.array([3.0, 1.0, 5.0])), HERE)
-def sorts_its_argument(x):
-    x.sort()
-    return np.sum(x**3 * [1.0, 3.0, 5.0])
-
-
-@stateless(smooth, HERE)
-def leaves_nan_in_its_argument(x):
-    value = smooth(x)
-    x.fill(np.nan)
-    return value
 
 
 @of_class(smooth, HERE, method="loss")
@@ -336,23 +225,6 @@ WEIGHTS = [0.5, -0.3, 0.8, 0.2, 0.1, -0.2, 0.7, -0.9]
 
 
 @of_class(mlp, WEIGHTS)
-class ModuleWithParameters:
-    def __init__(self):
-        self.parameters = {"w1": np.zeros((2, 2)), "b1": np.zeros(2), "w2": np.zeros(2)}
-
-    def load(self, flat):
-        start = 0
-        for array in self.parameters.values():
-            array[...] = flat[start : start + array.size].reshape(array.shape)
-            start += array.size
-
-    def __call__(self, flat):
-        self.load(flat)
-        p = self.parameters
-        return np.mean((np.tanh(DATA_X @ p["w1"] + p["b1"]) @ p["w2"] - DATA_Y) ** 2)
-
-
-@of_class(mlp, WEIGHTS)
 class ParametersThatAreViewsOfTheArgument:
     def __call__(self, flat):
         self.w1, self.b1, self.w2 = flat[:4].reshape(2, 2), flat[4:6], flat[6:8]
@@ -360,33 +232,6 @@ class ParametersThatAreViewsOfTheArgument:
 
     def loss(self):
         return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
-
-
-@objective(lambda x: rosenbrock(np.array([x[0], 0.5, x[1], 2.0])), [0.3, 0.8])
-def only_some_parameters_are_free(x):
-    everything, free = np.array([0.0, 0.5, 0.0, 2.0]), np.array([0, 2])
-
-    def f(x):
-        everything[free] = x
-        return rosenbrock(everything)
-
-    return f
-
-
-def batch_norm(x):
-    z = DATA_X @ x[:2]
-    z = (z - z.mean()) / np.sqrt(((z - z.mean()) ** 2).mean() + 1e-5)
-    return np.mean((z * x[2] - DATA_Y) ** 2)
-
-
-@of_class(batch_norm, [0.7, -0.4, 1.3])
-class RunningStatistics:
-    running_mean = 0.0
-
-    def __call__(self, x):
-        z = DATA_X @ x[:2]
-        self.running_mean = 0.9 * self.running_mean + 0.1 * z.mean()
-        return np.mean(((z - z.mean()) / np.sqrt(z.var() + 1e-5) * x[2] - DATA_Y) ** 2)
 
 
 # Functions that compare with the array they are differentiated at ----------------------------------------------------
@@ -496,19 +341,6 @@ TIMES = np.linspace(0.0, 3.0, 7)
 VALUES = 2.1 * np.exp(-0.7 * TIMES) + 0.05 * np.cos(5 * TIMES)
 
 
-@objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9])
-def csv_that_is_read_each_time(x):
-    with tempfile.NamedTemporaryFile("w", suffix=".csv", delete=False) as file:
-        np.savetxt(file, np.column_stack([TIMES, VALUES]), delimiter=",", fmt="%.17g")
-
-    def f(x):
-        times, values = np.loadtxt(file.name, delimiter=",").T
-        return decay(x, times, values)
-
-    weakref.finalize(f, Path(file.name).unlink)
-    return f
-
-
 @objective(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("pandas",))
 def columns_of_a_data_frame(x):
     import pandas as pd
@@ -579,14 +411,6 @@ def monte_carlo(x, z):
     return np.mean(softplus(x[0] + x[1] * z))
 
 
-DRAWS = np.random.default_rng(7).standard_normal(50)
-
-
-@stateless(lambda x: monte_carlo(x, DRAWS), [0.3, 1.2])
-def generator_seeded_inside(x):
-    return monte_carlo(x, np.random.default_rng(7).standard_normal(50))
-
-
 @stateless(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
 def global_seed_inside(x):
     np.random.seed(0)
@@ -594,19 +418,6 @@ def global_seed_inside(x):
 
 
 # Statistics and machine learning -------------------------------------------------------------------------------------
-
-
-@objective(lambda w: np.mean(softplus(-LABELS * (DATA_X @ w[:2] + w[2]))) + 0.05 * w[:2] @ w[:2], [0.5, -1.0, 0.2])
-def logistic_regression(x):
-    class LogisticLoss:
-        def __init__(self, data, labels, alpha):
-            self.data, self.labels, self.alpha = data, labels, alpha
-
-        def loss(self, w):
-            margins = self.labels * (self.data @ w[:-1] + w[-1])
-            return np.logaddexp(0, -margins).mean() + self.alpha * w[:-1] @ w[:-1]
-
-    return LogisticLoss(DATA_X, LABELS, 0.05).loss
 
 
 @stateless(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
@@ -699,12 +510,6 @@ def one_buffer_for_all_results(x):
 plain_array("identity", lambda x: x, lambda x: x, HERE)
 
 
-@stateless_array(lambda x: x**2, HERE)
-def squares_in_place(x):
-    x **= 2
-    return x
-
-
 @stateless_array(lambda x: np.array([x[0] * x[1], np.sin(x[2]), x[0] ** 2]), HERE)
 def list_of_numbers(x):
     return [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
@@ -733,26 +538,6 @@ def compares_with_the_array(x):
 plain_array(
     "array_of_float32", lambda x: log_softmax(x).astype(np.float32), lambda x: log_softmax(x), LOGITS, is_float32=True
 )
-
-
-@of_class(smooth, HERE)
-class BestSoFar:
-    best_x, best = None, np.inf
-
-    def __call__(self, x):
-        value = smooth(x)
-        if value < self.best:
-            self.best_x, self.best = x, value
-        return value
-
-
-BUFFER = np.zeros(3)
-
-
-@stateless(lambda x: (x**3).sum(), HERE)
-def buffer_in_globals(x):
-    BUFFER[:] = x
-    return (BUFFER**3).sum()
 
 
 @stateless_array(lambda x: x[1:] - x[:-1] ** 2, HERE)
