@@ -145,19 +145,3 @@ def test_check_of_a_wrong_gradient(case):
     report = check(case, gradient)
     assert report.verdict == "wrong"
     assert wrong in [np.ravel_multi_index(each.index, gradient.shape) for each in report.findings]
-
-
-@pytest.mark.slow
-@of_each(CASES | VECTORS)
-def test_scipy_has_the_same_derivatives(case):
-    numdiff = pytest.importorskip("scipy.optimize._numdiff", reason="SciPy is not installed")
-
-    f = case.make(case.x.copy())
-
-    def flat(entries):  # a copy, since SciPy uses one array for several evaluations
-        value = f(entries.reshape(case.x.shape).copy(), *case.args, **case.kwargs)
-        return np.array([float(value)] if np.ndim(value) == 0 else value, dtype=float).reshape(-1)
-
-    derivatives = numdiff.approx_derivative(flat, case.x.reshape(-1), method="3-point", abs_step=1e-4)
-    exact = case.jacobian()
-    agrees(case, np.reshape(derivatives, exact.shape), exact)

@@ -305,22 +305,6 @@ def test_a_closure_over_parameters_of_torch():
     assert weight.tobytes() == bits
 
 
-def test_a_closure_over_coefficients_of_scikit_learn():
-    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
-    rng = np.random.default_rng(0)
-    x, t = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
-    model = linear_model.LogisticRegression().fit(x, t)
-    coefficients, p = model.coef_, model.predict_proba(x)[:, 1]
-
-    def loss(_):
-        return -np.log(model.predict_proba(x)[np.arange(30), t]).sum()
-
-    bits = coefficients.tobytes()
-    np.testing.assert_allclose(secant.numerical_gradient(loss, coefficients), [(p - t) @ x], atol=1e-7)
-    assert secant.check_gradient(loss, coefficients, np.array([(p - t) @ x])).verdict == "right"
-    assert coefficients.tobytes() == bits
-
-
 class Stop(BaseException):
     pass
 
@@ -496,15 +480,6 @@ def test_a_check_takes_a_series():
     assert secant.check_gradient(cubes, x, lambda x: pd.Series(3 * np.asarray(x) ** 2)).verdict == "right"
     assert secant.check_gradient(cubes, x.to_numpy(), [3.0, 12.1]).verdict == "wrong"
     np.testing.assert_allclose(secant.numerical_gradient(cubes, x), [3, 12], rtol=1e-6)
-
-
-def test_a_column_of_a_data_frame():
-    pd = pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
-    before = frame.copy()
-    np.testing.assert_allclose(secant.numerical_gradient(cubes, frame["a"]), [3, 12], rtol=1e-6)
-    np.testing.assert_allclose(secant.numerical_gradient(cubes, frame["a"].to_numpy()), [3, 12], rtol=1e-6)
-    pd.testing.assert_frame_equal(frame, before)
 
 
 def test_0d_arrays_and_fortran_order():
