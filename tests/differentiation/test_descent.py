@@ -11,11 +11,6 @@ from layouts import same_bits
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 
-def test_gradient_descent_finds_the_minimum():
-    x = secant.gradient_descent(function_2, np.array([-3.0, 4.0]), lr=0.1, step_num=100)
-    np.testing.assert_allclose(x, [-3 * 0.8**100, 4 * 0.8**100], atol=1e-10)
-
-
 def test_the_default_rate_and_number_of_steps_are_the_chapters():
     x = secant.gradient_descent(function_2, [-3.0, 4.0])
     np.testing.assert_allclose(x, [-3 * 0.98**100, 4 * 0.98**100], rtol=1e-9)

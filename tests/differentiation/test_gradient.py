@@ -11,11 +11,6 @@ from secant.errors import DTypeError, ValueRangeError
 # ---- numerical_diff --------------------------------------------------------------------------------------------------
 
 
-def test_numerical_diff_is_the_chapters():
-    value = secant.numerical_diff(lambda x0: x0 * x0 + 4.0**2.0, 3.0)
-    assert value == pytest.approx(6, abs=1e-11)
-
-
 def test_numbers_of_any_type_are_shifted_in_float64():
     for x in (np.float32(3), np.array([3], np.float16), np.array([3], ">f4"), np.array([3], np.int8), [3]):
         assert np.all(secant.numerical_diff(lambda v: v**2, x) == secant.numerical_diff(lambda v: v**2, 3.0))

@@ -207,9 +207,3 @@ def test_f_must_return_one_real_number(make, error, message):
     if error is DTypeError:
         with pytest.raises(DTypeError, match=r"^f must return real numbers, got "):
             secant.numerical_diff(lambda x: returned, 3.0)
-
-
-def test_a_derivative_has_the_same_shape_at_every_point():
-    sizes = iter([1, 2])
-    with pytest.raises(ShapeError, match="f must always return the same shape"):
-        secant.numerical_diff(lambda x: np.ones(next(sizes)), 3.0)
