@@ -158,30 +158,6 @@ def test_a_network_keeps_its_backend_whatever_is_in_use(backend):
 # ---- what every backend computes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
-def test_every_backend_computes_and_trains_as_plain_numpy_does(backend, hidden):
-    rng, activations = np.random.RandomState(0), {"hidden_activation": hidden, "output_activation": "identity"}
-    x, t = rng.uniform(size=(9, 5)), rng.randint(3, size=9)
-    net = secant.TwoLayerNet(5, 4, 3, 1.0, **activations, rng=rng, backend=backend)
-
-    def loss(_=None):
-        p = net.params
-        a = x @ p["W1"] + p["b1"]
-        e = np.exp((np.maximum(a, 0) if hidden == "relu" else 1 / (1 + np.exp(-a))) @ p["W2"] + p["b2"])
-        return -np.mean(np.log(e[np.arange(9), t] / e.sum(axis=1) + 1e-7))
-
-    before, loop = loss(), {key: secant.numerical_gradient(loss, param) for key, param in net.params.items()}
-    assert net.loss(x, t) == pytest.approx(before, rel=1e-14)
-    for method in ("auto", "direct"):
-        for key, grad in net.numerical_gradient(x, t, method=method).items():
-            np.testing.assert_allclose(grad, loop[key], rtol=0, atol=1e-10)
-    stepped = {key: param - 0.1 * loop[key] for key, param in net.params.items()}
-    options = {"n_iterations": 1, "batch_size": 9, "learning_rate": 0.1, "sampling": "ordered", "progress": False}
-    assert secant.train(net, x, t, loss="before", **options).train_loss_list == [pytest.approx(before, rel=1e-14)]
-    for key, param in net.params.items():
-        np.testing.assert_allclose(param, stepped[key], rtol=0, atol=1e-10)
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=repr)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("index", [0, 1, 8191, 8192, 99_999])
