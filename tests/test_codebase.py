@@ -112,13 +112,6 @@ def test_includes_of_the_core_point_one_way():
                 assert path.parent.name == "bindings", f"{path} includes {name}: write secant/..."
 
 
-def test_no_fast_math_anywhere_in_the_build():
-    text = (ROOT / "CMakeLists.txt").read_text()
-    flags = re.sub(r"#.*|string\(REPLACE .*", "", text)  # which takes it out
-    assert "-ffast-math" not in flags
-    assert "-Ofast" not in flags
-
-
 def test_what_is_imported_later_is_what_type_checkers_see():
     (block,) = (node for node in ast.parse(Path(secant.__file__).read_text()).body if isinstance(node, ast.If))
     seen = {alias.name: node.module for node in block.body for alias in node.names}

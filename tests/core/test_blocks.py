@@ -35,13 +35,16 @@ def case(hidden=70, output="sigmoid", large="series"):
     return net, x, rng.randint(6, size=SAMPLES)
 
 
+each_case = pytest.mark.parametrize(
+    ("hidden", "large"), grid(lambda hidden, large: hidden == 70 or large == "mixed", HIDDEN_UNITS, MIXED)
+)
+
+
 def mean_of(parts):
     return {key: np.mean([part[key] for part in parts], axis=0) for key in parts[0]}
 
 
-@pytest.mark.parametrize(
-    ("hidden", "large"), grid(lambda hidden, large: hidden == 70 or large == "mixed", HIDDEN_UNITS, MIXED)
-)
+@each_case
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_gradients(hidden, output, large):
     net, x, t = case(hidden, output, large)
@@ -53,9 +56,7 @@ def test_gradients(hidden, output, large):
     assert share_of_bound(net.gradient(x, t, n_threads=2), mean_of(parts), x) <= 2
 
 
-@pytest.mark.parametrize(
-    ("hidden", "large"), grid(lambda hidden, large: hidden == 70 or large == "mixed", HIDDEN_UNITS, MIXED)
-)
+@each_case
 def test_a_step_of_training_is_that_of_the_gradient(hidden, large):
     got = trained_by_the_core(*case(hidden, large=large), np.arange(SAMPLES)[np.newaxis], h=H, n_threads=2)
     net, x, t = case(hidden, large=large)

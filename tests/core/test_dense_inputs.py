@@ -36,10 +36,8 @@ def inputs(rng, size, density, dtype=np.float64, samples=40):
     return x.astype(dtype)
 
 
-def network(size, hidden=5, output="sigmoid", backend="cpp", classes=3):
-    return secant.TwoLayerNet(
-        size, hidden, classes, weight_init_std=0.02, output_activation=output, rng=0, backend=backend
-    )
+def network(size, hidden=5, output="sigmoid", classes=3):
+    return secant.TwoLayerNet(size, hidden, classes, weight_init_std=0.02, output_activation=output, rng=0)
 
 
 def case(size, density, dtype=np.float64, **options):

@@ -14,9 +14,9 @@ from secant.errors import UnsupportedError
 NAMES = ["W1", "b1", "W2", "b2"]
 OUTPUTS = ["sigmoid", "identity"]
 GRADIENTS = {
-    "backpropagation": lambda net, x, t, **options: net.gradient(x, t, **options),
-    "auto": lambda net, x, t, **options: net.numerical_gradient(x, t, **options),
-    "direct": lambda net, x, t, **options: net.numerical_gradient(x, t, method="direct", **options),
+    "backpropagation": lambda net, x, t: net.gradient(x, t),
+    "auto": lambda net, x, t: net.numerical_gradient(x, t),
+    "direct": lambda net, x, t: net.numerical_gradient(x, t, method="direct"),
 }
 by_output = pytest.mark.parametrize("output", OUTPUTS)
 
