@@ -63,6 +63,25 @@ def test_a_gradient_in_float32_of_a_loss_with_kinks_near_x_or_near_its_minimum(n
             assert secant.check_gradient(f, w, np.float32(factor) * gradient, rng=seed).verdict == "wrong"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pole_far_from_x_excuses_no_error_of_a_gradient_in_float32(seed):
+    i, j = np.triu_indices(8, 1)
+
+    def energy(x):
+        inverse = 1 / ((x[i] - x[j]) ** 2).sum(axis=1) ** 3
+        return np.sum(inverse**2 - inverse)
+
+    corners = np.array(list(np.ndindex(2, 2, 2)))
+    x = (10 + 1.1 * corners + 0.05 * np.random.default_rng(seed).normal(size=(8, 3))).astype(np.float32)
+    right = secant.numerical_gradient(energy, x.astype(float), scheme="auto").astype(np.float32)
+    report = secant.check_gradient(energy, x, right, rng=seed)
+    assert report.verdict == "right"
+    for factor in (1.1, -1, 0):
+        assert secant.check_gradient(energy, x, np.float32(factor) * right, rng=seed).verdict == "wrong"
+    right[seed, 0] += 1.5 * report.sensitivity["x"]
+    assert secant.check_gradient(energy, x, right, rng=seed).verdict == "wrong"
+
+
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):

@@ -123,6 +123,28 @@ def test_a_vjp_of_structures():
     assert not secant.check_jvp(f, x, lambda tangent: jvp({**tangent, "a": 1.001 * tangent["a"]})).passed
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_function_that_reads_x_itself_or_writes_to_it(dtype):
+    x = X.astype(dtype)
+    before = x.tobytes()
+
+    def writes(given):
+        x[...] = given
+        return np.sin(x)
+
+    for f in (lambda _: np.sin(x), writes):
+        for factor, verdict in ((1, "right"), (2, "wrong")):
+            assert secant.check_vjp(f, x, lambda c, factor=factor: factor * c * np.cos(x)).verdict == verdict
+            assert secant.check_jvp(f, x, lambda t, factor=factor: factor * t * np.cos(x)).verdict == verdict
+    assert x.tobytes() == before
+
+
+def test_a_buffer_that_f_and_its_vjp_share():
+    buffer = np.empty_like(X)
+    report = secant.check_vjp(lambda x: np.sin(x, out=buffer), X, lambda c: np.multiply(c, np.cos(X), out=buffer))
+    assert report.verdict == "right"
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_x_of_low_precision_is_checked_in_float64(dtype):
     x = X.astype(dtype)

@@ -42,12 +42,13 @@ def test_what_is_allowed_and_what_one_probe_notices_for_sure():
     assert [measured(error, doubt=3.0).threshold for error in (7.9, 8.1)] == [10.0, 13.0]  # where it may be doubt
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_the_rounding_of_a_gradient_is_16_units_in_the_last_place_of_each_entry_added_in_squares(dtype):
+@pytest.mark.parametrize(("dtype", "share"), [(np.float64, 2.0**-48), (np.float32, 2.0 ** (-46 / 3))])
+def test_the_rounding_of_a_gradient_is_16_units_in_the_last_place_and_a_third_of_the_digits_in_float32(dtype, share):
     point = Point(lambda x: float(x.sum()), np.ones(2, dtype))
     candidate = CandidateGradient(point, np.array([3.0, -4.0], dtype))
     direction = np.array([1.0, 1.0])
-    assert candidate.rounding == 16 * float(np.finfo(dtype).eps)
+    assert candidate.rounding(1.0, 0.0) == pytest.approx(share)
+    assert candidate.rounding(0.0, 1.0) == pytest.approx(16 * np.finfo(dtype).eps)  # terms may cancel
     assert candidate.contribution(direction, ALL) == pytest.approx(5)
     assert candidate.along(direction, ALL) == pytest.approx(-1)
 

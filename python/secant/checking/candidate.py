@@ -17,6 +17,9 @@ from secant.differentiation.rounding import norm
 LINEAR = -2.0
 """Times as much of the incoming gradient: then a right gradient is that many times as large."""
 _ULPS = 16.0  # units in the last place that entries of a right gradient may be off
+_LOW = 2 / 3
+"""Of the digits of a right gradient in less than float64. In float32 that is an error of 2e-5 of its norm: 88 of 90
+functions of many fields, away from their minima, had a smaller one, with a median of 2e-7."""
 _NOT_LINEAR = (
     "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as much "
     "gives another gradient, by up to {}"
@@ -49,22 +52,19 @@ class Candidate:
     remark = ""
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
-        self._derivative, self.eps = derivative, point.eps
+        self._point, self._derivative, self.eps = point, derivative, point.eps
         self.given = np.full(point.x.size, np.nan)
 
-    @property
-    def rounding(self) -> float:
-        """What rounding may change in a derivative, as a share of the contribution."""
-        return _ULPS * self.eps
-
-    def doubt(self, size: float, steepest: float) -> float:
-        """What it may change, in less than float64, where terms cancel: half of the digits, and more at an optimum."""
-        return math.sqrt(self.eps) * size + self.rounding * steepest if self.eps > EPS else 0.0
+    def rounding(self, contribution: float, curvature: float) -> float:
+        """What its rounding may change in a derivative; where f is curved, the terms of a small one may cancel."""
+        share = _ULPS * self.eps if self.eps <= EPS else self.eps**_LOW
+        return share * contribution + _ULPS * self.eps * curvature
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
         restricted = np.zeros_like(direction)
         restricted[entries] = direction[entries]
+        self._point.restore()  # x may be shifted in place, and read by the user's own function
         return self._derivative(restricted)
 
     def contribution(self, direction: Floats, entries: slice) -> float:

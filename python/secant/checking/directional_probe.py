@@ -61,8 +61,9 @@ class DirectionalProbe:
         That of f, as far as it is known.
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
-    steepest : float
-        The largest slope from x to the farthest point along a direction that climbed.
+    steepest, curvature : float
+        Along directions that climbed: the largest slope from x to the farthest point, and the largest change of the
+        slope within a usual step.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class DirectionalProbe:
         self._progress = progress
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
-        self.rises_in_steps, self.steepest = False, 0.0
+        self.rises_in_steps, self.steepest, self.curvature = False, 0.0, 0.0
         self._number: int | None = None  # of the largest of the steps that are tried first
         self._bar = 0.0  # that they gave
         least = _FINEST * point.resolution
@@ -95,16 +96,16 @@ class DirectionalProbe:
         """
         candidate = candidate or self.candidate
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
-        rounding = candidate.rounding * size
+        rounding = candidate.rounding(size, self.curvature)
         samples = self.point.samples(direction, entries)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
-            found = MeasuredError(known[0] - predicted, known[1], rounding, candidate.doubt(size, self.steepest))
+            found = MeasuredError(known[0] - predicted, known[1], rounding)
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
         slope = self._climbed(samples, size)
-        doubt = slope.doubt + candidate.doubt(size, self.steepest)
-        found = MeasuredError(slope.value - predicted, slope.bar, rounding, doubt, slope.is_kink)
+        rounding = candidate.rounding(size, self.curvature)
+        found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
         is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
         return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
@@ -150,6 +151,9 @@ class DirectionalProbe:
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
         self.steepest = max(farthest[1] / farthest[0], self.steepest)
+        step = slopes.step_of(found.best)
+        bend = slopes.step_of(0) / step * abs(float(samples.differences([step]).bend[0, 0]))
+        self.curvature = max(self.curvature, bend if isfinite(bend) and not found.is_kink else 0.0)
         jump = next((move for _, move in moves if move), 0.0)
         unit = max(self.point.unit * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit

@@ -33,9 +33,9 @@ def check_gradient(
     Parameters
     ----------
     f : callable
-        Takes what x is, in float64 or complex128, which tell mistakes from rounding; and returns a number. It must
-        return the same number for the same x. What it sets, such as the parameters of a model, stays as the last call
-        of f left it.
+        Takes what x is, in float64 or complex128, which tell mistakes from rounding: what needs less converts it. It
+        returns a number, the same for the same x. What it sets, such as the parameters of a model, stays as the last
+        call of f left it.
     x : ndarray of float64, float32, float16, complex128 or complex64; or nested dicts, lists, tuples and named tuples
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, overlaps
-from secant.checking.structure import Structure, as_vector
+from secant.checking.structure import Structure, as_vector, eps_of
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
 from secant.differentiation.slopes import Sample, Samples
@@ -59,10 +59,10 @@ class Point:
 
     def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
         self._f, self._inplace = f, inplace
-        self._given = x if isinstance(x, Structure) else Structure("x", x)
-        self.structure = self._given if inplace or self._given is x else self._given.in_float64()
-        self.eps = float(self.structure.eps.max())
-        self._own, self.shapes, self.names = self._given.arrays, self.structure.shapes, self.structure.names
+        structure = x if isinstance(x, Structure) else Structure("x", x).in_float64()
+        self.structure = structure.source if inplace else structure
+        self.eps = max(map(eps_of, self.structure.dtypes))
+        self._own, self.shapes, self.names = structure.source.arrays, structure.shapes, structure.names
         self.spans, self.wholes = self.structure.spans, self.structure.wholes
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():
@@ -118,7 +118,7 @@ class Point:
         if self._inplace:
             return None
         with suppress(ValueRangeError):
-            other = Point(self._f, self._given, inplace=True)
+            other = Point(self._f, self.structure, inplace=True)
             other.evaluations = self.evaluations
             moved = float(other.samples(direction, self.all)(_FAR).values[0]) not in self._values
             other.restore()  # the user's own functions are called next

@@ -44,6 +44,8 @@ class Structure:
         The path of each array; with ".real" or ".imag" of a complex one.
     dtypes : sequence of str
         The type of each array. A complex array counts once.
+    source : Structure
+        That of which this one is `in_float64`: of the user's own arrays.
     arrays : list of ndarray
     shapes : list of tuple
     spans, wholes : list of slice
@@ -53,6 +55,7 @@ class Structure:
     def __init__(
         self, title: str, value: Any, names: Sequence[str] | None = None, dtypes: Sequence[str] | None = None
     ) -> None:
+        self.source = self
         self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
         named = [(title, self.value)] if names is None else zip(names, self.value, strict=True)
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
@@ -77,8 +80,10 @@ class Structure:
 
     def in_float64(self) -> Structure:
         """The same arrays in float64, or complex128; ``dtypes`` are those that they had."""
-        value = mapped(self.value, lambda array: array.astype(np.result_type(array, float)))
-        return Structure(self._title, value, dtypes=self.dtypes)
+        value = mapped(self.value, lambda array: array.astype(np.result_type(array, float), copy=False))
+        found = Structure(self._title, value, dtypes=self.dtypes)
+        found.source = self
+        return found
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""

@@ -165,7 +165,7 @@ class _Function(autodiff.Function):
         self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
 
     def values(self, x: Any) -> Arrays:
-        return self.outputs.like("f near x", self._f(x))
+        return [array.copy() for array in self.outputs.like("f near x", self._f(x))]  # f may return one buffer
 
     def pulled_back(self, x: Any, cotangents: Any) -> tuple[Arrays, Any]:
         return self.values(x), self._product(cotangents)
