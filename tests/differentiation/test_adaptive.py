@@ -351,6 +351,22 @@ def test_what_f_raises_at_steps_that_leave_its_domain_does_not_matter(f, x, slop
     assert jacobian[0].tobytes() == secant.numerical_gradient(f, x, scheme="auto").tobytes()
 
 
+def test_an_entry_of_1e_46_and_one_of_0_where_numpy_raises_errors_of_rounding():
+    with np.errstate(all="raise"):
+        found = secant.numerical_gradient(
+            lambda x: np.exp(1e46 * x[0]) + x[1], [2e-46, 0], scheme="auto", full_output=True
+        )
+    assert found.value == pytest.approx([1e46 * np.exp(2), 1], rel=1e-9)
+    assert (abs(found.value - [1e46 * np.exp(2), 1]) <= found.error).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"sparsity": np.eye(3)}])
+def test_bounds_that_are_nearer_than_h_are_kept_to_the_last_digit(options):
+    x = np.array([1.7e-6, 4.1e-6, 6.3e-6])
+    found = secant.numerical_jacobian(lambda x: np.sqrt(x) + np.sqrt(1e-5 - x), x, bounds=(0, 1e-5), **options)
+    assert np.isfinite(found.diagonal()).all()
+
+
 @pytest.mark.parametrize("size", [1e160, 1e300])
 def test_numbers_whose_squares_overflow(size):
     x = np.array([1.0, 2.0])

@@ -183,6 +183,13 @@ def test_many_periods_are_not_taken_for_a_constant(k):
     assert abs(found.value[0, 0] - truth) <= found.error[0, 0] < 1e-3 * abs(truth)
 
 
+def test_at_a_kink_there_is_no_second_derivative():
+    found = secant.numerical_hessian(lambda x: abs(x[0]) + x[1] ** 2, [0.0, 1.0], full_output=True)
+    assert math.isnan(found.value[0, 0])
+    assert found.error[0, 0] == math.inf
+    assert found.value[1, 1] == pytest.approx(2)
+
+
 def test_what_f_raises_on_one_side_of_x_is_raised():
     def f(x):
         return math.sqrt(x[0]) + x[1] ** 2

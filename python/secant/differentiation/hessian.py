@@ -83,7 +83,8 @@ def numerical_hessian(
     Notes
     -----
     The error bar of an entry is four times the disagreement of extrapolations and of what the rounding of f makes of
-    them. Where no two agree it is infinite.
+    them. Where no two agree it is infinite. Where f has a kink at x the entry is NaN; where its second derivative jumps
+    it is the mean of both sides.
 
     Examples
     --------
