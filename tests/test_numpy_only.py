@@ -72,4 +72,4 @@ def test_numpy_alone_runs_a_script(run_python, tmp_path):
     arguments = ["run", str(script), "--lr"]
     main = f"sys.argv[1:] = {arguments}; from secant.cli import main; main()"
     done = run_python(BLOCK + main, SECANT_BACKEND="numpy")
-    assert (done.returncode, done.stdout) == (0, "['--lr'] 0 3.141592653589793\n"), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['--lr'] 0 3.141592653589793\n", "")

@@ -20,7 +20,6 @@ def load_mnist(normalize=True, flatten=True, one_hot_label=False):
 SIZES = (
     "from dataset.mnist import load_mnist\nprint([a.shape for pair in load_mnist(one_hot_label=True) for a in pair])"
 )
-NONE = "secant: no numerical_gradient(x, t) of a class of yours was called, so none was accelerated"
 SUBSET = "[(10000, 784), (10000, 10), (2000, 784), (2000, 10)]\n"
 
 
@@ -62,7 +61,6 @@ def run(tmp_path, offline):
         )
         assert done.returncode == code, done.stderr
         lines = done.stderr.splitlines()
-        assert code or lines.pop() == NONE
         assert code or "Warning" in done.stderr or all(line.startswith("secant: ") for line in lines), done.stderr
         return done.stdout, lines
 

@@ -93,6 +93,18 @@ def test_a_network_in_float32_is_checked_in_float64(factor):
     assert net.params is before
 
 
+def test_a_copy_that_reads_the_arrays_of_the_network_proves_nothing():
+    net = Chapter5()
+    net.params = {key: param.astype(np.float32) for key, param in net.params.items()}
+    net.loss = lambda x, t, loss=net.loss: loss(x, t)  # of this network, also in a copy
+    x, t = (each.astype(np.float32) for each in (np.random.default_rng(1).random((3, 6)), np.eye(4)[:3]))
+    before = as_bytes(net)
+    assert secant.check_network(net, x, t).verdict != "wrong"
+    zeros = {key: 0 * param for key, param in net.params.items()}
+    assert secant.check_network(net, x, t, zeros).verdict == "wrong"
+    assert as_bytes(net) == before
+
+
 @pytest.mark.parametrize("one_hot", [True, False])
 def test_a_textbooks_gradient_is_right_for_the_loss_without_the_offset(one_hot):
     net = Chapter5(*SIZES, rng=0)

@@ -86,7 +86,8 @@ def accelerate(
     -----
     What computes the gradient is in ``vars(net)``, under the name of your method. A deep copy and a pickle have their
     own. A shallow copy (``copy.copy``) has that of the original, whose gradient it returns: accelerate the copy, too.
-    An accelerated class has no such limit: nothing is in ``vars`` of its instances, and each copy is recognized anew.
+    An accelerated class has no such limit: nothing is in ``vars`` of its instances, and each copy is recognized anew,
+    in some 50 ms.
 
     Side effects of your ``numerical_gradient`` do not happen any more: what it prints, counts or draws.
 
@@ -145,10 +146,10 @@ class Accelerated(RecognizedNet):
 
     def __call__(self, *args: ArrayLike, n_threads: int | None = None, **named: ArrayLike) -> dict[Any, Array]:
         """Return the numerical gradient; x and t may have the names of the reader's own."""
-        if named:
-            signature = inspect.signature(getattr(type(self.net), self.name, Accelerated.gradient))
-            args = tuple(signature.bind(self.net, *args, **named).arguments.values())[1:]
-        return self.gradient(*args, n_threads=n_threads)
+        if named.keys() - {"x", "t"}:
+            bound = inspect.signature(getattr(type(self.net), self.name)).bind(self.net, *args, **named)
+            args, named = bound.args[1:], bound.kwargs
+        return self.gradient(*args, n_threads=n_threads, **named)
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[Any, Array]:
         """Return the numerical gradient for a mini-batch, with the keys of the reader's own.
@@ -232,7 +233,7 @@ class AcceleratedMethod:
 
     def remember(self, net: Any, recognition: Recognition) -> None:
         """Keep what an instance is, while it lives."""
-        with suppress(TypeError):  # a class with __slots__ may have no weak references: its instances are not known
+        with suppress(TypeError):  # without weak references, as in a class with __slots__, it is recognized each time
             self.instances = [(ref(net), recognition), *(one for one in self.instances if one[0]() is not None)]
 
     def at_first_use(self, net: Any) -> Recognition:

@@ -94,7 +94,7 @@ def check_network(
     number(loss_of(x, t), loss)
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
     again = _called_again(net, gradient, x, t, params) if gradients is None else None
-    net, params = _in_float64(net, params, lambda other: number(method_of(other, "loss", loss)(x, t), loss))
+    net, params = _in_float64(net, params, lambda each: number(method_of(each, "loss", loss)(x, t), loss))
     loss_of = method_of(net, "loss", loss)
 
     def check(f: Callable[[Any], Any]) -> GradientReport:
@@ -132,18 +132,35 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
     return params
 
 
-def _in_float64(net: Any, params: Mapping[Any, Any], tried: Callable[[Any], object]) -> tuple[Any, Mapping[Any, Any]]:
-    """A copy of a network that has its parameters in float64, which tells mistakes from rounding; or itself."""
+def _in_float64(net: Any, params: Mapping[Any, Any], loss_of: Callable[[Any], float]) -> tuple[Any, Mapping[Any, Any]]:
+    """A copy of a network that has its parameters in float64, which tells mistakes from rounding; or itself.
+
+    A copy may read other arrays than its own: it must have the loss of the network where all parameters are doubled.
+    """
     if not all(isinstance(param, np.ndarray) and param.dtype in (np.float16, np.float32) for param in params.values()):
         return net, params
     wide = {key: param.astype(np.float64) for key, param in params.items()}
     try:
         with isolated():
             other = duplicate(net, [*params.values()], [*wide.values()])
-            tried(other)
+            copied, own = _doubled(loss_of, other, wide), _doubled(loss_of, net, params)
     except Exception:  # whatever the user's objects raise
         return net, params
-    return other, wide
+    eps = max(float(np.finfo(param.dtype).eps) for param in params.values())
+    return (other, wide) if abs(copied - own) <= eps ** (2 / 3) * abs(own) else (net, params)
+
+
+def _doubled(loss_of: Callable[[Any], float], net: Any, params: Mapping[Any, Any]) -> float:
+    """The loss where all parameters are doubled, for a moment."""
+    before = {key: param.copy() for key, param in params.items()}
+    loss_of(net)  # which may put others in their place
+    try:
+        for param in params.values():
+            param *= 2
+        return loss_of(net)
+    finally:
+        for key, param in params.items():
+            param[...] = before[key]
 
 
 def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:

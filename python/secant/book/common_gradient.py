@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Floats
+from secant._common.validation import Floats, require_callable
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluators.evaluation import InPlace
 from secant.differentiation.options import own_point
@@ -49,15 +49,16 @@ def numerical_diff(f: Callable[[Any], Any], x: Any) -> Any:
 
 
 def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
-    """Return the central difference of f in every coordinate of x, with the very bits of the book's loop.
+    """Return the central difference of f in every coordinate of x; in float64 with the very bits of the book's loop.
 
     Parameters
     ----------
     f : callable
         Takes x and returns a number. As in the book, it gets x itself, shifted in place: it may read its argument, the
-        array x elsewhere, or both.
+        array x elsewhere, or both, but not write to it. No other thread may use x meanwhile.
     x : ndarray of float64 or float32, of any shape
-        When the call ends it is what it was. Whole numbers, which cannot hold x + h, are copied to float64.
+        When the call ends it is what it was. Whole numbers, which cannot hold x + h, are copied to float64; so is what
+        is read-only.
 
     Returns
     -------
@@ -72,8 +73,10 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
     >>> secant.book.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     """
+    require_callable("f", f)
     own = own_point(x)
-    shifted = x if isinstance(x, np.ndarray) and x.dtype in (np.float64, np.float32) else own.copy()
+    is_float = isinstance(x, np.ndarray) and x.dtype in (np.float64, np.float32)
+    shifted = x if is_float and x.flags.writeable else own.copy()
     problem = Problem(InPlace(f, shifted, own), own, scheme=BOOK)
     return derivatives(problem, shifted).values.reshape(own.shape).astype(shifted.dtype, copy=False)
 

@@ -30,14 +30,12 @@ def run(script: str, arguments: list[str], source: bytes, say: Say, names: Metho
     sys.modules["__main__"] = main = ModuleType("__main__")
     main.__file__ = path
     modules.supply(folder, say)
-    reported = _watch_classes(say, names)
+    _watch_classes(say, names)
     exec(compile(source, path, "exec", dont_inherit=True), vars(main))
-    if not reported:
-        say(f"no {names.numerical_gradient}(x, t) of a class of yours was called, so none was accelerated")
 
 
-def _watch_classes(say: Say, names: MethodNames) -> dict[int, set[str]]:
-    """Accelerate each network that the reader defines; the sentences that are said of each class."""
+def _watch_classes(say: Say, names: MethodNames) -> None:
+    """Accelerate each network that the reader defines."""
     build = builtins.__build_class__
     paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
     libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
@@ -58,13 +56,12 @@ def _watch_classes(say: Say, names: MethodNames) -> dict[int, set[str]]:
             own = [other for other in alike if other in vars(cls)]
             if own and not defines(cls, named.numerical_gradient) and _has_a_loss(cls, named):
                 hint = if_meant("numerical_gradient", own)
-                report(cls, f"{name} has no {named.numerical_gradient}, and its {own[0]}(x, t) runs itself; {hint}")
+                say(f"{name} has no {named.numerical_gradient}, and its {own[0]}(x, t) runs itself; {hint}")
         return cls
 
     # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.
     build_class.__code__ = build_class.__code__.replace(co_filename="<frozen importlib._bootstrap>")
     vars(builtins)["__build_class__"] = build_class
-    return reported
 
 
 def _has_a_loss(cls: type, names: MethodNames) -> bool:

@@ -50,7 +50,7 @@ ENOUGH = 1e-8
 """A relative error bar that is not worth more evaluations."""
 SEED = 0
 """The seed of random directions: results are the same each time."""
-_LEAST = 1e-30  # scales are no smaller than this, however small x is
+_LEAST = 1e-12  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
 _ROUNDING = 2.0**-49  # sixteen units of it: relative steps and jumps that are smaller may be rounding
 RESOLUTION = 2.0**-47
@@ -88,7 +88,7 @@ def rungs_of(size: float, scale: float) -> range:
     """
     scale = scale / GOLDEN
     # How far the range extends beyond the usual one at its lower and its upper end, as logarithms of steps.
-    below, above = log(scale / max(size, _ROUNDING * scale)) if size else 0.0, log(max(size, 1.0) / scale)
+    below, above = log(scale / max(size, _ROUNDING**2 * scale)) if size else 0.0, log(max(size, 1.0) / scale)
     rung = RUNG * log(RATIO)
     return range(RUNG * int((below - log(_ROUNDING)) / rung - 1), -RUNG * int(above / rung) - 1, -RUNG)
 
