@@ -20,6 +20,7 @@ from secant.checking.gradient import check_gradient
 from secant.checking.report import ArrayReport, GradientReport
 from secant.checking.structure import refuse_tensor
 from secant.errors import DTypeError, ParamsError, SecantError, ShapeError
+from secant.networks.batch import shared_memory
 
 _MOST_BY_OFFSET = 0.1  # a relative error that an offset in a logarithm may make, where nearly all samples are fitted
 _LARGEST_OFFSET = 1e-3  # more is not there to keep log(0) away
@@ -137,7 +138,8 @@ def _in_float64(net: Any, params: Mapping[Any, Any], loss_of: Callable[[Any], fl
 
     A copy may read other arrays than its own: it must have the loss of the network where all parameters are doubled.
     """
-    if not all(isinstance(param, np.ndarray) and param.dtype in (np.float16, np.float32) for param in params.values()):
+    is_low = all(isinstance(param, np.ndarray) and param.dtype in (np.float16, np.float32) for param in params.values())
+    if not is_low or shared_memory(params):
         return net, params
     wide = {key: param.astype(np.float64) for key, param in params.items()}
     try:

@@ -56,9 +56,9 @@ class Candidate:
         self.given = np.full(point.x.size, np.nan)
 
     def rounding(self, contribution: float, curvature: float) -> float:
-        """What its rounding may change in a derivative; where f is curved, the terms of a small one may cancel."""
-        share = _ULPS * self.eps if self.eps <= EPS else self.eps**_LOW
-        return share * contribution + _ULPS * self.eps * curvature
+        """What its rounding may change in a derivative; in less than float64, terms may cancel where f is curved."""
+        units = _ULPS * self.eps
+        return units * contribution if self.eps <= EPS else self.eps**_LOW * contribution + units * curvature
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
