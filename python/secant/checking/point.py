@@ -60,9 +60,10 @@ class Point:
     def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
         self._f, self._inplace = f, inplace
         structure = x if isinstance(x, Structure) else Structure("x", x).in_float64()
-        self.structure = structure.source if inplace else structure
+        given = structure.source or structure
+        self.structure = given if inplace else structure
         self.eps = max(map(eps_of, self.structure.dtypes))
-        self._own, self.shapes, self.names = structure.source.arrays, structure.shapes, structure.names
+        self._own, self.shapes, self.names = given.arrays, structure.shapes, structure.names
         self.spans, self.wholes = self.structure.spans, self.structure.wholes
         for name, array in zip(self.names, self._own, strict=True):
             if not np.isfinite(array).all():

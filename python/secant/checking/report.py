@@ -109,7 +109,7 @@ class GradientReport:
     seed : int
         The ``rng`` of the check.
     resolution : float
-        The relative rounding of x: 2.2e-16 in float64.
+        The relative rounding of x, or of the gradient if that is coarser: 2.2e-16 in float64.
     mode : str
         What of automatic differentiation was checked, such as "reverse mode"; else empty.
     cotangent

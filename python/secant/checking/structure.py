@@ -44,7 +44,7 @@ class Structure:
         The path of each array; with ".real" or ".imag" of a complex one.
     dtypes : sequence of str
         The type of each array. A complex array counts once.
-    source : Structure
+    source : Structure or None
         That of which this one is `in_float64`: of the user's own arrays.
     arrays : list of ndarray
     shapes : list of tuple
@@ -55,7 +55,7 @@ class Structure:
     def __init__(
         self, title: str, value: Any, names: Sequence[str] | None = None, dtypes: Sequence[str] | None = None
     ) -> None:
-        self.source = self
+        self.source: Structure | None = None
         self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
         named = [(title, self.value)] if names is None else zip(names, self.value, strict=True)
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
