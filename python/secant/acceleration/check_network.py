@@ -16,6 +16,7 @@ from secant.acceleration.recognition.layouts import duplicate
 from secant.acceleration.recognition.methods import MethodNames, method_of
 from secant.acceleration.recognition.probes import number, short
 from secant.acceleration.recognition.recognize import recognized
+from secant.checking.candidate import RIGHT_DIGITS
 from secant.checking.gradient import check_gradient
 from secant.checking.report import ArrayReport, GradientReport
 from secant.checking.structure import refuse_tensor
@@ -72,7 +73,7 @@ def check_network(
     Notes
     -----
     The arrays of the parameters are shifted in place: layers may hold them too. They are restored exactly. Those of
-    float32 are shifted in a copy of the network in float64, if that can be copied and computes in float64.
+    float32 are shifted in a copy of the network in float64, if it can be copied and the copy has the same loss.
     ``gradient(x, t)`` is called once on the network and once on a copy: one that differs from call to call is wrong.
 
     A textbook's gradient, y - t, leaves out the 1e-7 that a loss adds to each probability in its logarithm. Where a
@@ -149,7 +150,7 @@ def _in_float64(net: Any, params: Mapping[Any, Any], loss_of: Callable[[Any], fl
     except Exception:  # whatever the user's objects raise
         return net, params
     eps = max(float(np.finfo(param.dtype).eps) for param in params.values())
-    return (other, wide) if abs(copied - own) <= eps ** (2 / 3) * abs(own) else (net, params)
+    return (other, wide) if abs(copied - own) <= eps**RIGHT_DIGITS * abs(own) else (net, params)
 
 
 def _doubled(loss_of: Callable[[Any], float], net: Any, params: Mapping[Any, Any]) -> float:

@@ -96,14 +96,13 @@ class DirectionalProbe:
         """
         candidate = candidate or self.candidate
         predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
-        rounding = candidate.rounding(size, self.curvature)
         samples = self.point.samples(direction, entries)
 
         if not climbs and (known := self._at_known_steps(samples)) is not None:
-            found = MeasuredError(known[0] - predicted, known[1], rounding)
+            found = MeasuredError(known[0] - predicted, known[1], candidate.rounding(size, self.curvature))
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
-        slope = self._climbed(samples, size)
+        slope = self._climbed(samples, size)  # which may tell more of the curvature
         rounding = candidate.rounding(size, self.curvature)
         found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
         is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)

@@ -126,7 +126,7 @@ def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple
             problem, returned, evaluations = problem._replace(f0=value), evaluator.returned, evaluator.evaluations
         stencils = problem.stencils(returned)
         assert stencils is not None
-        rounded = np.rint if problem.bounds is None else np.trunc  # not out of them
+        rounded = np.rint if problem.bounds is None else np.trunc  # steps that stay inside
         scales = exact_steps(stencils.h, x, max(stencils.scheme.shifts), rounded)
         if not scales.all():
             scales = np.where(scales == 0, stencils.h, scales)
