@@ -14,7 +14,7 @@ from secant.checking.structure import Structure, as_vector, eps_of
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
 from secant.differentiation.slopes import Sample, Samples
-from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.errors import ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the size of an entry: a step of 1
@@ -161,8 +161,6 @@ class Point:
             moved = float(np.sign(unit) @ shift) / size if size else step
             try:
                 return Sample(np.array([self._value(vector).number]), moved)
-            except (ShapeError, DTypeError):
-                raise
             except Exception as error:
                 self.error = error
                 return Sample(np.array([math.nan]), step)
@@ -173,16 +171,13 @@ class Point:
         """The array of an entry."""
         return next(leaf for leaf, span in enumerate(self.spans) if entry < span.stop)
 
-    def direction(self, rng: np.random.Generator, half: bool = False) -> Floats:
+    def direction(self, rng: np.random.Generator) -> Floats:
         """Random signs, and magnitudes from half to one and a half times the scales of entries, for a step of 1.
 
-        The scale of an entry is its size, and at least what is typical of its array. ``half``: a random half of the
-        entries is left out, where there are more than two.
+        The scale of an entry is its size, and at least what is typical of its array.
         """
         least = np.repeat(self.least_scales, [array.size for array in self._own])
         found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * self._sizes, least)
-        if half and found.size > 2:
-            found *= rng.integers(0, 2, found.size, dtype=np.int8)
         return np.asarray(np.where(rng.integers(0, 2, found.size, dtype=np.int8) == 1, -found, found))
 
 

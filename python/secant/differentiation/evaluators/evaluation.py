@@ -283,7 +283,7 @@ class PythonEvaluator(Evaluator):
 
     def is_rounded(self) -> bool:
         """Whether f returns numbers of few digits beside what it changes by, at a point with many digits as well."""
-        if not _is_short(self._value) or self.returned != np.float64:
+        if not _is_short(self._value) or self.returned != np.float64 or not math.isfinite(self._next):
             return False
         change = abs(self._next - self._value)
         if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
