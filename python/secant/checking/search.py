@@ -18,10 +18,10 @@ from secant.errors import ValueRangeError
 
 EVALUATIONS = 100
 """A check that passes evaluates f about so often: for two directions at least, and four at most."""
-_PROBES = 4  # of all entries
+_PROBES, _PROBES_ON_KINKS = 4, 3  # of all entries; of each array, where x lies on a kink
 _SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
-_UNCLEAR = "it seems wrong along some directions, which noise or kinks of f may explain"
+_UNCLEAR = "it seems wrong along some directions, which noise, steps or kinks of f may explain"
 
 
 class Entry(NamedTuple):
@@ -41,7 +41,7 @@ class Evidence:
     ----------
     overall : sequence of MeasuredError
         Along directions of all entries.
-    by_array : dict of int to MeasuredError
+    by_array : dict of int to sequence of MeasuredError
         The errors of arrays by themselves, if something seemed wrong, or x lies on a kink.
     entries : sequence of Entry
         Those that were measured, the worst first.
@@ -56,7 +56,7 @@ class Evidence:
     """
 
     overall: Sequence[MeasuredError]
-    by_array: Mapping[int, MeasuredError] = field(default_factory=dict)
+    by_array: Mapping[int, Sequence[MeasuredError]] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
     wrong: Set[int] = frozenset()
     sampled: Set[int] = frozenset()
@@ -65,8 +65,7 @@ class Evidence:
 
     def threshold(self, leaf: int) -> float:
         """The largest threshold of the probes of an array: smaller errors need not have been noticed."""
-        probes = [self.by_array[leaf]] if leaf in self.by_array else self.overall
-        return max(each.threshold for each in probes)
+        return max(each.threshold for each in self.by_array.get(leaf, self.overall))
 
 
 def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:
@@ -90,28 +89,31 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
 def locate(probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
     probe.begin("searching", _SEARCHES)
-    arrays = _measured_arrays(probe, evidence, direction)
+    arrays = _measured_arrays(probe, evidence, direction, rng)
     found = _measured_entries(_Ranges(probe, direction), arrays, rng)
     if probe.candidate.remark:
         return replace(found, wrong=found.by_array.keys())
     if any(entry.wrong for entry in found.entries):
         return found
-    return _all_at_once(probe, found, rng) if found.wrong or noticed(evidence.overall) else found
+    return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
 
 
-def _measured_arrays(probe: DirectionalProbe, evidence: Evidence, direction: Floats) -> Evidence:
+def _measured_arrays(
+    probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator
+) -> Evidence:
     """Each array by itself: which seem wrong, and which lie on kinks."""
-    is_kink = evidence.overall[-1].is_kink
-    own = {leaf: probe.measure(direction, span, climbs=is_kink) for leaf, span in enumerate(probe.point.spans)}
-    on_kinks = {leaf for leaf, each in own.items() if each.is_kink}
-    wrong = {leaf for leaf, each in own.items() if each.wrong_beyond(2.0 if is_kink else 1.0)} - on_kinks
+    point, is_kink = probe.point, evidence.overall[-1].is_kink
+    directions = [direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
+    own = {leaf: [probe.measure(v, span, climbs=is_kink) for v in directions] for leaf, span in enumerate(point.spans)}
+    on_kinks = {leaf for leaf, probes in own.items() if any(each.is_kink for each in probes)}
+    wrong = {leaf for leaf, probes in own.items() if (noticed(probes) if is_kink else probes[0].wrong)} - on_kinks
     return replace(evidence, by_array=own, on_kinks=on_kinks, wrong=wrong)
 
 
 def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> Evidence:
     """Entries of the arrays that seem wrong: a sample of them, and where few of that are wrong, the worst ones."""
     point, sampled = ranges.probe.point, set[int]()
-    for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf].error)):
+    for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
         begin, end = point.spans[leaf].start, point.spans[leaf].stop
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
         if not ranges.may_go_on():
@@ -141,13 +143,14 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
     return Entry(leaf, number, found, measured.wrong or not math.isfinite(value))
 
 
-def _all_at_once(probe: DirectionalProbe, found: Evidence, rng: np.random.Generator) -> Evidence:
+def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
     if found.on_kinks:
         return found
+    probe.measure(direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
     again = [probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]
-    doubt = "" if all(each.wrong for each in again) else _UNCLEAR
-    wrong = frozenset() if doubt else found.wrong or found.by_array.keys()
+    is_clear = all(each.wrong for each in again) and not (probe.rises_in_steps or found.overall[-1].is_kink)
+    doubt, wrong = ("", found.wrong or found.by_array.keys()) if is_clear else (_UNCLEAR, frozenset())
     return replace(found, overall=[*found.overall, *again], wrong=wrong, doubt=doubt)
 
 

@@ -56,16 +56,20 @@ class Arrays:
             whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
             error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(len(evidence.overall))
             return error / whole if whole else math.nan
-        begin = self._probe.point.wholes[leaf].start
-        found = {entry.number - begin: entry.found for entry in evidence.entries if entry.leaf == leaf}
-        if not found:
+        entries = [entry for entry in evidence.entries if entry.leaf == leaf]
+        if not entries:
             return math.nan
-        error = math.hypot(*(each.numerical - each.candidate for each in found.values()))
-        right = given.copy()  # of few errors, the other entries are right
-        right[[*found]] = [each.numerical for each in found.values()]
-        whole = norm(right[[*found]] if leaf in evidence.sampled else right)
-        noise = math.hypot(*(each.error_bar for each in found.values()))
-        return error / whole if whole > noise and not (remark and error < SMALL * whole) else math.nan
+        numbers = np.array([entry.number for entry in entries])
+        found = np.array([(each.found.numerical, each.found.candidate, each.found.error_bar) for each in entries])
+        measured, errors, bars = found[:, 0], found[:, 0] - found[:, 1], found[:, 2]
+        right, rest = measured, 0.0
+        if leaf not in evidence.sampled:  # then all others are right, but for what the array's own probe leaves
+            steps, right = self._direction[self._probe.point.spans[leaf]], given.copy()
+            right[numbers - self._probe.point.wholes[leaf].start] = measured
+            left = evidence.by_array[leaf][0].error - float(errors @ self._direction[numbers])
+            rest = left * math.sqrt(steps.size) / norm(steps)
+        error, whole = math.hypot(norm(errors), rest), norm(right)
+        return error / whole if whole > norm(bars) and not (remark and error < SMALL * whole) else math.nan
 
     def _hidden(self, leaf: int, found: ArrayReport, least: float) -> str:
         """Why an array is not verified whose errors, or those of a single entry, noise may hide."""
