@@ -91,6 +91,9 @@ def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
     assert "off by 9900 % of its norm" in str(secant.check_gradient(softplus, x[:5], 100 * right[:5]))
     (array,) = secant.check_gradient(softplus, x, right).arrays
     assert math.isnan(array.relative_error)
+    many = right * np.where(np.arange(len(x)) % 3, 1, 2)  # of which a search finds some
+    (array,) = secant.check_gradient(softplus, x, many).arrays
+    assert 0.2 < array.relative_error / np.linalg.norm(many - right) * np.linalg.norm(right) < 3
     assert math.isnan(secant.check_gradient(lambda _: 1.0, x, right).arrays[0].relative_error)
 
 

@@ -218,6 +218,8 @@ def test_what_is_not_finite_beside_x_is_an_error_that_names_it(scheme, bad):
 def test_a_function_that_is_not_finite_at_x_has_no_gradient_and_no_error():
     for f in (lambda x: np.nan, lambda x: np.inf * x[0], ways.SIGNATURE(lambda *_: math.nan)):
         assert np.isnan(secant.numerical_gradient(f, np.ones(2))).all()
+    with np.errstate(divide="ignore"):
+        assert np.isnan(secant.numerical_gradient(lambda x: (1 / x).sum(), np.array([0.0, 2.0]))[1])
 
 
 @pytest.mark.needs_numba

@@ -202,8 +202,6 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
                 note = f"{report.note}; x is moved within its rounding".removeprefix("; ")
                 return replace(report, note=note, evaluations=before + report.evaluations)
             return report
-        except (GradientMismatchError, MemoryError):
-            raise
         except Exception as error:
             why = str(error).partition("\n")[0][:100] or type(error).__name__
             note = f"checked in {lowest}; in float64: {why}"

@@ -19,7 +19,7 @@ from secant.checking.search import Evidence, locate, probe_together
 from secant.checking.sensitivity import Arrays
 from secant.checking.verdict import noticed
 
-_STEPS = "f is constant near x and rises in steps farther away: its slope at x is 0"
+_STEPS = "f is constant near x and rises in steps farther away: its slope is 0, or that across its steps"
 
 
 def run_check(point: Point, candidate: Callable[[], Candidate], options: Options) -> GradientReport:

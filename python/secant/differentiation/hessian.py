@@ -82,7 +82,7 @@ def numerical_hessian(
 
     Notes
     -----
-    The error bar of an entry is four times the disagreement of extrapolations and of what the rounding of f makes of
+    The error bar of an entry is twelve times the disagreement of extrapolations and of what the rounding of f makes of
     them. Where no two agree it is infinite. Where f has a kink at x the entry is NaN; where its second derivative jumps
     it is the mean of both sides.
 

@@ -22,7 +22,7 @@ the same time: arrays are (steps, outputs).
 5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is nearly even about x, slopes alone do
    not show that a step is too large. The same table is that of the second derivatives of a Hessian.
 6. **Kinks.** A second difference over h that stays as h falls is a jump of the slope at x: half of it is added to the
-   error bar. If it stays only when extrapolated to h = 0, curvature hides the jump, and all of it is added.
+   error bar. If it stays when extrapolated to h = 0, too, where curvature cannot hide it, all of it is added.
 """
 
 from __future__ import annotations
