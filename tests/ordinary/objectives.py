@@ -33,7 +33,7 @@ class Case:
         x = self.x if x is None else x
         columns = []
         for i in range(x.size):
-            shifted = x.astype(complex)
+            shifted = x.astype(np.result_type(x, np.complex64))  # float32 stays what it is
             shifted.flat[i] += 1e-30j
             columns.append(np.imag(self.formula(shifted)) / 1e-30)
         return np.moveaxis(np.array(columns), 0, -1).reshape(np.shape(columns[0]) + x.shape)

@@ -7,8 +7,10 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from objectives import CASES
 
 import secant
+from secant.checking.candidate import RIGHT_DIGITS
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -471,6 +473,18 @@ def test_the_bars_of_a_sparse_jacobian_know_the_rounding_of_x():
 
 def cubes(x):
     return float(np.sum(np.asarray(x) ** 3))
+
+
+def test_right_gradients_in_float32_are_off_by_a_30th_of_what_a_check_allows():
+    """Those of all objectives whose formula stays in float32."""
+    errors = []
+    for case in CASES.values():
+        x = case.x.astype(np.float32)
+        own, exact = case.jacobian(x), case.jacobian(x.astype(float))
+        if own.dtype == np.float32:
+            errors.append(np.linalg.norm(own - exact) / np.linalg.norm(exact))
+    assert len(errors) > 20
+    assert max(errors) < np.finfo(np.float32).eps ** RIGHT_DIGITS / 30
 
 
 def test_a_check_takes_a_series():
