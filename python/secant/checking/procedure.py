@@ -31,10 +31,7 @@ def run_check(point: Point, candidate: Callable[[], Candidate], options: Options
         with Progress(options.progress) as shown:
             return _check(point, candidate, options, shown)
     finally:
-        try:
-            with held_interrupts():
-                point.restore()
-        finally:  # also where an interrupt came before it could be held
+        with held_interrupts():
             point.restore()
 
 
