@@ -126,7 +126,7 @@ def numerical_gradient(
         Takes x and returns a number. It gets a new array each time, and may keep it or write to it. What f sets, such
         as an attribute, stays as its last call left it. Functions compiled by Numba, and pointers of ctypes, cffi,
         ``numba.cfunc`` or `scipy.LowLevelCallable` to ``double f(const double *x, intptr_t n, void *data)``, are
-        called without Python.
+        called without Python, except by "auto" and at bounds.
     x : array_like, of any shape and layout
         It is not changed. If f ignores its argument and reads x itself, x is shifted in place and restored; it must
         then be a writeable array of float64, which f does not write to. An f that reads both needs ``inplace=True``.
