@@ -37,6 +37,7 @@ class _Slope(NamedTuple):
     bar: float
     doubt: float
     is_kink: bool
+    hides_kink: bool  # beside curvature
     still: float
     noise: Levels
     numbers: range
@@ -104,8 +105,9 @@ class DirectionalProbe:
         slope = self._climbed(samples, size)  # which may tell more of the curvature
         rounding = candidate.rounding(size, self.curvature)
         found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
-        is_unexplained = abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
-        return found._replace(is_kink=False) if is_unexplained else found
+        is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
+        is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
+        return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def _at_known_steps(self, samples: Samples) -> tuple[float, float] | None:
@@ -125,9 +127,9 @@ class DirectionalProbe:
         walk = walk._replace(doubt=walk.ambiguous)  # a jump of f itself, away from x, says nothing of its slope at x
         start = slopes.climb(samples, numbers, self.noise, walk)
         ((value, bar, best, doubt),) = zip(*slopes.refined(samples, start, numbers), strict=True)
-        is_kink, still = bool(start.is_kink[0]), float(walk.still[0])
+        is_kink, hides_kink, still = bool(start.is_kink[0]), doubt > 2 * start.doubt[0], float(walk.still[0])
         bar, doubt = float(bar - doubt), float(doubt)
-        return _Slope(float(value), bar, doubt, is_kink, still, start.noise, numbers, int(best))
+        return _Slope(float(value), bar, doubt, is_kink, bool(hides_kink), still, start.noise, numbers, int(best))
 
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
