@@ -86,7 +86,8 @@ def check_grads(
         be compiled, else from f itself.
     args : sequence
         Arrays, numbers or trees of them. Those of floating-point or complex numbers, of any precision, are checked; all
-        others are constants.
+        others are constants. Of a model with other numbers, such as a dropout rate, pass the arrays alone, as
+        ``equinox.partition`` and ``flax.nnx.split`` give them.
     order : int
         The highest order of derivatives that are checked: those of order 2 are derivatives of derivatives.
     modes : {"fwd", "rev"}, or a sequence of them
@@ -238,7 +239,8 @@ class _Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         if self._call is None:
-            self._call = jax.jit(self._function) if self._is_traced(arguments) else self._function
+            jitted = jax.jit(self._function, compiler_options=_OPTIONS)
+            self._call = jitted if self._is_traced(arguments) else self._function
         return self._call(*arguments)
 
     def _is_traced(self, arguments: tuple[Any, ...]) -> bool:
@@ -275,10 +277,12 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return [output for output in inexact if output.size]
 
+    value(*(jnp.array(leaves[i]) for i in checked))  # once untraced: f may keep what it computes
     return _Function(value, paths, [leaves[i] for i in checked])
 
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)
+_OPTIONS = {"xla_disable_hlo_passes": "fusion"}  # with it, a loop of 100 steps takes minutes to compile, not seconds
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
 
 

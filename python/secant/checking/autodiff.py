@@ -28,6 +28,7 @@ from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeErr
 
 Mode = Literal["rev", "fwd"]
 Arrays = list[Array]
+_SAME_VALUE = 8.0  # times eps: the absolute tolerance of jax.test_util.check_grads is 1e-6 in float32
 MODES = {"rev": "reverse", "fwd": "forward"}
 """Their names in reports."""
 
@@ -121,7 +122,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
 
     report = run_check(point, candidate, options)
     off = max(abs(value - point.value) for value in values_there)
-    if off > 2 / math.sqrt(eps.max()) * report.noise * (abs(point.value) or 1.0):
+    if off > max(2 / math.sqrt(eps.max()) * report.noise * (abs(point.value) or 1.0), _SAME_VALUE * eps.max()):
         raise GradientMismatchError(
             f"f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp returns another value "
             "than the function"
@@ -140,7 +141,8 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
     x, weights, eps = as_vector(own.inputs.arrays), sum_weights(fixed, rng), eps_of(coarsest)
 
     def near(numbers: Floats, of: Structure, ulps: float) -> Any:
-        return of.at(_rounded(numbers * (1 + ulps * eps * random_weights(numbers.size, rng)), of.eps))
+        sizes = np.where(numbers == 0, norm(numbers) / math.sqrt(numbers.size) or 1.0, numbers)  # zeros move, too
+        return of.at(_rounded(numbers + ulps * eps * sizes * random_weights(numbers.size, rng), of.eps))
 
     def at(function: Function, x: Any, factors: Any) -> list[Floats]:
         values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(x, factors)
