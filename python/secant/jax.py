@@ -239,8 +239,7 @@ class _Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         if self._call is None:
-            jitted = jax.jit(self._function, compiler_options=_OPTIONS)
-            self._call = jitted if self._is_traced(arguments) else self._function
+            self._call = jax.jit(self._function) if self._is_traced(arguments) else self._function
         return self._call(*arguments)
 
     def _is_traced(self, arguments: tuple[Any, ...]) -> bool:
@@ -282,7 +281,6 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
 
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)
-_OPTIONS = {"xla_disable_hlo_passes": "fusion"}  # with it, a loop of 100 steps takes minutes to compile, not seconds
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
 
 

@@ -1,6 +1,7 @@
 """The doors for PyTorch, JAX and test-suites: wrong functions that the libraries' own checks cannot judge or pass."""
 
 import doctest
+import functools
 import importlib
 import inspect
 import subprocess
@@ -495,6 +496,20 @@ def test_arguments_that_a_compiled_function_gives_up_are_left_to_the_user(jax):
     x = jnp.linspace(0.5, 1.5, 4, dtype=jnp.float32)
     secant.jax.check_grads(jax.jit(lambda x: jnp.sin(x) * x, donate_argnums=0), (x,))
     assert not x.is_deleted()
+
+
+def test_what_a_function_of_jax_keeps_is_no_tracer(jax):
+    nodes = functools.lru_cache(lambda count: jax.numpy.linspace(0, 1, count))
+    f = lambda x: (x * nodes(3)).sum()  # noqa: E731
+    assert secant.jax.check(f, (jax.numpy.ones(3),)).passed
+    assert f(jax.numpy.ones(3)) == 1.5
+
+
+def test_a_value_that_only_rounding_makes_other_than_0_is_no_other_value(jax):
+    with secant.jax._enable_x64(True):
+        v = jax.numpy.asarray(np.random.default_rng(1).normal(size=8))
+        report = secant.jax.check(lambda a: 1 - a @ v / jax.numpy.sqrt((a @ a) * (v @ v)), (v,))
+    assert report.verdict != "wrong"
 
 
 def test_what_jax_arguments_and_outputs_may_be(jax):
