@@ -141,8 +141,10 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
     x, weights, eps = as_vector(own.inputs.arrays), sum_weights(fixed, rng), eps_of(coarsest)
 
     def near(numbers: Floats, of: Structure, ulps: float) -> Any:
-        sizes = np.where(numbers == 0, norm(numbers) / math.sqrt(numbers.size) or 1.0, numbers)  # zeros move, too
-        return of.at(_rounded(numbers + ulps * eps * sizes * random_weights(numbers.size, rng), of.eps))
+        moved = ulps * eps * random_weights(numbers.size, rng)
+        moved *= np.where(numbers == 0, norm(numbers) / math.sqrt(numbers.size) or 1.0, numbers)  # zeros move, too
+        moved += numbers
+        return of.at(_rounded(moved, of.eps))
 
     def at(function: Function, x: Any, factors: Any) -> list[Floats]:
         values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(x, factors)
