@@ -248,6 +248,14 @@ def test_structures():
     assert secant.check_gradient(f, x, gradient).findings[0].name == "a[1][1, 0]"
 
 
+@pytest.mark.parametrize("kind", [collections.namedtuple("Grads", "dfirst dsecond"), lambda *parts: parts])
+def test_a_gradient_in_another_tuple_than_x(kind):
+    x = Pair(np.ones(2), np.arange(3.0))
+    for factor, verdict in ((1, "right"), (2, "wrong")):
+        gradient = kind(2 * x.first, np.full(3, factor))
+        assert secant.check_gradient(lambda x: (x.first**2).sum() + x.second.sum(), x, gradient).verdict == verdict
+
+
 def test_a_function_that_does_not_use_its_argument():
     net, x, t, right = network(np.random.default_rng(5))
     before = {key: value.tobytes() for key, value in net.params.items()}

@@ -219,6 +219,14 @@ def test_what_a_module_leaves_out_by_design_is_named(torch):
     assert report.diagnosis == "bias is 10 times too small"
 
 
+def test_the_hooks_of_inputs_run(torch):
+    x = torch.linspace(0.1, 1, 3, requires_grad=True)
+    assert secant.torch.gradcheck(torch.sin, x)
+    x.register_hook(lambda grad: 2 * grad)
+    with pytest.raises(GradientMismatchError, match="2 times too large"):
+        secant.torch.gradcheck(torch.sin, x)
+
+
 def test_the_same_tensor_twice_and_tensors_without_elements(torch):
     x = torch.randn(3, dtype=torch.float64, requires_grad=True)
     assert secant.torch.gradcheck(torch.mul, (x, x), check_forward_ad=True)

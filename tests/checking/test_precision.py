@@ -5,6 +5,7 @@ import pytest
 from frameworks import Torch
 
 from secant.checking.precision import Comparison
+from secant.errors import GradientMismatchError
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 import secant.torch  # noqa: E402
@@ -152,6 +153,31 @@ def test_jax_is_checked_in_float32_where_an_output_stays_that():
     x = jax.numpy.ones(3, "bfloat16")  # of which float32 has more digits
     assert secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (x,)).verdict == "right"
     assert not jax.config.jax_enable_x64
+
+
+def test_a_custom_vjp_of_another_value_is_an_error_in_float32():
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    import secant.jax
+
+    square = jax.custom_vjp(lambda x: x * x)
+    square.defvjp(lambda x: ((1 + 4e-5) * x * x, x), lambda x, cotangent: (2 * x * cotangent,))
+    with pytest.raises(GradientMismatchError, match="a custom_vjp or custom_jvp returns another value"):
+        secant.jax.check(square, (jax.numpy.linspace(0.1, 1, 6),))
+
+
+def test_parameters_that_are_0_move_where_precisions_are_compared():
+    torch.manual_seed(4)
+    x = torch.randn(30, 2)
+    y = torch.sin(x[:, 0]) + 0.1 * torch.randn(30)
+    squares = ((x[:, None] - x) ** 2).sum(-1)
+
+    def gaussian_process(p):
+        kernel = torch.exp(p[0] - squares / 2 / torch.exp(2 * p[1])) + np.exp(-7) * torch.eye(30, dtype=p.dtype)
+        factor = torch.linalg.cholesky(kernel)
+        solved = torch.cholesky_solve(y[:, None], factor)[:, 0]
+        return 0.5 * y @ solved + torch.log(torch.diagonal(factor)).sum()
+
+    assert secant.torch.check(gaussian_process, torch.zeros(2, requires_grad=True)).verdict == "right"
 
 
 @pytest.mark.parametrize("fault", ["nan", "not linear"])

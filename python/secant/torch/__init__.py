@@ -100,7 +100,6 @@ def gradcheck(
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
         of 16 to 64 bits a number, on any device. Where ``func`` takes these tensors from elsewhere, they have the same
         values, but no tangents in forward mode. What is computed from them must be computed in ``func``, or detached.
-        Hooks of these tensors are not called.
     eps, atol, rtol, nondet_tol
         Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
     raise_exception : bool

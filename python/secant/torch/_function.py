@@ -196,8 +196,12 @@ class Function(autodiff.Function):
         return [found[path] for path in self._paths]
 
     def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
-        """New tensors with these elements."""
-        return [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
+        """New tensors with these elements, and with the hooks of the user's, which may change gradients."""
+        fresh = [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
+        for own, tensor in zip(self._tensors.values(), fresh, strict=True):
+            for hook in (own._backward_hooks or {}).values():
+                tensor.register_hook(hook)
+        return fresh
 
     def _gradients(self, outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
         """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
