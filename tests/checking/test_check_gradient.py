@@ -730,7 +730,7 @@ def test_a_search_keeps_its_budget():
     wrong = {name: array + rng.standard_normal(10) for name, array in x.items()}
     report = secant.check_gradient(lambda x: sum(array @ array for array in x.values()), x, wrong)
     assert report.verdict == "wrong"
-    assert report.evaluations < 9000  # of which 3000 are for the arrays
+    assert report.evaluations < 20_000  # of which 13,000 are for the arrays
     assert len(report.findings) > 50
 
 

@@ -173,16 +173,13 @@ class Point:
         """The array of an entry."""
         return next(leaf for leaf, span in enumerate(self.spans) if entry < span.stop)
 
-    def direction(self, rng: np.random.Generator, half: bool = False) -> Floats:
+    def direction(self, rng: np.random.Generator) -> Floats:
         """Random signs, and magnitudes from half to one and a half times the scales of entries, for a step of 1.
 
-        The scale of an entry is its size, and at least what is typical of its array. ``half``: a random half of the
-        entries is left out, where there are more than two.
+        The scale of an entry is its size, and at least what is typical of its array.
         """
         least = np.repeat(self.least_scales, [array.size for array in self._own])
         found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * self._sizes, least)
-        if half and found.size > 2:
-            found *= rng.integers(0, 2, found.size, dtype=np.int8)
         return np.asarray(np.where(rng.integers(0, 2, found.size, dtype=np.int8) == 1, -found, found))
 
 

@@ -19,7 +19,6 @@ from secant.errors import ValueRangeError
 EVALUATIONS = 100
 """A check that passes evaluates f about so often: for two directions at least, and four at most."""
 _PROBES, _PROBES_ON_KINKS = 4, 3  # of all entries; of each array, where x lies on a kink
-_LOOKS = 4  # directions of half of the entries, along which kinks are looked for: along others, several may cancel
 _SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _UNCLEAR = "it seems wrong along some directions, which noise, steps or kinks of f may explain"
@@ -103,22 +102,17 @@ def _measured_arrays(
     probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator
 ) -> Evidence:
     """Each array by itself: which seem wrong, and which lie on kinks."""
-    point = probe.point
-    halves = [point.direction(rng, half=True) for _ in range(_LOOKS)]
-
-    def lies_on_kink(entries: slice) -> bool:
-        return any(probe.measure(half, entries, climbs=True).is_kink for half in halves)
-
-    is_kink = evidence.overall[-1].is_kink or (noticed(evidence.overall) and lies_on_kink(point.all))
+    point, is_kink = probe.point, evidence.overall[-1].is_kink
     directions = [direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
-    by_array, on_kinks, wrong = dict[int, Sequence[MeasuredError]](), set[int](), set[int]()
-    for leaf, span in enumerate(point.spans):
-        own = by_array[leaf] = [probe.measure(each, span, climbs=is_kink) for each in directions]
-        if any(each.is_kink for each in own) or (is_kink and any(each.wrong for each in own) and lies_on_kink(span)):
-            on_kinks.add(leaf)
-        elif noticed(own) if is_kink else own[0].wrong:
-            wrong.add(leaf)
-    return replace(evidence, by_array=by_array, on_kinks=on_kinks, wrong=wrong)
+
+    def measured(direction: Floats, span: slice) -> MeasuredError:
+        found = probe.measure(direction, span, climbs=is_kink)
+        return probe.measure(direction, span, climbs=True) if found.wrong and not is_kink else found  # may be a kink
+
+    own = {leaf: [measured(each, span) for each in directions] for leaf, span in enumerate(point.spans)}
+    on_kinks = {leaf for leaf, probes in own.items() if any(each.is_kink for each in probes)}
+    wrong = {leaf for leaf, probes in own.items() if (noticed(probes) if is_kink else probes[0].wrong)} - on_kinks
+    return replace(evidence, by_array=own, on_kinks=on_kinks, wrong=wrong)
 
 
 def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> Evidence:
