@@ -272,6 +272,13 @@ def test_a_backward_function_that_is_not_linear_is_wrong_also_where_f_rises_in_s
     assert linear.passed
 
 
+def test_a_solver_whose_steps_depend_on_the_cotangent_is_as_exact_as_its_tolerance():
+    report = secant.check_vjp(np.sin, X, lambda c: c * np.cos(X) * (1 + 1e-7 * np.sin(c)))
+    assert report.verdict == "wrong"
+    assert "a solver's tolerance?" in str(report)
+    assert "not linear" not in str(report)
+
+
 def test_a_derivative_of_an_elementwise_function():
     x = np.linspace(-2, 2, 12).reshape(3, 4)
     assert secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x) ** 2).passed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -94,8 +93,8 @@ class CandidateGradient(Candidate):
         """Take what a backward function returns, which takes a factor of the incoming gradient.
 
         When it is called again it should return the same; for ``LINEAR`` times the incoming gradient, the same times
-        that but for rounding, unless it leaves out the incoming gradient, or clips it. Half of the digits are compared:
-        those of an approximation, such as of the exponential of a matrix, may differ.
+        that but for rounding, unless it leaves out the incoming gradient, or clips it. A third of the digits counts:
+        others may differ, as those of a solver whose steps depend on the incoming gradient.
         """
         first = cls(point, backward(1.0))
         with suppress(Exception):  # it may use up what f left for it
@@ -106,14 +105,14 @@ class CandidateGradient(Candidate):
 
     @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
-        """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
+        """The first array that differs from a factor of this gradient in the first third of digits, and how much."""
         one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
         least = max(_ULPS * self.eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
         for name, span in zip(self._point.names, self._point.spans, strict=True):
             off = float(differences[span].max())
-            if off > max(math.sqrt(self.eps) * norm(one[span]), least):
+            if off > max(self.eps ** (1 / 3) * norm(one[span]), least):
                 return f"{off:.1e} in {name}"
         return ""
 
