@@ -763,6 +763,22 @@ def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
         assert verdict == ("right" if sign == 1 else "wrong")
 
 
+def test_a_divergence_that_is_0_by_cancellation():
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        p, wrong = rng.dirichlet(np.ones(8)), 1e-3 * rng.standard_normal(8)
+
+        def jensen_shannon(q, p=p):
+            return np.sum(p * np.log(2 * p / (p + q)) + q * np.log(2 * q / (p + q)))
+
+        def kullback_leibler(q, p=p):
+            return np.sum(p * np.log(p / q)) - 1 + np.sum(q)
+
+        for f in (jensen_shannon, kullback_leibler):
+            assert secant.check_gradient(f, p, np.zeros(8), rng=seed).verdict == "right"
+            assert secant.check_gradient(f, p, wrong, rng=seed).verdict == "wrong"
+
+
 def test_where_many_entries_rise_in_steps_the_sum_of_steps_is_no_slope():
     x = np.random.default_rng(2).uniform(0.5, 1.2, 1000)
     report = secant.check_gradient(lambda x: float(np.round(np.sin(x), 3).sum()), x, 0 * x, rng=2)

@@ -20,7 +20,7 @@ _FARTHER = -slopes.RUNG
 _HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
 _AWAY = 6 * slopes.RUNG
 """The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
-_FALLS = 1e-4  # to so much of the noise of small steps: else they count
+_FALLS = 1e-4  # to so much of the noise of small steps, but not of an f(x) that is itself noise: else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
 _UNEXPLAINED = 100.0  # times half of the jump at a kink: no kink explains such an error, even if jumps nearly cancel
@@ -139,7 +139,7 @@ class DirectionalProbe:
             found = self._climbed_from(samples, self._smallest, _FARTHER)
         if not found.shows(_HARDLY, size):
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
-            if away.noise.near[0] < _FALLS * found.noise.near[0]:
+            if away.noise.near[0] < _FALLS * found.noise.near[0] < _FALLS * abs(self.value):
                 found = away
         return self._interpreted(found, samples)
 
