@@ -207,10 +207,10 @@ def test_what_a_module_leaves_out_by_design_is_named(torch):
     module = torch.nn.Sequential(torch.nn.Embedding(5, 3, padding_idx=0), torch.nn.Flatten(), torch.nn.Linear(9, 2))
     report = secant.torch.check_module(module.double(), torch.tensor([[0, 1, 2], [3, 0, 1]]))
     assert report.verdict == "wrong"
-    assert report.note == "0.weight has no gradient at padding_idx=0, on which the output depends."
+    assert report.note == "0.weight has no gradient at padding_idx=0, on which the output depends"
     module = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 3)).double()
     report = secant.torch.check_module(module, torch.randn(5, 4, dtype=torch.float64))
-    assert report.note.endswith("check module.eval().")
+    assert "; the module is in training mode, in which some layers change from call to call" in report.note
     assert secant.torch.check_module(module.eval(), torch.randn(5, 4, dtype=torch.float64)).passed
     module = torch.nn.Linear(4, 3)  # in float32
     module.bias.register_hook(lambda grad: grad / 10)

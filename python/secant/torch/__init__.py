@@ -274,7 +274,7 @@ def check_module(
 
     owner = torch.nn.ModuleList(each for each in (module, loss) if isinstance(each, torch.nn.Module))
     report = autodiff.first_failed(Function(owner, function, given, tensors), ["rev"], options)
-    return report if report.passed else replace(report, note=" ".join([report.note, *_causes(module, report)]).strip())
+    return replace(report, note="; ".join(filter(None, [report.note, *_causes(module, report)])))
 
 
 def _causes(module: Any, report: GradientReport) -> Iterator[str]:
@@ -283,9 +283,9 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
     for name, each in module.named_modules():
         weight = f"{name}.weight".removeprefix(".")
         if isinstance(each, torch.nn.Embedding) and each.padding_idx is not None and weight in wrong:
-            yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends."
+            yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends"
     if wrong and module.training and any(True for _ in module.buffers()):
-        yield "The module is in training mode, in which some layers change from call to call: check module.eval()."
+        yield "the module is in training mode, in which some layers change from call to call: check module.eval()"
 
 
 def _is_right(function: Function, modes: list[str], options: Options, raise_exception: bool) -> bool:

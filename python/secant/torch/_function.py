@@ -175,13 +175,16 @@ class Function(autodiff.Function):
         """
         values = list(zip(self._tensors.values(), tensors, strict=True))
         fresh = {id(own): tensor for own, tensor in values}
-        values += [(own, self._converted(own)) for own in self._module.parameters() if id(own) not in fresh]
+
+        def copied(value: Any) -> Any:
+            return value.detach().to(self._converted(value.dtype), copy=True)
 
         def current(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and id(value) not in fresh:
-                copied = value.detach().to(self._converted(value.dtype), copy=True)
-                fresh[id(value)] = copied.requires_grad_(value.requires_grad)
+                fresh[id(value)] = copied(value).requires_grad_(value.requires_grad)
             return fresh.get(id(value), self._converted(value))
+
+        values += [(own, copied(own)) for own in self._module.parameters() if id(own) not in fresh]
 
         arguments = mapped(self._arguments, current)
         with borrowed(self._module, values, current), torch.enable_grad(), self._precision():
