@@ -763,6 +763,27 @@ def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
         assert verdict == ("right" if sign == 1 else "wrong")
 
 
+def contact(x):
+    return 0.5e6 * np.maximum(0, x[0] - x[1]) ** 2
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (lambda x: np.sum(x * np.abs(x)), np.zeros(3)),
+        (lambda x: np.linalg.norm(x) * x[0], np.zeros(3)),
+        (lambda x: np.sum(np.maximum(x, 0) ** 2), np.zeros(1)),
+        (lambda x: np.sum(np.sign(x) * np.abs(x) ** 1.5), np.zeros(5)),
+        (contact, np.array([0.3, 0.3])),
+    ],
+    ids=["squares with a sign", "drag", "squared ReLU", "powers with a sign", "contact"],
+)
+def test_a_slope_that_is_0_where_the_second_derivative_jumps(f, x):
+    for seed in range(8):
+        assert secant.check_gradient(f, x, 0 * x, rng=seed).verdict == "right"
+        assert secant.check_gradient(f, x, 0 * x + 1e-3, rng=seed).verdict == "wrong"
+
+
 def test_a_divergence_that_is_0_by_cancellation():
     for seed in range(6):
         rng = np.random.default_rng(seed)

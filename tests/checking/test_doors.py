@@ -210,7 +210,10 @@ def test_what_a_module_leaves_out_by_design_is_named(torch):
     assert report.note == "0.weight has no gradient at padding_idx=0, on which the output depends"
     module = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 3)).double()
     report = secant.torch.check_module(module, torch.randn(5, 4, dtype=torch.float64))
-    assert "; the module is in training mode, in which some layers change from call to call" in report.note
+    assert (
+        report.note
+        == "the module is in training mode, in which some layers change from call to call: check module.eval()"
+    )
     assert secant.torch.check_module(module.eval(), torch.randn(5, 4, dtype=torch.float64)).passed
     module = torch.nn.Linear(4, 3)  # in float32
     module.bias.register_hook(lambda grad: grad / 10)
@@ -225,6 +228,43 @@ def test_the_hooks_of_inputs_run(torch):
     x.register_hook(lambda grad: 2 * grad)
     with pytest.raises(GradientMismatchError, match="2 times too large"):
         secant.torch.gradcheck(torch.sin, x)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_frozen_parameters_that_a_module_writes_to_are_put_back(torch, name):
+    class Codebook(torch.nn.Linear):
+        def forward(self, x):
+            with torch.no_grad():
+                self.weight.mul_(0.9)
+            return super().forward(x)
+
+    module = Codebook(4, 3).to(getattr(torch, name))
+    module.weight.requires_grad_(False)
+    before = module.weight.detach().clone()
+    assert secant.torch.check_module(module, torch.randn(5, 4, dtype=before.dtype)).verdict == "right"
+    assert torch.equal(module.weight, before)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+@pytest.mark.parametrize("create_graph", [True, False])
+def test_a_penalty_of_gradients_that_jumps_near_x(torch, name, create_graph):
+    class Critic(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            layers = torch.nn.Linear(10, 32), torch.nn.LeakyReLU(0.2), torch.nn.Linear(32, 1)
+            self.layers = torch.nn.Sequential(*layers)
+
+        def forward(self, x):
+            x = x.detach().requires_grad_()
+            total = self.layers(x).sum()
+            (grad,) = torch.autograd.grad(total, x, create_graph=create_graph, retain_graph=True)
+            return total + ((grad.norm(dim=1) - 1) ** 2).sum()
+
+    torch.manual_seed(0)
+    module = Critic().to(getattr(torch, name))
+    x = torch.randn(256, 10, dtype=getattr(torch, name))
+    verdicts = {secant.torch.check_module(module, x, rng=seed).verdict for seed in range(4)}
+    assert verdicts == {"right" if create_graph else "wrong"}
 
 
 def test_the_same_tensor_twice_and_tensors_without_elements(torch):

@@ -165,6 +165,19 @@ def test_a_custom_vjp_of_another_value_is_an_error_in_float32():
         secant.jax.check(square, (jax.numpy.linspace(0.1, 1, 6),))
 
 
+def test_on_kinks_rounding_changes_gradients_which_is_no_error():
+    torch.manual_seed(0)
+    image = torch.randn(1, 1, 7, 7)
+    grid = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], (1, 1, 7, 7), align_corners=False)
+
+    def sampled(grid):
+        return torch.nn.functional.grid_sample(image, grid, align_corners=False)
+
+    report = secant.torch.check(sampled, grid.requires_grad_())
+    assert report.verdict == "not verified"
+    assert "float32 has another gradient" in report.note
+
+
 def test_parameters_that_are_0_move_where_precisions_are_compared():
     torch.manual_seed(4)
     x = torch.randn(30, 2)

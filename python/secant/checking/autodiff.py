@@ -24,6 +24,7 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of
 from secant.differentiation.rounding import norm
+from secant.differentiation.slopes import COARSE
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
 Mode = Literal["rev", "fwd"]
@@ -51,6 +52,8 @@ class Function(ABC):
         Outputs that are not checked, as they have no gradient.
     inside : sequence of str
         Types of what it computes on the way, as far as that is known: with automatic casts, of lower precision.
+    coarse : float
+        Smaller jumps, relative to x or to its values, may be rounding inside of it.
     is_used : bool or None
         Whether it depends on an argument: then it may have one value, as rounding does. None if that is not known.
     """
@@ -60,6 +63,7 @@ class Function(ABC):
     of = ""
     skipped: Sequence[str] = ()
     inside: Sequence[str] = ()
+    coarse = COARSE
     is_used: bool | None = None
 
     def in_float64(self) -> Function:
@@ -101,6 +105,7 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
     point, values_there = Point(lambda x: total(function.values(x)), inputs), list[float]()
+    point.coarse = function.coarse
 
     def gradient(factor: float) -> Any:
         values, pulled = function.pulled_back(inputs.at(point.x), outputs.at(factor * weights))

@@ -129,6 +129,9 @@ class DirectionalProbe:
         ((value, bar, best, doubt),) = zip(*slopes.refined(samples, start, numbers), strict=True)
         is_kink, hides_kink, still = bool(start.is_kink[0]), doubt > 2 * start.doubt[0], float(walk.still[0])
         bar, doubt = float(bar - doubt), float(doubt)
+        if best > smallest - 2 * slopes.RUNG and walk.rungs is not None:
+            # No smaller step tells where slopes tend to: those of x * |x| at 0 are as large as the step.
+            bar = max(bar, float(abs(walk.rungs.slope[1, 0] - walk.rungs.slope[0, 0])))
         return _Slope(float(value), bar, doubt, is_kink, bool(hides_kink), still, start.noise, numbers, int(best))
 
     @np.errstate(all="ignore")

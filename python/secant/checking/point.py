@@ -13,7 +13,7 @@ from secant._common.validation import Array, Floats, overlaps
 from secant.checking.structure import Structure, as_vector, eps_of
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
-from secant.differentiation.slopes import Sample, Samples
+from secant.differentiation.slopes import COARSE, Sample, Samples
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
@@ -77,6 +77,7 @@ class Point:
         self._values = set[float]()
         self.value, self.rounding = 0.0, 0.0  # f at x, and its rounding
         self.unit = 0.0  # the relative rounding of values
+        self.coarse = COARSE  # smaller jumps may be rounding inside of f
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         self.all = slice(0, self.x.size)
         self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.structure.arrays)
@@ -167,7 +168,9 @@ class Point:
                 self.error = error
                 return Sample(np.array([math.nan]), step)
 
-        return Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR)
+        found = Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR)
+        found.coarse = self.coarse
+        return found
 
     def leaf_of(self, entry: int) -> int:
         """The array of an entry."""

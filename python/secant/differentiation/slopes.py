@@ -52,6 +52,8 @@ SEED = 0
 """The seed of random directions: results are the same each time."""
 _LEAST = 1e-12  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
+COARSE, COARSE_IN_FLOAT32 = 2.0**-11, 2.0**-20
+"""Jumps that are smaller than that, relative to x or to f, may be rounding: that of float16, or of float32, at most."""
 _ROUNDING = 2.0**-49  # sixteen units of it: relative steps and jumps that are smaller may be rounding
 RESOLUTION = 2.0**-47
 """By how much x + step is rounded along a direction, at most."""
@@ -112,7 +114,10 @@ class Samples:
     """f along a line, evaluated once at each step.
 
     ``evaluate`` takes a step, which may be negative. ``value`` is f at x, ``unit`` half a unit in the last place of x.
+    ``coarse``: smaller jumps may be the rounding of what f computes in less than float64.
     """
+
+    coarse = COARSE
 
     def __init__(
         self,
@@ -513,8 +518,6 @@ _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
 _ALIKE = 30.0  # changes of slopes that differ by less from rung to rung do not depend on the step
 _SMALL = 0.1  # of the size of f beside x
-COARSE = 2.0**-11
-"""Jumps that are smaller than that, relative to x or to f, may be rounding: that of float16, at most."""
 
 
 class NoiseWalk:
@@ -609,7 +612,7 @@ class NoiseWalk:
         if not jump or j < _FAR or self._every_jump:
             return max(found, jump) if jump else 0.0
         near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
-        is_meant = place >= COARSE and jump >= COARSE * self._size[j]
+        is_meant = min(place, jump / self._size[j]) >= self._samples.coarse
         slope = self._slope[near]
         if is_meant or (not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump):
             farther = self._samples.differences([self._steps[far] * RATIO**2], [self._k])
