@@ -144,10 +144,7 @@ def test_roundings_scatter_or_are_small_and_errors_are_not(scatter):
         assert comparison.least < 1
 
 
-def test_jax_is_checked_in_float32_where_an_output_stays_that():
-    jax = pytest.importorskip("jax", reason="JAX is not installed")
-    import secant.jax
-
+def test_jax_is_checked_in_float32_where_an_output_stays_that(jax):
     report = secant.jax.check(lambda x: jax.numpy.sin(x.astype("float32")), (jax.numpy.ones(3),))
     assert report.note == "checked in float32; in float64: an output stays float32"
     x = jax.numpy.ones(3, "bfloat16")  # of which float32 has more digits
@@ -155,10 +152,7 @@ def test_jax_is_checked_in_float32_where_an_output_stays_that():
     assert not jax.config.jax_enable_x64
 
 
-def test_a_custom_vjp_of_another_value_is_an_error_in_float32():
-    jax = pytest.importorskip("jax", reason="JAX is not installed")
-    import secant.jax
-
+def test_a_custom_vjp_of_another_value_is_an_error_in_float32(jax):
     square = jax.custom_vjp(lambda x: x * x)
     square.defvjp(lambda x: ((1 + 4e-5) * x * x, x), lambda x, cotangent: (2 * x * cotangent,))
     with pytest.raises(GradientMismatchError, match="a custom_vjp or custom_jvp returns another value"):
