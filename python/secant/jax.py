@@ -172,6 +172,11 @@ class _Function(autodiff.Function):
         """Whether it is known to depend on an argument."""
         return self._call.is_used
 
+    @property
+    def has_half(self) -> bool:  # type: ignore[override]
+        """Whether it may compute in 16 bits."""
+        return self._call.has_half
+
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
         with self._precision():
@@ -229,9 +234,11 @@ class _Compiled:
     ----------
     is_used : bool
         Whether it is known that what it computes depends on an argument.
+    has_half : bool
+        Whether it may compute in 16 bits.
     """
 
-    is_used = False
+    is_used, has_half = False, True
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -250,6 +257,7 @@ class _Compiled:
         used = {id(variable) for equation in first.jaxpr.eqns for variable in equation.invars}
         self.is_used = any(id(variable) in used for variable in first.jaxpr.invars)
         texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
+        self.has_half = "f16[" in texts[0]  # also of bf16
         constants = [pair for pair in zip(first.consts, second.consts, strict=False) if _is_inexact(pair[0])]
         return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in constants)
 

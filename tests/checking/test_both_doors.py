@@ -33,6 +33,20 @@ def test_a_derivative_of_ones_own(door, dtype, mode):
         door.require(sine(door, 1.5, mode == "fwd"), x, mode=mode)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("forgets", [0.0, 0.1])
+def test_a_penalty_of_gradients_that_jumps_near_x(door, dtype, forgets):
+    rng = np.random.default_rng(0)
+    x, w = (door.array(rng.standard_normal((count, 10)).tolist(), dtype) for count in (256, 32))
+
+    def penalty(w):
+        mask = door.np.where(door.constant(x) @ w.T > 0, 1.0, 0.2) + 0 * w[:, 0]  # leaky ReLUs
+        gradients = mask @ ((1 - forgets) * w + forgets * door.constant(w))
+        return (((gradients**2).sum(1) ** 0.5 - 1) ** 2).mean()
+
+    assert {door.door.check(penalty, (w,), rng=seed).passed for seed in range(2)} == {not forgets}
+
+
 @pytest.mark.parametrize("mode", ["rev", "fwd"])
 def test_second_derivatives_of_ones_own(door, mode):
     x = door.array(POINTS)

@@ -246,6 +246,8 @@ def test_structures():
     assert [array.name for array in report.arrays] == ["a[0]", "a[1]", "b.first", "b.second"]
     for kind in (collections.namedtuple("Grads", "dfirst dsecond")._make, tuple):
         assert secant.check_gradient(f, x, gradient | {"b": kind(gradient["b"])}).passed
+    fields = collections.namedtuple("Grads", "second first")(gradient["b"].second, gradient["b"].first)
+    assert secant.check_gradient(f, x, gradient | {"b": fields}).passed
     gradient["a"][1][1, 0] += 1
     assert secant.check_gradient(f, x, gradient).findings[0].name == "a[1][1, 0]"
 

@@ -24,7 +24,7 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of
 from secant.differentiation.rounding import norm
-from secant.differentiation.slopes import COARSE
+from secant.differentiation.slopes import COARSE_IN_FLOAT32
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
 
 Mode = Literal["rev", "fwd"]
@@ -52,8 +52,8 @@ class Function(ABC):
         Outputs that are not checked, as they have no gradient.
     inside : sequence of str
         Types of what it computes on the way, as far as that is known: with automatic casts, of lower precision.
-    coarse : float
-        Smaller jumps, relative to x or to its values, may be rounding inside of it.
+    has_half : bool
+        Whether it may compute in 16 bits on the way.
     is_used : bool or None
         Whether it depends on an argument: then it may have one value, as rounding does. None if that is not known.
     """
@@ -63,7 +63,7 @@ class Function(ABC):
     of = ""
     skipped: Sequence[str] = ()
     inside: Sequence[str] = ()
-    coarse = COARSE
+    has_half = True
     is_used: bool | None = None
 
     def in_float64(self) -> Function:
@@ -105,7 +105,6 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
     point, values_there = Point(lambda x: total(function.values(x)), inputs), list[float]()
-    point.coarse = function.coarse
 
     def gradient(factor: float) -> Any:
         values, pulled = function.pulled_back(inputs.at(point.x), outputs.at(factor * weights))
@@ -123,6 +122,8 @@ def checked(function: Function, mode: str, options: Options) -> GradientReport:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
             given.remark = given.remark or function.fault(given, outputs.at(weights))
         point.is_used = bool(function.is_used)
+        if not function.has_half and max(map(eps_of, inputs.dtypes)) == EPS:
+            point.coarse = COARSE_IN_FLOAT32
         return given
 
     report = run_check(point, candidate, options)

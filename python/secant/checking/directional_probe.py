@@ -102,6 +102,14 @@ class DirectionalProbe:
             found = MeasuredError(known[0] - predicted, known[1], candidate.rounding(size, self.curvature))
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
+        found = self._climbing(samples, predicted, size, candidate)
+        if found.wrong and samples.coarse < slopes.COARSE:  # unless jumps are rounding after all
+            samples.coarse = slopes.COARSE
+            found = self._climbing(samples, predicted, size, candidate)
+        return found
+
+    def _climbing(self, samples: Samples, predicted: float, size: float, candidate: Candidate) -> MeasuredError:
+        """The error from the smallest steps up. Kinks are excluded that would not explain it."""
         slope = self._climbed(samples, size)  # which may tell more of the curvature
         rounding = candidate.rounding(size, self.curvature)
         found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)

@@ -14,7 +14,7 @@ from secant.checking.structure import Structure, as_vector, eps_of
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm, unit_rounding
 from secant.differentiation.slopes import COARSE, Sample, Samples
-from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.errors import ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the size of an entry: a step of 1
@@ -162,8 +162,6 @@ class Point:
             moved = float(np.sign(unit) @ shift) / size if size else step
             try:
                 return Sample(np.array([self._value(vector).number]), moved)
-            except (ShapeError, DTypeError):
-                raise
             except Exception as error:
                 self.error = error
                 return Sample(np.array([math.nan]), step)

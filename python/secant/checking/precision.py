@@ -152,10 +152,11 @@ def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, 
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)
     differ, hidden = [each.differs for each in found], [not each.least < 1 for each in found]
+    known = [not array.unverified for array in report.arrays]  # at a kink, say, rounding alone changes a gradient
     if not by_array:
         differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
-    # Of others nothing is known: at a kink, say, rounding alone changes a gradient.
-    differ = [is_so and not array.unverified for is_so, array in zip(differ, report.arrays, strict=True)]
+        known = [all(known)] * len(known)
+    differ = [is_so and is_known for is_so, is_known in zip(differ, known, strict=True)]
     wrong = [not (array.passed or array.unverified) for array in report.arrays]
     if values.differs:
         why = f"{report.verdict} in float64, but f has other values in {dtype}"

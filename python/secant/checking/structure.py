@@ -168,8 +168,9 @@ def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterat
     """
     if (wanted := _parts(like)) is not None:
         parts = _parts(value)
-        if parts is not None and not isinstance(like, Mapping) and len(parts) == len(wanted):
-            parts = dict(zip(wanted, parts.values(), strict=True))
+        is_sequence = isinstance(value, tuple | list) and not isinstance(like, Mapping)
+        if parts and is_sequence and len(parts) == len(wanted) and parts.keys() != wanted.keys():
+            parts = dict(zip(wanted, value, strict=True))
         if parts is None or parts.keys() != wanted.keys():
             got = type(value).__name__ if parts is None else ", ".join(map(str, parts))
             raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, wanted))}, got {got}")

@@ -19,7 +19,6 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.candidate import CandidateGradient
 from secant.checking.structure import Structure, mapped, walk
-from secant.differentiation.slopes import COARSE, COARSE_IN_FLOAT32
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
@@ -86,7 +85,7 @@ class Function(autodiff.Function):
             self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.inputs.value), list)]
         self.outputs = structure_of("outputs", self._outputs, self._paths)
         self.inside = [*map(name_of, seen.dtypes)]
-        self.coarse = COARSE if self.inside else COARSE_IN_FLOAT32  # NumPy may compute in that for f
+        self.has_half = bool({*self.inside} - {"float32", "complex64"})
 
     def in_float64(self) -> Function:
         """The same function in float64."""
