@@ -761,7 +761,7 @@ def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
 
 
 P = np.random.default_rng(0).dirichlet(np.ones(8))
-SLOPE_0 = {  # of which the slope is 0, too; by cancellation, or the second derivative jumps
+SLOPE_0 = {  # and f is 0, too: terms cancel, or the second derivative jumps
     "squares with a sign": (lambda x: np.sum(x * np.abs(x)), np.zeros(3)),
     "drag": (lambda x: np.linalg.norm(x) * x[0], np.zeros(3)),
     "squared ReLU": (lambda x: np.sum(np.maximum(x, 0) ** 2), np.zeros(1)),

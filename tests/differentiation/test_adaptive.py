@@ -119,6 +119,14 @@ def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
     assert bar[1] < 1e-9
 
 
+@pytest.mark.parametrize("width", [1e-6, 1e-3, 1e-2, 0.1])
+def test_a_function_that_is_0_beyond_a_step(width):
+    f = lambda x: np.sum(np.where(np.abs(x - 0.5) < width, 1 + np.sin(x), 0))  # noqa: E731
+    gradient, bar = gradient_and_bars(f, np.array([0.5]), scheme="auto")
+    assert abs(gradient - np.cos(0.5)) <= bar
+    assert secant.check_gradient(f, np.array([0.5]), np.cos([0.5])).verdict != "wrong"
+
+
 def test_an_entry_of_which_f_is_constant_up_to_a_kink_has_an_error_bar_of_rounding():
     x = np.array([0.1, 0.2, 0.9])
     gradient, bar = gradient_and_bars(lambda x: np.maximum(x - 0.3, 0) @ [1, 2, 3], x, scheme="auto")

@@ -95,8 +95,8 @@ class CandidateGradient(Candidate):
         """Take what a backward function returns, which takes a factor of the incoming gradient.
 
         When it is called again it should return the same; for ``LINEAR`` times the incoming gradient, the same times
-        that but for rounding, unless it leaves out the incoming gradient, or clips it. Half of the digits are compared;
-        of a solver, whose steps may depend on the incoming gradient, fewer.
+        that but for rounding, unless it leaves out the incoming gradient, or clips it. Half of the digits are compared,
+        and of the second no more than six: the steps of a solver may depend on the incoming gradient.
         """
         first = cls(point, backward(1.0))
         with suppress(Exception):  # it may use up what f left for it
@@ -107,14 +107,14 @@ class CandidateGradient(Candidate):
 
     @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
-        """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
+        """The first array that differs from a factor of this gradient in the digits that are compared, and how much."""
         one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
         least = max(_ULPS * self.eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
+        share = max(math.sqrt(self.eps), SMALL if factor != 1 else 0.0)
         for name, span in zip(self._point.names, self._point.spans, strict=True):
             off = float(differences[span].max())
-            share = max(math.sqrt(self.eps), SMALL if factor != 1 else 0.0)
             if off > max(share * norm(one[span]), least):
                 return f"{off:.1e} in {name}"
         return ""

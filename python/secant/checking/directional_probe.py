@@ -20,7 +20,7 @@ _FARTHER = -slopes.RUNG
 _HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
 _AWAY = 6 * slopes.RUNG
 """The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
-_FALLS = 1e-4  # to so much of the noise of small steps, but not of an f(x) that is itself noise: else they count
+_FALLS = 1e-4  # to so much of the noise of small steps, which is below f(x): else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
 _UNEXPLAINED = 100.0  # times half of the jump at a kink: no kink explains such an error, even if jumps nearly cancel
@@ -102,14 +102,14 @@ class DirectionalProbe:
             found = MeasuredError(known[0] - predicted, known[1], candidate.rounding(size, self.curvature))
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
-        found = self._climbing(samples, predicted, size, candidate)
-        if found.wrong and samples.coarse < slopes.COARSE:  # unless jumps are rounding after all
+        found = self._climbed_error(samples, predicted, size, candidate)
+        if found.wrong and samples.coarse < slopes.COARSE:  # f may round without our knowing: jumps only verify
             samples.coarse = slopes.COARSE
-            found = self._climbing(samples, predicted, size, candidate)
+            found = self._climbed_error(samples, predicted, size, candidate)
         return found
 
-    def _climbing(self, samples: Samples, predicted: float, size: float, candidate: Candidate) -> MeasuredError:
-        """The error from the smallest steps up. Kinks are excluded that would not explain it."""
+    def _climbed_error(self, samples: Samples, predicted: float, size: float, candidate: Candidate) -> MeasuredError:
+        """The error, measured from the smallest steps up. A kink that would not explain it counts as none."""
         slope = self._climbed(samples, size)  # which may tell more of the curvature
         rounding = candidate.rounding(size, self.curvature)
         found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)

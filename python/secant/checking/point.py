@@ -166,9 +166,7 @@ class Point:
                 self.error = error
                 return Sample(np.array([math.nan]), step)
 
-        found = Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR)
-        found.coarse = self.coarse
-        return found
+        return Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR, coarse=self.coarse)
 
     def leaf_of(self, entry: int) -> int:
         """The array of an entry."""

@@ -164,7 +164,8 @@ def mapped(value: Any, change: Callable[[Any], Any], is_whole: Callable[[Any], b
 def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterator[tuple[str, Array]]:
     """The arrays of a structure and their names, in the order of ``like``, which is that of ``source``.
 
-    Where ``like`` has an array, numbers and lists of numbers become one, too; where that is complex, real arrays do.
+    A tuple or a list of other names is paired by place. Where ``like`` has an array, numbers and lists of numbers
+    become one, too; where that is complex, real arrays do.
     """
     if (wanted := _parts(like)) is not None:
         parts = _parts(value)

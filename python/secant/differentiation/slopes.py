@@ -117,16 +117,15 @@ class Samples:
     ``coarse``: smaller jumps may be the rounding of what f computes in less than float64.
     """
 
-    coarse = COARSE
-
     def __init__(
         self,
         evaluate: Callable[[float], Sample],
         value: Floats,
         known: dict[float, Sample] | None = None,
         unit: float = 0.0,
+        coarse: float = COARSE,
     ) -> None:
-        self.value, self.known, self.unit = value, {} if known is None else known, unit
+        self.value, self.known, self.unit, self.coarse = value, {} if known is None else known, unit, coarse
         self._evaluate = evaluate
 
     def __call__(self, step: float) -> Sample:
@@ -612,7 +611,8 @@ class NoiseWalk:
         if not jump or j < _FAR or self._every_jump:
             return max(found, jump) if jump else 0.0
         near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
-        is_meant = min(place, jump / self._size[j]) >= self._samples.coarse
+        coarse = self._samples.coarse
+        is_meant = place >= coarse and jump >= coarse * self._size[j]
         slope = self._slope[near]
         if is_meant or (not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump):
             farther = self._samples.differences([self._steps[far] * RATIO**2], [self._k])
