@@ -188,8 +188,8 @@ def test_a_limit_is_kept_and_changes_no_bit(function):
 
 
 def test_other_threads_of_python_run_meanwhile():
-    net, x, t = secant.TwoLayerNet(784, 100, 10, rng=0), np.ones((300, 784)), np.arange(300) % 10
-    options = {"method": "direct", "h": 0.1, "n_threads": 1}
+    net, x, t = secant.TwoLayerNet(784, 100, 10, rng=0), np.ones((6000, 784)), np.arange(6000) % 10
+    options = {"method": "direct", "h": 0.1, "n_threads": 1}  # half a second
 
     def turns():
         thread = threading.Thread(target=net.numerical_gradient, args=(x, t), kwargs=options)
