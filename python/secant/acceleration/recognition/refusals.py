@@ -15,6 +15,7 @@ from secant.backends.base import OutputActivation
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-7  # relative, the rounding of float32
+_ROUNDING = 2.0**-52  # of a fit of numbers near 1, also where by chance it leaves nothing over
 _MEANT = 10.0  # a term counts if it is so many times what the fit leaves over, which is rounding
 _LEAST = 1e-6  # losses below have too few digits
 _FEWEST = 5  # probes, to see how two losses are related by three numbers
@@ -124,7 +125,7 @@ def _relation(losses: Sequence[ProbeLoss], ours: Floats, decays: dict[str, Float
             terms = np.array([times * ours, squares, np.ones_like(ours)]) * digits
             scale = np.abs(terms).max(axis=1, keepdims=True)
             sizes = np.linalg.lstsq((terms / scale).T, values * digits)[0]
-            off = np.abs(sizes @ (terms / scale) - values * digits).max()
+            off = max(_ROUNDING, np.abs(sizes @ (terms / scale) - values * digits).max())
             if off <= _AGREE:
                 factor, decay, constant = np.where(np.abs(sizes) > _MEANT * off, sizes / scale[:, 0], 0)
                 return _in_words(factor, over, decay, what, constant, len(losses[0].probe.params[3]))
