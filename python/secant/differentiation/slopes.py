@@ -351,7 +351,7 @@ def _largest_rung(
     valid &= np.isfinite(slope) & np.isfinite(bar)
     at = len(valid) - 1 - np.argmax(valid[::-1], axis=0), np.arange(slope.shape[1])
     # The interval of the rung below is wider by the ratio of their steps, and has but to meet this one.
-    bars = (1 + far.width[at] / near.width[at]) * bar[at] + hidden[at] + np.abs(slope[at] - near.slope[at])
+    bars = (1 + far.width[at] / near.width[at]) * (bar + hidden)[at] + np.abs(slope[at] - near.slope[at])
     is_known = valid.any(axis=0)
     number, slope = (np.where(is_known, each, 0) for each in (np.array(numbers)[at[0]], slope[at]))
     return number, slope, np.where(is_known, bars, inf)
