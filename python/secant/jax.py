@@ -61,8 +61,7 @@ def check(
     >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
     True
     """
-    options = Options(progress, rng)
-    return autodiff.first_failed(_of_arrays(f, args), [mode], options)
+    return autodiff.first_failed(Options(progress, rng), _of_arrays(f, args), [mode])
 
 
 def check_grads(
@@ -120,7 +119,7 @@ def check_grads(
     options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, found = positive_int("order", order), [modes] if isinstance(modes, str) else list(modes)
-    autodiff.require_right(_orders(_of_arrays(f, args), found, order, rng), found, options)
+    autodiff.require_right(options, _orders(_of_arrays(f, args), found, order, rng), found)
 
 
 def _orders(function: _Function, modes: Sequence[str], order: int, rng: int) -> Iterator[_Function]:
@@ -141,6 +140,8 @@ class _Function(autodiff.Function):
         The arguments at which it is checked.
     """
 
+    is_used = False
+
     def __init__(
         self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], of: str = ""
     ) -> None:
@@ -151,13 +152,14 @@ class _Function(autodiff.Function):
 
     def _begin(self, given: Sequence[Any]) -> None:
         self.given = list(given)
-        try:
-            outputs = jax.eval_shape(self.value, *self.given)
-        except Exception:  # it branches on values, say
-            outputs = self.value(*self.given)
+        outputs = self.value(*map(jnp.array, self.given))  # not traced, as f may keep what it computes
         self.inputs = _structure("args", self.given, self._names)
-        zeros = [np.zeros(each.shape, each.dtype) for each in outputs]
-        self.outputs = _structure("outputs", zeros, [f"output[{i}]" for i in range(len(zeros))])
+        self.outputs = _structure("outputs", outputs, [f"output[{i}]" for i in range(len(outputs))])
+        with contextlib.suppress(Exception):  # it branches on values, say
+            traced = jax.make_jaxpr(self.value)(*self.given).jaxpr
+            used = {id(variable) for equation in traced.eqns for variable in equation.invars}
+            self.is_used = any(id(variable) in used for variable in traced.invars)
+            self.has_half = "f16[" in str(traced)  # also of bf16
 
     def in_float64(self) -> _Function:
         """The same function in float64, with what is compiled of it."""
@@ -166,16 +168,6 @@ class _Function(autodiff.Function):
         with _enable_x64(True):
             other._begin([jnp.asarray(each, complex if jnp.iscomplexobj(each) else float) for each in self.given])
         return other
-
-    @property
-    def is_used(self) -> bool:  # type: ignore[override]
-        """Whether it is known to depend on an argument."""
-        return self._call.is_used
-
-    @property
-    def has_half(self) -> bool:  # type: ignore[override]
-        """Whether it may compute in 16 bits."""
-        return self._call.has_half
 
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
@@ -229,16 +221,7 @@ class _Compiled:
     """A function that is compiled when it is called first; but called if JAX cannot trace it, or not twice the same.
 
     So is one that branches on values, or draws random numbers, which would be frozen.
-
-    Attributes
-    ----------
-    is_used : bool
-        Whether it is known that what it computes depends on an argument.
-    has_half : bool
-        Whether it may compute in 16 bits.
     """
-
-    is_used, has_half = False, True
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -254,10 +237,7 @@ class _Compiled:
             first, second = (jax.make_jaxpr(lambda *own: self._function(*own))(*arguments) for _ in range(2))
         except Exception:
             return False
-        used = {id(variable) for equation in first.jaxpr.eqns for variable in equation.invars}
-        self.is_used = any(id(variable) in used for variable in first.jaxpr.invars)
         texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
-        self.has_half = "f16[" in texts[0]  # also of bf16
         constants = [pair for pair in zip(first.consts, second.consts, strict=False) if _is_inexact(pair[0])]
         return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in constants)
 
@@ -284,7 +264,6 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return [output for output in inexact if output.size]
 
-    value(*(jnp.array(leaves[i]) for i in checked))  # once untraced: f may keep what it computes
     return _Function(value, paths, [leaves[i] for i in checked])
 
 

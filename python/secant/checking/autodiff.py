@@ -91,7 +91,7 @@ class Function(ABC):
         return cotangents
 
 
-def checked(function: Function, mode: str, options: Options) -> GradientReport:
+def checked(options: Options, function: Function, mode: str) -> GradientReport:
     """Check the derivatives of one mode in the precision of the function.
 
     They are those of the sum of products of outputs and random numbers.
@@ -177,7 +177,7 @@ def _move(exact: Function, own: Function, seed: int) -> bool:
     return not jumps
 
 
-def first_failed(own: Function, modes: Sequence[str], options: Options) -> GradientReport:
+def first_failed(options: Options, own: Function, modes: Sequence[str]) -> GradientReport:
     """The first report that is not right, or the last: in float64 of what was written for less.
 
     Where that does not run, or is another function, the function is checked as it is, and the report says so.
@@ -193,7 +193,7 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
 
     def report_of(function: Function) -> GradientReport:
         for mode in modes:
-            report = checked(function, mode, options)
+            report = checked(options, function, mode)
             report = report if function is own else _compared(report, own, function, mode, options)
             if not report.passed:
                 break
@@ -221,12 +221,12 @@ def first_failed(own: Function, modes: Sequence[str], options: Options) -> Gradi
     return replace(report, note=report.note or note)
 
 
-def require_right(functions: Iterable[Function], modes: Sequence[str], options: Options) -> None:
+def require_right(options: Options, functions: Iterable[Function], modes: Sequence[str]) -> None:
     """Raise an error with the first report that is not right; warn if there is nothing to be checked."""
     __tracebackhide__ = True
     try:
         for function in functions:
-            first_failed(function, modes, options).raise_if_failed()
+            first_failed(options, function, modes).raise_if_failed()
     except NothingToCheckError:
         warn("arguments or outputs have no elements: nothing is checked")
 

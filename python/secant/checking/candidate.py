@@ -38,8 +38,6 @@ class Candidate:
     ----------
     given : ndarray
         The entries of all arrays, as they were given; NaN if only derivatives along directions are known.
-    gradient : ndarray or None
-        The same with 0 for NaN and infinity; None if only derivatives along directions are known.
     not_finite : ndarray
         The entries of a gradient that are NaN or infinite.
     remark : str
@@ -48,7 +46,6 @@ class Candidate:
         The relative rounding of its entries, or of those of x, if that is more.
     """
 
-    gradient: Floats | None = None
     not_finite = np.zeros(0, int)
     remark = ""
 
@@ -78,9 +75,13 @@ class Candidate:
 
 
 class CandidateGradient(Candidate):
-    """A gradient, in the structure of x."""
+    """A gradient, in the structure of x.
 
-    gradient: Floats
+    Attributes
+    ----------
+    gradient : ndarray
+        As given, with 0 for NaN and infinity.
+    """
 
     def __init__(self, point: Point, gradient: Any) -> None:
         arrays = point.structure.like("gradient", gradient)

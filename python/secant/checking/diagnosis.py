@@ -49,8 +49,6 @@ class _Case:
 
     def without_evaluations(self) -> str:
         """What is obvious."""
-        if self.wrong and (standstill := self.point.standstill()):
-            return standstill
         for name, span in zip(self.point.names, self.point.spans, strict=True):
             part = self.given[span]
             if count := int((~np.isfinite(part)).sum()):
@@ -97,11 +95,8 @@ class _Case:
                 corrected = np.where(self.is_suspect, self.given / factor, self.given)
                 yield f"{self.who_is} {_as_factor(factor)}", corrected
         for decay in times(x, numerical - given, numerical - given):
-            text = (
-                f"a weight decay is missing in {self.who}: {decay:.6g} times the parameters"
-                if decay > 0
-                else f"there is a weight decay in {self.who} that f does not have: {-decay:.6g} times the parameters"
-            )
+            which = "is missing" if decay > 0 else "that f does not have is"
+            text = f"a weight decay {which} in {self.who}: {abs(decay):.6g} times the parameters"
             yield text, np.where(self.is_suspect, self.given + decay * self.point.x, self.given)
         shape, span = self.point.shapes[self.leaves[0]], self.point.spans[self.leaves[0]]
         if len(self.leaves) == 1 and len(shape) == 2 and min(shape) > 1:

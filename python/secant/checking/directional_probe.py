@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite, log
 from typing import NamedTuple
 
@@ -66,14 +65,8 @@ class DirectionalProbe:
         slope within a usual step.
     """
 
-    def __init__(
-        self,
-        point: Point,
-        candidate: Candidate,
-        progress: Callable[[str, int, int], object] = lambda *_: None,
-    ) -> None:
+    def __init__(self, point: Point, candidate: Candidate) -> None:
         self.point, self.candidate, self.value = point, candidate, point.value
-        self._progress = progress
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
         self.rises_in_steps, self.steepest, self.curvature = False, 0.0, 0.0
@@ -81,11 +74,6 @@ class DirectionalProbe:
         self._bar = 0.0  # that they gave
         least = _FINEST * point.resolution
         self._smallest = slopes.RUNG * int(log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG)
-
-    def begin(self, stage: str, total: int) -> None:
-        """Begin a part of the work, of about so many evaluations: for the progress bar."""
-        begun, progress = self.point.evaluations, self._progress  # no probe: a cycle would be kept for a while
-        self.point.watch = lambda count: progress(stage, count - begun, total)
 
     def measure(
         self, direction: Floats, entries: slice, candidate: Candidate | None = None, climbs: bool = False
@@ -165,7 +153,8 @@ class DirectionalProbe:
         bend = slopes.step_of(0) / step * abs(float(samples.differences([step]).bend[0, 0]))
         self.curvature = max(self.curvature, bend if isfinite(bend) and not found.is_kink else 0.0)
         jump = next((move for _, move in moves if move), 0.0)
-        unit = max(self.point.unit * abs(self.value), self.point.rounding)
+        share = max(float(found.noise.share[0]), self.point.resolution / 2)
+        unit = max(share * abs(self.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         is_still = found.still >= _STILL
         is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.value))

@@ -9,17 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, overlaps
+from secant._common.validation import Floats, overlaps
 from secant.checking.structure import Structure, as_vector, eps_of
 from secant.differentiation.evaluators.evaluation import number
-from secant.differentiation.rounding import norm, unit_rounding
+from secant.differentiation.rounding import norm
 from secant.differentiation.slopes import COARSE, Sample, Samples
 from secant.errors import ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the size of an entry: a step of 1
-_REMEMBERED = 8  # values of f that tell whether it is constant, and in which precision it is computed
-_FAR = 0.25  # a step that shows whether f depends on x
 
 
 class Value(NamedTuple):
@@ -51,8 +49,10 @@ class Point:
         All entries.
     error : Exception, optional
         The last one that f raised at x shifted.
-    watch : callable
-        Called before f is evaluated at x shifted, with the number of evaluations so far.
+    progress : callable
+        Called before f is evaluated at x shifted, with the name of the work, how much of it is done, and all of it.
+    work : tuple of str, int, int
+        Its name, the evaluations before it, and about how many it takes.
     least_scales : list of float
         What entries of an array are shifted by at a step of 1, at least, but for a random factor.
     """
@@ -65,18 +65,20 @@ class Point:
         self.eps = max(map(eps_of, self.structure.dtypes))
         self._own, self.shapes, self.names = given.arrays, structure.shapes, structure.names
         self.spans, self.wholes = self.structure.spans, self.structure.wholes
-        for name, array in zip(self.names, self._own, strict=True):
+        for i, (name, array) in enumerate(zip(self.names, self._own, strict=True)):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
-        if inplace:
-            _require_shiftable(self.names, self._own)
+            if inplace and not array.flags.writeable:
+                raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
+            if inplace and (overlaps(array) or any(np.shares_memory(array, other) for other in self._own[:i])):
+                raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
         self.x = as_vector(self._own)
         self.evaluations = 0
-        self.watch: Callable[[int], object] = lambda _: None
+        self.progress: Callable[[str, int, int], object] = lambda *_: None
+        self.work = "", 0, 0
         self.error: Exception | None = None
-        self._values = set[float]()
         self.value, self.rounding = 0.0, 0.0  # f at x, and its rounding
-        self.unit = 0.0  # the relative rounding of values
+        self.is_constant = True  # whether f had the same value wherever it was evaluated
         self.coarse = COARSE  # smaller jumps may be rounding inside of f
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         self.all = slice(0, self.x.size)
@@ -100,31 +102,19 @@ class Point:
         if self._inplace:
             self.structure.write(vector, self._own)
         found = self._f(self.structure.value if self._inplace else self.structure.at(vector))
-        value = found if isinstance(found, Value) else Value(number(found), 0.0)
-        if len(self._values) < _REMEMBERED:
-            self._values.add(value.number)
-            self.unit = max(unit_rounding(np.array(list(self._values))), self.resolution / 2)
-        return value
-
-    def is_constant(self) -> bool:
-        """Whether f had the same value wherever it was evaluated."""
-        return len(self._values) < 2
+        return found if isinstance(found, Value) else Value(number(found), 0.0)
 
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        is_still = self.is_constant() and not self.is_used
+        is_still = self.is_constant and not self.is_used
         return "f had one value wherever it was evaluated: does it depend on x?" if is_still else ""
 
-    def at_x_itself(self, direction: Floats) -> Point | None:
-        """The same in place, for f that looks at x without using its argument: x is shifted once to see that."""
-        if self._inplace:
-            return None
-        with suppress(ValueRangeError):
-            other = Point(self._f, self.structure, inplace=True)
-            other.evaluations = self.evaluations
-            moved = float(other.samples(direction, self.all)(_FAR).values[0]) not in self._values
-            other.restore()  # the user's own functions are called next
-            if moved:
+    def at_x_itself(self) -> Point | None:
+        """The same in place, for f that looks at x without using its argument; None if x cannot be shifted, or is."""
+        if not self._inplace:
+            with suppress(ValueRangeError):
+                other = Point(self._f, self.structure, inplace=True)
+                other.evaluations = self.evaluations
                 return other
         return None
 
@@ -152,7 +142,8 @@ class Point:
 
         @np.errstate(all="ignore")
         def shifted(step: float) -> Sample:
-            self.watch(self.evaluations)
+            name, before, total = self.work
+            self.progress(name, self.evaluations - before, total)
             vector = self.x.copy()
             vector[entries] = start + step * unit
             for array, span in zip(self.structure.arrays, self.spans, strict=True):
@@ -161,10 +152,12 @@ class Point:
             shift = vector[entries] - start
             moved = float(np.sign(unit) @ shift) / size if size else step
             try:
-                return Sample(np.array([self._value(vector).number]), moved)
+                value = self._value(vector).number
             except Exception as error:
                 self.error = error
                 return Sample(np.array([math.nan]), step)
+            self.is_constant &= value == self.value
+            return Sample(np.array([value]), moved)
 
         return Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR, coarse=self.coarse)
 
@@ -191,12 +184,3 @@ def _typical_size(sizes: Floats) -> float:
     rank = (sizes.size - 1) // 10
     small = float(np.partition(sizes, rank)[rank])
     return small if overall > _WIDE * small else overall
-
-
-def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
-    """Raise an error if arrays are read-only, or entries share memory: where one is shifted, the other one is too."""
-    for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
-        if not array.flags.writeable:
-            raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
-        if overlaps(array) or any(np.shares_memory(array, other) for other in arrays[:i]):
-            raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")

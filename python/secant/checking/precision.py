@@ -52,6 +52,10 @@ class Comparison:
     errors : ndarray
         That of each entry, and the last one that along the array itself, as a share of what rounding explains; infinite
         where only one of the two is finite.
+    differs : bool
+        Whether an entry is off, or all are together, by more than rounding explains.
+    relative_error : float
+        That of the norm, at x, if so; else NaN.
     allowed : ndarray
         What rounding explains.
     least : float
@@ -87,19 +91,10 @@ class Comparison:
         sizes = np.append(np.abs(self._right) + self.norm / root / 4, self.norm / 2)
         self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
+        self.differs = bool(self.errors.max() > 1)
+        off = float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
+        self.relative_error = off if self.differs else math.nan
         self.least = 0.0 if self.norm <= _ZERO * floor else float(self.allowed[-1]) / self.norm
-
-    @property
-    def differs(self) -> bool:
-        """Whether an entry is off, or all are together, by more than rounding explains."""
-        return bool(self.errors.max() > 1)
-
-    @property
-    def relative_error(self) -> float:
-        """That of the norm, at x, if more than rounding explains; else NaN."""
-        with np.errstate(all="ignore"):
-            off = float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
-        return off if self.differs else math.nan
 
     def findings(self, array: ArrayReport) -> list[Finding]:
         """The entries that differ most."""
@@ -207,10 +202,6 @@ def _agreement(found: Sequence[Comparison], dtype: str) -> str:
     """How closely the user's precision agrees with float64."""
     if any(each.differs for each in found):  # where nothing is verified
         return f"{dtype} has another gradient"
-    compared = [each for each in found if each.least]
-    if not any(each.norm for each in found):
-        return f"the gradient is 0 in {dtype}, too"
-    if not compared:
-        return f"{dtype} is not compared: the gradient is too small for it"
-    of_some = "" if len(compared) == len(found) else " that is not small beside others"
-    return f"{dtype} agrees with that to {max(each.least for each in found):.0e} of the norm of each array{of_some}"
+    if not (least := max(each.least for each in found)):
+        return f"{dtype} is not compared: the gradient is 0, or too small for it"
+    return f"{dtype} agrees with that to {least:.0e} of the norm of each array that is not too small for it"

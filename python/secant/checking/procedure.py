@@ -28,29 +28,26 @@ def run_check(point: Point, candidate: Callable[[], Candidate], options: Options
     ``candidate`` is called once it is known that f is a function.
     """
     try:
-        with Progress(options.progress) as shown:
-            return _check(point, candidate, options, shown)
+        with Progress(options.progress) as point.progress:
+            return _check(point, candidate, options)
     finally:
         with held_interrupts():
             point.restore()
 
 
-def _check(point: Point, candidate: Callable[[], Candidate], options: Options, progress: Progress) -> GradientReport:
+def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -> GradientReport:
     start, rng = time.perf_counter(), np.random.default_rng(options.rng)
     point.require_sane()
     given = candidate()
-    probe = DirectionalProbe(point, given, progress)
+    probe = DirectionalProbe(point, given)
     overall = probe_together(probe, rng)
     evidence, noise, direction = Evidence(overall), float(probe.noise.near[0]), point.direction(rng)
-    if point.standstill() and (in_place := point.at_x_itself(direction)) is not None:
+    if point.standstill() and (in_place := point.at_x_itself()) is not None:
         return run_check(in_place, lambda: given, options)
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
         evidence = locate(probe, evidence, direction, rng)
-    diagnosis = diagnosed(probe, rng, evidence) if evidence.wrong else ""
-
-    is_zero = not given.remark and not given.contribution(direction, point.all)
-    doubt = evidence.doubt or ("" if is_zero else point.standstill())
-    arrays = Arrays(probe, evidence, direction, doubt)
+    diagnosis = (point.standstill() or diagnosed(probe, rng, evidence)) if evidence.wrong else ""
+    arrays = Arrays(probe, evidence, direction)
     reports = tuple(arrays.report(leaf) for leaf in range(len(point.spans)))
     findings = [entry.found for entry in evidence.entries if entry.wrong]
     return GradientReport(
@@ -61,8 +58,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         evaluations=point.evaluations,
         noise=noise / (abs(point.value) or 1.0),
         seconds=time.perf_counter() - start,
-        note=(point.standstill() if is_zero else "") or (_STEPS if probe.rises_in_steps else ""),
-        kink=bool(evidence.on_kinks),
+        note=("" if diagnosis else point.standstill()) or (_STEPS if probe.rises_in_steps else ""),
         seed=options.rng,
         resolution=given.eps,
     )

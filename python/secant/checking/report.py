@@ -100,8 +100,6 @@ class GradientReport:
     noise : float
         The noise of f, relative to f(x).
     seconds : float
-    kink : bool
-        Whether arrays lie on kinks of f: these are not verified.
     compared_with : str
         What the gradient was compared with, if that is not f: see `check_network`. Otherwise it is empty.
     note : str
@@ -124,7 +122,6 @@ class GradientReport:
     evaluations: int
     noise: float
     seconds: float
-    kink: bool = False
     compared_with: str = ""
     note: str = ""
     seed: int = 0
@@ -208,8 +205,6 @@ class GradientReport:
     def _next_step(self) -> str:
         if self.resolution > EPS:
             return "check in float64, which tells a mistake from rounding and from kinks nearby"
-        if self.kink:
-            return "move x off the kinks, as to random values, and check again"
         if self.verdict == "not verified":
             return "check at another x"
         where = self.findings[0].name if self.findings else "some entries"

@@ -70,8 +70,8 @@ class Evidence:
 
 def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:
     """Probes of all entries, of which the last may show a kink."""
-    probe.begin("probing", EVALUATIONS)
     point, probes = probe.point, list[MeasuredError]()
+    point.work = "probing", point.evaluations, EVALUATIONS
     while len(probes) < _PROBES and not noticed(probes):
         before = point.evaluations
         probes.append(probe.measure(point.direction(rng), point.all))
@@ -88,7 +88,7 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
 
 def locate(probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
-    probe.begin("searching", _SEARCHES)
+    probe.point.work = "searching", probe.point.evaluations, _SEARCHES
     arrays = _measured_arrays(probe, evidence, direction, rng)
     found = _measured_entries(_Ranges(probe, direction), arrays, rng)
     if probe.candidate.remark:

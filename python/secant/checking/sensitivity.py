@@ -15,16 +15,17 @@ from secant.differentiation.rounding import norm
 
 _SLIGHT = 0.01  # of the slope to a point far from x: that all are 0 at x is verified if so much would be noticed
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
+_BESIDE = 1e-5  # of the whole gradient: that an array is 0 is verified if so much would be noticed; where second
+# derivatives jump at x, as of a squared ReLU at 0, 7e-6 is
 _ROUNDED = 0.83  # eps to that: sums of 10,000 terms that are rightly 0 are 7e-14 of the whole in float64, eps**0.84
 _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
 
 
 class Arrays:
-    """The reports of arrays, from the evidence. ``doubt`` says why none of them is verified, if that is so."""
+    """The reports of arrays, from the evidence."""
 
-    def __init__(self, probe: DirectionalProbe, evidence: Evidence, direction: Floats, doubt: str) -> None:
-        self._probe, self._evidence, self._direction, self._doubt = probe, evidence, direction, doubt
+    def __init__(self, probe: DirectionalProbe, evidence: Evidence, direction: Floats) -> None:
+        self._probe, self._evidence, self._direction = probe, evidence, direction
         self._adds = [probe.candidate.contribution(direction, whole) for whole in probe.point.wholes]
         self._whole = probe.candidate.contribution(direction, probe.point.all)
         self._largest = float(np.abs(probe.candidate.given).max())
@@ -43,7 +44,7 @@ class Arrays:
             relative_error=self._relative_error(leaf, given),
             norm_sensitivity=least / adds if adds else math.nan,
         )
-        doubt = self._doubt or ("x lies on a kink of f: move x" if leaf in self._evidence.on_kinks else "")
+        doubt = self._evidence.doubt or ("x lies on a kink of f: move x" if leaf in self._evidence.on_kinks else "")
         why = "" if is_wrong else doubt or self._small_entries(leaf, least) or self._hidden(leaf, found, least)
         return replace(found, passed=not (is_wrong or why), unverified=why)
 
@@ -93,8 +94,9 @@ class Arrays:
 
     def _slight(self) -> float:
         """The largest error that may pass where the whole gradient is not seen, as at an optimum."""
-        if self._probe.point.is_constant():
-            return math.inf
+        point = self._probe.point
+        if point.is_constant:
+            return math.inf if point.is_used or not self._whole else 0.0
         is_noise = self._whole <= self._probe.noise.near[0]
         return max(_SLIGHT * self._probe.steepest, _FLAT * abs(self._probe.value) if is_noise else 0.0)
 
@@ -104,12 +106,10 @@ class Arrays:
 
         Those are seen together that are shifted by about as much.
         """
-        gradient, span = self._probe.candidate.gradient, self._probe.point.spans[leaf]
-        if gradient is None:
-            return ""
+        span = self._probe.point.spans[leaf]
         sizes = np.abs(self._direction[span])
         group = (np.log(np.maximum(sizes / sizes.max(), np.finfo(float).tiny)) / -math.log(_WIDE)).astype(int)
-        adds = np.sqrt(np.bincount(group, (gradient[span] * sizes) ** 2))
+        adds = np.sqrt(np.bincount(group, (self._probe.candidate.given[span] * sizes) ** 2))  # NaN of no gradient
         hidden = (group > 0) & (adds < 2 * threshold)[group]
         where = f"where x is small, in {hidden.sum():,} of {hidden.size:,} entries"
         return f"errors do not show in f {where}" if hidden.any() else ""

@@ -57,8 +57,7 @@ def check_vjp(
     False
     """
     require_callable("vjp", vjp)
-    options = Options(progress, rng)
-    return autodiff.checked(_Function(f, x, vjp), "rev", options)
+    return autodiff.checked(Options(progress, rng), _Function(f, x, vjp), "rev")
 
 
 def check_jvp(
@@ -100,8 +99,7 @@ def check_jvp(
     True
     """
     require_callable("jvp", jvp)
-    options = Options(progress, rng)
-    return autodiff.checked(_Function(f, x, jvp), "fwd", options)
+    return autodiff.checked(Options(progress, rng), _Function(f, x, jvp), "fwd")
 
 
 def check_derivative(

@@ -68,8 +68,7 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    options = Options(progress, rng)
-    return autodiff.first_failed(_function(func, (inputs, *more) if more else inputs), [mode], options)
+    return autodiff.first_failed(Options(progress, rng), _function(func, (inputs, *more) if more else inputs), [mode])
 
 
 def gradcheck(
@@ -98,8 +97,9 @@ def gradcheck(
         put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
-        of 16 to 64 bits a number, on any device. Where ``func`` takes these tensors from elsewhere, they have the same
-        values, but no tangents in forward mode. What is computed from them must be computed in ``func``, or detached.
+        of 16 to 64 bits a number, on any device. ``func`` gets views of them, which have no ``.grad``. Where it takes
+        these tensors from elsewhere, they must be leaves, and have the same values, but no tangents in forward mode.
+        What is computed from them must be computed in ``func``, or detached.
     eps, atol, rtol, nondet_tol
         Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
     raise_exception : bool
@@ -273,7 +273,7 @@ def check_module(
         return outputs if loss is None else loss(outputs)
 
     owner = torch.nn.ModuleList(each for each in (module, loss) if isinstance(each, torch.nn.Module))
-    report = autodiff.first_failed(Function(owner, function, given, tensors), ["rev"], options)
+    report = autodiff.first_failed(options, Function(owner, function, given, tensors), ["rev"])
     return replace(report, note="; ".join(filter(None, [report.note, *_causes(module, report)])))
 
 
@@ -292,7 +292,7 @@ def _is_right(function: Function, modes: list[str], options: Options, raise_exce
     """Whether a function is right; or an error with the report."""
     __tracebackhide__ = True
     try:
-        autodiff.require_right([function], modes, options)
+        autodiff.require_right(options, [function], modes)
     except GradientMismatchError:
         if raise_exception:
             raise

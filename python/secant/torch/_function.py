@@ -7,7 +7,7 @@ import copy
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
+_KEPT = "_parameters", "_buffers"  # of a module
+T = TypeVar("T")
 Change = Callable[[Any], Any]
 """Takes a tensor, or something else; returns what stands in its place."""
 
@@ -74,6 +76,9 @@ class Function(autodiff.Function):
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         for name, tensor in self._tensors.items():
             require_known(f"{name} must be", tensor)
+        # The user's own tensors get other values; in place of what was computed is a tensor of ours.
+        found = self._tensors.values()
+        self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in found}
         self._begin(contextlib.nullcontext, lambda value: value)
 
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
@@ -82,7 +87,7 @@ class Function(autodiff.Function):
         self.inputs = structure_of("inputs", self._like, list(self._tensors))
         self.is_used, self._paths = self.of != "", list[str]()
         with _Seen() as seen:
-            self._outputs = [each.detach() for each in self._evaluated(self._fresh(self.inputs.value), list)]
+            self._outputs = self._evaluated(self.inputs.value, lambda found: [each.detach() for each in found])
         self.outputs = structure_of("outputs", self._outputs, self._paths)
         self.inside = [*map(name_of, seen.dtypes)]
         self.has_half = bool({*self.inside} - {"float32", "complex64"})
@@ -95,22 +100,19 @@ class Function(autodiff.Function):
 
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
-        return [*map(as_array, self._evaluated(self._fresh(x), list))]
+        return self._evaluated(x, lambda found: [*map(as_array, found)])
 
     def pulled_back(self, x: Arrays, cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of products of these and cotangents."""
-        tensors, incoming = self._fresh(x), self.native(cotangents)
-        outputs, grads = self._evaluated(tensors, lambda found: (found, self._gradients(found, tensors, incoming)))
-        return [*map(as_array, outputs)], grads
+        incoming = self.native(cotangents)
+        return self._evaluated(x, lambda found: ([*map(as_array, found)], self._gradients(found, incoming)))
 
     def pushed_forward(self, x: Arrays, tangents: Arrays) -> tuple[Arrays, Arrays]:
         """Its outputs, and their derivatives along tangents."""
         along = [*map(tensor_like, self._like, tangents)]
-        with torch.enable_grad(), forward_ad.dual_level():  # also in a torch.no_grad() of the user's
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of TorchScript, which PyTorch calls here, and calls deprecated
-                duals = [*map(forward_ad.make_dual, self._fresh(x), along)]
-            found = self._evaluated(duals, lambda outputs: [*map(forward_ad.unpack_dual, outputs)])
+        with forward_ad.dual_level(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`torch.jit.script")  # which PyTorch calls here, and calls deprecated
+            found = self._evaluated(x, lambda outputs: [*map(forward_ad.unpack_dual, outputs)], along)
         self.is_used = self.is_used or any(each.tangent is not None for each in found)
         pushed = [torch.zeros_like(each.primal) if each.tangent is None else each.tangent for each in found]
         return [as_array(each.primal) for each in found], [*map(as_array, pushed)]
@@ -138,14 +140,13 @@ class Function(autodiff.Function):
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
         incoming, own = self.native(cotangents), self.native(cotangents)
-        tensors = self._fresh(self.inputs.value)
 
         def again(outputs: list[Any]) -> str:
             """The first or the second time."""
-            return given.off(self._gradients(outputs, tensors, own, keep=True))
+            return given.off(self._gradients(outputs, own, keep=True))
 
         with contextlib.suppress(Exception):  # a graph may run once only, as those of torch.compile
-            off = self._evaluated(tensors, lambda outputs: again(outputs) or again(outputs))
+            off = self._evaluated(self.inputs.value, lambda outputs: again(outputs) or again(outputs))
             if not all(map(torch.equal, incoming, own)):
                 return "the backward function overwrites the incoming gradient, which other functions use too"
             if off:
@@ -160,8 +161,7 @@ class Function(autodiff.Function):
         """What is wrong where the gradient of one output alone is defined: all of these add up to the gradient."""
 
         def alone(i: int) -> Any:
-            tensors = self._fresh(self.inputs.value)
-            return self._evaluated(tensors, lambda found: self._gradients([found[i]], tensors, [cotangents[i]]))
+            return self._evaluated(self.inputs.value, lambda found: self._gradients([found[i]], [cotangents[i]]))
 
         try:
             off = given.off([sum(parts) for parts in zip(*map(alone, range(len(cotangents))), strict=True)])
@@ -169,62 +169,49 @@ class Function(autodiff.Function):
             return _UNDEFINED.format(f"raises an error, {type(error).__name__}: {error},")
         return _UNDEFINED.format(f"gives another gradient, by up to {off},") if off else ""
 
-    def _evaluated(self, tensors: list[Any], what: Callable[[list[Any]], Any]) -> Any:
-        """What is computed from the outputs at tensors, whose values the module and the arguments have meanwhile.
+    def _evaluated(self, x: Arrays, what: Callable[[list[Any]], T], along: Sequence[Any] = ()) -> T:
+        """What is computed from the outputs at x, which the user's own tensors hold meanwhile.
 
-        All other tensors are copies, which f may write to.
+        Arguments are views of these, with tangents ``along``. All other tensors are copies, which f may write to.
         """
-        values = list(zip(self._tensors.values(), tensors, strict=True))
-        fresh = {id(own): tensor for own, tensor in values}
-
-        def copied(value: Any) -> Any:
-            return value.detach().to(self._converted(value.dtype), copy=True)
+        fresh, leaves = dict(self._leaves), list(self._leaves.values())
 
         def current(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and id(value) not in fresh:
-                fresh[id(value)] = copied(value).requires_grad_(value.requires_grad)
+                copied = value.detach().to(self._converted(value.dtype), copy=True)
+                fresh[id(value)] = copied.requires_grad_(value.requires_grad)
             return fresh.get(id(value), self._converted(value))
 
-        values += [(own, copied(own)) for own in self._module.parameters() if id(own) not in fresh]
-
-        arguments = mapped(self._arguments, current)
-        with borrowed(self._module, values, current), torch.enable_grad(), self._precision():
-            return what(self._kept(self._function(*arguments)))
+        values = list(zip(leaves, map(tensor_like, self._like, x), strict=True))
+        with borrowed(self._module, values, current), torch.enable_grad():
+            views = [*map(forward_ad.make_dual, leaves, along)] or [own[...] for own in leaves]
+            given = dict(zip(self._leaves, views, strict=True))
+            arguments = mapped(self._arguments, lambda value: given.get(id(value), current(value)))
+            with self._precision():
+                return what(self._kept(self._function(*arguments)))
 
     def _kept(self, value: Any) -> list[Any]:
         """The outputs that are checked."""
         found = floating(value)
         if not self._paths:
-            self._paths = list(found if self.of else with_gradient(found))
+            self._paths = [path for path in found if self.of or found[path].requires_grad] or list(found)
             self.skipped = [path for path in found if path not in self._paths]
         return [found[path] for path in self._paths]
 
-    def _fresh(self, arrays: Sequence[Array]) -> list[Any]:
-        """New tensors with these elements, and with the hooks of the user's, which may change gradients."""
-        fresh = [tensor_like(*pair).requires_grad_() for pair in zip(self._like, arrays, strict=True)]
-        for own, tensor in zip(self._tensors.values(), fresh, strict=True):
-            for hook in (own._backward_hooks or {}).values():
-                tensor.register_hook(hook)
-        return fresh
-
-    def _gradients(self, outputs: list[Any], tensors: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
+    def _gradients(self, outputs: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
         """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
 
-        f may use new tensors and the user's own, which have the same values: their gradients add up. ``keep`` the
-        graph, so that backward functions can run again.
+        ``keep`` the graph, so that backward functions can run again.
         """
         defined = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
-        both = [*tensors, *self._tensors.values()]
-        grads: Sequence[Any] = [None] * len(both)
+        inputs = list(self._leaves.values())
+        grads: Sequence[Any] = [None] * len(inputs)
         if defined:
             own, incoming = zip(*defined, strict=True)
-            grads = torch.autograd.grad(own, both, incoming, allow_unused=True, retain_graph=keep)
+            grads = torch.autograd.grad(own, inputs, incoming, allow_unused=True, retain_graph=keep)
         self.is_used = self.is_used or any(grad is not None for grad in grads)
-        gradients = list[Array]()
-        for tensor, *parts in zip(tensors, grads[: len(tensors)], grads[len(tensors) :], strict=True):
-            known = [part for part in parts if part is not None] or [torch.zeros_like(tensor)]
-            gradients.append(as_array(sum(known[1:], known[0])))
-        return gradients
+        found = zip(inputs, grads, strict=True)
+        return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in found]
 
 
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
@@ -262,11 +249,6 @@ def floating(value: Any) -> dict[str, Any]:
     return found
 
 
-def with_gradient(found: dict[str, Any]) -> dict[str, Any]:
-    """Those that have a gradient; or all, if none has."""
-    return {path: output for path, output in found.items() if output.requires_grad} or found
-
-
 def name_of(dtype: Any) -> str:
     """The name of a type: float32, say."""
     return str(dtype).removeprefix("torch.")
@@ -293,22 +275,16 @@ def tensor_like(like: Any, values: Array) -> Any:
 def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) -> Iterator[None]:
     """Give tensors other values, and a module copies of those that it keeps; in the end all is as it was."""
     modules = list(module.modules())
-    attributes = [dict(vars(each)) for each in modules]
-    held = [own for each in attributes for own in each.values() if type(own) in (dict, list)]
+    held = [own for each in modules for own in (vars(each), *vars(each).values()) if type(own) in (dict, list)]
     contents = [own.copy() for own in held]
-    before = [(own, own.data, own.grad if own.is_leaf or own.retains_grad else None) for own, _ in values]
-
-    def copied(value: Any) -> Any:
-        is_own = not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter)
-        return value if is_own else current(value)
-
+    before = [(own, own.data, own.grad) for own, _ in values]
     try:
         torch.clear_autocast_cache()  # which knows tensors, not their values
         for own, value in values:
             own.grad, own.data = None, value
         for each in modules:
-            vars(each).update({name: copied(value) for name, value in vars(each).items()})
-            vars(each).update(_buffers=mapped(each._buffers, current))
+            kept = {name: own for name, own in vars(each).items() if name in _KEPT or isinstance(own, torch.Tensor)}
+            vars(each).update(mapped(kept, current))
         yield
     finally:
         torch.clear_autocast_cache()
@@ -316,11 +292,8 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
             own.grad, own.data = None, value
             own.grad = grad
         for own, content in zip(held, contents, strict=True):
-            own.clear()
+            own.clear()  # also of what was added
             (own.update if type(own) is dict else own.extend)(content)
-        for each, attribute in zip(modules, attributes, strict=True):
-            vars(each).clear()  # also of what it has added
-            vars(each).update(attribute)
 
 
 def higher(value: Any) -> Any:
