@@ -119,7 +119,7 @@ def check_grads(
     options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, found = positive_int("order", order), [modes] if isinstance(modes, str) else list(modes)
-    autodiff.require_right(options, _orders(_of_arrays(f, args), found, order, rng), found)
+    autodiff.are_right(options, _orders(_of_arrays(f, args), found, order, rng), found)
 
 
 def _orders(function: _Function, modes: Sequence[str], order: int, rng: int) -> Iterator[_Function]:

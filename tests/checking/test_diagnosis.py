@@ -52,7 +52,7 @@ DIAGNOSES = {
     "one entry, b[0], is of the wrong sign": changed("b", lambda grad: set_to(0, -grad[0])(grad)),
     "a weight decay is missing in W: 0.01 times the parameters": decayed(-0.01, "W"),
     "a weight decay is missing in the gradient: 0.001 times the parameters": decayed(-0.001),
-    "a weight decay that f does not have is in W and V: 0.0001 times the parameters": decayed(1e-4, "W", "V"),
+    "f does not have the weight decay in W and V: 0.0001 times the parameters": decayed(1e-4, "W", "V"),
     "W is transposed": changed("W", lambda grad: set_to(..., grad.T.reshape(3, 4).copy())(grad)),
     "V is 0 everywhere": changed("V", set_to(..., 0)),
     "V and b are 0 everywhere": every(0.0, "V", "b"),

@@ -95,8 +95,8 @@ class _Case:
                 corrected = np.where(self.is_suspect, self.given / factor, self.given)
                 yield f"{self.who_is} {_as_factor(factor)}", corrected
         for decay in times(x, numerical - given, numerical - given):
-            which = "is missing" if decay > 0 else "that f does not have is"
-            text = f"a weight decay {which} in {self.who}: {abs(decay):.6g} times the parameters"
+            what = "a weight decay is missing in" if decay > 0 else "f does not have the weight decay in"
+            text = f"{what} {self.who}: {abs(decay):.6g} times the parameters"
             yield text, np.where(self.is_suspect, self.given + decay * self.point.x, self.given)
         shape, span = self.point.shapes[self.leaves[0]], self.point.spans[self.leaves[0]]
         if len(self.leaves) == 1 and len(shape) == 2 and min(shape) > 1:

@@ -59,12 +59,11 @@ class Point:
 
     def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
         self._f, self._inplace = f, inplace
-        structure = x if isinstance(x, Structure) else Structure("x", x).in_float64()
-        given = structure.source or structure
-        self.structure = given if inplace else structure
-        self.eps = max(map(eps_of, self.structure.dtypes))
-        self._own, self.shapes, self.names = given.arrays, structure.shapes, structure.names
-        self.spans, self.wholes = self.structure.spans, self.structure.wholes
+        structure = x if isinstance(x, Structure) else Structure("x", x, least="float16" if inplace else "float64")
+        self.structure, self.eps = structure, max(map(eps_of, structure.dtypes))
+        self._own, self.shapes, self.names = structure.arrays, structure.shapes, structure.names
+        self.spans, self.wholes = structure.spans, structure.wholes
+        self._types = [own.dtype if inplace else np.result_type(own.dtype, structure.least) for own in self._own]
         for i, (name, array) in enumerate(zip(self.names, self._own, strict=True)):
             if not np.isfinite(array).all():
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
@@ -82,7 +81,7 @@ class Point:
         self.coarse = COARSE  # smaller jumps may be rounding inside of f
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         self.all = slice(0, self.x.size)
-        self.resolution = max(float(np.finfo(array.dtype).eps) for array in self.structure.arrays)
+        self.resolution = max(float(np.finfo(dtype).eps) for dtype in self._types)
         both = zip(self._own, self.wholes, strict=True)  # a complex number is as large as the larger one of its parts
         sizes = [np.abs(self.x[whole]).reshape(-1, own.size).max(axis=0) for own, whole in both]
         self._sizes = np.concatenate(sizes)
@@ -110,7 +109,7 @@ class Point:
         return "f had one value wherever it was evaluated: does it depend on x?" if is_still else ""
 
     def at_x_itself(self) -> Point | None:
-        """The same in place, for f that looks at x without using its argument; None if x cannot be shifted, or is."""
+        """The same in place, for f that looks at x itself; None if x cannot be shifted, or already is."""
         if not self._inplace:
             with suppress(ValueRangeError):
                 other = Point(self._f, self.structure, inplace=True)
@@ -146,9 +145,9 @@ class Point:
             self.progress(name, self.evaluations - before, total)
             vector = self.x.copy()
             vector[entries] = start + step * unit
-            for array, span in zip(self.structure.arrays, self.spans, strict=True):
-                if array.dtype != np.float64:
-                    vector[span] = vector[span].astype(array.dtype)
+            for dtype, span in zip(self._types, self.spans, strict=True):
+                if dtype != np.float64:
+                    vector[span] = vector[span].astype(dtype)
             shift = vector[entries] - start
             moved = float(np.sign(unit) @ shift) / size if size else step
             try:

@@ -159,7 +159,9 @@ def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, 
     if any(wrong):
         return _wrong_in_float64(report, wrong, any(differ), dtype)
     if any(differ):
-        return _wrong_in_own(report, differ, found if by_array else (), dtype)
+        diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
+        report = replace(_changed(report, differ, passed=False, unverified=""), diagnosis=diagnosis)
+        return _with_entries(report, found) if by_array else report
     if report.passed and any(hidden):
         least = max(each.least for each in found)
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
@@ -185,15 +187,9 @@ def _wrong_in_float64(report: GradientReport, wrong: Sequence[bool], differs: bo
     return replace(_changed(report, wrong, passed=True, relative_error=math.nan), note=note)
 
 
-def _wrong_in_own(
-    report: GradientReport, differ: Sequence[bool], by_array: Sequence[Comparison], dtype: str
-) -> GradientReport:
-    """The report of a gradient that is wrong in the user's precision; with entries, if it is known ``by_array``."""
-    diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
-    report = replace(_changed(report, differ, passed=False, unverified=""), diagnosis=diagnosis)
-    if not by_array:
-        return report
-    each = list(zip(report.arrays, by_array, strict=True))
+def _with_entries(report: GradientReport, found: Sequence[Comparison]) -> GradientReport:
+    """The report of a gradient that is wrong in the user's precision, and how far its arrays and entries are off."""
+    each = list(zip(report.arrays, found, strict=True))
     arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
     return replace(report, arrays=arrays, findings=tuple(entry for array, of in each for entry in of.findings(array)))
 
@@ -202,6 +198,10 @@ def _agreement(found: Sequence[Comparison], dtype: str) -> str:
     """How closely the user's precision agrees with float64."""
     if any(each.differs for each in found):  # where nothing is verified
         return f"{dtype} has another gradient"
-    if not (least := max(each.least for each in found)):
-        return f"{dtype} is not compared: the gradient is 0, or too small for it"
-    return f"{dtype} agrees with that to {least:.0e} of the norm of each array that is not too small for it"
+    compared = [each for each in found if each.least]
+    if not any(each.norm for each in found):
+        return f"the gradient is 0 in {dtype}, too"
+    if not compared:
+        return f"{dtype} is not compared: the gradient is too small for it"
+    of_some = "" if len(compared) == len(found) else " that is not small beside others"
+    return f"{dtype} agrees with that to {max(each.least for each in found):.0e} of the norm of each array{of_some}"

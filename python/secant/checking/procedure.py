@@ -41,13 +41,13 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -
     given = candidate()
     probe = DirectionalProbe(point, given)
     overall = probe_together(probe, rng)
-    evidence, noise, direction = Evidence(overall), float(probe.noise.near[0]), point.direction(rng)
+    evidence, noise = Evidence(overall, point.direction(rng)), float(probe.noise.near[0])
     if point.standstill() and (in_place := point.at_x_itself()) is not None:
         return run_check(in_place, lambda: given, options)
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
-        evidence = locate(probe, evidence, direction, rng)
+        evidence = locate(probe, evidence, rng)
     diagnosis = (point.standstill() or diagnosed(probe, rng, evidence)) if evidence.wrong else ""
-    arrays = Arrays(probe, evidence, direction)
+    arrays = Arrays(probe, evidence)
     reports = tuple(arrays.report(leaf) for leaf in range(len(point.spans)))
     findings = [entry.found for entry in evidence.entries if entry.wrong]
     return GradientReport(

@@ -41,6 +41,8 @@ class Evidence:
     ----------
     overall : sequence of MeasuredError
         Along directions of all entries.
+    direction : ndarray
+        That along which arrays and entries are measured by themselves.
     by_array : dict of int to sequence of MeasuredError
         The errors of arrays by themselves, if something seemed wrong, or x lies on a kink.
     entries : sequence of Entry
@@ -56,6 +58,7 @@ class Evidence:
     """
 
     overall: Sequence[MeasuredError]
+    direction: Floats
     by_array: Mapping[int, Sequence[MeasuredError]] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
     wrong: Set[int] = frozenset()
@@ -86,24 +89,22 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
     return probes
 
 
-def locate(probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
+def locate(probe: DirectionalProbe, evidence: Evidence, rng: np.random.Generator) -> Evidence:
     """Search for wrong arrays, and for wrong entries of these."""
     probe.point.work = "searching", probe.point.evaluations, _SEARCHES
-    arrays = _measured_arrays(probe, evidence, direction, rng)
-    found = _measured_entries(_Ranges(probe, direction), arrays, rng)
+    arrays = _measured_arrays(probe, evidence, rng)
+    found = _measured_entries(_Ranges(probe, evidence.direction), arrays, rng)
     if probe.candidate.remark:
         return replace(found, wrong=found.by_array.keys())
     if any(entry.wrong for entry in found.entries):
         return found
-    return _all_at_once(probe, found, direction, rng) if found.wrong or noticed(evidence.overall) else found
+    return _all_at_once(probe, found, rng) if found.wrong or noticed(evidence.overall) else found
 
 
-def _measured_arrays(
-    probe: DirectionalProbe, evidence: Evidence, direction: Floats, rng: np.random.Generator
-) -> Evidence:
+def _measured_arrays(probe: DirectionalProbe, evidence: Evidence, rng: np.random.Generator) -> Evidence:
     """Each array by itself: which seem wrong, and which lie on kinks."""
     point, is_kink = probe.point, evidence.overall[-1].is_kink
-    directions = [direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
+    directions = [evidence.direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
 
     def measured(direction: Floats, span: slice) -> MeasuredError:
         found = probe.measure(direction, span, climbs=is_kink)
@@ -148,11 +149,11 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
     return Entry(leaf, number, found, measured.wrong or not math.isfinite(value))
 
 
-def _all_at_once(probe: DirectionalProbe, found: Evidence, direction: Floats, rng: np.random.Generator) -> Evidence:
+def _all_at_once(probe: DirectionalProbe, found: Evidence, rng: np.random.Generator) -> Evidence:
     """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
     if found.on_kinks:
         return replace(found, wrong=frozenset(), on_kinks=found.on_kinks | found.wrong)
-    probe.measure(direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
+    probe.measure(found.direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
     again = [probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]
     is_clear = all(each.wrong for each in again) and not (probe.rises_in_steps or found.overall[-1].is_kink)
     doubt, wrong = ("", found.wrong or found.by_array.keys()) if is_clear else (_UNCLEAR, frozenset())

@@ -15,8 +15,8 @@ from secant.differentiation.rounding import norm
 
 _SLIGHT = 0.01  # of the slope to a point far from x: that all are 0 at x is verified if so much would be noticed
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_BESIDE = 1e-5  # of the whole gradient: that an array is 0 is verified if so much would be noticed; where second
-# derivatives jump at x, as of a squared ReLU at 0, 7e-6 is
+# Where second derivatives jump at x, as of a squared ReLU at 0, errors below 7e-6 are not noticed.
+_BESIDE = 1e-5  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _ROUNDED = 0.83  # eps to that: sums of 10,000 terms that are rightly 0 are 7e-14 of the whole in float64, eps**0.84
 _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
 
@@ -24,10 +24,10 @@ _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say n
 class Arrays:
     """The reports of arrays, from the evidence."""
 
-    def __init__(self, probe: DirectionalProbe, evidence: Evidence, direction: Floats) -> None:
-        self._probe, self._evidence, self._direction = probe, evidence, direction
-        self._adds = [probe.candidate.contribution(direction, whole) for whole in probe.point.wholes]
-        self._whole = probe.candidate.contribution(direction, probe.point.all)
+    def __init__(self, probe: DirectionalProbe, evidence: Evidence) -> None:
+        self._probe, self._evidence = probe, evidence
+        self._adds = [probe.candidate.contribution(evidence.direction, whole) for whole in probe.point.wholes]
+        self._whole = probe.candidate.contribution(evidence.direction, probe.point.all)
         self._largest = float(np.abs(probe.candidate.given).max())
 
     def report(self, leaf: int) -> ArrayReport:
@@ -65,9 +65,9 @@ class Arrays:
         measured, errors, bars = found[:, 0], found[:, 0] - found[:, 1], found[:, 2]
         right, rest = measured, 0.0
         if leaf not in evidence.sampled:  # then all others are right, but for what the array's own probe leaves
-            steps, right = self._direction[self._probe.point.spans[leaf]], given.copy()
+            steps, right = evidence.direction[self._probe.point.spans[leaf]], given.copy()
             right[numbers - self._probe.point.wholes[leaf].start] = measured
-            left = evidence.by_array[leaf][0].error - float(errors @ self._direction[numbers])
+            left = evidence.by_array[leaf][0].error - float(errors @ evidence.direction[numbers])
             rest = left * math.sqrt(steps.size) / norm(steps)
         error, whole = math.hypot(norm(errors), rest), norm(right)
         return error / whole if whole > norm(bars) and not (remark and error < SMALL * whole) else math.nan
@@ -93,7 +93,10 @@ class Arrays:
         return self._adds[leaf] <= rounding * self._whole and is_small
 
     def _slight(self) -> float:
-        """The largest error that may pass where the whole gradient is not seen, as at an optimum."""
+        """The largest error that may pass where the whole gradient is not seen, as at an optimum.
+
+        Of a constant f that is any, if the gradient is 0 or f is known to depend on x; else none.
+        """
         point = self._probe.point
         if point.is_constant:
             return math.inf if point.is_used or not self._whole else 0.0
@@ -107,7 +110,7 @@ class Arrays:
         Those are seen together that are shifted by about as much.
         """
         span = self._probe.point.spans[leaf]
-        sizes = np.abs(self._direction[span])
+        sizes = np.abs(self._evidence.direction[span])
         group = (np.log(np.maximum(sizes / sizes.max(), np.finfo(float).tiny)) / -math.log(_WIDE)).astype(int)
         adds = np.sqrt(np.bincount(group, (self._probe.candidate.given[span] * sizes) ** 2))  # NaN of no gradient
         hidden = (group > 0) & (adds < 2 * threshold)[group]

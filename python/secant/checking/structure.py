@@ -34,7 +34,7 @@ class Structure:
     """A structure of arrays, as one vector.
 
     Errors call it by its ``title``. With ``names`` it is a list of arrays that have these. Arrays without elements are
-    left out; ``dtypes`` are those of the others where they come from.
+    left out; ``dtypes`` are those of the others where they come from. New arrays have at least the precision ``least``.
 
     Attributes
     ----------
@@ -44,8 +44,6 @@ class Structure:
         The path of each array; with ".real" or ".imag" of a complex one.
     dtypes : sequence of str
         The type of each array. A complex array counts once.
-    source : Structure or None
-        That of which this one is `in_float64`: of the user's own arrays.
     arrays : list of ndarray
     shapes : list of tuple
     spans, wholes : list of slice
@@ -53,10 +51,14 @@ class Structure:
     """
 
     def __init__(
-        self, title: str, value: Any, names: Sequence[str] | None = None, dtypes: Sequence[str] | None = None
+        self,
+        title: str,
+        value: Any,
+        names: Sequence[str] | None = None,
+        dtypes: Sequence[str] = (),
+        least: str = "float16",
     ) -> None:
-        self.source: Structure | None = None
-        self._title, self.value = title, mapped(value, _as_array, _is_list_of_numbers)
+        self._title, self.least, self.value = title, least, mapped(value, _as_array, _is_list_of_numbers)
         named = [(title, self.value)] if names is None else zip(names, self.value, strict=True)
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
         if not found and names is None:
@@ -78,13 +80,6 @@ class Structure:
         counts = [array.size * (1 + np.iscomplexobj(array)) for array in self._given]
         return np.repeat([*map(eps_of, self.dtypes)], counts)
 
-    def in_float64(self) -> Structure:
-        """The same arrays in float64, or complex128; ``dtypes`` are those that they had."""
-        value = mapped(self.value, lambda array: array.astype(np.result_type(array, float), copy=False))
-        found = Structure(self._title, value, dtypes=self.dtypes)
-        found.source = self
-        return found
-
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
         found = parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))
@@ -100,7 +95,7 @@ class Structure:
 
     def at(self, vector: Floats) -> Any:
         """The structure, of new arrays, with the entries of a vector."""
-        made = mapped(self.value, lambda array: np.empty(array.shape, array.dtype))
+        made = mapped(self.value, lambda array: np.empty(array.shape, np.result_type(array.dtype, self.least)))
         self.write(vector, parts_of(array for _, array in walk("", made) if array.size))
         return made
 

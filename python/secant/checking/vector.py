@@ -139,7 +139,8 @@ def check_derivative(
     True
     """
     require_callable("df", df)
-    there = Structure("x", x).in_float64().value
+    inputs = Structure("x", x, least="float64")
+    there = inputs.at(as_vector(inputs.arrays))
 
     def vjp(cotangent: Array) -> Array:
         slope = np.asarray(df(np.array(there)))
@@ -159,7 +160,7 @@ class _Function(autodiff.Function):
 
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
-        self._f, self._product, self.inputs = f, product, Structure("x", x).in_float64()
+        self._f, self._product, self.inputs = f, product, Structure("x", x, least="float64")
         self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
 
     def values(self, x: Any) -> Arrays:

@@ -16,7 +16,7 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, GradientMismatchError, MissingExtraError
+from secant.errors import DTypeError, MissingExtraError
 
 try:
     import torch
@@ -92,13 +92,14 @@ def gradcheck(
     Parameters
     ----------
     func : callable
-        Takes tensors, which are new ones each time, and returns tensors in nested tuples, lists, dicts or dataclasses.
+        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses.
         It must be deterministic. It is called with gradients enabled, so that it may use autograd itself. A module is
         put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
-        of 16 to 64 bits a number, on any device. ``func`` gets views of them, which have no ``.grad``. Where it takes
-        these tensors from elsewhere, they must be leaves, and have the same values, but no tangents in forward mode.
+        of 16 to 64 bits a number, on any device. ``func`` gets views of them, which are not leaves and have no
+        ``.grad``. Where it takes these tensors from elsewhere, they must be leaves: they have the same values there,
+        but no tangents in forward mode.
         What is computed from them must be computed in ``func``, or detached.
     eps, atol, rtol, nondet_tol
         Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
@@ -152,7 +153,8 @@ def gradcheck(
     options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     function = _function(func, inputs, check_undefined_grad)
-    return _is_right(function, ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad, options, raise_exception)
+    modes = ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad
+    return autodiff.are_right(options, [function], modes, raise_exception)
 
 
 def gradgradcheck(
@@ -207,7 +209,8 @@ def gradgradcheck(
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     function = _function(func, inputs).gradient(grad_outputs, rng, check_undefined_grad)
-    return _is_right(function, ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev, options, raise_exception)
+    modes = ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev
+    return autodiff.are_right(options, [function], modes, raise_exception)
 
 
 def check_module(
@@ -286,18 +289,6 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
             yield f"{weight} has no gradient at padding_idx={each.padding_idx}, on which the output depends"
     if wrong and module.training and any(True for _ in module.buffers()):
         yield "the module is in training mode, in which some layers change from call to call: check module.eval()"
-
-
-def _is_right(function: Function, modes: list[str], options: Options, raise_exception: bool) -> bool:
-    """Whether a function is right; or an error with the report."""
-    __tracebackhide__ = True
-    try:
-        autodiff.require_right(options, [function], modes)
-    except GradientMismatchError:
-        if raise_exception:
-            raise
-        return False
-    return True
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:

@@ -31,19 +31,18 @@ _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
-_KEPT = "_parameters", "_buffers"  # of a module
 T = TypeVar("T")
 Change = Callable[[Any], Any]
 """Takes a tensor, or something else; returns what stands in its place."""
 
 
 class Function(autodiff.Function):
-    """A function, which gets new tensors each time, and the derivatives that autograd computes.
+    """A function of tensors, which get other values each time, and the derivatives that autograd computes.
 
     Parameters
     ----------
     owner
-        A module, or one of its methods: it gets other parameters, and its buffers are put back.
+        A module, or one of its methods: its parameters get other values, and its buffers are put back.
     function : callable
     arguments : tuple
     tensors : dict
@@ -76,7 +75,7 @@ class Function(autodiff.Function):
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         for name, tensor in self._tensors.items():
             require_known(f"{name} must be", tensor)
-        # The user's own tensors get other values; in place of what was computed is a tensor of ours.
+        # In place of a tensor that is no leaf is one that shares its elements: its own graph must not change.
         found = self._tensors.values()
         self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in found}
         self._begin(contextlib.nullcontext, lambda value: value)
@@ -172,17 +171,23 @@ class Function(autodiff.Function):
     def _evaluated(self, x: Arrays, what: Callable[[list[Any]], T], along: Sequence[Any] = ()) -> T:
         """What is computed from the outputs at x, which the user's own tensors hold meanwhile.
 
-        Arguments are views of these, with tangents ``along``. All other tensors are copies, which f may write to.
+        Arguments are views of these, with tangents ``along``. Other parameters have copies of their elements, and all
+        other tensors are copies, which f may write to.
         """
-        fresh, leaves = dict(self._leaves), list(self._leaves.values())
+        leaves = list(self._leaves.values())
+        parameters = {id(own): own for own in self._module.parameters() if id(own) not in self._leaves}
+        known = self._leaves | parameters
+
+        def copied(value: Any) -> Any:
+            return value.detach().to(self._converted(value.dtype), copy=True)
 
         def current(value: Any) -> Any:
-            if isinstance(value, torch.Tensor) and id(value) not in fresh:
-                copied = value.detach().to(self._converted(value.dtype), copy=True)
-                fresh[id(value)] = copied.requires_grad_(value.requires_grad)
-            return fresh.get(id(value), self._converted(value))
+            if isinstance(value, torch.Tensor) and id(value) not in known:
+                known[id(value)] = copied(value).requires_grad_(value.requires_grad)
+            return known.get(id(value), self._converted(value))
 
         values = list(zip(leaves, map(tensor_like, self._like, x), strict=True))
+        values += [(own, copied(own)) for own in parameters.values()]
         with borrowed(self._module, values, current), torch.enable_grad():
             views = [*map(forward_ad.make_dual, leaves, along)] or [own[...] for own in leaves]
             given = dict(zip(self._leaves, views, strict=True))
@@ -283,8 +288,8 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
         for own, value in values:
             own.grad, own.data = None, value
         for each in modules:
-            kept = {name: own for name, own in vars(each).items() if name in _KEPT or isinstance(own, torch.Tensor)}
-            vars(each).update(mapped(kept, current))
+            tensors = {name: own for name, own in vars(each).items() if isinstance(own, torch.Tensor)}
+            vars(each).update(mapped(tensors | {"_buffers": each._buffers}, current))
         yield
     finally:
         torch.clear_autocast_cache()
