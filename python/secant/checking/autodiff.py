@@ -246,8 +246,9 @@ def random_numbers(of: Structure, rng: np.random.Generator) -> Floats:
 
     Of those that are themselves arguments none is 1: a rule that forgets one would pass.
     """
-    signs = rng.choice([-1.0, 1.0], of.eps.size)
-    return _rounded(rng.uniform(0.5, 1.5, signs.size) * signs, of.eps)
+    numbers = rng.choice([-1.0, 1.0], of.eps.size)
+    numbers *= rng.uniform(0.5, 1.5, numbers.size)
+    return _rounded(numbers, of.eps)
 
 
 def _rounded(numbers: Floats, eps: Any) -> Floats:
