@@ -788,13 +788,13 @@ def test_slopes_are_known_where_second_derivatives_jump():
     rng = np.random.default_rng(0)
     a, b, V = rng.standard_normal(25), rng.standard_normal(25), rng.standard_normal((5, 3))
     x = {"W": np.zeros((25, 5)), "skip": rng.standard_normal((25, 3))}
-    zero = {"W": x["W"], "skip": np.outer(b, np.ones(3))}
+    gradient = {"W": np.zeros((25, 5)), "skip": np.outer(b, np.ones(3))}
     for seed in range(8):
         report = secant.check_gradient(lambda x: a @ squared_relu(x) + b @ x, np.zeros(25), b, rng=seed)
         assert report.verdict == "right"
         assert max(report.sensitivity.values()) < 1e-3
         report = secant.check_gradient(
-            lambda x: np.sum(squared_relu(b @ x["W"]) @ V + b @ x["skip"]), x, zero, rng=seed
+            lambda x: np.sum(squared_relu(b @ x["W"]) @ V + b @ x["skip"]), x, gradient, rng=seed
         )
         assert report.verdict == "right"
 

@@ -222,7 +222,10 @@ def first_failed(options: Options, own: Function, modes: Sequence[str]) -> Gradi
 
 
 def are_right(options: Options, functions: Iterable[Function], modes: Sequence[str], raises: bool = True) -> bool:
-    """Whether all are right, or an error with the first report that is not; warn if there is nothing to be checked."""
+    """Return whether all are right. If one is not, raise an error with its report, or return False.
+
+    Warn if there is nothing to be checked.
+    """
     __tracebackhide__ = True
     try:
         for function in functions:
@@ -244,7 +247,7 @@ def sum_weights(of: Structure, rng: np.random.Generator) -> Floats:
 def random_numbers(of: Structure, rng: np.random.Generator) -> Floats:
     """Random numbers of both signs, none of them small: tangents or cotangents.
 
-    Of those that are themselves arguments none is 1: a rule that forgets one would pass.
+    A rule may forget a tangent or cotangent. It would pass if that were 1.
     """
     numbers = rng.choice([-1.0, 1.0], of.eps.size)
     numbers *= rng.uniform(0.5, 1.5, numbers.size)

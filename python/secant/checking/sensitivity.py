@@ -95,7 +95,7 @@ class Arrays:
     def _slight(self) -> float:
         """The largest error that may pass where the whole gradient is not seen, as at an optimum.
 
-        Of a constant f that is any, if the gradient is 0 or f is known to depend on x; else none.
+        If f is constant, any error may pass if the gradient is 0 or f is known to depend on x; otherwise none may.
         """
         point = self._probe.point
         if point.is_constant:

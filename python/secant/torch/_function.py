@@ -75,7 +75,7 @@ class Function(autodiff.Function):
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         for name, tensor in self._tensors.items():
             require_known(f"{name} must be", tensor)
-        # In place of a tensor that is no leaf is one that shares its elements: its own graph must not change.
+        # A tensor that is not a leaf is replaced by one that shares its elements, as its own graph must not change.
         found = self._tensors.values()
         self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in found}
         self._begin(contextlib.nullcontext, lambda value: value)
@@ -171,8 +171,8 @@ class Function(autodiff.Function):
     def _evaluated(self, x: Arrays, what: Callable[[list[Any]], T], along: Sequence[Any] = ()) -> T:
         """What is computed from the outputs at x, which the user's own tensors hold meanwhile.
 
-        Arguments are views of these, with tangents ``along``. Other parameters have copies of their elements, and all
-        other tensors are copies, which f may write to.
+        Arguments are views of these, with tangents ``along``. Other parameters hold copies of their values. All other
+        tensors are replaced by copies. f may write to copies.
         """
         leaves = list(self._leaves.values())
         parameters = {id(own): own for own in self._module.parameters() if id(own) not in self._leaves}
@@ -189,7 +189,7 @@ class Function(autodiff.Function):
         values = list(zip(leaves, map(tensor_like, self._like, x), strict=True))
         values += [(own, copied(own)) for own in parameters.values()]
         with borrowed(self._module, values, current), torch.enable_grad():
-            views = [*map(forward_ad.make_dual, leaves, along)] or [own[...] for own in leaves]
+            views = [*map(forward_ad.make_dual, leaves, along)] if along else [own[...] for own in leaves]
             given = dict(zip(self._leaves, views, strict=True))
             arguments = mapped(self._arguments, lambda value: given.get(id(value), current(value)))
             with self._precision():
