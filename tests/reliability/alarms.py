@@ -36,6 +36,7 @@ def check(case: Case, number: int, error: np.ndarray | float = 0.0) -> secant.Gr
         return secant.check_gradient(case.f, case.x, case.gradient + error, rng=number)
 
 
+@np.errstate(all="ignore")
 def probed(point: Point, gradient, number: int) -> list[MeasuredError]:
     """The first part of a check alone: probes of all entries."""
     point.require_sane()
@@ -58,11 +59,10 @@ def coverage(outcome: Outcome, trials: int, seed: int, largest: int = LARGEST) -
     for number, name, case in cases(trials, seed, largest, SMOOTH):
         if outcome.tried >= trials:
             break
-        with np.errstate(over="ignore", invalid="ignore"):
-            for probe in probed(Point(case.f, case.x), case.gradient, number):
-                share = share_of_bar(probe)
-                outcome.add(name, not share <= 1, share, f"seed {seed}, {number}, {case.x.size} entries")
-                outcome.tried += 1
+        for probe in probed(Point(case.f, case.x), case.gradient, number):
+            share = share_of_bar(probe)
+            outcome.add(name, not share <= 1, share, f"seed {seed}, {number}, {case.x.size} entries")
+            outcome.tried += 1
 
 
 def just_noticed(report: secant.GradientReport, rng: np.random.Generator, size: int) -> np.ndarray:

@@ -99,7 +99,6 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
     inputs, outputs, eps = function.inputs, function.outputs, function.outputs.eps
     weights = sum_weights(outputs, np.random.default_rng([options.rng, 1]))
 
-    @np.errstate(over="ignore")
     def total(values: Arrays) -> Value:
         terms = weights * as_vector(values)
         return Value(float(terms.sum()), norm(eps / 2 * terms))

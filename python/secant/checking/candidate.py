@@ -106,7 +106,6 @@ class CandidateGradient(Candidate):
                 first.remark = (_NOT_LINEAR if is_same else _NOT_DETERMINISTIC).format(off)
         return first
 
-    @np.errstate(invalid="ignore")
     def off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient in the digits that are compared, and how much."""
         one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
@@ -120,12 +119,10 @@ class CandidateGradient(Candidate):
                 return f"{off:.1e} in {name}"
         return ""
 
-    @np.errstate(all="ignore")
     def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""
         return float((self.gradient[entries] * direction[entries]).sum())
 
-    @np.errstate(over="ignore")
     def contribution(self, direction: Floats, entries: slice) -> float:
         """The root of the sum of squares of the products of entries and steps: signs are random."""
         return norm(self.gradient[entries] * direction[entries])

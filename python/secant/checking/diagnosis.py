@@ -17,7 +17,6 @@ from secant.checking.search import Evidence
 _BARS = 8.0  # error bars within which numbers agree
 
 
-@np.errstate(all="ignore")  # a correction that is not finite does not fit
 def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, evidence: Evidence) -> str:
     """Return what the error looks like; nothing if nothing fits, or the candidate is no gradient.
 

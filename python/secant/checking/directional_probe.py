@@ -105,7 +105,6 @@ class DirectionalProbe:
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
         return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
 
-    @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def _at_known_steps(self, samples: Samples) -> tuple[float, float] | None:
         """The slope at steps that suited another direction; None where they do not suit this one."""
         if self._number is None:
@@ -130,7 +129,6 @@ class DirectionalProbe:
             bar = max(bar, float(abs(walk.rungs.slope[1, 0] - walk.rungs.slope[0, 0])))
         return _Slope(float(value), bar, doubt, is_kink, bool(hides_kink), still, start.noise, numbers, int(best))
 
-    @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
         found = self._climbed_from(samples, self._smallest, 0)

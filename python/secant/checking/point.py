@@ -117,7 +117,6 @@ class Point:
                 return other
         return None
 
-    @np.errstate(all="ignore")
     def require_sane(self) -> None:
         """Evaluate f at x, and see whether f is a function."""
         self.value, self.rounding = self._value(self.x)
@@ -139,7 +138,6 @@ class Point:
         start, unit = self.x[entries], direction[entries]
         size = float(np.abs(unit).sum())
 
-        @np.errstate(all="ignore")
         def shifted(step: float) -> Sample:
             name, before, total = self.work
             self.progress(name, self.evaluations - before, total)

@@ -103,7 +103,6 @@ class Arrays:
         is_noise = self._whole <= self._probe.noise.near[0]
         return max(_SLIGHT * self._probe.steepest, _FLAT * abs(self._probe.value) if is_noise else 0.0)
 
-    @np.errstate(all="ignore")
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen.
 
