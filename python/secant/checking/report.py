@@ -183,24 +183,24 @@ class GradientReport:
 
     def __repr__(self) -> str:
         """Return a page for a terminal, which is what is printed, too."""
+        return "\n  ".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
         count = sum(math.prod(array.shape) for array in self.arrays)
         mode = f" ({self.mode})" if self.mode else ""
-        lines = [f"gradient{mode} in {count:,} {_entries(count)}: {self._headline}"]
+        yield f"gradient{mode} in {count:,} {_entries(count)}: {self._headline}"
         if self.compared_with and not self.passed:
-            lines.append(f"  compared here with {self.compared_with}")
+            yield f"compared here with {self.compared_with}"
         if self.note:
-            lines.append(f"  {self.note}")
-        lines += [f"  {row}" for row in self._rows()]
+            yield self.note
+        yield from self._rows()
         if self.cotangent is not None and self.verdict == "wrong":
-            lines.append(
-                f"  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
-            )
-        lines.append(f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}")
+            yield f"it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
+        yield f"{self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}"
         if self.diagnosis:
-            lines.append(f"  looks like: {self.diagnosis}")
+            yield f"looks like: {self.diagnosis}"
         elif not self.passed:
-            lines.append(f"  next: {self._next_step()}")
-        return "\n".join(lines)
+            yield f"next: {self._next_step()}"
 
     def _next_step(self) -> str:
         if self.resolution > EPS:
