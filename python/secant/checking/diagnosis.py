@@ -4,6 +4,7 @@ A correction counts only if a fresh probe of all entries finds the corrected gra
 diagnosis.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 
@@ -37,7 +38,8 @@ def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, evidence: Evide
 
 class _Case:
     def __init__(self, probe: DirectionalProbe, given: Floats, evidence: Evidence) -> None:
-        self.probe, self.point, self.given, self.entries = probe, probe.point, given, evidence.entries
+        self.point, self.given, self.entries = probe.point, given, evidence.entries
+        self.probe = copy.copy(probe)  # its candidates are corrected gradients
         self.wrong = [entry for entry in evidence.entries if entry.wrong]
         self.leaves = sorted(evidence.wrong)
         sizes = [math.prod(shape) for shape in self.point.shapes]
@@ -65,8 +67,8 @@ class _Case:
 
     def confirms(self, gradient: Floats, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
-        corrected = CandidateGradient(self.point, self.point.structure.at(gradient))
-        found = (self.probe.measure(self.point.direction(rng), self.point.all, corrected) for _ in range(2))
+        self.probe.candidate = CandidateGradient(self.point, self.point.structure.at(gradient))
+        found = (self.probe.measure(self.point.direction(rng), self.point.all) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 
     def corrections(self) -> Iterator[tuple[str, Floats]]:

@@ -66,7 +66,7 @@ class DirectionalProbe:
     """
 
     def __init__(self, point: Point, candidate: Candidate) -> None:
-        self.point, self.candidate, self.value = point, candidate, point.value
+        self.point, self.candidate = point, candidate
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
         self.rises_in_steps, self.steepest, self.curvature = False, 0.0, 0.0
@@ -75,31 +75,27 @@ class DirectionalProbe:
         least = _FINEST * point.resolution
         self._smallest = slopes.RUNG * int(log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG)
 
-    def measure(
-        self, direction: Floats, entries: slice, candidate: Candidate | None = None, climbs: bool = False
-    ) -> MeasuredError:
+    def measure(self, direction: Floats, entries: slice, climbs: bool = False) -> MeasuredError:
         """How far the candidate is off along a direction of which only a range is shifted.
 
-        ``candidate``: another one than the probe's own. ``climbs``: do not try known steps first.
+        ``climbs``: do not try known steps first.
         """
-        candidate = candidate or self.candidate
-        predicted, size = candidate.along(direction, entries), candidate.contribution(direction, entries)
+        predicted, size = self.candidate.along(direction, entries), self.candidate.contribution(direction, entries)
         samples = self.point.samples(direction, entries)
-
         if not climbs and (known := self._at_known_steps(samples)) is not None:
-            found = MeasuredError(known[0] - predicted, known[1], candidate.rounding(size, self.curvature))
+            found = MeasuredError(known[0] - predicted, known[1], self.candidate.rounding(size, self.curvature))
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
-        found = self._climbed_error(samples, predicted, size, candidate)
+        found = self._climbed_error(samples, predicted, size)
         if found.wrong and samples.coarse < slopes.COARSE:  # f may round without our knowing: jumps only verify
             samples.coarse = slopes.COARSE
-            found = self._climbed_error(samples, predicted, size, candidate)
+            found = self._climbed_error(samples, predicted, size)
         return found
 
-    def _climbed_error(self, samples: Samples, predicted: float, size: float, candidate: Candidate) -> MeasuredError:
+    def _climbed_error(self, samples: Samples, predicted: float, size: float) -> MeasuredError:
         """The error, measured from the smallest steps up. A kink that would not explain it counts as none."""
         slope = self._climbed(samples, size)  # which may tell more of the curvature
-        rounding = candidate.rounding(size, self.curvature)
+        rounding = self.candidate.rounding(size, self.curvature)
         found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
         is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
         is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
@@ -136,14 +132,14 @@ class DirectionalProbe:
             found = self._climbed_from(samples, self._smallest, _FARTHER)
         if not found.shows(_HARDLY, size):
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
-            if away.noise.near[0] < _FALLS * found.noise.near[0] < _FALLS * abs(self.value):
+            if away.noise.near[0] < _FALLS * found.noise.near[0] < _FALLS * abs(self.point.value):
                 found = away
         return self._interpreted(found, samples)
 
     def _interpreted(self, found: _Slope, samples: Samples) -> _Slope:
         """What a climb tells of f: its noise, its steps, and which steps suit it. Where f rises in steps, in doubt."""
         value, bar, doubt = found[:3]
-        moves = [(abs(step), abs(float(each.values[0]) - self.value)) for step, each in samples.known.items()]
+        moves = [(abs(step), abs(float(each.values[0]) - self.point.value)) for step, each in samples.known.items()]
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
         self.steepest = max(farthest[1] / farthest[0], self.steepest)
@@ -152,10 +148,10 @@ class DirectionalProbe:
         self.curvature = max(self.curvature, bend if isfinite(bend) and not found.is_kink else 0.0)
         jump = next((move for _, move in moves if move), 0.0)
         share = max(float(found.noise.share[0]), self.point.resolution / 2)
-        unit = max(share * abs(self.value), self.point.rounding)
+        unit = max(share * abs(self.point.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         is_still = found.still >= _STILL
-        is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.value))
+        is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.point.value))
         if not isfinite(bar):
             value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, self.noise, 0.0))
         elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):

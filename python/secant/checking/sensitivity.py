@@ -101,7 +101,7 @@ class Arrays:
         if point.is_constant:
             return math.inf if point.is_used or not self._whole else 0.0
         is_noise = self._whole <= self._probe.noise.near[0]
-        return max(_SLIGHT * self._probe.steepest, _FLAT * abs(self._probe.value) if is_noise else 0.0)
+        return max(_SLIGHT * self._probe.steepest, _FLAT * abs(point.value) if is_noise else 0.0)
 
     def _small_entries(self, leaf: int, threshold: float) -> str:
         """Why entries that are shifted by much less than others are not verified, if what they add is not seen.
