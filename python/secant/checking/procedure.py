@@ -47,7 +47,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -
         return run_check(in_place, lambda: given, options)
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
         evidence = locate(probe, evidence, rng)
-    diagnosis = (point.standstill() or diagnosed(probe, rng, evidence)) if evidence.wrong else ""
+    diagnosis = (given.remark or point.standstill() or diagnosed(probe, rng, evidence)) if evidence.wrong else ""
     arrays = Arrays(probe, evidence)
     reports = tuple(arrays.report(leaf) for leaf in range(len(point.spans)))
     findings = [entry.found for entry in evidence.entries if entry.wrong]
@@ -55,7 +55,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -
         passed=all(array.passed for array in reports),
         findings=tuple(findings[: FINDINGS * len(reports)]),
         arrays=reports,
-        diagnosis=given.remark or diagnosis or None,
+        diagnosis=diagnosis or None,
         evaluations=point.evaluations,
         noise=noise / (abs(point.value) or 1.0),
         seconds=time.perf_counter() - start,
