@@ -7,6 +7,7 @@ diagnosis.
 import copy
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,10 @@ def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, evidence: Evide
     case = _Case(probe, probe.candidate.given, evidence)
     if obvious := case.without_evaluations():
         return obvious
-    for text, gradient in case.corrections() if case.wrong else ():
-        if case.fits(gradient) and case.confirms(gradient, rng):
+    for text, where, values in case.corrections() if case.wrong else ():
+        corrected = case.given.copy()
+        corrected[where] = values
+        if case.fits(corrected) and case.confirms(corrected, rng):
             return text
     if len(case.wrong) > 1 and all(entry.found.candidate == 0 for entry in case.wrong):
         return f"some entries of {case.who} are 0 that should not be"
@@ -42,8 +45,6 @@ class _Case:
         self.probe = copy.copy(probe)  # its candidates are corrected gradients
         self.wrong = [entry for entry in evidence.entries if entry.wrong]
         self.leaves = sorted(evidence.wrong)
-        sizes = [math.prod(shape) for shape in self.point.shapes]
-        self.is_suspect = np.repeat([leaf in evidence.wrong for leaf in range(len(sizes))], sizes)
         names, is_all = self.point.names, len(self.leaves) == len(self.point.names)
         self.who = "the gradient" if is_all else " and ".join(names[leaf] for leaf in self.leaves)
         self.who_is = f"{self.who} {'is' if is_all or len(self.leaves) == 1 else 'are'}"
@@ -71,16 +72,18 @@ class _Case:
         found = (self.probe.measure(self.point.direction(rng), self.point.all) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 
-    def corrections(self) -> Iterator[tuple[str, Floats]]:
-        """What may be wrong, and the gradient without it: one entry, a factor, a weight decay, a transposed array."""
+    def corrections(self) -> Iterator[tuple[str, Any, Any]]:
+        """What may be wrong, in which entries, and what these are without it.
+
+        That is one entry, a factor, a weight decay, or a transposed array.
+        """
         if len(self.wrong) == 1:
             (_, i, found, _) = self.wrong[0]
-            corrected = self.given.copy()
-            corrected[i] = found.numerical
             clear = abs(found.numerical) > 100 * found.error_bar
             ratios = _rounded(found.candidate / found.numerical) if clear else []
             how = next((_as_factor(ratio) for ratio in ratios if ratio != 1), "wrong")
-            yield f"one entry, {found.name}, is {how}", corrected
+            yield f"one entry, {found.name}, is {how}", i, found.numerical
+        suspects = np.r_[tuple(self.point.spans[leaf] for leaf in self.leaves)]
         own = [entry for entry in self.entries if entry.leaf in self.leaves]
         numerical, error_bars = (np.array([getattr(e.found, of) for e in own]) for of in ("numerical", "error_bar"))
         given, x = (vector[[entry.number for entry in own]] for vector in (self.given, self.point.x))
@@ -93,17 +96,16 @@ class _Case:
 
         for factor in times(numerical, given, numerical):
             if factor != 1:
-                corrected = np.where(self.is_suspect, self.given / factor, self.given)
-                yield f"{self.who_is} {_as_factor(factor)}", corrected
+                yield f"{self.who_is} {_as_factor(factor)}", suspects, self.given[suspects] / factor
         for decay in times(x, numerical - given, numerical - given):
             what = "a weight decay is missing in" if decay > 0 else "f does not have the weight decay in"
             text = f"{what} {self.who}: {abs(decay):.6g} times the parameters"
-            yield text, np.where(self.is_suspect, self.given + decay * self.point.x, self.given)
-        shape, span = self.point.shapes[self.leaves[0]], self.point.spans[self.leaves[0]]
-        if len(self.leaves) == 1 and len(shape) == 2 and min(shape) > 1:
-            corrected = self.given.copy()
-            corrected[span] = self.given[span].reshape(shape[::-1]).T.ravel()
-            yield f"{self.point.names[self.leaves[0]]} is transposed", corrected
+            yield text, suspects, self.given[suspects] + decay * self.point.x[suspects]
+        first, *others = self.leaves
+        shape, span = self.point.shapes[first], self.point.spans[first]
+        if not others and len(shape) == 2 and min(shape) > 1:
+            transposed = self.given[span].reshape(shape[::-1]).T.ravel()
+            yield f"{self.point.names[first]} is transposed", span, transposed
 
 
 def _rounded(value: float) -> list[float]:
