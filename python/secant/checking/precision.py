@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -146,40 +146,38 @@ def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, 
         raise TypeError("f has other values")
     seconds = report.seconds + time.perf_counter() - start
     report = replace(report, evaluations=report.evaluations + 2 * (found[0].count + 1), seconds=seconds)
-    differ, hidden = [each.differs for each in found], [not each.least < 1 for each in found]
-    known = [not array.unverified for array in report.arrays]  # at a kink, say, rounding alone changes a gradient
-    if not by_array:
-        differ, hidden = ([any(which)] * len(report.arrays) for which in (differ, hidden))
-        known = [all(known)] * len(known)
-    differ = [is_so and is_known for is_so, is_known in zip(differ, known, strict=True)]
-    wrong = [not (array.passed or array.unverified) for array in report.arrays]
+    every = set(range(len(report.arrays)))
+    known = {i for i in every if not report.arrays[i].unverified}  # on a kink, say, rounding alone changes a gradient
+    wrong = {i for i in known if not report.arrays[i].passed}
+    tells_of = [{i} for i in every] if by_array else [every] * len(found)
+    differ = {i for own, each in zip(tells_of, found, strict=True) if each.differs and own <= known for i in own}
+    hidden = {i for own, each in zip(tells_of, found, strict=True) if not each.least < 1 for i in own}
     if values.differs:
         why = f"{report.verdict} in float64, but f has other values in {dtype}"
-        return _changed(report, [True] * len(wrong), passed=False, unverified=why, relative_error=math.nan)
-    if any(wrong):
-        return _wrong_in_float64(report, wrong, any(differ), dtype)
-    if any(differ):
+        return _changed(report, every, passed=False, unverified=why, relative_error=math.nan)
+    if wrong:
+        return _wrong_in_float64(report, wrong, bool(differ), dtype)
+    if differ:
         diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
         report = replace(_changed(report, differ, passed=False, unverified=""), diagnosis=diagnosis)
         return _with_entries(report, found) if by_array else report
-    if report.passed and any(hidden):
+    if report.passed and hidden:
         least = max(each.least for each in found)
         why = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
         return _changed(report, hidden, passed=False, unverified=why)
     return replace(report, note=report.note or f"checked in float64; {_agreement(found, dtype)}")
 
 
-def _changed(report: GradientReport, which: Sequence[bool], **changes: Any) -> GradientReport:
+def _changed(report: GradientReport, which: Set[int], **changes: Any) -> GradientReport:
     """A report with another verdict of some arrays, and nothing that was said of entries."""
-    pairs = zip(report.arrays, which, strict=True)
-    arrays = tuple(replace(array, **changes) if is_so else array for array, is_so in pairs)
+    arrays = tuple(replace(array, **changes) if i in which else array for i, array in enumerate(report.arrays))
     passed = all(array.passed for array in arrays)
     return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None)
 
 
-def _wrong_in_float64(report: GradientReport, wrong: Sequence[bool], differs: bool, dtype: str) -> GradientReport:
+def _wrong_in_float64(report: GradientReport, wrong: Set[int], differs: bool, dtype: str) -> GradientReport:
     """The report, unless the error is one that the user's precision cannot tell."""
-    off = np.max([array.relative_error for array, is_so in zip(report.arrays, wrong, strict=True) if is_so])
+    off = np.max([report.arrays[i].relative_error for i in wrong])
     if differs or not off <= _NEGLIGIBLE:
         where = f"; {dtype} has another gradient" if differs else f" as well as in {dtype}"
         return replace(report, note=report.note or f"checked in float64, where it is wrong{where}")
