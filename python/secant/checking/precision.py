@@ -70,7 +70,6 @@ class Comparison:
         self.norm = float(np.linalg.norm(self._right))
         self.add(own, exact)
 
-    @np.errstate(all="ignore")
     def add(self, own: Floats, exact: Floats) -> None:
         """Compare at another point."""
         self.count += 1
@@ -81,7 +80,6 @@ class Comparison:
         self._mean += change / self.count
         self._squares += change * (difference - self._mean)
 
-    @np.errstate(all="ignore")
     def judge(self, same: float, floor: float) -> None:
         """See what the points say: ``same`` is rounding that does not vary, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
@@ -110,6 +108,7 @@ Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 derivatives, each in the user's precision and in float64."""
 
 
+@np.errstate(all="ignore")
 def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
