@@ -144,6 +144,7 @@ def test_an_array_on_kinks_is_not_verified_and_others_are_as_without():
 def test_a_gradient_that_overflows_is_not_right_and_there_is_no_warning():
     for n, size in ((3, 1e307), (3, 1.7e308), (300, 1.7e308)):
         assert not secant.check_gradient(lambda x: np.sum(x**2), np.ones(n), np.full(n, size)).passed
+    assert not secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), lambda x: x / 0).passed
 
 
 def test_a_gradient_too_small_for_its_square():
