@@ -143,7 +143,7 @@ def test_outputs_that_cannot_be_checked_are_named(torch):
     x = torch.ones(3, requires_grad=True)
     with pytest.raises(DTypeError, match=r"or dataclasses of them, got Normal as output\['b'\]\[0\]"):
         secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
-    with pytest.raises(UnsupportedError, match=r"outputs of func must be dense, got torch.sparse_coo as output"):
+    with pytest.raises(UnsupportedError, match=r"^output must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(lambda x: x.to_sparse(), x)
     with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got none"):
         secant.torch.gradcheck(lambda x: (x.argmax(), "it"), x)
@@ -450,7 +450,7 @@ def test_a_checkpoint_that_autograd_does_not_see_through_is_wrong(torch):
 
 def test_tensors_of_types_that_numpy_does_not_have(torch):
     x = torch.rand(6)
-    with pytest.raises(DTypeError, match=r"outputs of func must be float64, .*, got torch\.float8_e4m3fn as output"):
+    with pytest.raises(DTypeError, match=r"^output must be float64, .*, got torch\.float8_e4m3fn"):
         secant.torch.gradcheck(lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_())
     assert secant.torch.gradgradcheck(torch.Tensor.cfloat, x.clone().requires_grad_())
     low = x.bfloat16()

@@ -73,8 +73,6 @@ class Function(autodiff.Function):
         module = getattr(owner, "__self__", owner)
         self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
-        for name, tensor in self._tensors.items():
-            require_known(f"{name} must be", tensor)
         # A tensor that is not a leaf is replaced by one that shares its elements, as its own graph must not change.
         found = self._tensors.values()
         self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in found}
@@ -228,21 +226,12 @@ def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any
     return dict(found.values())
 
 
-def require_known(wanted: str, tensor: Any, where: str = "") -> None:
-    """Raise an error unless a tensor is dense, and of a type that is checked."""
-    if tensor.layout != torch.strided:
-        raise UnsupportedError(f"{wanted} dense, got {tensor.layout}{where}")
-    if tensor.dtype not in (*_HIGHER, *_HIGHER.values()):
-        raise DTypeError(f"{wanted} float64, float32, float16, bfloat16 or complex, got {tensor.dtype}{where}")
-
-
 def floating(value: Any) -> dict[str, Any]:
     """The tensors of floating-point numbers that a function returns, by where they are."""
     found = {}
     for path, output in walk("output", value):
         if isinstance(output, torch.Tensor):
             if output.is_floating_point() or output.is_complex():
-                require_known("outputs of func must be", output, f" as {path}")
                 found[path] = output
         elif not (output is None or isinstance(output, bool | int | float | complex | str | np.generic)):
             raise DTypeError(
@@ -260,7 +249,12 @@ def name_of(dtype: Any) -> str:
 
 
 def structure_of(title: str, tensors: Sequence[Any], names: Sequence[str]) -> Structure:
-    """Tensors as a structure of arrays."""
+    """Tensors as a structure of arrays: they must be dense, and of a type that is checked."""
+    for name, tensor in zip(names, tensors, strict=True):
+        if tensor.layout != torch.strided:
+            raise UnsupportedError(f"{name} must be dense, got {tensor.layout}")
+        if tensor.dtype not in (*_HIGHER, *_HIGHER.values()):
+            raise DTypeError(f"{name} must be float64, float32, float16, bfloat16 or complex, got {tensor.dtype}")
     return Structure(title, [*map(as_array, tensors)], names, [name_of(each.dtype) for each in tensors if each.numel()])
 
 
