@@ -25,6 +25,7 @@ _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.fl
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
 _TENSOR: Any = torch.Tensor
+_MODE: Any = TorchFunctionMode  # whose methods have no types
 _CASTS = dict.fromkeys((_TENSOR.float, _TENSOR.half, _TENSOR.bfloat16), _TENSOR.double)
 _CASTS |= dict.fromkeys((_TENSOR.cfloat, _TENSOR.chalf), _TENSOR.cdouble)
 _UNDEFINED = (
@@ -92,7 +93,7 @@ class Function(autodiff.Function):
     def in_float64(self) -> Function:
         """The same function in float64."""
         other = copy.copy(self)
-        other._begin(in_float64, higher)
+        other._begin(_InFloat64, higher)
         return other
 
     def values(self, x: Arrays) -> Arrays:
@@ -302,19 +303,7 @@ def higher(value: Any) -> Any:
     return value.to(_HIGHER[value.dtype]) if isinstance(value, torch.Tensor) and value.dtype in _HIGHER else value
 
 
-@contextlib.contextmanager
-def in_float64() -> Iterator[None]:
-    """While the context lasts, PyTorch's functions compute in float64, and what is new is in float64, too."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with _Float64():
-            yield
-    finally:
-        torch.set_default_dtype(default)
-
-
-class _Seen(TorchFunctionMode):  # type: ignore[misc]
+class _Seen(_MODE):  # type: ignore[misc]
     """Remembers in what precision PyTorch's functions return what has a gradient, where it is less than float64."""
 
     def __init__(self) -> None:
@@ -328,12 +317,24 @@ class _Seen(TorchFunctionMode):  # type: ignore[misc]
         return returned
 
 
-class _Float64(TorchFunctionMode):  # type: ignore[misc]
-    """Gives PyTorch's functions a twin in float64 of each tensor of lower precision, which f may write to."""
+class _InFloat64(_MODE):  # type: ignore[misc]
+    """While it lasts, PyTorch's functions compute in float64, and what is new is in float64, too.
+
+    They get a twin in float64 of each tensor of lower precision, which f may write to.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._twins = dict[int, tuple[Any, Any]]()  # the tensor itself too, so that its id stays its own
+        self._default = torch.get_default_dtype()
+
+    def __enter__(self) -> Any:
+        torch.set_default_dtype(torch.float64)
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        torch.set_default_dtype(self._default)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _CASTS.get(func, func)(*mapped(args, self._twin), **mapped(kwargs or {}, self._twin))
