@@ -208,7 +208,7 @@ def gradgradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    function = _function(func, inputs).gradient(grad_outputs, rng, check_undefined_grad)
+    function = _function(func, inputs, check_undefined_grad).gradient(grad_outputs, rng)
     modes = ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev
     return autodiff.are_right(options, [function], modes, raise_exception)
 
@@ -275,8 +275,7 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    owner = torch.nn.ModuleList(each for each in (module, loss) if isinstance(each, torch.nn.Module))
-    report = autodiff.first_failed(options, Function(owner, function, given, tensors), ["rev"])
+    report = autodiff.first_failed(options, Function([module, loss], function, given, tensors), ["rev"])
     return replace(report, note="; ".join(filter(None, [report.note, *_causes(module, report)])))
 
 
@@ -298,12 +297,13 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
 
 def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
     given = _tuple(inputs)
+    owner = getattr(func, "__self__", func)
     # The signature that names them is that of forward, of a module or a Function.
-    owner = func.__self__ if isinstance(getattr(func, "__self__", None), type) else func
-    tensors = differentiable(argument_names(getattr(owner, "forward", func), "inputs", len(given)), given)
+    forward = getattr(owner if isinstance(owner, type) else func, "forward", func)
+    tensors = differentiable(argument_names(forward, "inputs", len(given)), given)
     if not tensors:
         raise DTypeError(
             "inputs must have a tensor that requires a gradient, got none: call requires_grad_(); of integers, after "
             "double(), as only floating point has gradients"
         )
-    return Function(func, func, given, tensors, undefined=undefined)
+    return Function([owner], func, given, tensors, undefined=undefined)

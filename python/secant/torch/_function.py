@@ -42,8 +42,8 @@ class Function(autodiff.Function):
 
     Parameters
     ----------
-    owner
-        A module, or one of its methods: its parameters get other values, and its buffers are put back.
+    owners : iterable
+        Of these the modules' parameters get other values, and their buffers are put back.
     function : callable
     arguments : tuple
     tensors : dict
@@ -61,7 +61,7 @@ class Function(autodiff.Function):
 
     def __init__(
         self,
-        owner: Any,
+        owners: Iterable[Any],
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         tensors: dict[str, Any],
@@ -71,8 +71,7 @@ class Function(autodiff.Function):
         if torch.is_inference_mode_enabled():
             raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
         self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
-        module = getattr(owner, "__self__", owner)
-        self._module = module if isinstance(module, torch.nn.Module) else torch.nn.Module()
+        self._module = torch.nn.ModuleList(each for each in owners if isinstance(each, torch.nn.Module))
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         # A tensor that is not a leaf is replaced by one that shares its elements, as its own graph must not change.
         found = self._tensors.values()
@@ -115,7 +114,7 @@ class Function(autodiff.Function):
         pushed = [torch.zeros_like(each.primal) if each.tangent is None else each.tangent for each in found]
         return [as_array(each.primal) for each in found], [*map(as_array, pushed)]
 
-    def gradient(self, grad_outputs: Any, rng: int, undefined: bool) -> Function:
+    def gradient(self, grad_outputs: Any, rng: int) -> Function:
         """The gradients that autograd computes, as a function of the arguments and of a list of cotangents."""
         if grad_outputs is None:
             numbers = autodiff.random_numbers(self.outputs, np.random.default_rng([rng, 2]))
@@ -133,7 +132,8 @@ class Function(autodiff.Function):
             return found
 
         tensors = self._tensors | differentiable((f"grad_outputs[{i}]" for i in itertools.count()), cotangents)
-        return Function(self._module, gradients, (*self._arguments, cotangents), tensors, "-over-reverse", undefined)
+        given = *self._arguments, cotangents
+        return Function([self._module], gradients, given, tensors, "-over-reverse", self._undefined)
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
