@@ -207,12 +207,9 @@ class Function(autodiff.Function):
 
         ``keep`` the graph, so that backward functions can run again.
         """
-        defined = [(output, c) for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
-        inputs = list(self._leaves.values())
-        grads: Sequence[Any] = [None] * len(inputs)
-        if defined:
-            own, incoming = zip(*defined, strict=True)
-            grads = torch.autograd.grad(own, inputs, incoming, allow_unused=True, retain_graph=keep)
+        inputs, in_graph = list(self._leaves.values()), [output for output in outputs if output.requires_grad]
+        incoming = [c for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
+        grads = torch.autograd.grad(in_graph, inputs, incoming, allow_unused=True, retain_graph=keep)
         self.is_used = self.is_used or any(grad is not None for grad in grads)
         found = zip(inputs, grads, strict=True)
         return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in found]
