@@ -121,7 +121,7 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
             given = CandidateGradient.repeated(point, gradient, LINEAR)
             given.remark = given.remark or function.fault(given, outputs.at(weights))
         point.is_used = bool(function.is_used)
-        if not function.has_half and max(map(eps_of, inputs.dtypes)) == EPS:
+        if not function.has_half and point.eps == EPS:
             point.coarse = COARSE_IN_FLOAT32
         return given
 

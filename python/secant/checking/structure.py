@@ -207,9 +207,8 @@ def _is_list_of_numbers(value: Any) -> bool:
 
 def _as_array(value: Any) -> Any:
     """A number, a list of numbers, or a series as an array, integers as float64; anything else as it is."""
-    is_other_array = isinstance(value, np.matrix) or (isinstance(value, np.ndarray) and not is_plain(value))
     is_container = isinstance(value, tuple | list) and not _is_list_of_numbers(value)
-    if is_other_array or is_container or _library(value) in _DOORS:
+    if is_container or isinstance(value, np.matrix | np.ma.MaskedArray) or _library(value) in _DOORS:
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "biufc":
