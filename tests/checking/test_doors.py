@@ -141,8 +141,7 @@ def test_outputs_and_inputs_are_looked_for_in_nested_containers(torch, nested):
 
 def test_outputs_that_cannot_be_checked_are_named(torch):
     x = torch.ones(3, requires_grad=True)
-    with pytest.raises(DTypeError, match=r"or dataclasses of them, got Normal as output\['b'\]\[0\]"):
-        secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
+    assert secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
     with pytest.raises(UnsupportedError, match=r"^output must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(lambda x: x.to_sparse(), x)
     with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got none"):

@@ -226,16 +226,8 @@ def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any
 
 def floating(value: Any) -> dict[str, Any]:
     """The tensors of floating-point numbers that a function returns, by where they are."""
-    found = {}
-    for path, output in walk("output", value):
-        if isinstance(output, torch.Tensor):
-            if output.is_floating_point() or output.is_complex():
-                found[path] = output
-        elif not (output is None or isinstance(output, bool | int | float | complex | str | np.generic)):
-            raise DTypeError(
-                "func must return tensors, or dicts, lists, tuples or dataclasses of them, got "
-                f"{type(output).__name__} as {path}"
-            )
+    tensors = {path: leaf for path, leaf in walk("output", value) if isinstance(leaf, torch.Tensor)}
+    found = {path: leaf for path, leaf in tensors.items() if leaf.is_floating_point() or leaf.is_complex()}
     if not found:
         raise DTypeError("func must return a tensor of floating-point numbers, got none")
     return found
