@@ -104,25 +104,25 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
     point, values_there = Point(lambda x: total(function.values(x)), inputs), list[float]()
+    if not function.has_half and point.eps == EPS:
+        point.coarse = COARSE_IN_FLOAT32
+
+    def derivatives(found: tuple[Arrays, Any]) -> Any:
+        values_there.append(total(found[0]).number)
+        point.is_used = bool(function.is_used)  # which is known now
+        return found[1]
 
     def gradient(factor: float) -> Any:
-        values, pulled = function.pulled_back(inputs.at(point.x), outputs.at(factor * weights))
-        values_there.append(total(values).number)
-        return pulled
+        return derivatives(function.pulled_back(inputs.at(point.x), outputs.at(factor * weights)))
 
     def along(direction: Floats) -> float:
-        return total(function.pushed_forward(inputs.at(point.x), inputs.at(direction))[1]).number
+        return total(derivatives(function.pushed_forward(inputs.at(point.x), inputs.at(direction)))).number
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            values_there.append(total(function.pushed_forward(inputs.at(point.x), inputs.at(point.x))[0]).number)
-            given = Candidate(point, along)
-        else:
-            given = CandidateGradient.repeated(point, gradient, LINEAR)
-            given.remark = given.remark or function.fault(given, outputs.at(weights))
-        point.is_used = bool(function.is_used)
-        if not function.has_half and point.eps == EPS:
-            point.coarse = COARSE_IN_FLOAT32
+            return Candidate(point, along)
+        given = CandidateGradient.repeated(point, gradient, LINEAR)
+        given.remark = given.remark or function.fault(given, outputs.at(weights))
         return given
 
     report = run_check(point, candidate, options)
