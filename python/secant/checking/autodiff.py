@@ -170,10 +170,10 @@ def _move(exact: Function, own: Function, seed: int) -> bool:
     x = as_vector(exact.inputs.arrays)
     move = x * own.inputs.eps * np.random.default_rng([seed, 4]).uniform(-0.25, 0.25, x.size)
     here, near, there = (as_vector(exact.values(exact.inputs.at(x + share * move))) for share in (0, 1 / 8, 1))
-    jumps = not 2 * norm(near - here) <= norm(there - here)
-    if not jumps:
+    is_moved = 2 * norm(near - here) <= norm(there - here)  # of NaN it is not
+    if is_moved:
         exact.inputs.write(x + move, exact.inputs.arrays)
-    return not jumps
+    return is_moved
 
 
 def first_failed(options: Options, own: Function, modes: Sequence[str]) -> GradientReport:

@@ -70,12 +70,11 @@ class Function(autodiff.Function):
     ) -> None:
         if torch.is_inference_mode_enabled():
             raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
-        self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
+        self._function, self._arguments, self._tensors = function, arguments, tensors
+        self.of, self._undefined = of, undefined
         self._module = torch.nn.ModuleList(each for each in owners if isinstance(each, torch.nn.Module))
-        self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         # A tensor that is not a leaf is replaced by one that shares its elements, as its own graph must not change.
-        found = self._tensors.values()
-        self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in found}
+        self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in tensors.values()}
         self._begin(contextlib.nullcontext, lambda value: value)
 
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
