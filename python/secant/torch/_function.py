@@ -182,7 +182,7 @@ class Function(autodiff.Function):
         def current(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and id(value) not in known:
                 known[id(value)] = copied(value).requires_grad_(value.requires_grad)
-            return known.get(id(value), self._converted(value))
+            return known.get(id(value), value)
 
         values = list(zip(leaves, map(tensor_like, self._like, x), strict=True))
         values += [(own, copied(own)) for own in parameters.values()]
