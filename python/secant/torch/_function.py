@@ -238,12 +238,10 @@ def name_of(dtype: Any) -> str:
 
 
 def structure_of(title: str, tensors: Sequence[Any], names: Sequence[str]) -> Structure:
-    """Tensors as a structure of arrays: they must be dense, and of a type that is checked."""
+    """Tensors as a structure of arrays: they must be dense."""
     for name, tensor in zip(names, tensors, strict=True):
         if tensor.layout != torch.strided:
             raise UnsupportedError(f"{name} must be dense, got {tensor.layout}")
-        if tensor.dtype not in (*_HIGHER, *_HIGHER.values()):
-            raise DTypeError(f"{name} must be float64, float32, float16, bfloat16 or complex, got {tensor.dtype}")
     return Structure(title, [*map(as_array, tensors)], names, [name_of(each.dtype) for each in tensors if each.numel()])
 
 
