@@ -107,16 +107,17 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
     if not function.has_half and point.eps == EPS:
         point.coarse = COARSE_IN_FLOAT32
 
-    def derivatives(found: tuple[Arrays, Any]) -> Any:
-        values_there.append(total(found[0]).number)
-        point.is_used = bool(function.is_used)  # which is known now
-        return found[1]
+    def noted(values: Arrays, derivatives: Any) -> Any:
+        """The derivatives. What they came with is noted: f there, and whether it is used."""
+        values_there.append(total(values).number)
+        point.is_used = bool(function.is_used)
+        return derivatives
 
     def gradient(factor: float) -> Any:
-        return derivatives(function.pulled_back(inputs.at(point.x), outputs.at(factor * weights)))
+        return noted(*function.pulled_back(inputs.at(point.x), outputs.at(factor * weights)))
 
     def along(direction: Floats) -> float:
-        return total(derivatives(function.pushed_forward(inputs.at(point.x), inputs.at(direction)))).number
+        return total(noted(*function.pushed_forward(inputs.at(point.x), inputs.at(direction)))).number
 
     def candidate() -> Candidate:
         if mode == "fwd":
