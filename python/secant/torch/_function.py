@@ -109,9 +109,8 @@ class Function(autodiff.Function):
         with forward_ad.dual_level(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit.script")  # which PyTorch calls here, and calls deprecated
             found = self._evaluated(x, lambda outputs: [*map(forward_ad.unpack_dual, outputs)], along)
-        self.is_used = self.is_used or any(each.tangent is not None for each in found)
-        pushed = [torch.zeros_like(each.primal) if each.tangent is None else each.tangent for each in found]
-        return [as_array(each.primal) for each in found], [*map(as_array, pushed)]
+        primals, pushed = zip(*found, strict=True)
+        return [*map(as_array, primals)], self._derivatives(primals, pushed)
 
     def gradient(self, grad_outputs: Any, rng: int) -> Function:
         """The gradients that autograd computes, as a function of the arguments and of a list of cotangents."""
@@ -202,16 +201,19 @@ class Function(autodiff.Function):
         return [found[path] for path in self._paths]
 
     def _gradients(self, outputs: list[Any], cotangents: list[Any], keep: bool = False) -> Arrays:
-        """The gradients that autograd computes of the sum of products of outputs and cotangents; 0 where it has none.
+        """The gradients that autograd computes of the sum of products of outputs and cotangents.
 
         ``keep`` the graph, so that backward functions can run again.
         """
         inputs, in_graph = list(self._leaves.values()), [output for output in outputs if output.requires_grad]
         incoming = [c for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
         grads = torch.autograd.grad(in_graph, inputs, incoming, allow_unused=True, retain_graph=keep)
-        self.is_used = self.is_used or any(grad is not None for grad in grads)
-        found = zip(inputs, grads, strict=True)
-        return [as_array(torch.zeros_like(own) if grad is None else grad) for own, grad in found]
+        return self._derivatives(inputs, grads)
+
+    def _derivatives(self, of: Sequence[Any], found: Sequence[Any]) -> Arrays:
+        """What autograd computes, as arrays: 0 where it has none. If it has any, f depends on an argument."""
+        self.is_used = self.is_used or any(each is not None for each in found)
+        return [as_array(torch.zeros_like(own) if each is None else each) for own, each in zip(of, found, strict=True)]
 
 
 def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
