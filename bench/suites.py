@@ -311,7 +311,7 @@ def candidates(check: Callable[[], object], order: int) -> list[list[Any]]:
     found: list[list[Any]] = []
 
     def kept(point: Point, candidate: Callable[[], Any], options: Options) -> Any:
-        found.append([array for array in point.structure.at(candidate().gradient) if array.size])
+        found.append(point.structure.at(candidate().gradient))
         if len(found) == order:
             raise GradientKnownError
         return run_check(point, candidate, options)

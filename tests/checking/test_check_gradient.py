@@ -147,6 +147,16 @@ def test_a_gradient_that_overflows_is_not_right_and_there_is_no_warning():
     assert not secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), lambda x: x / 0).passed
 
 
+def test_a_function_that_sets_how_numpy_handles_errors():
+    def f(x):
+        np.seterr(all="raise")
+        return np.inf if (x > 1.0001).any() else np.sum(x**2)
+
+    before = np.geterr()
+    assert secant.check_gradient(f, np.ones(4), np.full(4, 2.0)).passed
+    assert np.geterr() == before
+
+
 def test_a_gradient_too_small_for_its_square():
     f, x = lambda x: np.float32(np.exp(-10 * x**2).sum()), np.array([6.5])
     assert not secant.check_gradient(f, x, np.array([-1e-182])).passed

@@ -141,7 +141,8 @@ def test_outputs_and_inputs_are_looked_for_in_nested_containers(torch, nested):
 
 def test_outputs_that_cannot_be_checked_are_named(torch):
     x = torch.ones(3, requires_grad=True)
-    assert secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
+    with pytest.raises(DTypeError, match=r"or dataclasses of them, got Normal as output\['b'\]\[0\]"):
+        secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
     with pytest.raises(UnsupportedError, match=r"^output must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(lambda x: x.to_sparse(), x)
     with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got none"):
@@ -282,6 +283,9 @@ def test_what_torch_inputs_may_not_be(torch):
         secant.torch.gradcheck(torch.abs, torch.ones(3).to(torch.float8_e5m2).requires_grad_())
     with pytest.raises(ValueRangeError, match=r"f must be deterministic, .*dropout"):
         secant.torch.gradcheck(lambda x: torch.nn.functional.dropout(x, 0.5), torch.ones(30, requires_grad=True))
+    with pytest.raises(ValueRangeError, match="must depend on what is checked: it has one value"):
+        inputs = (torch.ones(4, requires_grad=True), torch.ones(0, requires_grad=True))
+        secant.torch.gradcheck(lambda x, empty: empty.sum() + 3, inputs)
     with pytest.raises(DTypeError, match="module must have a parameter that requires a gradient, got none"):
         secant.torch.check_module(torch.nn.ReLU(), torch.ones(3))
     with pytest.raises(DTypeError, match="floating point"):

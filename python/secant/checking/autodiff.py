@@ -171,7 +171,7 @@ def _move(exact: Function, own: Function, seed: int) -> bool:
     x = as_vector(exact.inputs.arrays)
     move = x * own.inputs.eps * np.random.default_rng([seed, 4]).uniform(-0.25, 0.25, x.size)
     here, near, there = (as_vector(exact.values(exact.inputs.at(x + share * move))) for share in (0, 1 / 8, 1))
-    is_moved = 2 * norm(near - here) <= norm(there - here)  # of NaN it is not
+    is_moved = 2 * norm(near - here) <= norm(there - here)  # not if one is NaN
     if is_moved:
         exact.inputs.write(x + move, exact.inputs.arrays)
     return is_moved

@@ -75,8 +75,8 @@ def check_gradient(
     -----
     It takes about a hundred evaluations of f where the gradient is right; where x lies on kinks, each array takes a
     hundred more. Group testing: along a random direction v the errors d of all entries show as their sum d . v, which
-    is compared with the error bar of the slope of f in that direction: that of the scheme "auto". Meanwhile NumPy's
-    floating-point warnings are off: the report says what is not finite.
+    is compared with the error bar of the slope of f in that direction: that of the scheme "auto". Meanwhile NumPy
+    neither warns of floating-point errors nor raises them: the report says what is not finite.
 
     Examples
     --------

@@ -95,6 +95,7 @@ class Point:
             if own.flags.writeable and as_vector([own]).tobytes() != self.x[span].tobytes():
                 own[...] = self.x[span].reshape(own.shape)
 
+    @np.errstate(all="ignore")  # also what np.seterr sets in f ends here
     def _value(self, vector: Floats) -> Value:
         """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1

@@ -25,8 +25,8 @@ _STEPS = "f is constant near x and rises in steps farther away: its slope is 0, 
 def run_check(point: Point, candidate: Callable[[], Candidate], options: Options) -> GradientReport:
     """Check a candidate at a point, and leave the point as it was.
 
-    ``candidate`` is called once it is known that f is a function. NumPy's warnings are ignored, also in f and in a
-    gradient that is callable: what is not finite is evidence.
+    ``candidate`` is called once it is known that f is a function. NumPy ignores floating-point errors, also in f and
+    in a gradient that is callable: what is not finite is evidence.
     """
     try:
         with Progress(options.progress) as point.progress, np.errstate(all="ignore"):

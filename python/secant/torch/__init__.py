@@ -92,10 +92,9 @@ def gradcheck(
     Parameters
     ----------
     func : callable
-        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses. What else is in these, such as
-        a ``torch.distributions.Normal``, is not checked: return its tensors. It must be deterministic. It is called
-        with gradients enabled, so that it may use autograd itself. A module is put back after each call if ``func`` is
-        the module or its method, not if a lambda calls it.
+        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses.
+        It must be deterministic. It is called with gradients enabled, so that it may use autograd itself. A module is
+        put back after each call if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
         of 16 to 64 bits a number, on any device. ``func`` gets views of them, which are not leaves and have no
@@ -128,7 +127,7 @@ def gradcheck(
     UnsupportedError
         If a tensor is sparse, or inference mode is on.
     DTypeError, ShapeError, ValueRangeError
-        As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or no output is a tensor.
+        As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or an output is no tensor.
 
     Warns
     -----

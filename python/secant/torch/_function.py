@@ -7,6 +7,7 @@ import copy
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Number
 from typing import Any, TypeVar
 
 import numpy as np
@@ -70,11 +71,12 @@ class Function(autodiff.Function):
     ) -> None:
         if torch.is_inference_mode_enabled():
             raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
-        self._function, self._arguments, self._tensors = function, arguments, tensors
-        self.of, self._undefined = of, undefined
+        self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
         self._module = torch.nn.ModuleList(each for each in owners if isinstance(each, torch.nn.Module))
+        self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         # A tensor that is not a leaf is replaced by one that shares its elements, as its own graph must not change.
-        self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in tensors.values()}
+        found = self._tensors.values()
+        self._leaves = {id(own): own if own.is_leaf else own.detach().requires_grad_() for own in found}
         self._begin(contextlib.nullcontext, lambda value: value)
 
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
@@ -181,7 +183,7 @@ class Function(autodiff.Function):
         def current(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and id(value) not in known:
                 known[id(value)] = copied(value).requires_grad_(value.requires_grad)
-            return known.get(id(value), value)
+            return known.get(id(value), self._converted(value))
 
         values = list(zip(leaves, map(tensor_like, self._like, x), strict=True))
         values += [(own, copied(own)) for own in parameters.values()]
@@ -227,8 +229,15 @@ def differentiable(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any
 
 def floating(value: Any) -> dict[str, Any]:
     """The tensors of floating-point numbers that a function returns, by where they are."""
-    tensors = {path: leaf for path, leaf in walk("output", value) if isinstance(leaf, torch.Tensor)}
-    found = {path: leaf for path, leaf in tensors.items() if leaf.is_floating_point() or leaf.is_complex()}
+    found = {}
+    for path, output in walk("output", value):
+        if not isinstance(output, torch.Tensor | Number | str | None):
+            raise DTypeError(
+                "func must return tensors, or dicts, lists, tuples or dataclasses of them, got "
+                f"{type(output).__name__} as {path}"
+            )
+        if isinstance(output, torch.Tensor) and (output.is_floating_point() or output.is_complex()):
+            found[path] = output
     if not found:
         raise DTypeError("func must return a tensor of floating-point numbers, got none")
     return found
