@@ -83,6 +83,7 @@ def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
         "one": np.eye(len(x))[3] * 0.01 * np.linalg.norm(right),
         "zero": -right,
     }
+    errors["one among small ones"] = errors["one"] + 1e-8 * right
     for error in errors.values():
         (array,) = secant.check_gradient(softplus, x, right + error).arrays
         true = np.linalg.norm(error) / np.linalg.norm(right)

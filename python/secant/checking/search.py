@@ -21,6 +21,7 @@ EVALUATIONS = 100
 _PROBES, _PROBES_ON_KINKS = 4, 3  # of all entries; of each array, where x lies on a kink
 _SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
+_BY_LUCK = 4.0  # times its standard deviation: what a sum of errors of random signs hardly is; more has another cause
 _UNCLEAR = "it seems wrong along some directions, which noise, steps or kinks of f may explain"
 
 
@@ -117,14 +118,20 @@ def _measured_arrays(probe: DirectionalProbe, evidence: Evidence, rng: np.random
 
 
 def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> Evidence:
-    """Entries of the arrays that seem wrong: a sample of them, and where few of that are wrong, the worst ones."""
+    """Entries of the arrays that seem wrong: a sample of them; and the worst ones, unless the sample tells of all.
+
+    It does not where few of it are wrong, or the error of the whole array is larger than that of all together would be.
+    """
     point, sampled = ranges.probe.point, set[int]()
     for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
         begin, end = point.spans[leaf].start, point.spans[leaf].stop
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
         if not ranges.may_go_on():
             break
-        if 2 * sum(ranges[i, i + 1].wrong for i in picks.tolist()) >= len(picks):
+        sample = [ranges[i, i + 1] for i in picks.tolist()]
+        of_all = math.hypot(*(each.error for each in sample)) * math.sqrt((end - begin) / len(sample))
+        is_typical = abs(arrays.by_array[leaf][0].error) <= _BY_LUCK * of_all
+        if is_typical and 2 * sum(each.wrong for each in sample) >= len(sample):
             sampled.add(leaf)
         else:
             ranges.halve(begin, end)
