@@ -67,8 +67,7 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
     names = ["sin", "cos", "tan"]
     operators = [(name, lambda kind, order, name=name: cases(name, kind, order)) for name in names]
     monkeypatch.setattr(suites, "SUITES", {"torch": lambda: iter(operators)})
-    monkeypatch.setattr(suites, "REASONS", {"sin": "its reason"})
-    monkeypatch.setattr(suites, "LEFT_OUT_BY", {"torch": lambda kind, order: {"cos"}})
+    monkeypatch.setattr(suites, "REASONS", {"sin": f"its reason; {suites.TWICE}", "cos": suites.LEFT_OUT})
     results = tmp_path / "folder" / "results.jsonl"
     suites.run(["torch"], ["ours"], 1, 2, results)
     assert {name for name, _, _ in measured} == {"cos"}
@@ -82,7 +81,9 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
     assert (found["operators"], found["cases"], found["right"], found["WRONG"]) == ("3", "9", "6", "3 (1)")
     assert found["their WRONG"] == "1 of 3"  # only the first case is theirs
     assert planted_row.split(" | ")[1:] == ["3 of 3", "2 of 2", "2 of 3", "0 of 2", "1 |"]
-    assert named == "- torch, float64, order 1, WRONG: cos, sin (its reason), tan."  # as they were measured
+    assert (
+        named == f"- torch, float64, order 1, WRONG: cos ({suites.LEFT_OUT}), sin (its reason; {suites.TWICE}), tan."
+    )  # as they were measured
 
 
 @pytest.mark.parametrize(

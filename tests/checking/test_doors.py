@@ -283,8 +283,8 @@ def test_what_torch_inputs_may_not_be(torch):
         secant.torch.gradcheck(torch.abs, torch.ones(3).to(torch.float8_e5m2).requires_grad_())
     with pytest.raises(ValueRangeError, match=r"f must be deterministic, .*dropout"):
         secant.torch.gradcheck(lambda x: torch.nn.functional.dropout(x, 0.5), torch.ones(30, requires_grad=True))
+    inputs = (torch.ones(4, requires_grad=True), torch.ones(0, requires_grad=True))
     with pytest.raises(ValueRangeError, match="must depend on what is checked: it has one value"):
-        inputs = (torch.ones(4, requires_grad=True), torch.ones(0, requires_grad=True))
         secant.torch.gradcheck(lambda x, empty: empty.sum() + 3, inputs)
     with pytest.raises(DTypeError, match="module must have a parameter that requires a gradient, got none"):
         secant.torch.check_module(torch.nn.ReLU(), torch.ones(3))
