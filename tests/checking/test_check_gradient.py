@@ -554,7 +554,7 @@ BAD = {
         np.sum,
         {"gradient": np.ones(4)},
         ShapeError,
-        "gradient must have the shapes of x, (3,), got (4,)",
+        "gradient must have the shape of x, (3,), got (4,)",
     ),
     "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
     "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
@@ -657,6 +657,8 @@ def test_dicts_are_paired_by_their_keys():
     assert secant.check_gradient(f, x, right).passed
     with pytest.raises(ShapeError, match=r"^gradient must have the keys of x, a, b, got c, b$"):
         secant.check_gradient(f, x, {"c": right["a"], "b": right["b"]})
+    with pytest.raises(ShapeError, match=r"^gradient\.b must have the shape of x\.b, \(\d,.*\), got \(1,\)$"):
+        secant.check_gradient(f, x, right | {"b": np.ones(1)})
 
 
 def test_the_report_can_be_read_by_people_and_programs():

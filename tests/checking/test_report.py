@@ -110,13 +110,11 @@ def test_a_report_says_what_to_do_next():
     report = secant.check_gradient(softplus, x, right + np.arange(8.0) ** 2)
     assert last(report) == "next: work out x[7] by hand"
     low = x.astype(np.float32)
-    report = secant.check_gradient(softplus, low, (right + np.arange(8.0) ** 2).astype(np.float32))
-    assert last(report) == "next: check in float64, which tells a mistake from rounding and from kinks nearby"
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
     assert last(noisy) == "next: check at another x"
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
-    assert last(noisy).startswith("next: check in float64")
+    assert last(noisy) == "next: check in float64, which tells a mistake from rounding and from kinks nearby"
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked) == "next: check at another x"

@@ -25,6 +25,16 @@ def test_a_right_vjp_and_jvp():
     assert secant.check_jvp(f, X, lambda tangent: (1 - left**2) * (A @ tangent)).passed
 
 
+def test_the_array_that_is_not_linear_is_wrong_and_no_other():
+    x = {"W": np.ones((3, 2)), "b": np.zeros(2)}
+    for b in (lambda c: np.full(2, 20.0), lambda c: np.minimum(c.sum(0), 1.5)):  # the second one is right without -2
+        report = secant.check_vjp(
+            lambda x: A[:, :3] @ x["W"] + x["b"], x, lambda c, b=b: {"W": A[:, :3].T @ c, "b": b(c)}
+        )
+        assert [array.passed for array in report.arrays] == [True, False]
+        assert report.diagnosis.endswith("in b")
+
+
 def test_a_vjp_may_use_up_what_f_left():
     left = {}
     report = secant.check_vjp(lambda x: left.update(cos=np.cos(x)) or np.sin(x), X, lambda _: left.pop("cos"))
@@ -158,9 +168,9 @@ def test_x_of_low_precision_is_checked_in_float64(dtype):
 def test_what_vector_functions_may_not_return():
     with pytest.raises(DTypeError, match=r"f\(x\) must be an array of float64, .* got str"):
         secant.check_vjp(lambda x: "3", X, lambda cotangent: cotangent)
-    with pytest.raises(ShapeError, match=r"gradient must have the shapes of x, \(3,\), got \(4,\)"):
+    with pytest.raises(ShapeError, match=r"gradient must have the shape of x, \(3,\), got \(4,\)"):
         secant.check_vjp(lambda x: A @ x, X, lambda cotangent: cotangent)
-    with pytest.raises(ShapeError, match=r"^jvp\(tangent\) must have the shapes of f\(x\), \(4,\), got \(3,\)"):
+    with pytest.raises(ShapeError, match=r"^jvp\(tangent\) must have the shape of f\(x\), \(4,\), got \(3,\)"):
         secant.check_jvp(lambda x: A @ x, X, lambda tangent: tangent)
     with pytest.raises(ShapeError, match=r"^jvp\(tangent\) must have the keys of f\(x\), 0, 1, got 0"):
         secant.check_jvp(lambda x: [A @ x, x], X, lambda tangent: [A @ tangent])
@@ -168,7 +178,7 @@ def test_what_vector_functions_may_not_return():
     for check, name in ((secant.check_vjp, "vjp"), (secant.check_jvp, "jvp")):
         with pytest.raises(DTypeError, match=f"{name} must be callable, got NoneType"):
             check(np.square, np.ones(2), None)
-    with pytest.raises(ShapeError, match=r"^f near x must have the shapes of f\(x\), \(3,\), got \(4,\)"):
+    with pytest.raises(ShapeError, match=r"^f near x must have the shape of f\(x\), \(3,\), got \(4,\)"):
         secant.check_vjp(lambda x: np.ones(next(sizes)), X, lambda cotangent: cotangent)
 
 

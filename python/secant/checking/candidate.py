@@ -42,6 +42,8 @@ class Candidate:
         The entries of a gradient that are NaN or infinite.
     remark : str
         What was seen to be wrong with it beforehand: the diagnosis, if it is wrong.
+    varying : set of int
+        The arrays that differed when they were computed again.
     eps : float
         The relative rounding of its entries, or of those of x, if that is more.
     """
@@ -51,7 +53,7 @@ class Candidate:
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
         self._point, self._derivative, self.eps = point, derivative, point.eps
-        self.given = np.full(point.x.size, np.nan)
+        self.given, self.varying = np.full(point.x.size, np.nan), set[int]()
 
     def rounding(self, contribution: float, curvature: float) -> float:
         """What its rounding may change in a derivative; in less than float64, terms may cancel where f is curved."""
@@ -85,7 +87,7 @@ class CandidateGradient(Candidate):
 
     def __init__(self, point: Point, gradient: Any) -> None:
         arrays = point.structure.like("gradient", gradient)
-        self._point, self.given = point, as_vector(arrays)
+        self._point, self.given, self.varying = point, as_vector(arrays), set[int]()
         self.eps = max(point.eps, *(float(np.finfo(array.dtype).eps) for array in arrays))
         self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
         self.not_finite = np.flatnonzero(~np.isfinite(self.given))
@@ -113,11 +115,11 @@ class CandidateGradient(Candidate):
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
         least = max(_ULPS * self.eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
         share = max(math.sqrt(self.eps), SMALL if factor != 1 else 0.0)
-        for name, span in zip(self._point.names, self._point.spans, strict=True):
-            off = float(differences[span].max())
-            if off > max(share * norm(one[span]), least):
-                return f"{off:.1e} in {name}"
-        return ""
+        most = [float(differences[span].max()) for span in self._point.spans]
+        allowed = [max(share * norm(one[span]), least) for span in self._point.spans]
+        found = [leaf for leaf, off in enumerate(most) if off > allowed[leaf]]
+        self.varying.update(found)
+        return f"{most[found[0]]:.1e} in {self._point.names[found[0]]}" if found else ""
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""

@@ -55,7 +55,7 @@ class _Case:
             part = self.given[span]
             if count := int((~np.isfinite(part)).sum()):
                 kind = "NaN" if np.isnan(part).any() else "infinite"
-                return f"{count:,} of {part.size:,} entries of {name} are {kind}"
+                return f"{count:,} of {part.size:,} entries of the gradient in {name} are {kind}"
         parts = [self.given[self.point.spans[leaf]] for leaf in self.leaves]
         return "" if any(part.any() or part.size == 1 for part in parts) else f"{self.who_is} 0 everywhere"
 
@@ -98,8 +98,8 @@ class _Case:
             if factor != 1:
                 yield f"{self.who_is} {_as_factor(factor)}", suspects, self.given[suspects] / factor
         for decay in times(x, numerical - given, numerical - given):
-            what = "a weight decay is missing in" if decay > 0 else "f does not have the weight decay in"
-            text = f"{what} {self.who}: {abs(decay):.6g} times the parameters"
+            how = "a missing weight decay" if decay > 0 else "a weight decay that f does not have"
+            text = f"{self.who_is} off by {abs(decay):.6g} times the parameters: {how}?"
             yield text, suspects, self.given[suspects] + decay * self.point.x[suspects]
         first, *others = self.leaves
         shape, span = self.point.shapes[first], self.point.spans[first]
@@ -109,11 +109,11 @@ class _Case:
 
 
 def _rounded(value: float) -> list[float]:
-    """A number, and before it the simple ones close by: with few digits, whole, or one over a whole number."""
+    """A number, and before it the simple ones close by: whole, one over a whole number, or with few digits."""
     if not math.isfinite(value) or value == 0:
         return []
-    near = [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
-    near += [float(round(value)), 1 / (round(1 / value) or math.inf)]
+    near = [float(round(value)), 1 / (round(1 / value) or math.inf)]
+    near += [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
     return [*dict.fromkeys(each for each in near if each and abs(each - value) <= 1e-3 * abs(value)), value]
 
 

@@ -96,7 +96,7 @@ def locate(probe: DirectionalProbe, evidence: Evidence, rng: np.random.Generator
     arrays = _measured_arrays(probe, evidence, rng)
     found = _measured_entries(_Ranges(probe, evidence.direction), arrays, rng)
     if probe.candidate.remark:
-        return replace(found, wrong=found.by_array.keys())
+        return replace(found, wrong=found.wrong | probe.candidate.varying or found.by_array.keys())
     if any(entry.wrong for entry in found.entries):
         return found
     return _all_at_once(probe, found, rng) if found.wrong or noticed(evidence.overall) else found

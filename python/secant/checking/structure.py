@@ -82,11 +82,7 @@ class Structure:
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
-        found = parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))
-        if (got := [array.shape for array in found]) != self.shapes:
-            wanted = ", ".join(map(str, self.shapes))
-            raise ShapeError(f"{title} must have the shapes of {self._title}, {wanted}, got {', '.join(map(str, got))}")
-        return found
+        return parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))
 
     def write(self, vector: Floats, arrays: Sequence[Array]) -> None:
         """Write the entries of a vector to arrays of the same shapes."""
@@ -182,6 +178,8 @@ def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterat
         raise DTypeError(f"{name} must be an array of float64, float32 or float16, or complex, got {got}")
     if array.dtype.kind == "c" and like.dtype.kind != "c":
         raise DTypeError(f"{name} must be real where {source} is, got an array of {array.dtype}")
+    if array.shape != like.shape:
+        raise ShapeError(f"{title}{path} must have the shape of {source}{path}, {like.shape}, got {array.shape}")
     if array.size:
         yield name, array + 0j if np.iscomplexobj(like) and not np.iscomplexobj(array) else array
 

@@ -232,8 +232,8 @@ def check_module(
     inputs : tensor or sequence of arguments
         What the module takes. It gets copies, which it may write to.
     loss : callable, optional
-        Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
-        of that and random numbers.
+        Takes what the module returns, and returns what is checked. By default that is what the module returns. Several
+        numbers are checked as a sum of products of these and random numbers.
     progress, rng
         As for `secant.check_gradient`.
 

@@ -239,7 +239,7 @@ def floating(value: Any) -> dict[str, Any]:
         if isinstance(output, torch.Tensor) and (output.is_floating_point() or output.is_complex()):
             found[path] = output
     if not found:
-        raise DTypeError("func must return a tensor of floating-point numbers, got none")
+        raise DTypeError("func must return a tensor of floating-point numbers, got no such tensor")
     return found
 
 
