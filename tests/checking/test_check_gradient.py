@@ -756,6 +756,14 @@ def test_entries_that_do_not_show_beside_large_ones_are_not_verified(x, hidden, 
     assert secant.check_gradient(determinant, hermitian, lambda x: np.linalg.inv(x).conj().T).passed
 
 
+def test_an_array_that_is_0_is_verified_though_one_of_its_entries_is_small():
+    x = {"a": np.arange(1.0, 4), "b": np.array([1, -0.8, 1.2, 5e-4])}
+    right = {"a": np.cos(x["a"]), "b": np.zeros(4)}
+    assert secant.check_gradient(lambda x: np.sum(np.sin(x["a"])), x, right).verdict == "right"
+    right["b"] = np.array([0, 0, 0, 0.01])
+    assert secant.check_gradient(lambda x: np.sum(np.sin(x["a"])), x, right).verdict == "wrong"
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
     def f(x):  # the power law cut off at 1.2 and 5; its exponent is near -1

@@ -45,7 +45,7 @@ class Arrays:
             norm_sensitivity=least / adds if adds else math.nan,
         )
         doubt = self._evidence.doubt or ("x lies on a kink of f: move x" if leaf in self._evidence.on_kinks else "")
-        why = "" if is_wrong else doubt or self._small_entries(leaf, least) or self._hidden(leaf, found, least)
+        why = "" if is_wrong else doubt or self._hidden(leaf, found, least)
         return replace(found, passed=not (is_wrong or why), unverified=why)
 
     def _relative_error(self, leaf: int, given: Floats) -> float:
@@ -76,6 +76,8 @@ class Arrays:
         """Why an array is not verified whose errors, or those of a single entry, noise may hide."""
         is_seen = self._whole > 2 * least
         is_zero = not is_seen or self._is_zero(leaf, found.largest)
+        if not is_zero and (small := self._small_entries(leaf, least)):
+            return small
         needed = self._adds[leaf] if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
         if 2 * least > needed:
             hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
