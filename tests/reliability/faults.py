@@ -49,7 +49,10 @@ FAULTS = {
 }
 OF_ALL_ARRAYS = {  # what they should be said to be, and what they become
     "a_batch_size": ("the gradient is 100 times too large", lambda name, grad, net: 100 * grad),
-    "a_decay": ("the weight decay", lambda name, grad, net: grad + 1e-8 * net.params[name] * (name in WEIGHTS)),
+    "a_decay": (
+        "a weight decay that f does not have",
+        lambda name, grad, net: grad + 1e-8 * net.params[name] * (name in WEIGHTS),
+    ),
 }
 COMMON = ["one_entry", "a_sign", "a_transposition", "a_batch_size", "a_nan", "a_decay"]
 SEEDED, DIAGNOSED = [*COMMON, "a_pair", "a_shift"], [*COMMON, "zeros", "a_factor"]
