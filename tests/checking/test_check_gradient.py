@@ -760,8 +760,14 @@ def test_an_array_that_is_0_is_verified_though_one_of_its_entries_is_small():
     x = {"a": np.arange(1.0, 4), "b": np.array([1, -0.8, 1.2, 5e-4])}
     right = {"a": np.cos(x["a"]), "b": np.zeros(4)}
     assert secant.check_gradient(lambda x: np.sum(np.sin(x["a"])), x, right).verdict == "right"
-    right["b"] = np.array([0, 0, 0, 0.01])
-    assert secant.check_gradient(lambda x: np.sum(np.sin(x["a"])), x, right).verdict == "wrong"
+    off = right | {"b": np.array([0, 0, 0, 0.01])}
+    assert secant.check_gradient(lambda x: np.sum(np.sin(x["a"])), x, off).verdict == "wrong"
+    for small, verdict in [(1e-9, "wrong"), (1e-13, "not verified")]:
+        for others in ([], [1, -0.8, 1.2]):
+            x["b"] = np.array([*others, small])
+            lost = right | {"b": 0 * x["b"]}
+            report = secant.check_gradient(lambda x: np.sum(np.sin(x["a"])) + x["b"][-1], x, lost)
+            assert report.verdict == verdict
 
 
 @pytest.mark.parametrize("sign", [1, -1])
