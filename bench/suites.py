@@ -610,7 +610,10 @@ def table(results: Path) -> list[str]:
 
 
 def is_left_out(name: str, order: int) -> bool:
-    """Whether PyTorch's own suite leaves an operator out that is not right: what it leaves out once, it does twice."""
+    """Whether PyTorch's own suite leaves out an operator that is not right.
+
+    Where it leaves out the gradient, it leaves out the second derivative, too.
+    """
     reason = REASONS.get(name, "")
     return LEFT_OUT in reason or (order == 2 and TWICE in reason)
 

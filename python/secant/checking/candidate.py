@@ -109,7 +109,10 @@ class CandidateGradient(Candidate):
         return first
 
     def off(self, gradient: Any, factor: float = 1.0) -> str:
-        """The first array that differs from a factor of this gradient in the digits that are compared, and how much."""
+        """The first array that differs from a factor of this gradient in the digits that are compared, and how much.
+
+        All that differ are added to ``varying``.
+        """
         one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)

@@ -79,7 +79,8 @@ class Arrays:
         if not is_zero and (small := self._small_entries(leaf, least)):
             return small
         needed = self._adds[leaf] if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
-        if 2 * least > needed or (is_zero and is_seen and found.sensitivity > self._largest):
+        hides_any_entry = is_zero and is_seen and found.sensitivity > self._largest
+        if 2 * least > needed or hides_any_entry:
             hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
             its_norm = f", and its norm is {found.norm:.1e}" if math.isfinite(found.norm) else ""
             return f"{hidden} errors below {found.sensitivity:.1e}{its_norm}"

@@ -44,7 +44,7 @@ class Function(autodiff.Function):
     Parameters
     ----------
     owners : iterable
-        Of these the modules' parameters get other values, and their buffers are put back.
+        The parameters of those that are modules get other values, and their buffers are restored.
     function : callable
     arguments : tuple
     tensors : dict
