@@ -87,6 +87,12 @@ def test_a_gradient_of_rounding_is_0_in_any_precision():
     assert secant.torch.check(torch.nn.functional.normalize, x[:, :1].detach().requires_grad_()).verdict == "right"
 
 
+def test_a_gradient_of_which_rounding_hides_all_is_not_said_to_agree():
+    x = torch.tensor([[0.3, 0.7]], requires_grad=True)
+    with pytest.raises(GradientMismatchError, match="float32 is not compared: the gradient is too small for it"):
+        secant.torch.gradgradcheck(torch.corrcoef, x)  # of two samples it is 1 or -1
+
+
 @pytest.mark.parametrize(
     ("f", "x"),
     [

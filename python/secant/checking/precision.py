@@ -195,7 +195,7 @@ def _agreement(found: Sequence[Comparison], dtype: str) -> str:
     """How closely the user's precision agrees with float64."""
     if any(each.differs for each in found):  # where nothing is verified
         return f"{dtype} has another gradient"
-    compared = [each for each in found if each.least]
+    compared = [each for each in found if 0 < each.least < 1]
     if not any(each.norm for each in found):
         return f"the gradient is 0 in {dtype}, too"
     if not compared:
