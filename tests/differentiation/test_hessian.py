@@ -172,8 +172,11 @@ def test_steps_of_central_that_tell_nothing():
     found = secant.numerical_hessian(lambda x: np.float32(x.sum() ** 2), [1.0, 2.0], h=None, scheme="central")
     np.testing.assert_allclose(found, 2, rtol=0.05)
     for scheme in ("central", "auto"):
-        with pytest.warns(RuntimeWarning, match="f returns int64 and jumps near x"):
+        with pytest.warns(RuntimeWarning, match="f returns int64 and jumps near x") as caught:
             secant.numerical_hessian(lambda x: np.int64(1e3 * x.sum()), [1.0, 2.0], scheme=scheme)
+        assert len(caught) == 1
+    with pytest.warns(RuntimeWarning, match="f returns rounded values"):
+        secant.numerical_hessian(lambda x: round(float(np.exp(x).sum()), 3), [0.3, 2.0], h=0.01, scheme="central")
 
 
 @pytest.mark.parametrize("k", [9772, 17431, 18245])

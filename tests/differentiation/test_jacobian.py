@@ -65,6 +65,13 @@ def test_a_jitted_function_of_many_outputs():
     assert jacobian.tobytes() == secant.numerical_jacobian(squares, X.copy()).tobytes()
 
 
+@pytest.mark.needs_numba
+def test_a_jitted_constant_is_not_evaluated_outside_of_bounds():
+    f = pytest.importorskip("numba").njit(lambda x: np.full(2, x.max() > 1))
+    with pytest.warns(RuntimeWarning, match="f returned one and the same value"):
+        secant.numerical_jacobian(f, np.array([1.0, 0.5]), bounds=(0, 1))
+
+
 def test_the_jacobian_of_a_single_number():
     assert secant.numerical_jacobian(lambda x: x**2, 3.0).round(6) == 6
     assert secant.numerical_jacobian(lambda x: np.array([x, x**2]), 3.0, scheme="auto").round(9).tolist() == [1, 6]

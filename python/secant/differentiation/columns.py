@@ -49,7 +49,7 @@ def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
             evaluations += _require_pattern(problem, columns.scales, jacobian, bars)
         return jacobian, bars, evaluations
 
-    return _with_bars(problem, given, compute)
+    return with_bars(problem, given, compute)
 
 
 def elementwise_derivative(f: Any, x: Any, h: Any, full_output: Any, **options: Any) -> Any:
@@ -77,7 +77,7 @@ def elementwise_derivative(f: Any, x: Any, h: Any, full_output: Any, **options: 
         values, errors, evaluations = derivatives(problem, x)
         value, error = values[0], None if errors is None else errors[0]
     else:
-        value, error, evaluations = _with_bars(problem, x, compute)
+        value, error, evaluations = with_bars(problem, x, compute)
     value, error = (each if np.ndim(each) else float(each) for each in (value, 0.0 if error is None else error))
     return with_error(value, error, evaluations) if full_output else value
 
@@ -92,7 +92,7 @@ class _OfNumber:
         return self._f(self._kind(x))
 
 
-def _with_bars(problem: Problem, given: Any, compute: Callable[[Problem], Found]) -> Found:
+def with_bars(problem: Problem, given: Any, compute: Callable[[Problem], Found]) -> Found:
     """What was computed, with error bars if wanted: those of difference quotients are by slopes of "auto"."""
     try:
         value, error, evaluations = compute(problem._replace(with_error=problem.scheme is None))
@@ -161,7 +161,7 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
     if problem.scheme is None:
         direction *= _STEP_OF_AUTO
     is_forward = problem.scheme is not None and problem.scheme.name == "forward"
-    evaluator = problem._replace(is_trusted=True).evaluator()
+    evaluator = problem.evaluator()
 
     def missing(factor: float) -> tuple[Any, Any, Any]:
         """What f changes by, what the Jacobian says, and whether their difference is large."""

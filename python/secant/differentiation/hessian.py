@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
-from secant.differentiation.columns import Pattern
+from secant.differentiation.columns import Pattern, with_bars
 from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.jacobian import numerical_jacobian
-from secant.differentiation.options import MoreOptions, put_back
+from secant.differentiation.options import MoreOptions
 from secant.differentiation.problem import Problem, with_options
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import DEFAULT_STEP
@@ -112,13 +112,7 @@ def numerical_hessian(
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
     if pattern is not None and pattern.shape[0] != size:
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
-    try:
-        values, errors, evaluations = _hessian(problem, pattern)
-        if full_output and errors is None:
-            slopes, bars, more = _hessian(problem._replace(scheme=None), pattern)
-            errors, evaluations = abs(values - slopes) + bars, evaluations + more
-    finally:
-        put_back(x, problem.x)
+    values, errors, evaluations = with_bars(problem, x, lambda problem: _hessian(problem, pattern))
     return with_error(values, errors, evaluations) if full_output else values
 
 
@@ -160,7 +154,7 @@ def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
     found, method, evaluator = computed(problem, make)
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
-    warn_of_values(evaluator, None, problem.x, values)
+    warn_of_values(evaluator, method.stencils, problem.x, values)
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
     if pattern is None:

@@ -163,15 +163,13 @@ class Problem(NamedTuple):
         if self.vectorized:
             return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted, self.columns)
         if self.kind == "Numba":
-            return numba_jit.choose_evaluator(self.f, self.x, self.convert, count)
+            return numba_jit.choose_evaluator(self.f, self.x, self.convert, self.bounds, count)
         return PythonEvaluator(self.f, self.x, self.convert, self.in_place, self.bounds, self.columns)
 
     def stencils(self, returned: np.dtype[Any]) -> Stencils | None:
         """Return the difference quotient of each coordinate; None for "auto"."""
         if self.scheme is None:
             return None
-        if type(self.step) is float and self.bounds is None:
-            return Stencils(self.scheme, self.step)
         if isinstance(self.step, Stencils):
             return self.step
         return stencils(self.scheme, self.step, self.x, self.bounds, returned)

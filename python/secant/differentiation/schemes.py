@@ -14,8 +14,7 @@ from secant._common.validation import Floats
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 DEFAULT_STEP = 1e-4  # the chapter's
-FixedScheme = Literal["central", "forward", "five-point", "2-point", "3-point"]
-SchemeName = FixedScheme | Literal["auto"]
+SchemeName = Literal["central", "forward", "five-point", "2-point", "3-point", "auto"]
 
 
 class Scheme(NamedTuple):
@@ -120,8 +119,6 @@ def is_default(h: Any) -> bool:
 
 def step_of(h: Any, rel_step: Any, shape: tuple[int, ...]) -> Step:
     """Check h and rel_step, for x of that shape."""
-    if type(h) is float and 0 < h < np.inf and rel_step is None:
-        return h
     if rel_step is not None:
         if not (h is None or is_default(h)):
             raise ValueRangeError(f"h must be left out where rel_step is given, got {h!r}")
@@ -157,13 +154,11 @@ class Bounds(NamedTuple):
             return None
         pair = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") and hasattr(bounds, "ub") else bounds
         is_pairs = isinstance(pair, tuple) and any(isinstance(each, tuple) and None in each for each in pair)
-        if isinstance(pair, list) or is_pairs:  # two pairs would be taken for (lower, upper)
+        if not isinstance(pair, tuple) or len(pair) != 2 or is_pairs:  # two pairs would be taken for (lower, upper)
             raise DTypeError(
                 f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got {bounds!r}: of a (min, "
                 "max) pair for each entry make scipy.optimize.Bounds(*zip(*bounds))"
             )
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise DTypeError(f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got {bounds!r}")
         lower, upper = (_bound(each, x.shape, none) for each, none in zip(pair, (-np.inf, np.inf), strict=True))
         if (crossed := lower > upper).any():
             i = tuple(int(k) for k in np.argwhere(crossed)[0])

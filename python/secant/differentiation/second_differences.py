@@ -14,10 +14,10 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.differentiation.columns import LARGE, ROUNDING
-from secant.differentiation.derivatives import Derivatives, not_finite, warn_of_rounding
+from secant.differentiation.derivatives import Derivatives, not_finite
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
 from secant.differentiation.problem import Problem
-from secant.differentiation.schemes import Scheme, exact_steps, stencils
+from secant.differentiation.schemes import Scheme, Stencils, exact_steps, stencils
 from secant.differentiation.slopes import (
     ENOUGH,
     RESOLUTION,
@@ -52,6 +52,8 @@ class SecondDifferences:
     diagonal : Derivatives
     size : int
         The number of the other entries.
+    stencils : Stencils, optional
+        Their difference quotients; None for "auto".
     """
 
     def __init__(self, evaluator: Evaluator, problem: Problem, pairs: Any) -> None:
@@ -68,18 +70,17 @@ class SecondDifferences:
         room = self._room = _room(problem, self._x, self._shape)
         self._known: dict[tuple[int, int], float] = {}
         self._scales = np.minimum(scales_of(self._x)[0], room)
-        fixed = None
+        self.stencils: Stencils | None = None
         if self._guarded:
             self._learn(evaluator, problem.noise)
         else:
             self._noise = Levels(*np.array([[1e-300], [_EPS], [0.0]]))
-            fixed = stencils(_SECOND, problem.step, self._x, None, evaluator.returned)
+            self.stencils = fixed = stencils(_SECOND, problem.step, self._x, None, evaluator.returned)
             steps = np.minimum(fixed.h, room / 2)  # a pattern is checked at twice
             self._units = (self._x + steps) - self._x
             self._require_step(steps)
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
-        warn_of_rounding(evaluator.returned, fixed, problem.x, jumps=bool(np.any(self.diagonal.values)))
 
     def _require_step(self, steps: Floats) -> None:
         """Raise an error where h is lost in x."""

@@ -87,9 +87,9 @@ class Evaluator(ABC):
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
 
+    @abstractmethod
     def at_points(self, points: Floats) -> Floats:
         """Return f at many points, (points, and the shape of x)."""
-        return np.array([self.at(point) for point in points])
 
     def is_rounded(self) -> bool:
         """Whether f was seen to return rounded values."""

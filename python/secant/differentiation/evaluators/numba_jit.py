@@ -17,7 +17,7 @@ from secant._common.parallel_loops import in_turn
 from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.evaluators.evaluation import Convert, Evaluator, PythonEvaluator, number
-from secant.differentiation.schemes import Scheme
+from secant.differentiation.schemes import Bounds, Scheme
 
 
 def is_numba_function(f: Any) -> bool:
@@ -28,7 +28,7 @@ def is_numba_function(f: Any) -> bool:
     return not f.targetoptions.get("forceobj")
 
 
-def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
+def choose_evaluator(f: Any, x: Floats, convert: Convert, bounds: Bounds | None, threads: int | None) -> Evaluator:
     """Return the evaluator of f: the core calls it, if it always returns a real number and has no parallel loops."""
     import numba
 
@@ -38,8 +38,8 @@ def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -
         if convert is number and code.is_real and not code.is_parallel and c_pointer.core() is not None:
             return NumbaEvaluator(f, x, threads or numba.get_num_threads(), code)
     except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-        return PythonEvaluator(f, x, convert)
-    evaluator = PythonEvaluator(in_turn(f) if code.is_parallel else f, x, convert)
+        return PythonEvaluator(f, x, convert, bounds=bounds)
+    evaluator = PythonEvaluator(in_turn(f) if code.is_parallel else f, x, convert, bounds=bounds)
     evaluator.returned = code.returned  # Python sees a float for float32, too
     return evaluator
 
