@@ -107,6 +107,28 @@ def test_a_floor_from_elsewhere_hides_no_error(f, x):
     assert secant.torch.check(lambda x: f(in_float32(x)), x).verdict == "wrong"
 
 
+def test_f_that_raises_an_exception_beside_x_is_checked_in_float64_too():
+    scaled = Torch().function(lambda x: x.clone(), lambda x, c: 1.001 * c)
+
+    def f(x, own):
+        if x[0] < 0:
+            raise ValueError("the index of a box must be in [0, n)")
+        return own(x).square().sum() + x[0]
+
+    x = torch.cat([torch.zeros(1), torch.linspace(0.5, 1.5, 20)]).requires_grad_()
+    assert secant.torch.check(lambda x: f(x, scaled), x).verdict == "wrong"
+    report = secant.torch.check(lambda x: f(x, torch.clone), x)
+    assert report.verdict == "right"
+    assert report.note.startswith("checked in float64")
+
+
+@pytest.mark.parametrize("mean", [1000, 3000])
+def test_data_that_are_rounded_in_f_do_not_make_a_gradient_wrong(mean):
+    x = mean + torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
+    network = torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))
+    assert secant.torch.check_module(network, x).verdict == "right"
+
+
 def test_what_f_writes_to_a_tensor_of_its_own_and_what_torch_func_takes_is_read_in_float64_too():
     store, weights = torch.zeros(5), torch.ones(5)
 

@@ -114,7 +114,7 @@ def test_a_report_says_what_to_do_next():
     assert noisy.verdict == "not verified"
     assert last(noisy) == "next: check at another x"
     noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
-    assert last(noisy) == "next: check in float64, which tells a mistake from rounding and from kinks nearby"
+    assert last(noisy) == "next: compute in float64, which tells a mistake from rounding and from kinks nearby"
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked) == "next: check at another x"

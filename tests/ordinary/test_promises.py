@@ -247,6 +247,16 @@ WITH_DEAD_ENTRIES = {
 }
 
 
+def test_a_closure_that_raises_an_exception_farther_away_has_its_gradient_too():
+    x, far = np.array([1.0, 2.0]), np.array([1.0, 2.0]) + 5e-4
+
+    def f(argument):
+        assert (argument < far).all(), "outside"
+        return np.sum(x**2)
+
+    np.testing.assert_allclose(secant.numerical_gradient(f, x), [2, 4])
+
+
 @pytest.mark.parametrize("kind", WITH_DEAD_ENTRIES)
 def test_a_function_whose_first_derivatives_are_zero(kind):
     dead = np.concatenate([np.zeros(500), X])  # pixels that are always 0, say

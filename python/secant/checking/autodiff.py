@@ -152,13 +152,19 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
         moved += numbers
         return of.at(_rounded(moved, of.eps))
 
-    def at(function: Function, x: Any, factors: Any) -> list[Floats]:
+    def of(function: Function, x: Any, factors: Any) -> list[Floats]:
         values, derivatives = (function.pulled_back if mode == "rev" else function.pushed_forward)(x, factors)
         return [as_vector(values), *(as_vector([each]) for each in parts_of(derivatives) if each.size)]
 
+    def both(x: Any, factors: Any) -> Iterable[tuple[Floats, Floats]]:
+        return zip(of(own, x, factors), of(exact, x, factors), strict=True)
+
     def sample(ulps: float, factor: float) -> Iterable[tuple[Floats, Floats]]:
-        both = near(factor * x, own.inputs, ulps), near(weights, fixed, ulps)
-        return zip(at(own, *both), at(exact, *both), strict=True)
+        factors = near(weights, fixed, ulps)
+        try:
+            return both(near(factor * x, own.inputs, ulps), factors)
+        except Exception:  # f may not be defined there
+            return both(own.inputs.at(x), factors)
 
     return in_both(report, coarsest, sample, norm(x), mode == "rev")
 

@@ -45,11 +45,13 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -
     evidence, noise = Evidence(overall, point.direction(rng)), float(probe.noise.near[0])
     if point.standstill() and (in_place := point.at_x_itself()) is not None:
         return run_check(in_place, lambda: given, options)
+    hidden = [leaf for leaf, array in enumerate(Arrays(probe, evidence).reports()) if not array.passed]
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
-        evidence = locate(probe, evidence, rng)
+        evidence = locate(probe, evidence, range(len(point.spans)), rng)
+    elif 0 < len(hidden) < len(point.spans):  # by the others, perhaps
+        evidence = locate(probe, evidence, hidden, rng)
     diagnosis = (given.remark or point.standstill() or diagnosed(probe, rng, evidence)) if evidence.wrong else ""
-    arrays = Arrays(probe, evidence)
-    reports = tuple(arrays.report(leaf) for leaf in range(len(point.spans)))
+    reports = Arrays(probe, evidence).reports()
     findings = [entry.found for entry in evidence.entries if entry.wrong]
     return GradientReport(
         passed=all(array.passed for array in reports),

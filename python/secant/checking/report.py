@@ -204,7 +204,7 @@ class GradientReport:
 
     def _next_step(self) -> str:
         if self.verdict == "not verified":
-            in_float64 = "check in float64, which tells a mistake from rounding and from kinks nearby"
+            in_float64 = "compute in float64, which tells a mistake from rounding and from kinks nearby"
             return in_float64 if self.resolution > EPS else "check at another x"
         where = self.findings[0].name if self.findings else "some entries"
         return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")

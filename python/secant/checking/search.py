@@ -18,7 +18,7 @@ from secant.errors import ValueRangeError
 
 EVALUATIONS = 100
 """A check that passes evaluates f about so often: for two directions at least, and four at most."""
-_PROBES, _PROBES_ON_KINKS = 4, 3  # of all entries; of each array, where x lies on a kink
+_PROBES, _PROBES_OF_ARRAYS = 4, 3  # of all entries; of an array, where x lies on a kink or others hide it
 _SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _BY_LUCK = 8.0
@@ -47,7 +47,8 @@ class Evidence:
     direction : ndarray
         That along which arrays and entries are measured by themselves.
     by_array : dict of int to sequence of MeasuredError
-        The errors of arrays by themselves, if something seemed wrong, or x lies on a kink.
+        The errors of arrays by themselves: of all if something seemed wrong, or x lies on a kink; else of those that
+        others hide.
     entries : sequence of Entry
         Those that were measured, the worst first.
     wrong : set of int
@@ -70,8 +71,13 @@ class Evidence:
     doubt: str = ""
 
     def threshold(self, leaf: int) -> float:
-        """The largest threshold of the probes of an array: smaller errors need not have been noticed."""
-        return max(each.threshold for each in self.by_array.get(leaf, self.overall))
+        """The largest threshold of the probes of an array: smaller errors need not have been noticed.
+
+        Those of all entries tell of it too, where nothing seems wrong along them.
+        """
+        is_clear = not (self.overall[-1].is_kink or noticed(self.overall))
+        of_all = max(each.threshold for each in self.overall) if is_clear else math.inf
+        return min(of_all, max((each.threshold for each in self.by_array.get(leaf, ())), default=math.inf))
 
 
 def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:
@@ -92,10 +98,10 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
     return probes
 
 
-def locate(probe: DirectionalProbe, evidence: Evidence, rng: np.random.Generator) -> Evidence:
-    """Search for wrong arrays, and for wrong entries of these."""
+def locate(probe: DirectionalProbe, evidence: Evidence, leaves: Sequence[int], rng: np.random.Generator) -> Evidence:
+    """Search for wrong ones among some arrays, and for wrong entries of these."""
     probe.point.work = "searching", probe.point.evaluations, _SEARCHES
-    arrays = _measured_arrays(probe, evidence, rng)
+    arrays = _measured_arrays(probe, evidence, leaves, rng)
     found = _measured_entries(_Ranges(probe, evidence.direction), arrays, rng)
     if probe.candidate.remark:
         return replace(found, wrong=found.wrong | probe.candidate.varying or found.by_array.keys())
@@ -104,18 +110,21 @@ def locate(probe: DirectionalProbe, evidence: Evidence, rng: np.random.Generator
     return _all_at_once(probe, found, rng) if found.wrong or noticed(evidence.overall) else found
 
 
-def _measured_arrays(probe: DirectionalProbe, evidence: Evidence, rng: np.random.Generator) -> Evidence:
-    """Each array by itself: which seem wrong, and which lie on kinks."""
-    point, is_kink = probe.point, evidence.overall[-1].is_kink
-    directions = [evidence.direction, *(point.direction(rng) for _ in range(_PROBES_ON_KINKS - 1) if is_kink)]
+def _measured_arrays(
+    probe: DirectionalProbe, evidence: Evidence, leaves: Sequence[int], rng: np.random.Generator
+) -> Evidence:
+    """Some arrays, each by itself: which seem wrong, and which lie on kinks."""
+    point = probe.point
+    climbs = evidence.overall[-1].is_kink or len(leaves) < len(point.spans)  # what hides some does so at known steps
+    directions = [evidence.direction, *(point.direction(rng) for _ in range(_PROBES_OF_ARRAYS - 1) if climbs)]
 
     def measured(direction: Floats, span: slice) -> MeasuredError:
-        found = probe.measure(direction, span, climbs=is_kink)
-        return probe.measure(direction, span, climbs=True) if found.wrong and not is_kink else found  # may be a kink
+        found = probe.measure(direction, span, climbs)
+        return probe.measure(direction, span, climbs=True) if found.wrong and not climbs else found  # may be a kink
 
-    own = {leaf: [measured(each, span) for each in directions] for leaf, span in enumerate(point.spans)}
+    own = {leaf: [measured(each, point.spans[leaf]) for each in directions] for leaf in leaves}
     on_kinks = {leaf for leaf, probes in own.items() if any(each.is_kink for each in probes)}
-    wrong = {leaf for leaf, probes in own.items() if (noticed(probes) if is_kink else probes[0].wrong)} - on_kinks
+    wrong = {leaf for leaf, probes in own.items() if (noticed(probes) if climbs else probes[0].wrong)} - on_kinks
     return replace(evidence, by_array=own, on_kinks=on_kinks, wrong=wrong)
 
 

@@ -30,8 +30,11 @@ class Arrays:
         self._whole = probe.candidate.contribution(evidence.direction, probe.point.all)
         self._largest = float(np.abs(probe.candidate.given).max())
 
-    def report(self, leaf: int) -> ArrayReport:
-        """The report of an array."""
+    def reports(self) -> tuple[ArrayReport, ...]:
+        """Those of all arrays."""
+        return tuple(map(self._report, range(len(self._adds))))
+
+    def _report(self, leaf: int) -> ArrayReport:
         point, least, adds = self._probe.point, self._evidence.threshold(leaf), self._adds[leaf]
         given, is_wrong = self._probe.candidate.given[point.wholes[leaf]], leaf in self._evidence.wrong
         found = ArrayReport(

@@ -272,7 +272,8 @@ class PythonEvaluator(Evaluator):
             return False
         self._is_settled = True
         other = elsewhere(self._x, self._bounds, self.columns)
-        self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
+        there = self._value_or_none(self._f, other)
+        self.is_constant = there is None or _are_same(there, self._value)
         if not self.is_constant or self._in_place is None:
             return False
         self.is_constant = _are_same(self._value_or_none(self._in_place, other), self._value)
