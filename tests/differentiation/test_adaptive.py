@@ -319,6 +319,27 @@ def test_an_output_that_is_not_defined_beside_x_leaves_the_others_their_slopes()
     assert found.success.tolist() == [[True], [False]]
 
 
+@pytest.mark.parametrize(
+    ("f", "x", "slope"),
+    [
+        (lambda x: ((1 + x) ** 2 - 1) / x, 4.862329085967119e-05, 1),
+        (lambda x: ((x + 1e3) - 1e3) / x, 0.01249010235923264, 0),
+        (lambda x: (np.exp(x) - 1) / x, 9.771241535346502e-05, 0.50003257),
+    ],
+)
+def test_what_cancels_next_to_x_is_noise(f, x, slope):
+    gradient = secant.numerical_gradient(lambda x: f(x)[0], [x], scheme="auto", full_output=True)
+    pair = secant.numerical_diff(f, np.array([x, 0.5]), scheme="auto", full_output=True)
+    for value, error in ((gradient.value[0], gradient.error[0]), (pair.value[0], pair.error[0])):
+        assert abs(value - slope) <= error + 1e-8 < 0.1
+
+
+@pytest.mark.parametrize("f", [lambda x: 1 - np.cos(x[0]), lambda x: 2 * (np.sqrt(1 + x[0] ** 2 / 2) - 1)])
+def test_a_function_that_is_0_to_its_last_digit_near_x_is_not_taken_for_a_constant(f):
+    found = secant.numerical_gradient(f, [4e-9], scheme="auto", full_output=True)
+    assert abs(found.value - 4e-9) <= found.error < 1e-6
+
+
 def test_where_x_plus_h_and_x_minus_h_are_rounded_differently_the_slope_of_a_quadratic_is_exact():
     up, down = np.array([[[1.0]]]), np.array([[[-0.75]]])
     differences = Differences.of(3 * up + 5 * up**2, 3 * down + 5 * down**2, up, down, np.zeros((1, 1, 1)))

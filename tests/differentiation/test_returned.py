@@ -172,6 +172,11 @@ def test_whole_numbers_that_jump_are_differentiated_with_a_warning(kind):
         assert [warning.filename for warning in caught] == [__file__]
 
 
+def test_a_hinge_that_returns_the_integer_0_has_its_slope_without_a_warning():
+    assert secant.numerical_gradient(lambda p: p[0] ** 2 if p[0] > 0 else 0, np.zeros(1)).round(3).tolist() == [0]
+    assert secant.numerical_gradient(lambda p: max(0, p[0] - 1), np.ones(1)).round(9).tolist() == [0.5]
+
+
 @pytest.mark.parametrize("rounded", [lambda v: round(v, 3), lambda v: float(f"{v:.4g}")], ids=["round", "%.4g"])
 def test_rounded_values_are_differentiated_with_a_warning(rounded):
     f, x = lambda p: rounded(float(np.exp(p).sum())), np.array([0.3, 2.0])

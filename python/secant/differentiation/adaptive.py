@@ -197,7 +197,7 @@ class Adaptive:
         explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # 1 at a kink, else 1 / 1.9
         slopes, bars = (each[-1] for each in extrapolated(width, there.slope, of_slopes))
         is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
-        explained &= ~is_small[:, np.newaxis] | (bars <= ENOUGH * np.abs(slopes))
+        explained &= ~is_small[:, np.newaxis] | (bars < ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)
 
     def _improve(self, entry: Samples, i: int, found: Floats) -> None:
@@ -225,7 +225,7 @@ class Adaptive:
         """
         within = _usual_rungs(numbers)
         slopes, bars, largest, _ = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
-        if within != numbers and not (bars <= ENOUGH * np.abs(slopes)).all():
+        if within != numbers and not (bars < ENOUGH * np.abs(slopes)).all():
             slopes, bars, largest, _ = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest

@@ -597,10 +597,12 @@ class NoiseWalk:
         growth = [each / found for each in scatter[j + 1 :]]
         is_flat = bool(growth) and not any(each > _FLAT * i for i, each in enumerate(growth[:2], start=1))
         # Noise that jumps now and then may seem to grow. But two rungs in a row soon have less than a quarter of what a
-        # kink would have grown to, and smooth f grows beyond that later. Then it is noise if it comes back from what it
-        # grew to, or did not grow steadily; else a ripple.
+        # kink would have grown to, and smooth f grows beyond that later. Or f is all but linear, and what is small beside
+        # it near x is the rounding of 1 + x, say. Then it is noise if it comes back from what it grew to, or did not
+        # grow steadily; else a ripple.
         for i, low in enumerate(map(max, pairwise(growth[1:])), start=2):
-            if not is_flat and low < _FLAT ** min(i, _BRIEF) / 4 and growth[-1] > _FLAT**3 * low:
+            is_rounding = j < _FAR and low * found <= self._samples.coarse * self._size[j]
+            if not is_flat and low < _FLAT ** min(i, _BRIEF) / 4 and (is_rounding or growth[-1] > _FLAT**3 * low):
                 is_flat = low < max(growth[:i]) / 8 or not self._grows_steadily(j, found)
         if not j:  # there is no rung below: f is smooth if the scatter grows over the next two
             grows = len(growth) > 1 and growth[0] > _FLAT and growth[1] > _FLAT * growth[0]

@@ -250,7 +250,8 @@ class PythonEvaluator(Evaluator):
             error.add_note(f"f was evaluated at {self.place(i, shift)}")
             raise
         self.evaluations += len(found)
-        if there is not None and type(there) is not float:
+        is_among_floats = type(there) is int and any(np.any(np.mod(each, 1)) for each in found)  # the 0 of a hinge, say
+        if there is not None and type(there) is not float and not is_among_floats:
             self.returned = returned_dtype(there, self.returned)
         if self.is_constant and found and self._looks_at_given(found):
             return self._each(begin, end, shifts)
