@@ -284,7 +284,7 @@ def _causes(module: Any, report: GradientReport) -> Iterator[str]:
     wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
     named = ((f"{name}.weight".removeprefix("."), each) for name, each in module.named_modules())
     padded = {weight: each.padding_idx for weight, each in named if isinstance(each, torch.nn.Embedding)}
-    for weight in wrong if all(padded.get(each) is not None for each in wrong) else ():
+    for weight in sorted(wrong) if all(padded.get(each) is not None for each in wrong) else ():
         yield f"{weight} has no gradient at padding_idx={padded[weight]}, on which the output depends"
     if wrong and module.training and any(True for _ in module.buffers()):
         yield "the module is in training mode, in which some layers change from call to call: check module.eval()"
