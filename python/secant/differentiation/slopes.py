@@ -597,8 +597,8 @@ class NoiseWalk:
         growth = [each / found for each in scatter[j + 1 :]]
         is_flat = bool(growth) and not any(each > _FLAT * i for i, each in enumerate(growth[:2], start=1))
         # Noise that jumps now and then may seem to grow. But two rungs in a row soon have less than a quarter of what a
-        # kink would have grown to, and smooth f grows beyond that later. Or f is nearly linear, and what is small near x
-        # is the rounding of 1 + x, say. Then it is noise if it comes back from what it grew to, or did not grow
+        # kink would have grown to, and smooth f grows beyond that later. Or f is nearly linear, and what is small near
+        # x is the rounding of 1 + x, say. Then it is noise if it comes back from what it grew to, or did not grow
         # steadily; else a ripple.
         for i, low in enumerate(map(max, pairwise(growth[1:])), start=2):
             is_rounding = j < _FAR and low * found <= self._samples.coarse * self._size[j]
