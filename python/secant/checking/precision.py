@@ -33,7 +33,7 @@ _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
 """Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
 _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
-_OTHER, _OTHER_OF_HALF = 512.0, 8.0  # roundings of f and of an output: values that differ by both are others
+_OTHER, _OTHER_OF_HALF = 512.0, 8.0  # roundings of f and of an output: values that differ by more are others
 _NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
 
 
@@ -104,7 +104,7 @@ class Comparison:
 
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
 """Takes how far from x, in units in the last place, and a factor of x; returns the values of f there, and then its
-derivatives, each in the user's precision and in float64."""
+derivatives, each in the user's precision and in float64. Where f raises an exception there, they are those at x."""
 
 
 @np.errstate(all="ignore")

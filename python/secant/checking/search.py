@@ -115,7 +115,7 @@ def _measured_arrays(
 ) -> Evidence:
     """Some arrays, each by itself: which seem wrong, and which lie on kinks."""
     point = probe.point
-    climbs = evidence.overall[-1].is_kink or len(leaves) < len(point.spans)  # what hides some does so at known steps
+    climbs = evidence.overall[-1].is_kink or len(leaves) < len(point.spans)  # known steps would hide them, too
     directions = [evidence.direction, *(point.direction(rng) for _ in range(_PROBES_OF_ARRAYS - 1) if climbs)]
 
     def measured(direction: Floats, span: slice) -> MeasuredError:

@@ -99,7 +99,7 @@ def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, v
             "changes by much more than its last digit"
         )
     if evaluator.returned is not _FLOAT64 and evaluator.returned != _FLOAT64:
-        warn_of_rounding(evaluator.returned, stencils, x, jumps=bool(count))
+        _warn_of_rounding(evaluator.returned, stencils, x, jumps=bool(count))
 
 
 def _warn_of_loss(stencils: Stencils, x: Floats) -> bool:
@@ -119,7 +119,7 @@ def _warn_of_loss(stencils: Stencils, x: Floats) -> bool:
     return bool(lost.any())
 
 
-def warn_of_rounding(returned: np.dtype[Any], stencils: Stencils | None, x: Floats, *, jumps: bool) -> None:
+def _warn_of_rounding(returned: np.dtype[Any], stencils: Stencils | None, x: Floats, *, jumps: bool) -> None:
     """Warn if f returns numbers that are too coarse for a step of that size.
 
     A slope of 0 is right for whole numbers, as for any step function. The scheme "auto" measures rounding itself.

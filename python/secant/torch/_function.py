@@ -234,7 +234,7 @@ def floating(value: Any) -> dict[str, Any]:
         if not isinstance(output, torch.Tensor | Number | str | None):
             raise DTypeError(
                 "func must return tensors, or dicts, lists, tuples or dataclasses of them, got "
-                f"{type(output).__name__} as {path}: take the tensors alone, by the loss of a module, say"
+                f"{type(output).__name__} as {path}: leave it out, such as by loss=lambda output: output.logits"
             )
         if isinstance(output, torch.Tensor) and (output.is_floating_point() or output.is_complex()):
             found[path] = output
