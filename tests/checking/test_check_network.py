@@ -7,7 +7,7 @@ import pytest
 from readers import cross_entropy_error, sigmoid, softmax
 
 import secant
-from secant.errors import UnsupportedError
+from secant.errors import DTypeError, UnsupportedError
 
 SIZES = 6, 5, 4
 X = np.random.default_rng(0).uniform(size=(7, 6))
@@ -107,6 +107,20 @@ def test_a_textbooks_gradient_is_right_for_the_loss_without_the_offset(one_hot):
     kept = json.loads(report.to_json())
     assert (kept["passed"], kept["compared_with"]) == (True, BOOK)
     assert as_bytes(net) == before
+
+
+def test_a_loss_that_is_infinite_without_its_offset_is_compared_as_it_is():
+    net = Chapter5(*SIZES, rng=0)
+    net.params["W2"][:] = [1e4, 0, 0, 0]  # the probabilities of others underflow
+    report = secant.check_network(net, X, LABELS, net.gradient(X, ONE_HOT))
+    assert (report.verdict, report.compared_with) == ("wrong", "")
+
+
+def test_parameters_of_whole_numbers_are_refused():
+    net = Chapter5(*SIZES, rng=0)
+    net.params["b1"] = np.zeros(SIZES[1], int)
+    with pytest.raises(DTypeError, match=r"net.params\['b1'\] must be floating point, got int64"):
+        secant.check_network(net, X, LABELS)
 
 
 def test_the_exact_gradient_is_right_without_more():

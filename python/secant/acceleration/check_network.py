@@ -131,6 +131,8 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
         params = dict(zip(recognition.keys, RecognizedNet(net, recognition).arrays(), strict=True))
     for key, param in params.items():
         refuse_tensor(f"net.params[{key!r}]", param)
+        if isinstance(param, np.ndarray) and param.dtype.kind in "biu":
+            raise DTypeError(f"net.params[{key!r}] must be floating point, got {param.dtype}: it cannot hold x + h")
     return params
 
 
@@ -197,9 +199,10 @@ def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Calla
         return None
     try:
         equivalent_net = recognized_net.equivalent(x, t)
-    except SecantError:
+        equivalent_net.log_offset = 0.0
+        equivalent_net.loss(inputs, t)
+    except SecantError:  # without the offset it is infinite, perhaps
         return None
-    equivalent_net.log_offset = 0.0
     times = recognized_net.times(inputs)
     return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
 

@@ -54,7 +54,7 @@ class Comparison:
     differs : bool
         Whether an entry is off, or all are together, by more than rounding explains.
     relative_error : float
-        That of the norm, at x, if so; else NaN.
+        That of the norm, at x.
     allowed : ndarray
         What rounding explains.
     least : float
@@ -89,8 +89,7 @@ class Comparison:
         self.allowed = _BARS * np.maximum(standard, typical) + same * sizes + floor + np.finfo(np.float64).tiny
         self.errors = np.where(finite, np.abs(self._mean) / self.allowed, np.inf)
         self.differs = bool(self.errors.max() > 1)
-        off = float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
-        self.relative_error = off if self.differs else math.nan
+        self.relative_error = float(np.linalg.norm(self.own - self.exact) / np.linalg.norm(self.exact))
         self.least = 0.0 if self.norm <= _ZERO * floor else float(self.allowed[-1]) / self.norm
 
     def findings(self, array: ArrayReport) -> list[Finding]:
@@ -187,7 +186,7 @@ def _wrong_in_float64(report: GradientReport, wrong: Set[int], differs: bool, dt
 def _with_entries(report: GradientReport, found: Sequence[Comparison]) -> GradientReport:
     """The report of a gradient that is wrong in the user's precision, and how far its arrays and entries are off."""
     each = list(zip(report.arrays, found, strict=True))
-    arrays = tuple(replace(array, relative_error=of.relative_error) for array, of in each)
+    arrays = tuple(replace(array, relative_error=of.relative_error if of.differs else math.nan) for array, of in each)
     return replace(report, arrays=arrays, findings=tuple(entry for array, of in each for entry in of.findings(array)))
 
 
@@ -201,4 +200,5 @@ def _agreement(found: Sequence[Comparison], dtype: str) -> str:
     if not compared:
         return f"{dtype} is not compared: the gradient is too small for it"
     of_some = "" if len(compared) == len(found) else " that is not small beside others"
-    return f"{dtype} agrees with that to {max(each.least for each in found):.0e} of the norm of each array{of_some}"
+    most = max(each.relative_error for each in compared)
+    return f"{dtype} agrees with that to {most:.0e} of the norm of each array{of_some}"
