@@ -353,8 +353,8 @@ def stable_log_softmax(self, x, t):
     h = x.dot(w1) + b1
     h[h < 0] = 0
     s = h.dot(w2) + b2
-    s = s - s.max(axis=1, keepdims=True)
-    return -np.mean(np.sum(t * (s - np.log(np.exp(s).sum(axis=1, keepdims=True))), axis=1))
+    m = s.max(axis=1, keepdims=True)
+    return np.mean(np.sum(t * (np.log(np.exp(s - m).sum(axis=1, keepdims=True)) + m - s), axis=1))
 
 
 def one_hot_only(self, x, t):

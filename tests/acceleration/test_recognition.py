@@ -19,12 +19,12 @@ def name(reader):
 
 @pytest.mark.parametrize("reader", KNOWN, ids=name)
 def test_a_network_is_recognized(reader):
-    found = secant.recognize(reader.cls(30, 15, 7), **reader.names)
+    found = secant.recognize(reader.cls(6, 5, 4), **reader.names)
     assert found.known, found.sentence
     facts = dict(reader.facts)
     assert found.hidden_activation == facts.pop("hidden")
     assert found.output_activation == facts.pop("output")
-    assert found.sizes == (30, 15, 7)
+    assert found.sizes == (6, 5, 4)
     offset = facts.pop("offset", 1e-7)
     assert found.log_offset == pytest.approx(offset, rel=1e-9, abs=1e-14 if found.output_activation == "sigmoid" else 0)
     assert found.soft_targets == facts.pop("soft", found.soft_targets)
@@ -38,7 +38,7 @@ def test_a_network_is_recognized(reader):
 
 @pytest.mark.parametrize("reader", REFUSED, ids=name)
 def test_a_network_is_refused_with_the_reason(reader):
-    found = secant.recognize(reader.cls(30, 15, 7))
+    found = secant.recognize(reader.cls(6, 5, 4))
     assert not found.known, found.sentence
     assert reader.reason in found.sentence
     assert found.sentence.startswith(name(reader))

@@ -62,7 +62,7 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
     for hidden, output in ACTIVATION_PAIRS:
         y = float(softmax(outputs(probe, FUNCTIONS[hidden], FUNCTIONS[output]))[0, 0])
         offset = math.exp(-improbable) - y if abs(improbable) < 700 else 0.0
-        offset = _rounded(offset, 16e-15 * y + 1e-12 * abs(offset))
+        offset = _rounded(offset, 1e-12 * (y + abs(offset)))
         if 0 <= offset < math.inf:
             fitting += [Candidate(hidden, output, offset, summed) for summed in (False, True)]
     return fitting
