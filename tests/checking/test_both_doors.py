@@ -175,6 +175,8 @@ def test_what_is_wrong_in_float32_alone_is_said_so(door):
     assert report.diagnosis == "in float64 the gradient is right: that of float32 alone is wrong"
     assert len(report.findings) == len(POINTS)
     assert door.check(lambda x: door.np.sin(scaled(door, 1.001, 1.0)(x)), x).verdict == "wrong"
+    steep = door.check(lambda x: (scaled(door, 1.0, -1.0)(x) ** -12).sum(), door.array([1.0, 1.5], "float32"))
+    assert steep.diagnosis == report.diagnosis  # however large the gradient is next to 0
 
 
 @pytest.mark.parametrize(("logit", "dtype"), [*((z, "float32") for z in (5.0, 10.0, 18.0, 25.0)), (7.0, "float16")])

@@ -29,6 +29,10 @@ _SAME, _SAME_OF_HALF = 2.0**13, 4.0
 thousandth; in float16 and bfloat16, whose units are large. Of the norm half as many. Where data with the deviation 1
 are normalized in f, the gradient in float32 is off by up to 1e-4 at the mean 1000, by up to 4e-4 at 5000."""
 _NEARER_TO_0 = 0.25  # of x: there a function that is saturated at x is not
+_STEEP, _PRECISE = 2.0**-8, 8.0
+"""In float32 f is not saturated if its slope at x would change it by such a share of f(x) over the way to 0, and if its
+values at the points are off by no more roundings than that. A trained network's are off by 100 at a loss of 1e-3.
+"""
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
 """Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
 _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
@@ -79,6 +83,11 @@ class Comparison:
         self._mean += change / self.count
         self._squares += change * (difference - self._mean)
 
+    @property
+    def scatter(self) -> float:
+        """The root mean square of the errors at the points."""
+        return math.sqrt(float((self._squares[:-1] / self.count + self._mean[:-1] ** 2).sum()))
+
     def judge(self, same: float, floor: float) -> None:
         """See what the points say: ``same`` is rounding that does not vary, ``floor`` what any number may be off by."""
         finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
@@ -110,20 +119,24 @@ derivatives, each in the user's precision and in float64. Where f raises an exce
 def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
     """Compare values and derivatives until nothing seems wrong, or for long enough."""
     values, *derivatives = both = [Comparison(*pair) for pair in sample(0.0, 1.0)]
-    norms = [[each.norm for each in both]]  # of values, and of each array of the gradient: at x, and nearer to 0
-    norms.append([float(np.linalg.norm(exact[np.isfinite(exact)])) for _, exact in sample(0.0, _NEARER_TO_0)])
-    size, total = max(each[0] for each in norms), max(math.hypot(*each[1:]) for each in norms)
-    nonzero = np.abs(values.exact[values.exact != 0])
-    slope = float(nonzero.min(initial=size)) / x_size  # about that of the smallest value, if it is a power of x
-    if total <= _ONLY_ROUNDING * slope:  # then it is so in any precision
-        total = slope
+    nearer = [float(np.linalg.norm(exact[np.isfinite(exact)])) for _, exact in sample(0.0, _NEARER_TO_0)]
     is_half = eps > _FLOAT32
     same, floor = (_SAME_OF_HALF * eps, _FLOOR_OF_HALF * eps) if is_half else (_SAME * eps, _FLOOR * eps)
     other = (_OTHER_OF_HALF if is_half else _OTHER) * eps
+    here = [each.norm for each in both]
+    norms = [max(pair) for pair in zip(here, nearer, strict=True)]
+    is_steep = not is_half and math.hypot(*here[1:]) * x_size >= _STEEP * here[0]
+    nonzero = np.abs(values.exact[values.exact != 0])
+    slope = float(nonzero.min(initial=norms[0])) / x_size  # about that of the smallest value, if it is a power of x
+    if math.hypot(*norms[1:]) <= _ONLY_ROUNDING * slope:  # then it is so in any precision
+        norms[1:] = [slope]
     for count, ulps in _DRAWS:
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
+        if is_steep and values.scatter <= _PRECISE * eps * here[0]:  # next to 0 f may be larger by far
+            norms = here
+        size, total = norms[0], math.hypot(*norms[1:])
         values.judge(other, other * size)
         for comparison in derivatives:
             comparison.judge(same, floor * total)
