@@ -223,7 +223,12 @@ def ott() -> Iterator[Check]:
     def plan(x: Any, y: Any) -> Any:
         return solve(pointcloud(x, y, epsilon=0.5), threshold=1e-12, max_iterations=5000).matrix
 
+    def unrolled(x: Any, y: Any) -> Any:
+        fixed = {"implicit_diff": None, "min_iterations": 30, "max_iterations": 30}
+        return solve(pointcloud(x, y, epsilon=0.5), **fixed).matrix
+
     x, y = normal(4, 2), normal(5, 2)
+    yield check("sinkhorn, 30 unrolled iterations", unrolled, x, y, remark=FLAW)
     yield check("sinkhorn, cost", sinkhorn, x, y)
     yield check("sinkhorn, plan by implicit differentiation", plan, x, y)
     regularizer = import_module("ott.geometry.regularizers").L1()
