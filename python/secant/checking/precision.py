@@ -34,7 +34,7 @@ _STEEP, _PRECISE = 2.0**-8, 8.0
 values at the points are off by no more roundings than that. A trained network's are off by 100 at a loss of 1e-3.
 """
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
-"""Roundings of the whole gradient there: y - 1 of a sample that a network is sure of is rounded as 1 is."""
+"""Roundings of the whole gradient, at x or nearer to 0: a network that is sure of a sample rounds y - 1 as y."""
 _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
 _OTHER, _OTHER_OF_HALF = 512.0, 8.0  # roundings of f and of an output: values that differ by more are others
