@@ -195,7 +195,7 @@ def test_the_arguments_are_x_and_t_by_the_readers_names_and_n_threads():
     right, named = net.numerical_gradient(x, t), net.numerical_gradient(y=t, x_batch=x, n_threads=1)
     assert all(np.array_equal(named[key], right[key]) for key in right)
     for more, named in ((), {"h": 1e-3}), ((2,), {}):  # of the reader's own, and not the number of threads
-        with pytest.raises(TypeError, match=r"takes x and t, and h = 0\.0001"):
+        with pytest.raises(TypeError, match=r"takes x and t; its h is 0\.0001"):
             net.numerical_gradient(x, t, *more, **named)
 
 

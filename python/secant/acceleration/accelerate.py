@@ -147,7 +147,7 @@ class Accelerated(RecognizedNet):
     def __call__(self, *args: ArrayLike, n_threads: int | None = None, **named: ArrayLike) -> dict[Any, Array]:
         """Return the numerical gradient; x and t may have the names of the reader's own."""
         if len(args) + len(named) != 2:
-            raise TypeError(f"{self.name} of an accelerated network takes x and t, and h = {self.recognition.h:g}")
+            raise TypeError(f"{self.name} of an accelerated network takes x and t; its h is {self.recognition.h:g}")
         if named.keys() - {"x", "t"}:
             bound = inspect.signature(getattr(type(self.net), self.name)).bind(self.net, *args, **named)
             args, named = bound.args[1:], bound.kwargs

@@ -113,7 +113,7 @@ def check_network(
         name = f"the loss without the {short(offset)} (as in the book)"
         other = replace(check(f), compared_with=name, note=note)
         report = min(report, other, key=lambda each: (len(_wrong(each)), each.diagnosis is None))
-    elif np.fmax.reduce([array.relative_error for array in _wrong(report)]) < _MOST_BY_OFFSET:  # NaN of some
+    elif np.fmax.reduce([array.relative_error for array in _wrong(report)]) < _MOST_BY_OFFSET:  # NaN: not known
         hints.append(
             f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
             "leaves it out: compare with a loss without it."

@@ -34,7 +34,7 @@ _STEEP, _PRECISE = 2.0**-8, 8.0
 values at the points are off by no more roundings than that. A trained network's are off by 100 at a loss of 1e-3.
 """
 _FLOOR, _FLOOR_OF_HALF = 16.0, 1.0
-"""Roundings of the whole gradient, at x or nearer to 0: a network that is sure of a sample rounds y - 1 as y."""
+"""Roundings of the whole gradient, at x or nearer to 0. Where a network is sure of a sample, y - 1 is rounded as y."""
 _ONLY_ROUNDING = 2.0**-46  # 128 roundings of float64
 _ZERO = 4.0  # times that: an array that is no larger may be rightly 0
 _OTHER, _OTHER_OF_HALF = 512.0, 8.0  # roundings of f and of an output: values that differ by more are others
@@ -84,8 +84,8 @@ class Comparison:
         self._squares += change * (difference - self._mean)
 
     @property
-    def scatter(self) -> float:
-        """The root mean square of the errors at the points."""
+    def typical_error(self) -> float:
+        """The root mean square of the norms of the errors at the points."""
         return math.sqrt(float((self._squares[:-1] / self.count + self._mean[:-1] ** 2).sum()))
 
     def judge(self, same: float, floor: float) -> None:
@@ -134,7 +134,7 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
         for _ in range(count):
             for comparison, pair in zip(both, sample(ulps, 1.0), strict=True):
                 comparison.add(*pair)
-        if is_steep and values.scatter <= _PRECISE * eps * here[0]:  # next to 0 f may be larger by far
+        if is_steep and values.typical_error <= _PRECISE * eps * here[0]:  # next to 0 f may be larger by far
             norms = here
         size, total = norms[0], math.hypot(*norms[1:])
         values.judge(other, other * size)
