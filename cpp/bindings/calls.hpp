@@ -45,11 +45,10 @@ inline bool on_main_thread() {
     return known->main;
 }
 
-// run(block) on so many threads without the GIL; run(nullptr) tells how much memory the block must have.
+// run(block) without the GIL; run(nullptr) tells how much memory the block must have.
 template <class Run>
-void run_in_memory(int threads, const Run& run) {
+void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
-    require_threads(threads);
     next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
     const Unlocked unlocked;
     run(memory.get());

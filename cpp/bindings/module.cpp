@@ -24,7 +24,7 @@ py::array::ShapeContainer shape_of(const py::array& a) { return {a.shape(), a.sh
 bool all_finite(const py::array& a) {
     const Inputs flat = inputs(a);
     const Unlocked unlocked;
-    return compiled.kernels->all_finite(flat, started_threads(flat.rows * flat.cols * cost_of_reading));
+    return compiled.kernels->all_finite(flat, choose_threads(0, flat.rows * flat.cols * cost_of_reading));
 }
 
 Array<double> sigmoid(const Array<double>& x) {
@@ -33,7 +33,7 @@ Array<double> sigmoid(const Array<double>& x) {
     const double* from = x.data();
     double* to = out.mutable_data();
     const Unlocked unlocked;
-    compiled.kernels->sigmoid(from, to, size, started_threads(size * cost_of_a_function));
+    compiled.kernels->sigmoid(from, to, size, choose_threads(0, size * cost_of_a_function));
     return out;
 }
 
@@ -45,7 +45,7 @@ Array<double> softmax(const Array<double>& x) {
     const View<const double> from{x.data(), rows, classes};
     const View<double> to{out.mutable_data(), rows, classes};
     const Unlocked unlocked;
-    compiled.kernels->softmax(from, to, started_threads(rows * classes * cost_of_a_function));
+    compiled.kernels->softmax(from, to, choose_threads(0, rows * classes * cost_of_a_function));
     return out;
 }
 
@@ -56,7 +56,7 @@ double cross_entropy(const Array<double>& y, const py::array& t, double log_offs
     if (!to.in_range()) return std::numeric_limits<double>::quiet_NaN();
     const Unlocked unlocked;
     const std::size_t logarithms = view.rows * (t.ndim() == 1 ? 1 : view.cols);
-    return compiled.kernels->cross_entropy(view, to.view(), log_offset, started_threads(logarithms * cost_of_a_function));
+    return compiled.kernels->cross_entropy(view, to.view(), log_offset, choose_threads(0, logarithms * cost_of_a_function));
 }
 
 // x as IndexedInputs, if it can be. values(256,): what the pixels of uint8 stand for.
@@ -84,9 +84,9 @@ Array<double> difference(std::uintptr_t address, std::uintptr_t data, const Arra
                               static_cast<DifferenceCall::Scheme>(number_of(scheme, DifferenceCall::schemes, "scheme")),
                               h,
                               out.mutable_data(),
-                              available_threads(threads),
+                              std::min(threads, most_threads()),
                               interrupted};
-    run_in_memory(call.threads, [&](void* block) { return compiled.kernels->difference(call, block); });
+    run_in_memory([&](void* block) { return compiled.kernels->difference(call, block); });
     throw_if_interrupted();
     return out;
 }

@@ -72,7 +72,7 @@ inline py::object predict(const py::tuple& parameters, const py::object& x, int 
         bool finite = false;
         const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, from.rows * net.multiplications()), interrupted,
                                        &finite};
-        run_in_memory(call.threads, [&](void* block) { return engines<Real>().predict(call, block); });
+        run_in_memory([&](void* block) { return engines<Real>().predict(call, block); });
         throw_if_interrupted();
         return finite ? py::object(y) : py::none();
     });
@@ -102,7 +102,7 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
         GradientCallOf<Real> call{net, {from, to.view(), nullptr, from.rows}, how, h, {}, 0.0, &report, 0, interrupted, with_loss};
         call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
         call.threads = choose_threads(threads, cost(call) * from.rows);
-        run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
+        run_in_memory([&](void* block) { return engines<Real>().gradient(call, block); });
         throw_if_interrupted();
         for (int order = 0; order < static_cast<int>(std::size(report.samples)) && report.valid; ++order)
             if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
@@ -135,7 +135,7 @@ inline bool train(const py::tuple& parameters, const py::object& x, const py::ar
         std::vector<double> values(length(indices, 0));
         std::size_t done = 0;
         const TrainingCallOf<Real> training{call, drawn.data(), values.size(), values.data(), before, &done};
-        run_in_memory(call.threads, [&](void* block) { return engines<Real>().train(training, block); });
+        run_in_memory([&](void* block) { return engines<Real>().train(training, block); });
         {
             const py::error_scope pending;
             for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);

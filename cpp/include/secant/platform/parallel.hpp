@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cfenv>
 #include <cstddef>
-#include <memory>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -44,32 +43,12 @@ inline int max_threads() {
 // Rises at every fork.
 inline std::atomic<unsigned> forks{0};
 
-// How many threads OpenMP keeps for the next call of this thread, which is one of them. They count themselves, until they end: another library
-// that asks the same OpenMP for fewer ends some.
-using Kept = std::shared_ptr<std::atomic<int>>;
-inline Kept& kept_threads() {
-    thread_local Kept kept = std::make_shared<std::atomic<int>>(1);
-    return kept;
-}
-
-class Counted {
-public:
-    explicit Counted(const Kept& kept) : kept_(kept) { ++*kept_; }
-    ~Counted() { --*kept_; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-
-private:
-    Kept kept_;
-};
-
 // libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed. libomp, which clang
 // links, has a handler of its own, and would end the threads of every thread.
 inline void end_threads() {
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
     omp_pause_resource_all(omp_pause_hard);
 #endif
-    kept_threads() = std::make_shared<std::atomic<int>>(1);
     ++forks;
 }
 
@@ -77,15 +56,6 @@ inline void end_threads() {
 inline void end_threads_before_forks() {
 #ifndef _WIN32
     [[maybe_unused]] static const int registered = pthread_atfork(end_threads, nullptr, nullptr);
-#endif
-}
-
-// Has OpenMP create so many threads, which it keeps for this thread's next call.
-inline void start_threads([[maybe_unused]] int threads) {
-#ifdef _OPENMP
-    const Kept& kept = kept_threads();
-#pragma omp parallel num_threads(threads)
-    if (omp_get_thread_num() > 0) thread_local const Counted counted(kept);
 #endif
 }
 
