@@ -222,6 +222,20 @@ def test_a_loss_that_takes_long_is_refused_soon_and_says_so():
     assert re.search(r"it takes too long, 0\.\d+ s a call: recognition takes at most 2 s", found.sentence)
 
 
+def test_calls_that_compile_do_not_count_as_slow(monkeypatch):
+    seen = set()
+
+    class Compiled(Keyed):
+        def loss(self, x, t):
+            if t.ndim not in seen:
+                seen.add(t.ndim)
+                time.sleep(0.5)
+            return super().loss(x, t)
+
+    monkeypatch.setattr("secant.acceleration.recognition.probe_net._SECONDS", 0.4)
+    assert secant.recognize(Compiled(6, 5, 4)).known
+
+
 def test_the_live_arrays_are_never_written():
     net = Keyed(6, 5, 4)
     for array in net.params.values():

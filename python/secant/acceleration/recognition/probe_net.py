@@ -20,9 +20,14 @@ _REPEAT_SECONDS = 0.4  # after which the fewest must do
 
 
 class Clock:
-    """The time that recognition may take: calls of the reader's code. Secant's own work takes 0.1 s or so."""
+    """The time that calls of the reader's code take. Secant's own work takes 0.1 s or so."""
 
-    spent = last = 0.0  # seconds in all calls, and in the last one
+    calls, last, shortest = 0, 0.0, math.inf  # seconds of the last call and of the shortest one
+
+    @property
+    def spent(self) -> float:
+        """The seconds of all calls but the first, if each is as short as can be: some compile, as with Numba."""
+        return (self.calls - 1) * self.shortest
 
     def left(self) -> float:
         """The seconds that are left."""
@@ -34,8 +39,8 @@ class Clock:
         try:
             return method(x.copy(), t.copy())
         finally:
-            self.last = time.perf_counter() - start
-            self.spent += self.last
+            self.calls, self.last = self.calls + 1, time.perf_counter() - start
+            self.shortest = min(self.shortest, self.last)
 
 
 class ProbeLoss(NamedTuple):
@@ -57,7 +62,8 @@ class ProbeNet:
     def loss(self, probe: Probe) -> float:
         """Return its loss for the parameters and the mini-batch of a probe. Raises an error if no time is left."""
         if self.clock.left() < 0:
-            raise UnsupportedError(f"it takes too long, {self.clock.last:.2g} s a call: recognition takes at most 2 s")
+            seconds = f"{self.clock.shortest:.2g} s a call"
+            raise UnsupportedError(f"it takes too long, {seconds}: recognition takes at most 2 s")
         name = self.names.loss
         return number(self._called(getattr(self._copy, name), probe, name), name)
 

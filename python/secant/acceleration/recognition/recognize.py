@@ -23,7 +23,7 @@ from secant.errors import SecantError, UnsupportedError
 def recognize(net: Any, *, loss: str = USUAL.loss, numerical_gradient: str = USUAL.numerical_gradient) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
-    This takes about 2 s at most. A loss that is too slow for that is refused.
+    This takes about 2 s at most, besides the time in which Numba compiles your loss. A slower loss is refused.
 
     Parameters
     ----------
