@@ -211,14 +211,16 @@ def test_a_loss_that_ends_the_program():
 
 
 def test_a_loss_that_takes_long_is_refused_soon_and_says_so():
+    calls = []
+
     class Slow(Keyed):
         def loss(self, x, t):
+            calls.append(x)
             time.sleep(0.15)
             return super().loss(x, t)
 
-    start = time.perf_counter()
     found = secant.recognize(Slow(6, 5, 4))
-    assert time.perf_counter() - start < 3  # and a second of a machine that is busy
+    assert len(calls) <= 14  # the first, and 2 s of others
     assert re.search(r"it takes too long, 0\.\d+ s a call: recognition takes at most 2 s", found.sentence)
 
 
