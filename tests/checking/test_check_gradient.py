@@ -386,6 +386,12 @@ def test_a_sum_of_many_terms_that_is_rightly_0_but_for_rounding():
         assert secant.check_gradient(f, x, gradient).verdict == "wrong"
 
 
+def test_an_array_that_f_does_not_use_may_have_the_rounding_of_others():
+    x = {"unused": np.ones(1), "b": np.linspace(1, 2, 5)}
+    gradient = {"unused": np.full(1, 1e-12), "b": 2 * x["b"]}  # 2e-13 of the whole
+    assert secant.check_gradient(lambda x: np.sum(x["b"] ** 2), x, gradient).verdict == "right"
+
+
 def test_units_of_entries_may_differ_by_1e19():
     x, unit = np.array([1.6e-19, 1.0, 2.0]), np.array([1.6e-19, 1.0, 1.0])
     gradient = np.cos(x / unit) / unit
