@@ -197,6 +197,20 @@ def test_a_penalty_that_a_copy_does_not_follow_is_no_part_of_the_network(decay):
     assert secant.recognize(PenaltyInAClosure(6, 5, 4)).known == (decay == 0)
 
 
+def test_a_singleton_is_refused_and_left_as_it_is():
+    class Only(Keyed):
+        one = None
+
+        def __new__(cls, *sizes):
+            cls.one = cls.one or super().__new__(cls)
+            return cls.one
+
+    net = Only(6, 5, 4)
+    before = dict(vars(net))
+    assert "its class has one instance" in secant.recognize(net).sentence
+    assert all(vars(net)[key] is value for key, value in before.items())
+
+
 def test_a_loss_that_ends_the_program():
     class Strict(Keyed):
         def loss(self, x, t):

@@ -82,10 +82,15 @@ def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array]
     """Return a deep copy in which ``stand_ins`` replace ``arrays``, wherever the object refers to them."""
     memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
     memo |= {id(value): value for value in vars(net).values() if isinstance(value, _SHARED)}
+    before = vars(net).copy()
     try:
-        return copy.deepcopy(net, memo)
+        made = copy.deepcopy(net, memo)
     except Exception as error:  # whatever the classes of its parts raise
         raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
+    if made is net:
+        vars(net).update(before)
+        raise UnsupportedError("it cannot be copied to be tried out: its class has one instance, which is its own copy")
+    return made
 
 
 def shapes(sizes: Sizes, like: Sequence[Array]) -> list[Shape]:
