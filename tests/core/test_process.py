@@ -226,7 +226,7 @@ def test_ctrl_c_ends_a_gradient_by_the_full_functions(default_handler):
         timer.join()
 
 
-def test_more_threads_than_there_can_be_are_not_started(run_python):
+def test_100_000_threads_asked_for_are_limited(run_python):
     program = """
 import numpy as np, secant
 

@@ -88,7 +88,7 @@ def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array]
     except Exception as error:  # whatever the classes of its parts raise
         raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
     if made is net:
-        vars(net).update(before)
+        vars(net).update(before)  # which deepcopy has replaced by copies
         raise UnsupportedError("it cannot be copied to be tried out: its class has one instance, which is its own copy")
     return made
 

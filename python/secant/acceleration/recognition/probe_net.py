@@ -26,7 +26,7 @@ class Clock:
 
     @property
     def spent(self) -> float:
-        """The seconds of all calls but the first, if each is as short as can be: some compile, as with Numba."""
+        """The seconds of all calls but the first, each counted as the shortest: some also compile, as with Numba."""
         return (self.calls - 1) * self.shortest
 
     def left(self) -> float:
