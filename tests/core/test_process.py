@@ -161,17 +161,19 @@ def test_the_handler_of_a_signal_computes_too():
     def gradient(rows):
         return [grad.tobytes() for grad in net.numerical_gradient(x[:rows], t[:rows], **options).values()]
 
-    long, short, within = gradient(5000), gradient(50), []
+    long, short, within, ended = gradient(5000), gradient(50), [], threading.Event()
 
     def handle(*_):
         within.append(gradient(50))
-        signal.setitimer(signal.ITIMER_REAL, 0.01)  # only now: in a sanitizer one handler would be within the other
+        if not ended.is_set():  # else a timer that is stopped would go off later, and end the process
+            signal.setitimer(signal.ITIMER_REAL, 0.01)  # only now: in a sanitizer one handler would be within the other
 
     before = signal.signal(signal.SIGALRM, handle)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.01)
         assert gradient(5000) == long
     finally:
+        ended.set()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert within
