@@ -1,5 +1,6 @@
 """`recognize`: networks of readers' classes are named rightly, or refused with the right reason."""
 
+import logging
 import re
 import time
 
@@ -197,18 +198,32 @@ def test_a_penalty_that_a_copy_does_not_follow_is_no_part_of_the_network(decay):
     assert secant.recognize(PenaltyInAClosure(6, 5, 4)).known == (decay == 0)
 
 
-def test_a_singleton_is_refused_and_left_as_it_is():
-    class Only(Keyed):
+@pytest.mark.parametrize("of", ["the network", "a store that it refers to"])
+def test_a_singleton_is_refused_and_left_as_it_is(of):
+    """Its deep copy is itself, with copies of what it held."""
+
+    class Singleton:
         one = None
 
         def __new__(cls, *sizes):
             cls.one = cls.one or super().__new__(cls)
             return cls.one
 
-    net = Only(6, 5, 4)
-    before = dict(vars(net))
-    assert "its class has one instance" in secant.recognize(net).sentence
-    assert all(vars(net)[key] is value for key, value in before.items())
+    class Only(Singleton, Keyed):
+        pass
+
+    net = Only(6, 5, 4) if of == "the network" else Keyed(6, 5, 4)
+    net.store = singleton = net if of == "the network" else Singleton()
+    singleton.held = net.params
+    before = dict(vars(singleton))
+    assert "has one instance, its own copy" in secant.recognize(net).sentence
+    assert all(vars(singleton)[key] is value for key, value in before.items())
+
+
+def test_a_logger_is_no_reason_to_refuse_a_network():
+    net = Keyed(6, 5, 4)
+    net.log = logging.getLogger("a net")
+    assert secant.recognize(net).known
 
 
 def test_a_loss_that_ends_the_program():

@@ -114,6 +114,18 @@ def test_float32_is_differentiated_with_a_warning_that_names_a_step(scheme, step
 
 
 @pytest.mark.needs_numba
+def test_of_the_types_that_numba_compiles_for_float64_counts():
+    """Of signatures that are declared, the first may be of another type."""
+    numba = pytest.importorskip("numba")
+    f = numba.njit(["float32(float32[:])", "float64(float64[:])"])(lambda x: (x**3).sum())
+    assert np.allclose(secant.numerical_gradient(f, np.ones(3), h=None), 3, rtol=1e-9, atol=0)
+    assert np.allclose(secant.numerical_gradient(f, np.ones(3)), 3, rtol=1e-7, atol=0)  # nor is there a warning
+    f = numba.njit(["float32(float32[:])"])(lambda x: x.sum())
+    with pytest.raises(TypeError, match=r"No matching definition for argument type.*float64"):
+        secant.numerical_gradient(f, np.ones(3))
+
+
+@pytest.mark.needs_numba
 @pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
 def test_what_a_jitted_function_returns_is_known_too(core, monkeypatch):
     numba = pytest.importorskip("numba")

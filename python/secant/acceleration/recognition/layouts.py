@@ -4,7 +4,7 @@ import copy
 import itertools
 import threading
 import types
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,17 +80,39 @@ def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
 
 def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array] = ()) -> Any:
     """Return a deep copy in which ``stand_ins`` replace ``arrays``, wherever the object refers to them."""
-    memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
+    memo = _Memo((id(array), stand_in) for array, stand_in in zip(arrays, stand_ins, strict=True))
     memo |= {id(value): value for value in vars(net).values() if isinstance(value, _SHARED)}
-    before = vars(net).copy()
     try:
         made = copy.deepcopy(net, memo)
     except Exception as error:  # whatever the classes of its parts raise
         raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
-    if made is net:
-        vars(net).update(before)  # which deepcopy has replaced by copies
-        raise UnsupportedError("it cannot be copied to be tried out: its class has one instance, which is its own copy")
+    finally:
+        changed = memo.restore()
+    if changed:
+        raise UnsupportedError(f"it cannot be copied to be tried out: {changed[0]} has one instance, its own copy")
     return made
+
+
+class _Memo(dict[int, Any]):
+    """The memo of a deepcopy, which knows what singletons held: deepcopy gives them copies of it."""
+
+    def __init__(self, copies: Iterable[tuple[int, Any]]) -> None:
+        super().__init__(copies)
+        self._singletons: list[tuple[Any, dict[str, Any]]] = []
+
+    def __setitem__(self, key: int, made: Any) -> None:
+        super().__setitem__(key, made)
+        if key == id(made) and hasattr(made, "__dict__"):
+            self._singletons.append((made, vars(made).copy()))
+
+    def restore(self) -> list[str]:
+        """Give them back what they held, and return the names of the classes of those that held something else."""
+        changed = []
+        for singleton, held in self._singletons:
+            if any(vars(singleton).get(name) is not value for name, value in held.items()):
+                vars(singleton).update(held)
+                changed.append(type(singleton).__name__)
+        return changed
 
 
 def shapes(sizes: Sizes, like: Sequence[Array]) -> list[Shape]:

@@ -49,8 +49,8 @@ class Code(NamedTuple):
 
     Attributes
     ----------
-    entries : tuple
-        It is other code where they are others: f may be compiled again.
+    entry : object
+        It is other code where this is another: f may be compiled again.
     returned : dtype
         Of what f returns; float64 where that is none of NumPy's.
     is_real : bool
@@ -59,7 +59,7 @@ class Code(NamedTuple):
         Whether there are parallel loops in it, or in a function that it calls: then Python calls it.
     """
 
-    entries: tuple[Any, ...]
+    entry: Any
     returned: np.dtype[Any]
     is_real: bool
     is_parallel: bool
@@ -67,28 +67,30 @@ class Code(NamedTuple):
 
 def _compiled(f: Any, dimensions: int) -> Code:
     """Compile f for arrays of float64, unless it is compiled."""
+    import numba
+
     found = f.overloads.get(_argument(dimensions))
+    if found is None:  # or other types are declared, such as arrays of any layout: which of them a call would take
+        signature = numba.typeof(f).get_call_type(f.typingctx, _argument(dimensions), {})
+        found = signature and f.overloads.get(tuple(signature.args))
     if found is None:
-        _, _, arguments, _ = f.get_call_template(_argument(dimensions), {})  # what a function that calls f would do
-        found = f.overloads.get(tuple(arguments))
-    if found is None:  # other types are declared, such as arrays of any layout
-        return _described(f, tuple(each.entry_point for each in f.overloads.values()))
-    return _described(f, (found.entry_point,))
+        raise numba.core.errors.NumbaTypeError("f takes no array of float64")
+    return _described(f, found.entry_point)
 
 
 @lru_cache(maxsize=64)
-def _described(f: Any, entries: tuple[Any, ...]) -> Code:
+def _described(f: Any, entry: Any) -> Code:
     import numba
 
-    compiled = [each for each in f.overloads.values() if each.entry_point in entries]
+    compiled = next(each for each in f.overloads.values() if each.entry_point == entry)
     types, returned = numba.types, np.dtype(np.float64)
-    kinds = [each.signature.return_type for each in compiled]
-    kinds = [kind.dtype if isinstance(kind, types.Array) else kind for kind in kinds]
+    kind = compiled.signature.return_type
+    kind = kind.dtype if isinstance(kind, types.Array) else kind
     with suppress(numba.core.errors.NumbaNotImplementedError):
-        returned = numba.np.numpy_support.as_dtype(kinds[0])
-    is_real = all(isinstance(kind, (types.Float, types.Integer, types.Boolean)) for kind in kinds)
+        returned = numba.np.numpy_support.as_dtype(kind)
+    is_real = isinstance(kind, (types.Float, types.Integer, types.Boolean))
     # What a library needs when it is loaded from a file: where there are parallel loops, Numba's threads.
-    return Code(entries, returned, is_real, any(each.reload_init for each in compiled))
+    return Code(entry, returned, is_real, bool(compiled.reload_init))
 
 
 @cache
@@ -102,7 +104,7 @@ class NumbaEvaluator(c_pointer.CEvaluator):
     """f is called by the core, like a function in C."""
 
     def __init__(self, f: Any, x: Floats, threads: int, code: Code) -> None:
-        self._failed, self._compiled = ctypes.c_int64(), _pointer(f, code.entries, x.shape)
+        self._failed, self._compiled = ctypes.c_int64(), _pointer(f, code.entry, x.shape)
         super().__init__(f, x, threads, c_pointer.Pointer(self._compiled.address, ctypes.addressof(self._failed)))
         self.returned = code.returned
 
@@ -115,7 +117,7 @@ class NumbaEvaluator(c_pointer.CEvaluator):
 
 
 @lru_cache(maxsize=64)
-def _pointer(f: Any, entries: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+def _pointer(f: Any, entry: Any, shape: tuple[int, ...]) -> Any:
     """Compile f as a function of C, whose ``data`` points to a number that is 1 once f has raised something."""
     import numba
 
