@@ -109,6 +109,23 @@ def test_a_textbooks_gradient_is_right_for_the_loss_without_the_offset(one_hot):
     assert as_bytes(net) == before
 
 
+def test_parameters_in_the_order_of_fortran_have_the_same_verdict():
+    net = Chapter5(*SIZES, rng=0)
+    net.params = {key: np.asfortranarray(param) for key, param in net.params.items()}
+    assert secant.check_network(net, X, ONE_HOT).compared_with == BOOK
+
+
+def test_a_loss_that_does_not_move_with_the_parameters_is_not_saved_by_its_offset():
+    class Remembers(Chapter5):
+        def loss(self, x, t):
+            losses = self.__dict__.setdefault("losses", {})
+            return losses.setdefault(x.tobytes(), super().loss(x, t))
+
+    report = secant.check_network(Remembers(*SIZES, rng=0), X, ONE_HOT)
+    assert (report.verdict, report.compared_with) == ("wrong", "")
+    assert report.diagnosis.startswith("f had one value wherever it was evaluated")
+
+
 def test_a_loss_that_is_infinite_without_its_offset_is_compared_as_it_is():
     net = Chapter5(*SIZES, rng=0)
     net.params["W2"][:] = [1e4, 0, 0, 0]  # the probabilities of others underflow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -92,22 +93,25 @@ def check_network(
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
         raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
     names = MethodNames(loss=loss)
-    loss_of, params = method_of(net, "loss", loss), _params(net, names)
-    number(loss_of(x, t), loss)
+
+    def loss_of(each: Any) -> float:
+        return number(method_of(each, "loss", loss)(x, t), loss)
+
+    method, params = method_of(net, "loss", loss), _params(net, names)
+    loss_of(net)
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
     again = _called_again(net, gradient, x, t, params) if gradients is None else None
-    net, params = _in_float64(net, params, lambda each: number(method_of(each, "loss", loss)(x, t), loss))
-    loss_of = method_of(net, "loss", loss)
+    net, params = _in_float64(net, params, loss_of)
 
     def check(f: Callable[[Any], Any]) -> GradientReport:
         calls = [again or candidate, candidate]  # which should be the same
         return check_gradient(f, params, lambda _: calls.pop(), inplace=True, progress=progress, rng=rng)
 
-    report = check(lambda _: loss_of(x, t))
+    report = check(lambda _: loss_of(net))
     if report.verdict != "wrong":
         return report
-    hints = _mode_hints(loss_of, loss, gradient)
-    if without := _without_offset(net, names, x, t):
+    hints = _mode_hints(method, loss, gradient)
+    if without := _without_offset(net, names, loss_of, x, t):
         f, offset = without
         note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
         name = f"the loss without the {short(offset)} (as in the book)"
@@ -189,22 +193,29 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
         return None
 
 
-def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Callable[[Any], float], float] | None:
+def _without_offset(
+    net: Any, names: MethodNames, loss_of: Callable[[Any], float], x: Any, t: Any
+) -> tuple[Callable[[Any], float], float] | None:
     """The loss without the offset in its logarithm, and the offset, of a network that Secant knows."""
     recognition = recognized(net, names, with_gradient=False)
     if not (recognition.known and 0 < recognition.log_offset <= _LARGEST_OFFSET):
         return None
     recognized_net, inputs = RecognizedNet(net, recognition), rows(x)
-    if not recognized_net.shares_arrays():  # which the check shifts
-        return None
+
+    def without(_: Any) -> float:
+        """The network's own loss, less what the offset makes of it."""
+        with_offset = recognized_net.two_layer_net()
+        without_offset = copy.copy(with_offset)
+        without_offset.log_offset = 0.0
+        off = without_offset.loss(inputs, t) - with_offset.loss(inputs, t)
+        return loss_of(net) + recognized_net.times(inputs) * off
+
     try:
-        equivalent_net = recognized_net.equivalent(x, t)
-        equivalent_net.log_offset = 0.0
-        equivalent_net.loss(inputs, t)
+        recognized_net.equivalent(x, t)
+        without(None)
     except SecantError:  # without the offset it is infinite, perhaps
         return None
-    times = recognized_net.times(inputs)
-    return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
+    return without, recognition.log_offset
 
 
 def _wrong(report: GradientReport) -> list[ArrayReport]:
