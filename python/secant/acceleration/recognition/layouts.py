@@ -65,8 +65,8 @@ def layouts(net: Any) -> list[Layout]:
     if dicts:
         raise UnsupportedError(_no_two_layers(dicts[0], attributes[dicts[0]]))
     raise UnsupportedError(
-        "no W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,) were found: they must stand in a dict such as net.params, or be "
-        "attributes"
+        "no W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,) were found: the instance must have them in a dict such as "
+        "self.params, or as attributes"
     )
 
 
