@@ -94,7 +94,7 @@ class ProbeNet:
             except UnsupportedError:
                 raise
             except Exception as error:  # whatever the reader's code raises for targets that it does not take
-                failed[probe.form] = f"{self.names.loss}(x, t), for a random array x, raises {type(error).__name__}: {error}"
+                failed[probe.form] = f"{self.names.loss}(x, t), for an array x, raises {type(error).__name__}: {error}"
         return {form: some for form, some in losses.items() if form not in failed}, next(iter(failed.values()), "")
 
     def require_repeatable(self, probe: Probe, first: float) -> None:
