@@ -90,13 +90,15 @@ def test_normalized_pixels_are_what_load_mnist_returns(backend):
 
 
 @pytest.mark.parametrize("options", [{}, {"gradient": "backprop"}, {"sampling": "epoch", "n_threads": 2}], ids=str)
-@pytest.mark.parametrize("kind", ["digits", "dense"])
+@pytest.mark.parametrize("kind", ["digits", "dense", "columns of a table"])
 def test_training_on_pixels_that_are_normalized_when_read(backend, kind, options):
     x, t = digits(120)
     if backend == "numpy":
         x, options = x[:, 300:306], options | {"n_iterations": 5}
     if kind == "dense":
         x = 255 - x  # cannot be indexed
+    if kind == "columns of a table":
+        x = np.column_stack([t.astype(np.uint8), x])[:, 1:]
     runs = []
     for inputs, normalize in ((x, True), (np.divide(x, 255, dtype=np.float32), False)):
         net = secant.TwoLayerNet(x.shape[1], 5, 10, rng=0, backend=backend)

@@ -38,6 +38,7 @@ BAD = {
     "other type": ({"x_test": PIXELS[:2] / 255}, "x_test holds float64, expected uint8, float32 or float64, the same"),
     "label of float": ({"t_train": np.ones(4)}, "t_train holds float64 of shape (4,), expected labels (N,) or"),
     "no targets": ({"t_test": np.array(3)}, "t_test holds int64 of shape (), expected labels (N,) or weights"),
+    "column of labels": ({"t_train": np.ones((4, 1), int)}, "t_train holds int64 of shape (4, 1), expected labels"),
     "pickle": ({"t_train": np.array([object()] * 4)}, "allow_pickle=False"),
 }
 

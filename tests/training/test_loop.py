@@ -194,9 +194,12 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
-@pytest.mark.parametrize(("place", "message"), [(0, "x must be finite"), (2, "x must be finite"), (3, "labels from 0")])
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [(0, "x_train must be finite"), (1, "t_train must hold"), (2, "x_test must be finite"), (3, "t_test must hold")],
+)
 def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, message):
-    data[place][-1] = np.nan if place != 3 else 99
+    data[place][-1] = 99 if place % 2 else np.nan
     before, history = copy.deepcopy(net.params), secant.History()
     with pytest.raises(ValueRangeError, match=message):
         quiet(net, data, history=history, sampling="ordered", **options)

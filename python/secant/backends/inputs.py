@@ -39,7 +39,7 @@ class NormalizedPixels(Rows):
     """uint8 pixels (N, ...) that become float32 when they are read, some samples at a time."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self.pixels = pixels
+        self.pixels = np.ascontiguousarray(pixels)
 
     @property
     def shape(self) -> tuple[int, ...]:

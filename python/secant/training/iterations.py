@@ -6,6 +6,7 @@ result does not depend on how many iterations run in one call.
 """
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -23,7 +24,7 @@ from secant.acceleration.recognition.methods import USUAL
 from secant.backends import backend_module, faults
 from secant.backends.base import PARAM_NAMES, Backend, Batch, Descent
 from secant.backends.inputs import NormalizedPixels
-from secant.errors import UnsupportedError, ValueRangeError
+from secant.errors import SecantError, UnsupportedError, ValueRangeError
 from secant.networks.batch import (
     checked,
     error,
@@ -106,8 +107,7 @@ def iterations_of(
     is_built_in, options = getattr(take_gradient.func, "__func__", None) in _BUILT_IN, take_gradient.keywords
     if is_built_in and isinstance(net, TwoLayerNet) and not foreign_structure(net):
         backend = backend_module(net.backend)
-        batch = checked(net, x, t, backend)
-        require_valid(batch, x, backend)
+        batch = checked_whole("train", net, x, t, backend)
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float(batch.t, np.float64)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
@@ -117,6 +117,16 @@ def iterations_of(
             return _InBackend(net, backend, batch, x, descent, one_by_one)
     loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, loss)
+
+
+def checked_whole(part: str, net: TwoLayerNet, x: Any, t: Array, backend: Backend) -> Batch:
+    """Return a whole set as a mini-batch, once each element was looked at. An error names x_train, say, not x."""
+    try:
+        batch = checked(net, x, t, backend)
+        require_valid(batch, x, backend)
+    except SecantError as found:
+        raise type(found)(re.sub(r"^[xt]\b", rf"\g<0>_{part}", str(found))) from found
+    return batch
 
 
 class _Snapshot:

@@ -25,12 +25,12 @@ from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError
-from secant.networks.batch import checked, require_valid, step
+from secant.networks.batch import step
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.display import display
 from secant.training.history import History
-from secant.training.iterations import iterations_of
+from secant.training.iterations import checked_whole, iterations_of
 from secant.training.sampling import Indices, Sampling, mini_batches
 
 AccuracyAfter = Literal["first", "last"]
@@ -107,7 +107,8 @@ def train(
         An empty `History` to fill. It keeps the results if training is interrupted.
     callback : callable, optional
         Called as ``callback(net, history)`` whenever accuracies have been taken, once per epoch. Training ends if it
-        returns something true. It may write into the arrays of the parameters, but not replace them.
+        returns something true. It may write into the arrays of the parameters, but not replace them. It must not write
+        to the data, parts of which are copied at the start.
     normalize : bool
         Take x as uint8 pixels and train on x / 255 in float32, as `load_mnist` returns them with its ``normalize``:
         the same run, in a quarter of the memory. Other data must be scaled before, to numbers from 0 to 1.
@@ -244,9 +245,7 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     if data.x_test is None or data.t_test is None:
         return None
     backend = backend_module(net.backend)
-    batch = checked(net, data.x_test, data.t_test, backend)
-    require_valid(batch, data.x_test, backend)
-    return backend.prepare(batch.x)
+    return backend.prepare(checked_whole("test", net, data.x_test, data.t_test, backend).x)
 
 
 def _accuracy_of(net: Network, accelerated: Accelerated | None) -> Accuracy:
