@@ -24,7 +24,7 @@ CONTRACT = (
     Promise("sigmoid, softmax, log in the compiled core", "2 ulp"),
     Promise("predict, loss", "1e-14 · max(1, value) for pre-activations of order 1; each adds eps · I · Σ abs(x w)"),
     Promise(
-        "direct (not NumPy's, which is the loop) and series, against the exact central difference D at the same h, 1e-6 to 1e-1",
+        "direct (not NumPy's loop) and series, against the exact central difference D at the same h, 1e-6 to 1e-1",
         "1e-14 · max(1, max abs(x), max abs(z1)) · max(1, abs(D)); more where pre-activations cancel, as for predict",
     ),
     Promise("direct and series, against the NumPy loop", "the loop's own rounding: 8 eps · max(1, loss) / h"),
