@@ -524,7 +524,7 @@ variant(
     hidden=lambda self, a: 0.5 * relu(a),
 )  # fmt: skip
 WithDropout = variant("WithDropout", Layers, "call to call", between=(relu, dropped))
-variant("CastsToFloat32", reason="it may be computed in float32, or", hidden=lambda self, a: relu(a).astype(np.float32))
+variant("CastsToFloat32", reason="it may be in float32, or clip", hidden=lambda self, a: relu(a).astype(np.float32))
 variant("BatchNorm", Layers, "depend on each other", between=(batch_normalized, relu))
 variant(
     "SoftmaxTwice", Layers, "softmax is taken twice",

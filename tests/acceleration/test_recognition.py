@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -198,26 +199,37 @@ def test_a_penalty_that_a_copy_does_not_follow_is_no_part_of_the_network(decay):
     assert secant.recognize(PenaltyInAClosure(6, 5, 4)).known == (decay == 0)
 
 
-@pytest.mark.parametrize("of", ["the network", "a store that it refers to"])
-def test_a_singleton_is_refused_and_left_as_it_is(of):
-    """Its deep copy is itself, with copies of what it held."""
+class Singleton:
+    one = None
 
-    class Singleton:
-        one = None
+    def __new__(cls, *sizes):
+        cls.one = cls.one or super().__new__(cls)
+        return cls.one
 
-        def __new__(cls, *sizes):
-            cls.one = cls.one or super().__new__(cls)
-            return cls.one
 
-    class Only(Singleton, Keyed):
-        pass
+class Borg(Keyed):
+    state: ClassVar = {}
 
-    net = Only(6, 5, 4) if of == "the network" else Keyed(6, 5, 4)
-    net.store = singleton = net if of == "the network" else Singleton()
+    def __new__(cls, *sizes):
+        net = super().__new__(cls)
+        net.__dict__ = cls.state
+        return net
+
+
+class ItsOwnCopy(Keyed):
+    def __deepcopy__(self, memo):
+        return self
+
+
+@pytest.mark.parametrize("cls", [type("Only", (Singleton, Keyed), {}), Borg, ItsOwnCopy, Keyed])
+def test_a_singleton_is_refused_and_left_as_it_is(cls):
+    """A network, or what it refers to: the deep copy is the object itself, with copies of what it held."""
+    net = cls(6, 5, 4)
+    net.store = singleton = Singleton()
     singleton.held = net.params
-    before = dict(vars(singleton))
-    assert "has one instance, its own copy" in secant.recognize(net).sentence
-    assert all(vars(singleton)[key] is value for key, value in before.items())
+    befores = [(each, dict(vars(each))) for each in (net, singleton)]
+    assert "is the object itself, as with a singleton" in secant.recognize(net).sentence
+    assert all(vars(each)[key] is value for each, before in befores for key, value in before.items())
 
 
 def test_a_logger_is_no_reason_to_refuse_a_network():

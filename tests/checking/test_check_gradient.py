@@ -719,7 +719,7 @@ def test_a_gradient_of_zeros_is_compared_at_x_itself_too():
     for constant in (lambda _: 3.0, lambda _: np.sum(copy**2)):
         report = secant.check_gradient(constant, x, 0 * x)
         assert report.passed
-        assert report.note == "f had one value wherever it was evaluated: does it read what is checked, or a copy?"
+        assert report.note == "f had one value wherever it was evaluated: does it read a copy of what is checked?"
     assert x.tobytes() == before
 
 

@@ -78,6 +78,16 @@ def test_a_network_in_float32_is_checked_in_float64(factor):
     assert net.params is before
 
 
+def test_a_gradient_of_a_network_in_float32_has_no_more_digits_in_float64():
+    net = Chapter5()
+    net.params = {key: param.astype(np.float32) for key, param in net.params.items()}
+    gradients = net.gradient(X.astype(np.float32), ONE_HOT)  # targets of float64
+    assert {grad.dtype for grad in gradients.values()} == {np.dtype(np.float64)}
+    assert secant.check_network(net, X.astype(np.float32), ONE_HOT).verdict == "right"
+    gradients["b1"][2] *= 1.01
+    assert secant.check_network(net, X.astype(np.float32), ONE_HOT, gradients).verdict == "wrong"
+
+
 def test_a_copy_that_reads_the_arrays_of_the_network_proves_nothing():
     net = Chapter5()
     net.params = {key: param.astype(np.float32) for key, param in net.params.items()}

@@ -111,8 +111,8 @@ def check_network(
     if report.verdict != "wrong":
         return report
     hints = _mode_hints(method, loss, gradient)
-    if without := _without_offset(net, names, loss_of, x, t):
-        f, offset = without
+    if found := _without_offset(net, names, loss_of, x, t):
+        f, offset = found
         note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
         name = f"the loss without the {short(offset)} (as in the book)"
         other = replace(check(f), compared_with=name, note=note)
@@ -180,8 +180,15 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
     for key, param in params.items():
         if isinstance(param, np.ndarray) and (shape := np.shape(given[key])) != param.shape:
             raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {shape}")
-    # Copies: the network may write to its own. And arrays of what NumPy makes of an array without dimensions.
-    return {k: np.array(given[k]) if isinstance(given[k], np.ndarray | np.generic) else given[k] for k in params}
+
+    def taken(grad: Any, param: Any) -> Any:
+        """A copy, since the network may write to its own. That of a parameter in float32 has no more digits."""
+        if not isinstance(grad, np.ndarray | np.generic):
+            return grad
+        is_low = grad.dtype == np.float64 and getattr(param, "dtype", None) == np.float32
+        return np.array(grad, np.float32 if is_low else None)
+
+    return {key: taken(given[key], param) for key, param in params.items()}
 
 
 def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, Any]) -> dict[Any, Any] | None:
@@ -207,8 +214,8 @@ def _without_offset(
         with_offset = recognized_net.two_layer_net()
         without_offset = copy.copy(with_offset)
         without_offset.log_offset = 0.0
-        off = without_offset.loss(inputs, t) - with_offset.loss(inputs, t)
-        return loss_of(net) + recognized_net.times(inputs) * off
+        change = without_offset.loss(inputs, t) - with_offset.loss(inputs, t)
+        return loss_of(net) + recognized_net.times(inputs) * change
 
     try:
         recognized_net.equivalent(x, t)

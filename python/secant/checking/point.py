@@ -107,7 +107,7 @@ class Point:
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
         is_still = self.is_constant and not self.is_used
-        return "f had one value wherever it was evaluated: does it read what is checked, or a copy?" if is_still else ""
+        return "f had one value wherever it was evaluated: does it read a copy of what is checked?" if is_still else ""
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x itself; None if x cannot be shifted, or already is."""

@@ -13,8 +13,8 @@ Arrays = tuple[Array, Array, Array, Array]
 def load_npz(path: str) -> Arrays:
     """Load x_train (N, I), t_train (N,) or (N, O), x_test (M, I) and t_test from an untrusted file.
 
-    Samples of any shape become rows. Both x are uint8, float32 or float64; t are labels from 0 on, or weights. `train`
-    checks the rest.
+    Samples of any shape become rows. Both x are uint8, float32 or float64; t are labels from 0 on, or weights of two or
+    more classes. `train` checks the rest.
 
     Raises
     ------
@@ -33,7 +33,9 @@ def load_npz(path: str) -> Arrays:
         for name, t in ("t_train", t_train), ("t_test", t_test):
             is_known = t.ndim == 1 or (t.ndim == 2 and t.shape[1] > 1)
             if not is_known or t.dtype.kind not in ("iu" if t.ndim == 1 else "biuf") or t.size == 0:
-                raise ValueError(f"{name} holds {t.dtype} of shape {t.shape}, expected labels (N,) or weights (N, O)")
+                raise ValueError(
+                    f"{name} holds {t.dtype} of shape {t.shape}, expected labels (N,) or weights (N, O > 1)"
+                )
         return x_train.reshape(len(x_train), -1), t_train, x_test.reshape(len(x_test), -1), t_test
 
 

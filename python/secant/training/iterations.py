@@ -125,7 +125,7 @@ def checked_whole(part: str, net: TwoLayerNet, x: Any, t: Array, backend: Backen
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)
     except SecantError as found:
-        raise type(found)(re.sub(r"^[xt]\b", rf"\g<0>_{part}", str(found))) from found
+        raise type(found)(re.sub(r"^[xt]\b", rf"\g<0>_{part}", str(found))) from None
     return batch
 
 

@@ -4,7 +4,7 @@ import copy
 import itertools
 import threading
 import types
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +80,8 @@ def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
 
 def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array] = ()) -> Any:
     """Return a deep copy in which ``stand_ins`` replace ``arrays``, wherever the object refers to them."""
-    memo = _Memo((id(array), stand_in) for array, stand_in in zip(arrays, stand_ins, strict=True))
+    memo = _Memo(net)
+    memo |= {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
     memo |= {id(value): value for value in vars(net).values() if isinstance(value, _SHARED)}
     try:
         made = copy.deepcopy(net, memo)
@@ -88,17 +89,20 @@ def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array]
         raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
     finally:
         changed = memo.restore()
-    if changed:
-        raise UnsupportedError(f"it cannot be copied to be tried out: {changed[0]} has one instance, its own copy")
+    if changed or made is net:
+        name = changed[0] if changed else type(net).__name__
+        raise UnsupportedError(
+            f"it cannot be copied to be tried out: a deep copy of {name} is the object itself, as with a singleton"
+        )
     return made
 
 
 class _Memo(dict[int, Any]):
     """The memo of a deepcopy, which knows what singletons held: deepcopy gives them copies of it."""
 
-    def __init__(self, copies: Iterable[tuple[int, Any]]) -> None:
-        super().__init__(copies)
-        self._singletons: list[tuple[Any, dict[str, Any]]] = []
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self._singletons = [(net, vars(net).copy())]  # it may share its attributes with its copy, too
 
     def __setitem__(self, key: int, made: Any) -> None:
         super().__setitem__(key, made)

@@ -98,7 +98,7 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
     at_large = large.entries(small.gradient(own, large.probe), keys)
     kind, h = next((fit for fit in fits if large.agrees(at_large, *fit)), ("", 0.0))
     if not kind:
-        where = "where gradients are large or probabilities tiny (is one clipped?)"
+        where = "where gradients are large or probabilities tiny, and might be clipped"
         raise UnsupportedError(f"{where}, {name} {large.mistake(at_large)}")
     instead = "" if kind == "central" else ", in place of which comes the central one"
     return ReaderGradient(h, keys, tuple(returned)), f"{name} is a {kind} difference at h = {short(h)}{instead}"

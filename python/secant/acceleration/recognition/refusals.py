@@ -37,7 +37,7 @@ _WHOLE_BATCH = (
     "its softmax is taken over the whole batch, so that the loss starts at ln(N O). Take it over the classes, in two "
     "lines: e = np.exp(a - np.max(a, axis=-1, keepdims=True)) and y = e / np.sum(e, axis=-1, keepdims=True)"
 )
-_INEXACT = "its loss is a known one, but to seven digits only: it may be computed in float32, or be clipped"
+_INEXACT = "its loss is a known one, but to seven digits only: it may be in float32, or clip a probability"
 _MULTIPLIED = "the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t"
 _DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
 
