@@ -199,20 +199,23 @@ def test_a_penalty_that_a_copy_does_not_follow_is_no_part_of_the_network(decay):
     assert secant.recognize(PenaltyInAClosure(6, 5, 4)).known == (decay == 0)
 
 
-class Singleton:
-    one = None
+def with_one_instance(base):
+    class Only(base):
+        one = None
 
-    def __new__(cls, *sizes):
-        cls.one = cls.one or super().__new__(cls)
-        return cls.one
+        def __new__(cls, *sizes):
+            cls.one = cls.one or super().__new__(cls)
+            return cls.one
+
+    return Only
 
 
-class Borg(Keyed):
-    state: ClassVar = {}
+class SharedAttributes(Keyed):
+    shared: ClassVar = {}
 
     def __new__(cls, *sizes):
         net = super().__new__(cls)
-        net.__dict__ = cls.state
+        net.__dict__ = cls.shared
         return net
 
 
@@ -221,15 +224,23 @@ class ItsOwnCopy(Keyed):
         return self
 
 
-@pytest.mark.parametrize("cls", [type("Only", (Singleton, Keyed), {}), Borg, ItsOwnCopy, Keyed])
-def test_a_singleton_is_refused_and_left_as_it_is(cls):
-    """A network, or what it refers to: the deep copy is the object itself, with copies of what it held."""
-    net = cls(6, 5, 4)
-    net.store = singleton = Singleton()
-    singleton.held = net.params
-    befores = [(each, dict(vars(each))) for each in (net, singleton)]
+def assert_refused_and_left_as_it_is(net, held_by):
+    before = dict(vars(held_by))
     assert "is the object itself, as with a singleton" in secant.recognize(net).sentence
-    assert all(vars(each)[key] is value for each, before in befores for key, value in before.items())
+    assert all(vars(held_by)[key] is value for key, value in before.items())
+
+
+@pytest.mark.parametrize("cls", [with_one_instance(Keyed), SharedAttributes, ItsOwnCopy])
+def test_a_network_that_is_its_own_copy_is_refused(cls):
+    net = cls(6, 5, 4)
+    assert_refused_and_left_as_it_is(net, net)
+
+
+def test_a_network_that_refers_to_a_singleton_with_its_arrays_is_refused():
+    net = Keyed(6, 5, 4)
+    net.store = with_one_instance(object)()
+    net.store.held = net.params
+    assert_refused_and_left_as_it_is(net, net.store)
 
 
 def test_a_logger_is_no_reason_to_refuse_a_network():
