@@ -207,6 +207,12 @@ def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, 
     assert all(np.array_equal(net.params[key], before[key]) for key in before)
 
 
+def test_an_accelerated_network_says_where_its_data_are_wrong(net, data):
+    data[0][3, 0] = np.nan
+    with pytest.raises(ValueRangeError, match=r"^x_train must be finite, got nan at \(3, 0\)$"):
+        quiet(secant.accelerate(ByHand(net.params)), data)
+
+
 def test_parameters_are_updated_in_place_and_data_may_be_read_only(net, data):
     before, values = dict(net.params), copy.deepcopy(net.params)
     copies = [array.copy() for array in data]

@@ -207,12 +207,13 @@ class _OfRecognized(Iterations):
         self, accelerated: Accelerated, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
     ) -> None:
         self._accelerated, self._data = accelerated, (x, t)
-        extreme = np.array(extremes(x))
-        self._known = accelerated.equivalent(x[extreme], t[extreme])
+        self._known = accelerated.two_layer_net()
         h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
         inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
         self._inner = iterations_of(self._known, inputs, t, take_gradient, rate, before)
+        extreme = np.array(extremes(x))
+        accelerated.require_same(self._known, x[extreme], t[extreme])
         self.x, self.ahead = self._inner.x, self._inner.ahead
         self._compared, self._losses_compared = _Snapshot(self._known.params), 0
         self._sizes: set[int] = set()
