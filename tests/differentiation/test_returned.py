@@ -114,8 +114,8 @@ def test_float32_is_differentiated_with_a_warning_that_names_a_step(scheme, step
 
 
 @pytest.mark.needs_numba
-def test_of_the_types_that_numba_compiles_for_float64_counts():
-    """Of signatures that are declared, the first may be of another type."""
+def test_the_signature_for_float64_decides_how_a_jitted_function_is_differentiated():
+    """The first one that is declared may be for another type."""
     numba = pytest.importorskip("numba")
     f = numba.njit(["float32(float32[:])", "float64(float64[:])"])(lambda x: (x**3).sum())
     assert np.allclose(secant.numerical_gradient(f, np.ones(3), h=None), 3, rtol=1e-9, atol=0)

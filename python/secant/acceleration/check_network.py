@@ -182,8 +182,8 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
             raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {shape}")
 
     def taken(grad: Any, param: Any) -> Any:
-        """A copy, since the network may write to its own. That of a parameter in float32 has no more digits."""
-        if not isinstance(grad, np.ndarray | np.generic):
+        """A copy, since the network may write to its own. In float32 if its parameter is: it has no more digits."""
+        if not isinstance(grad, np.ndarray | np.generic):  # NumPy makes the latter of an array without dimensions
             return grad
         is_low = grad.dtype == np.float64 and getattr(param, "dtype", None) == np.float32
         return np.array(grad, np.float32 if is_low else None)

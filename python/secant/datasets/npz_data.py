@@ -31,8 +31,8 @@ def load_npz(path: str) -> Arrays:
             if x.ndim < 2 or x.size == 0:
                 raise ValueError(f"{name} has the shape {x.shape}, expected (N, ...) and not empty")
         for name, t in ("t_train", t_train), ("t_test", t_test):
-            is_known = t.ndim == 1 or (t.ndim == 2 and t.shape[1] > 1)
-            if not is_known or t.dtype.kind not in ("iu" if t.ndim == 1 else "biuf") or t.size == 0:
+            has_shape = t.ndim == 1 or (t.ndim == 2 and t.shape[1] > 1)
+            if not has_shape or t.dtype.kind not in ("iu" if t.ndim == 1 else "biuf") or t.size == 0:
                 raise ValueError(
                     f"{name} holds {t.dtype} of shape {t.shape}, expected labels (N,) or weights (N, O > 1)"
                 )

@@ -120,7 +120,10 @@ def iterations_of(
 
 
 def checked_whole(part: str, net: TwoLayerNet, x: Any, t: Array, backend: Backend) -> Batch:
-    """Return a whole set as a mini-batch, once each element was looked at. An error names x_train, say, not x."""
+    """Return a whole set as a mini-batch, once all its elements are checked.
+
+    An error that begins with x or t names the argument of `train`: x_train, say.
+    """
     try:
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)

@@ -98,7 +98,7 @@ def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array]
 
 
 class _Memo(dict[int, Any]):
-    """The memo of a deepcopy, which knows what singletons held: deepcopy gives them copies of it."""
+    """The memo of a deepcopy that undoes what this does to singletons: it puts copies in place of what they hold."""
 
     def __init__(self, net: Any) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class _Memo(dict[int, Any]):
 
     def __setitem__(self, key: int, made: Any) -> None:
         super().__setitem__(key, made)
-        if key == id(made) and hasattr(made, "__dict__"):
+        if key == id(made) and hasattr(made, "__dict__"):  # the copy is the object itself
             self._singletons.append((made, vars(made).copy()))
 
     def restore(self) -> list[str]:

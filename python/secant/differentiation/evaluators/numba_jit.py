@@ -50,7 +50,7 @@ class Code(NamedTuple):
     Attributes
     ----------
     entry : object
-        It is other code where this is another: f may be compiled again.
+        The address of the code: another one once f is compiled again.
     returned : dtype
         Of what f returns; float64 where that is none of NumPy's.
     is_real : bool
@@ -70,7 +70,7 @@ def _compiled(f: Any, dimensions: int) -> Code:
     import numba
 
     found = f.overloads.get(_argument(dimensions))
-    if found is None:  # or other types are declared, such as arrays of any layout: which of them a call would take
+    if found is None:  # not compiled yet, or declared for other types: Numba knows which of them a call takes
         signature = numba.typeof(f).get_call_type(f.typingctx, _argument(dimensions), {})
         found = signature and f.overloads.get(tuple(signature.args))
     if found is None:
