@@ -44,5 +44,6 @@ def urls(repository: str) -> dict[str, str]:
         "Homepage": repository,
         "Documentation": f"{files}/docs/index.md",
         "Issues": f"{repository}/issues",
+        "Security": f"{repository}/security/advisories/new",
         "Changelog": f"{files}/CHANGELOG.md",
     }

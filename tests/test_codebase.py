@@ -164,12 +164,13 @@ def test_the_page_of_the_contract_has_its_rows():
         assert f"| {promise.quantity} | {promise.bound} |" in page
 
 
-def test_the_version_stands_in_one_place_and_the_changelog_has_it():
+def test_the_version_stands_in_one_place_and_the_changelog_and_the_citation_have_it():
     """Pages and tables that are written by programs have the one that ran."""
     with open(ROOT / "pyproject.toml", "rb") as file:
         version = tomllib.load(file)["project"]["version"]
     assert version == secant.__version__
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
-    others = [ROOT / name for name in ("CITATION.cff", "CMakeLists.txt", "package_metadata.py", "docs/conf.py")]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    others = [ROOT / name for name in ("CMakeLists.txt", "package_metadata.py", "docs/conf.py")]
     others += [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]
     assert [path.name for path in others if version in path.read_text(encoding="utf-8")] == []
