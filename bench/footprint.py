@@ -52,7 +52,11 @@ def memory_of_training() -> float:
     """Megabytes at the most of `secant train`, which this process becomes."""
     from secant.cli.app import app
 
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         app(["train", "--iters", "1000"], standalone_mode=False)
     return peak_memory()
 

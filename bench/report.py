@@ -99,8 +99,12 @@ def main() -> None:
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what became slower since; fail if it did")
     parser.add_argument("--again", type=Path, metavar="OLD.json", help="write the page of an earlier run, unmeasured")
     options = parser.parse_args()
-    before = json.loads(options.compare.read_text()) if options.compare else None
-    measured = json.loads(options.again.read_text()) if options.again else measure(QUICK if options.quick else FULL)
+    before = json.loads(options.compare.read_text(encoding="utf-8")) if options.compare else None
+    measured = (
+        json.loads(options.again.read_text(encoding="utf-8"))
+        if options.again
+        else measure(QUICK if options.quick else FULL)
+    )
     folder = options.output or (None if options.quick else DOCS)
     if folder is None:
         print(details(measured))
@@ -153,7 +157,7 @@ def write(measured: dict[str, Any], folder: Path) -> None:
     (folder / "benchmarks.md").write_text(questions.page(measured), encoding="utf-8")
     (folder / "records").mkdir(exist_ok=True)
     (folder / "records" / "benchmarks.md").write_text(details(measured), encoding="utf-8")
-    (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n")
+    (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n", encoding="utf-8")
 
 
 def readmes(measured: dict[str, Any]) -> dict[Path, str]:
@@ -205,7 +209,7 @@ def machine() -> dict[str, Any]:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":")[1].strip()
     return platform.processor() or platform.machine()

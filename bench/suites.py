@@ -546,7 +546,7 @@ def run(suites: Sequence[str], sides: Sequence[str], start: int, every: int, res
 
 
 def lines_of(results: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
 def sides_of(line: dict[str, Any]) -> Sequence[str]:

@@ -96,12 +96,12 @@ def run_loop(wanted: int) -> dict[str, float]:
 def forget_peak() -> None:
     """Have the most memory that the process took counted from now on, where the system can."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_memory() -> float:
     with contextlib.suppress(OSError):
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         for line in lines:
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / MEGABYTE

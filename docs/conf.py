@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 project = "Secant"
 author = project_copyright = "The Secant developers"
-release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+release = version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 extensions = ["myst_nb", "numpydoc", "sphinx_copybutton"]
 extensions += [f"sphinx.ext.{name}" for name in ("autodoc", "autosummary", "viewcode")]

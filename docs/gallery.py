@@ -102,7 +102,7 @@ def main(folder: Path) -> None:
     from matplotlib import rc_context
 
     names: dict[str, Any] = {}
-    for picture, code in entries(PAGE.read_text()):
+    for picture, code in entries(PAGE.read_text(encoding="utf-8")):
         path = folder / picture
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.StringIO()
@@ -110,7 +110,9 @@ def main(folder: Path) -> None:
             figure = figure_of(code, names)
             narrow(figure)
             figure.savefig(content, format="svg", metadata={"Date": None})
-        path.write_text(re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", content.getvalue()))
+        path.write_text(
+            re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", content.getvalue()), encoding="utf-8"
+        )
         print(path)
 
 

@@ -25,7 +25,7 @@ double rosenbrock(const double *x, intptr_t n, void *data) {
 """
 
 folder = Path(tempfile.mkdtemp())
-(folder / "rosenbrock.c").write_text(SOURCE)
+(folder / "rosenbrock.c").write_text(SOURCE, encoding="utf-8")
 subprocess.run(["cc", "-O3", "-shared", "-fPIC", "rosenbrock.c", "-o", "rosenbrock.so"], cwd=folder, check=True)
 
 f = ctypes.CDLL(str(folder / "rosenbrock.so")).rosenbrock

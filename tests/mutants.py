@@ -90,7 +90,7 @@ def mutants(clone: Path, language: str, only: str) -> Iterator[Mutant]:
     for path in sorted(path for folder in FOLDERS[language] for path in (clone / folder).rglob(pattern)):
         file = str(path.relative_to(clone))
         if only in file:
-            yield from (Mutant(file, *change) for change in changes(path.read_text()))
+            yield from (Mutant(file, *change) for change in changes(path.read_text(encoding="utf-8")))
 
 
 def in_cpp(text: str) -> Iterator[tuple[int, int, str, str]]:
@@ -192,7 +192,7 @@ def tests(clone: Path, where: Sequence[str]) -> tuple[int, str]:
 
 def parsed(path: Path) -> tuple[int, str]:
     try:
-        compile(path.read_text(), path, "exec")
+        compile(path.read_text(encoding="utf-8"), path, "exec")
     except SyntaxError as error:
         return 1, str(error)
     return 0, ""
@@ -201,11 +201,11 @@ def parsed(path: Path) -> tuple[int, str]:
 def noticed_by(clone: Path, mutant: Mutant) -> str:
     """The first test that fails."""
     path = clone / mutant.file
-    original = path.read_text()
+    original = path.read_text(encoding="utf-8")
     lines = original.splitlines(keepends=True)
     line, end = lines[mutant.line], mutant.column + len(mutant.before)
     lines[mutant.line] = line[: mutant.column] + mutant.after + line[end:]
-    path.write_text("".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")
     try:
         code, said = build(clone) if path.suffix != ".py" else parsed(path)
         if code:
@@ -216,7 +216,7 @@ def noticed_by(clone: Path, mutant: Mutant) -> str:
                 failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
                 return failed[0] if failed else said[-300:]
     finally:
-        path.write_text(original)
+        path.write_text(original, encoding="utf-8")
     return SURVIVED
 
 
@@ -234,7 +234,7 @@ def main() -> None:
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    lines = options.results.read_text().splitlines() if options.results.exists() else []
+    lines = options.results.read_text(encoding="utf-8").splitlines() if options.results.exists() else []
     known = {Mutant(*each["mutant"]): each for each in map(json.loads, lines) if each["commit"] == commit}
     with tempfile.TemporaryDirectory() as folder, options.results.open("a", encoding="utf-8") as results:
         clones: Queue[Path] = Queue()

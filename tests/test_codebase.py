@@ -46,7 +46,7 @@ MODULES = {module_of(path): path for path in PYTHON}
 @functools.cache
 def imports_of(path: Path) -> set[str]:
     """What a file of the package imports of it, in functions too, but not what only a type checker imports."""
-    found, nodes = set(), [ast.parse(path.read_text())]
+    found, nodes = set(), [ast.parse(path.read_text(encoding="utf-8"))]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
@@ -80,7 +80,7 @@ def test_no_file_imports_itself_by_way_of_others():
 
 def test_only_the_bindings_know_python_and_only_one_file_calls_openmp():
     for path in CPP:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert ("#include <pybind11/" in text) == (path.parent.name == "bindings"), path
         assert ("#include <omp.h>" in text) == (path.name == "parallel.hpp"), path
 
@@ -91,11 +91,11 @@ def test_one_file_asks_the_compiler_which_machine_it_compiles_for():
     )
     for path in CPP:
         if path.name not in ("machine.hpp", "multiversion.hpp"):
-            assert not re.search(of_a_machine, path.read_text()), path
+            assert not re.search(of_a_machine, path.read_text(encoding="utf-8")), path
 
 
 def includes_of(path: Path) -> list[str]:
-    return re.findall(r'#include "([^"]+)"', path.read_text())
+    return re.findall(r'#include "([^"]+)"', path.read_text(encoding="utf-8"))
 
 
 def test_includes_of_the_core_point_one_way():
@@ -113,7 +113,9 @@ def test_includes_of_the_core_point_one_way():
 
 
 def test_what_is_imported_later_is_what_type_checkers_see():
-    (block,) = (node for node in ast.parse(Path(secant.__file__).read_text()).body if isinstance(node, ast.If))
+    (block,) = (
+        node for node in ast.parse(Path(secant.__file__).read_text(encoding="utf-8")).body if isinstance(node, ast.If)
+    )
     seen = {alias.name: node.module for node in block.body for alias in node.names}
     named = {name: f"secant.{module}".rstrip(".") for name, module in secant._LATER.items()}
     assert seen == {name: module for name, module in named.items() if name not in ("jax", "sklearn", "torch")}
@@ -159,7 +161,7 @@ def test_options_are_keywords_and_all_else_may_be():
 
 
 def test_the_page_of_the_contract_has_its_rows():
-    page = (ROOT / "docs" / "contract.md").read_text()
+    page = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
     for promise in bounds.CONTRACT:
         assert f"| {promise.quantity} | {promise.bound} |" in page
 
@@ -169,7 +171,7 @@ def test_the_version_stands_in_one_place_and_the_changelog_and_the_citation_have
     with open(ROOT / "pyproject.toml", "rb") as file:
         version = tomllib.load(file)["project"]["version"]
     assert version == secant.__version__
-    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     others = [ROOT / name for name in ("CMakeLists.txt", "package_metadata.py", "docs/conf.py")]
     others += [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]

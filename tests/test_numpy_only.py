@@ -68,7 +68,7 @@ def test_what_takes_long_to_import_is_imported_when_used(run_python):
 
 def test_numpy_alone_runs_a_script(run_python, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import sys; from secant.book import *; print(sys.argv[1:], relu(-1), np.pi)")
+    script.write_text("import sys; from secant.book import *; print(sys.argv[1:], relu(-1), np.pi)", encoding="utf-8")
     arguments = ["run", str(script), "--lr"]
     main = f"sys.argv[1:] = {arguments}; from secant.cli import main; main()"
     done = run_python(BLOCK + main, SECANT_BACKEND="numpy")

@@ -118,7 +118,7 @@ def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
 def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
     net = Keyed(*SIZES)
     refused = pytest.raises(UnsupportedError, match=r"it cannot be copied .*TextIOWrapper")
-    with open(tmp_path / "log.txt", "w") as net.log, refused:
+    with open(tmp_path / "log.txt", "w", encoding="utf-8") as net.log, refused:
         secant.accelerate(net)
     del net.log
     secant.accelerate(net).numerical_gradient(*batch())

@@ -62,7 +62,7 @@ def chosen(monkeypatch):
 def broken(tmp_path):
     """Code after which secant._core is there, and cannot be imported."""
     file = tmp_path / "_core.py"
-    file.write_text("raise ImportError('undefined symbol: _ZN6secant')")
+    file.write_text("raise ImportError('undefined symbol: _ZN6secant')", encoding="utf-8")
     return BROKEN.replace("FILE", repr(str(file)))
 
 

@@ -166,7 +166,7 @@ def test_the_core_runs_beside_another_copy_of_libomp(core, run_python, monkeypat
         pytest.skip("libraries are found as on Linux")
     monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
     secant.TwoLayerNet(4, 3, 2, rng=0, backend="cpp").predict(np.ones((1, 4)))
-    library = Path(re.search(r"/\S*/libomp\S*", Path("/proc/self/maps").read_text())[0])
+    library = Path(re.search(r"/\S*/libomp\S*", Path("/proc/self/maps").read_text(encoding="utf-8"))[0])
     copy = tmp_path / "libomp-copy.so"
     copy.write_bytes(library.read_bytes().replace(b"\0libomp.so", b"\0libomq.so"))  # else the two are taken for one
     done = run_python(AS_ON_A_MAC.format(system=system, startup=secant._startup.__file__, libomp=str(copy)))

@@ -150,13 +150,13 @@ def test_slower_is_what_became_slower_than_its_yardstick(ours, theirs, verdict):
 
 
 def test_the_pages_are_those_of_the_samples():
-    measured = json.loads((DOCS / "benchmarks.json").read_text())
+    measured = json.loads((DOCS / "benchmarks.json").read_text(encoding="utf-8"))
     assert questions.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
     assert report.details(measured) == (DOCS / "records" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_have_the_rows_of_the_samples():
-    measured = json.loads((DOCS / "benchmarks.json").read_text())
+    measured = json.loads((DOCS / "benchmarks.json").read_text(encoding="utf-8"))
     for readme, text in report.readmes(measured).items():
         assert readme.read_text(encoding="utf-8") == text
     measured["A gradient"]["MNIST, 1 thread"]["samples"][gradient.LOOP] = [[1000.0], [1000.0]]
@@ -166,7 +166,7 @@ def test_the_readmes_have_the_rows_of_the_samples():
 
 @pytest.mark.nightly
 def test_the_pictures_are_drawn(tmp_path):
-    measured = json.loads((DOCS / "benchmarks.json").read_text())
+    measured = json.loads((DOCS / "benchmarks.json").read_text(encoding="utf-8"))
     for question in questions.QUESTIONS:
         question.draw(measured, tmp_path / f"benchmarks-{question.picture}.svg")
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in DOCS.glob("benchmarks-*.svg")}
@@ -174,7 +174,7 @@ def test_the_pictures_are_drawn(tmp_path):
 
 def test_a_picture_needs_neither_a_white_page_nor_a_wide_one():
     for path in DOCS.glob("*.svg"):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert float(re.search(r'width="([\d.]+)pt"', text)[1]) <= 72 * charts.WIDTH, path
         assert min(map(float, re.findall(r"font-size: ([\d.]+)px", text))) >= charts.LETTERS, path
         assert not re.search(r"fill: #fff|#ffffff|#000000|fill: black", text), path
@@ -183,11 +183,13 @@ def test_a_picture_needs_neither_a_white_page_nor_a_wide_one():
 def test_the_command_runs_the_benchmarks_of_the_clone_that_it_is_run_in(tmp_path, monkeypatch):
     script = tmp_path / "bench" / "report.py"
     script.parent.mkdir()
-    script.write_text("import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)")
+    script.write_text(
+        "import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)", encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["bench", "--quick", "--compare", "old.json"])
     assert result.exit_code == 7
-    assert (tmp_path / "got").read_text() == "--quick --compare old.json"
+    assert (tmp_path / "got").read_text(encoding="utf-8") == "--quick --compare old.json"
 
 
 def test_elsewhere_the_command_says_where_to_run_it(tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def test_a_slice(suite, start, every, tmp_path):
     program = Path(suites.__file__)
     command = [sys.executable, program, "--suites", suite, "--start", str(start), "--every", str(every)]
     subprocess.run([*command, "--results", results], check=True, capture_output=True)
-    cases = [case for line in results.read_text().splitlines() for case in json.loads(line)["cases"]]
+    cases = [case for line in results.read_text(encoding="utf-8").splitlines() for case in json.loads(line)["cases"]]
     assert sum("theirs" in case for case in cases) > 5
     found = [case["ours"] for case in cases if "ours" in case]
     assert len(found) > 10

@@ -132,7 +132,7 @@ def run(tmp_path):
         )
         return done.returncode, done.stdout, done.stderr.splitlines()
 
-    (tmp_path / "base.py").write_text(BASE)
+    (tmp_path / "base.py").write_text(BASE, encoding="utf-8")
     return run
 
 
@@ -141,7 +141,7 @@ def run_both(run, tmp_path):
     """What a script prints to standard error under ``secant run``, where all else is as in Python, without an error."""
 
     def run_both(source, *options, arguments=()):
-        (tmp_path / "script.py").write_text(source)
+        (tmp_path / "script.py").write_text(source, encoding="utf-8")
         expected = run("script.py", arguments=arguments)
         code, output, lines = run("script.py", "-m", "secant", "run", *options, arguments=arguments)
         assert (code, output) == expected[:2]
@@ -189,8 +189,8 @@ def test_methods_may_have_other_names(options, said, run_both):
 
 @pytest.mark.slow
 def test_a_class_of_an_imported_module_is_accelerated_too(run, tmp_path):
-    (tmp_path / "network.py").write_text(CASES["relu"][0])
-    (tmp_path / "script.py").write_text("import network")
+    (tmp_path / "network.py").write_text(CASES["relu"][0], encoding="utf-8")
+    (tmp_path / "script.py").write_text("import network", encoding="utf-8")
     _, _, lines = run("script.py", "-m", "secant", "run")
     assert len(lines) == 1
     assert "relu hidden" in lines[0]
@@ -293,7 +293,7 @@ print(doctest.testmod(), inspect.isfunction(vars(Net)["numerical_gradient"]), Ne
 print(inspect.getsource(Net.numerical_gradient), inspect.signature(n.numerical_gradient), n.numerical_gradient.__name__)
 """
     example = OWN.replace("\n", '\n        """\n        >>> 1 + 1\n        2\n        """\n', 1)
-    (tmp_path / "script.py").write_text(program(example, use))
+    (tmp_path / "script.py").write_text(program(example, use), encoding="utf-8")
     plain, got = run("script.py"), run("script.py", "-m", "secant", "run")
     assert "attempted=1" in got[1]
     address = re.compile("0x[0-9a-f]+")

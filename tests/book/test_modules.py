@@ -27,7 +27,7 @@ SUBSET = "[(10000, 784), (10000, 10), (2000, 784), (2000, 10)]\n"
 def offline(tmp_path):
     """What makes a download impossible."""
     (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "pooch.py").write_text("raise ModuleNotFoundError(name='pooch')")
+    (tmp_path / "lib" / "pooch.py").write_text("raise ModuleNotFoundError(name='pooch')", encoding="utf-8")
     (tmp_path / "no data").mkdir()
     return {
         "PYTHONPATH": os.pathsep.join([FOLDER, str(tmp_path / "lib")]),
@@ -41,7 +41,7 @@ def write(tmp_path):
         for name, text in files.items():
             path = tmp_path / "book" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
 
     return write
 

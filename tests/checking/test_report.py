@@ -126,7 +126,8 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
         "import numpy as np\n"
         "from secant.testing import assert_gradient\n"
         "def test_square():\n"
-        "    assert_gradient(lambda x: np.sum(x**2), np.ones(3), lambda x: x)\n"
+        "    assert_gradient(lambda x: np.sum(x**2), np.ones(3), lambda x: x)\n",
+        encoding="utf-8",
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_square.py"]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout

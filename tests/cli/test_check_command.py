@@ -39,8 +39,8 @@ def check(tmp_path, monkeypatch):
     for name in ("path", "argv", "meta_path"):  # the command ends its process, and puts nothing back
         monkeypatch.setattr(sys, name, [*getattr(sys, name)])
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(FILE)
-    (tmp_path / "beside.py").write_text("def square_sum(x):\n    return (x**2).sum()\n")
+    (tmp_path / "mine.py").write_text(FILE, encoding="utf-8")
+    (tmp_path / "beside.py").write_text("def square_sum(x):\n    return (x**2).sum()\n", encoding="utf-8")
     monkeypatch.delitem(sys.modules, "beside", raising=False)
 
     def run(*names, options=()):
@@ -96,7 +96,7 @@ def test_a_file_that_does_not_exist(check):
 
 @pytest.mark.parametrize("line", ["import sys; sys.exit(0)", "import sys; f = lambda x: sys.exit(0)"])
 def test_a_file_that_exits_is_1_since_nothing_was_checked(check, tmp_path, line):
-    (tmp_path / "exits.py").write_text(line)
+    (tmp_path / "exits.py").write_text(line, encoding="utf-8")
     result = CliRunner().invoke(app, ["check", "exits.py:f", "mine.py:RIGHT", "mine.py:X"])
     assert result.exit_code == 1
     assert result.output == "error: nothing was checked, since your code called sys.exit(0)\n"
@@ -107,7 +107,7 @@ def test_a_file_that_exits_is_1_since_nothing_was_checked(check, tmp_path, line)
     [("1 / 0", ["<module>"]), ("def (", []), ("def f(x):\n    return g(x)\ndef g(x):\n    return x[9]", ["f", "g"])],
 )
 def test_an_error_in_a_file_is_shown(check, tmp_path, source, shown):
-    (tmp_path / "faulty.py").write_text(source)
+    (tmp_path / "faulty.py").write_text(source, encoding="utf-8")
     result = CliRunner().invoke(app, ["check", "faulty.py:f", "mine.py:RIGHT", "mine.py:X"])
     assert result.exit_code == 1
     assert re.findall(r'faulty.py", line \d+, in (\S+)', result.output) == shown
@@ -155,7 +155,7 @@ BY_LABELS = (
 @pytest.fixture
 def check_file(tmp_path, check):
     def run(source, *arguments, name=""):
-        (tmp_path / "net.py").write_text(source)
+        (tmp_path / "net.py").write_text(source, encoding="utf-8")
         result = CliRunner().invoke(app, ["check", f"net.py{name}", *arguments])
         for module in ("common", "common.functions"):
             sys.modules.pop(module, None)
@@ -272,7 +272,7 @@ def test_targets_of_one_output_are_both_0_and_1(check_file):
 )
 def test_an_imported_network_is_checked_where_the_file_has_no_other(check_file, tmp_path, source, code, said):
     module = "class Baseline(Net):\n    pass\nbaseline, loss, gradient = Net(6, 5, 4), print, print\ndel Base, Net\n"
-    (tmp_path / "baseline.py").write_text(RIGHT + module)
+    (tmp_path / "baseline.py").write_text(RIGHT + module, encoding="utf-8")
     sys.modules.pop("baseline", None)
     result = check_file(source)
     sys.modules.pop("baseline", None)
@@ -289,7 +289,7 @@ def test_arguments_and_prints_of_the_file(check_file):
 
 
 def test_an_import_inside_of_a_loss_finds_what_lies_beside_the_file_and_fails_with_its_line(check_file, tmp_path):
-    (tmp_path / "later.py").write_text("VALUE = 1.0\n")
+    (tmp_path / "later.py").write_text("VALUE = 1.0\n", encoding="utf-8")
     loss = "    def loss(self, x, t):\n        import {}\n        return super().loss(x, t)\n"
     assert check_file(RIGHT + loss.format("later")).exit_code == 0
     sys.modules.pop("later", None)

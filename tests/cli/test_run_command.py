@@ -123,10 +123,10 @@ SCRIPTS = {
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "data.txt").write_text("some data")
-    (tmp_path / "helper.py").write_text("def fails():\n    raise RuntimeError('helper')\n")
-    (tmp_path / "broken.py").write_text("import helper\n\nhelper.fails()\n")
-    (tmp_path / "unreadable.py").write_text("def f(:\n")
+    (tmp_path / "data.txt").write_text("some data", encoding="utf-8")
+    (tmp_path / "helper.py").write_text("def fails():\n    raise RuntimeError('helper')\n", encoding="utf-8")
+    (tmp_path / "broken.py").write_text("import helper\n\nhelper.fails()\n", encoding="utf-8")
+    (tmp_path / "unreadable.py").write_text("def f(:\n", encoding="utf-8")
     return tmp_path
 
 
@@ -150,7 +150,7 @@ ARGUMENTS = ("a", "--b", "-c=1", "", " "), ("--help",), ("--version",), ("--", "
     grid(lambda name, given: len(given) > 1 and name == "arguments", ["arguments", "argparse"], ARGUMENTS),
 )
 def test_arguments_are_the_scripts(name, arguments, tmp_path):
-    (tmp_path / "script.py").write_text(SCRIPTS[name])
+    (tmp_path / "script.py").write_text(SCRIPTS[name], encoding="utf-8")
     assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
 
 
@@ -158,7 +158,9 @@ def test_arguments_are_the_scripts(name, arguments, tmp_path):
 def test_paths_are_those_of_the_script(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
-    (folder / "script.py").write_text("import sys, beside; print(sys.argv, sys.path[0], __file__, beside.__file__)")
+    (folder / "script.py").write_text(
+        "import sys, beside; print(sys.argv, sys.path[0], __file__, beside.__file__)", encoding="utf-8"
+    )
     (folder / "beside.py").touch()
     scripts = ["a/b/script.py", "./a/../a/b/script.py", str(folder / "script.py")]
     if os.name == "posix":  # elsewhere a link needs a privilege
@@ -175,7 +177,7 @@ OPTIONS = ["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_of_python_hold(options, folder):
     program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"
-    (folder / "script.py").write_text(program)
+    (folder / "script.py").write_text(program, encoding="utf-8")
     command = [sys.executable, *options, *RUN[1:]]
     if options in (["-I"], ["-P"]):
         main = f"import sys; sys.path.append({FOLDER!r}); sys.argv[0] = 'secant'; from secant.cli import main; main()"
@@ -192,7 +194,7 @@ def test_the_encoding_is_that_of_the_script(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl-C alone")
 @pytest.mark.parametrize("command", [PLAIN, RUN])
 def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
-    (tmp_path / "script.py").write_text("import time\nprint('on', flush=True)\ntime.sleep(60)")
+    (tmp_path / "script.py").write_text("import time\nprint('on', flush=True)\ntime.sleep(60)", encoding="utf-8")
     with launch(command, "script.py", cwd=tmp_path) as process:
         assert process.stdout.readline() == "on\n"
         time.sleep(0.05)
@@ -211,7 +213,7 @@ def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path, sc
 
 
 def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
-    (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])")
+    (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])", encoding="utf-8")
     with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:
         printed, errors = process.communicate(timeout=120)
     assert printed == "['--numerical-gradient=other']\n"

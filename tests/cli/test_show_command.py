@@ -81,7 +81,7 @@ def test_data_that_do_not_fit_the_network(tmp_path):
 
 def test_files_that_cannot_be_used(net, tmp_path, monkeypatch):
     assert_error(show(tmp_path / "none.npz"), r".*none\.npz could not be read: No such file")
-    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "text.npz").write_text("hello", encoding="utf-8")
     assert_error(show(tmp_path / "text.npz", "--output", tmp_path / "a.png"), ".*text.npz does not hold a network")
     assert_error(show(net, "--output", tmp_path / "a.docx"), r"a figure's file name must end in \.png")
     assert_error(show(net, "--output", tmp_path / "no" / "a.png"), ".*a.png could not be written: No such file")

@@ -186,9 +186,9 @@ def test_a_plot_is_checked_before_training(tmp_path, monkeypatch):
 
 
 def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):
-    (tmp_path / "h.json").write_text("old")
+    (tmp_path / "h.json").write_text("old", encoding="utf-8")
     assert_error(run_train("--lr", -1, "--history", tmp_path / "h.json"), "learning_rate must be finite and greater")
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
@@ -293,7 +293,7 @@ def script(tmp_path):
     """What the command is started by, as pip writes it."""
     path = tmp_path / "bin" / "secant"
     path.parent.mkdir()
-    path.write_text("from secant.cli import main\nmain()\n")
+    path.write_text("from secant.cli import main\nmain()\n", encoding="utf-8")
     return path
 
 

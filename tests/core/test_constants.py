@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def constants_of_the_core():
     """The constants that stand before `struct Limits<float>` and after it, by name."""
-    source = (ROOT / "cpp/include/secant/interface/constants.hpp").read_text()
+    source = (ROOT / "cpp/include/secant/interface/constants.hpp").read_text(encoding="utf-8")
     for part in re.sub("//.*", "", source).split("struct Limits<float>"):
         yield {
             name: math.prod(float.fromhex(factor) if "0x" in factor else float(factor) for factor in value.split("*"))

@@ -65,7 +65,7 @@ def enabled(options: list[str]) -> set[str]:
 
 
 def test_every_file_is_compiled_with_exact_arithmetic(build):
-    commands = json.loads((build / "compile_commands.json").read_text())
+    commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     assert len(commands) > 2
     for command in commands:
         options = [word for word in shlex.split(command["command"])[1:] if word.startswith(("-O", "-f", "-m"))]
@@ -111,7 +111,9 @@ def test_a_symbol_that_instruction_sets_would_share_ends_the_build(tmp_path, com
     if shutil.which(compiler) is None:
         pytest.skip(f"there is no {compiler}")
     source, library = tmp_path / "kernels.cpp", tmp_path / "libkernels.a"
-    source.write_text(f"#include <algorithm>\nnamespace secant {{ namespace x86_64_v4 {{ {code} }} }}")
+    source.write_text(
+        f"#include <algorithm>\nnamespace secant {{ namespace x86_64_v4 {{ {code} }} }}", encoding="utf-8"
+    )
     subprocess.run([compiler, "-O0", "-c", source, "-o", tmp_path / "kernels.o"], check=True)
     subprocess.run(["ar", "rc", library, tmp_path / "kernels.o"], check=True)
     script = [
@@ -135,7 +137,8 @@ def test_a_program_outside_the_tree_finds_the_library_forks_and_computes(tmp_pat
     shutil.copy(ROOT / "tests" / "cpp" / "library.cpp", program)
     (program / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.18)\nproject(program LANGUAGES CXX)\nfind_package(secant REQUIRED)\n"
-        "add_executable(library library.cpp)\ntarget_link_libraries(library PRIVATE secant::secant)\n"
+        "add_executable(library library.cpp)\ntarget_link_libraries(library PRIVATE secant::secant)\n",
+        encoding="utf-8",
     )
     steps = [
         [CMAKE, *ninja, *options, "-S", ROOT, "-B", built],

@@ -21,7 +21,11 @@ pytestmark = [  # .ci/run compiles them by CMake
 
 def command_in(source: Path) -> list[str]:
     """The compile line at the head of a driver, without what runs it."""
-    comment = (line.removeprefix("//").strip() for line in source.read_text().splitlines() if line.startswith("//"))
+    comment = (
+        line.removeprefix("//").strip()
+        for line in source.read_text(encoding="utf-8").splitlines()
+        if line.startswith("//")
+    )
     words = shlex.split(" ".join(comment).split("From the root:")[1])
     return words[1 : words.index("-o")]
 
@@ -70,16 +74,18 @@ def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_foun
 
 PHASES = ROOT / "cpp" / "include" / "secant" / "platform" / "phases.hpp"
 BARRIER = r"(?<=constexpr Phase {name})(\{{[^}}]*, )(?:always|between_parts)\}}"
-WITH_BARRIER = re.findall(r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text())
+WITH_BARRIER = re.findall(
+    r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("name", grid(lambda name: name == "add_series", WITH_BARRIER))
 def test_a_debug_build_notices_that_a_barrier_is_missing(tmp_path, name):
     shutil.copytree(ROOT / "cpp", tmp_path / "cpp")
     shutil.copytree(ROOT / "tests" / "cpp", tmp_path / "tests" / "cpp")
-    planted, count = re.subn(BARRIER.format(name=name), r"\1none}", PHASES.read_text())
+    planted, count = re.subn(BARRIER.format(name=name), r"\1none}", PHASES.read_text(encoding="utf-8"))
     assert count == 1
-    (tmp_path / PHASES.relative_to(ROOT)).write_text(planted)
+    (tmp_path / PHASES.relative_to(ROOT)).write_text(planted, encoding="utf-8")
     ran = build_and_run("threads.cpp", tmp_path / "planted", ["-O0", "-fno-sanitize=thread", "-pthread"], tmp_path)
     assert ran.returncode != 0
     assert "a barrier is missing before the phase" in ran.stderr

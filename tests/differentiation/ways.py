@@ -92,7 +92,7 @@ def library():
         pytest.skip("there is no C compiler")
     folder = tempfile.mkdtemp()
     source, target = os.path.join(folder, "f.c"), os.path.join(folder, "f.so")
-    with open(source, "w") as file:
+    with open(source, "w", encoding="utf-8") as file:
         file.write(SOURCE)
     options = ["-O2", "-ffp-contract=off", "-shared", "-fPIC"]
     subprocess.run([compiler, *options, source, "-o", target], check=True)

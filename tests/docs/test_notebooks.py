@@ -15,7 +15,7 @@ import nbformat
 import notebooks
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
-ENTRIES = gallery.entries(gallery.PAGE.read_text())
+ENTRIES = gallery.entries(gallery.PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.nightly
@@ -33,13 +33,13 @@ def test_a_notebook_runs_without_an_error_or_a_warning(path, monkeypatch, tmp_pa
 def test_what_is_stored_is_small_and_does_not_vary(path):
     notebook = nbformat.read(path, as_version=4)
     assert path.stat().st_size < 250_000
-    assert nbformat.writes(notebooks.cleaned(notebook)) + "\n" == path.read_text()
+    assert nbformat.writes(notebooks.cleaned(notebook)) + "\n" == path.read_text(encoding="utf-8")
     assert all(cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
     assert any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
 
 
 def test_every_picture_of_the_gallery_has_its_few_lines():
-    pictures = re.findall(r"\]\((gallery/[^)]+)\)", gallery.PAGE.read_text())
+    pictures = re.findall(r"\]\((gallery/[^)]+)\)", gallery.PAGE.read_text(encoding="utf-8"))
     assert [picture for picture, _ in ENTRIES] == pictures
     assert {path.name for path in (gallery.PAGE.parent / "gallery").iterdir()} == {Path(name).name for name in pictures}
     for picture, code in ENTRIES:
@@ -49,7 +49,7 @@ def test_every_picture_of_the_gallery_has_its_few_lines():
 def test_every_plot_is_in_the_gallery():
     import secant
 
-    page = gallery.PAGE.read_text()
+    page = gallery.PAGE.read_text(encoding="utf-8")
     assert [name for name in secant.plots.__all__ if f"secant.plots.{name}(" not in page] == []
 
 
@@ -57,7 +57,9 @@ def test_every_plot_is_in_the_gallery():
 def test_the_gallery_is_what_its_code_draws(tmp_path):
     gallery.main(tmp_path)
     for picture, _ in ENTRIES:
-        made, stored = (size((folder / picture).read_text()) for folder in (tmp_path, gallery.PAGE.parent))
+        made, stored = (
+            size((folder / picture).read_text(encoding="utf-8")) for folder in (tmp_path, gallery.PAGE.parent)
+        )
         assert made == stored, picture
 
 
@@ -67,7 +69,7 @@ def size(svg):
 
 @pytest.mark.parametrize("picture", [picture for picture, _ in ENTRIES])
 def test_a_picture_is_read_on_white_and_black_pages_and_on_a_telephone(picture):
-    svg = (gallery.PAGE.parent / picture).read_text()
+    svg = (gallery.PAGE.parent / picture).read_text(encoding="utf-8")
     assert float(size(svg)[0]) <= 72 * gallery.WIDTH
     assert min(map(float, re.findall(r"font-size: ([\d.]+)px", svg))) >= gallery.LETTERS
     assert "#3b3b3b" not in svg

@@ -167,7 +167,7 @@ def outcome(command, own_files):
         programs = Path(folder) / ".venv" / "bin"
         programs.mkdir(parents=True)
         for name, module in {"secant": " -m secant", "python": ""}.items():
-            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n', encoding="utf-8")
             (programs / name).chmod(0o755)
         package = str(Path(secant.__file__).parents[1])
         done = subprocess.run(
@@ -210,7 +210,7 @@ def test_shell(page):
 
 @by_page
 def test_commands_that_install_are_run_by_the_gate_as_they_stand_in_the_readme(page):
-    gate = (ROOT / ".ci" / "run").read_text()
+    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     endings = re.findall(r"readme_command '([^']+)'", gate)
     readme = "".join(block.text for block in languages(ROOT / "README.md", "sh")).splitlines()
     for block in languages(page, "sh"):

@@ -45,7 +45,9 @@ def public(module):
 def test_the_api_lists_every_public_name_once():
     listed = Counter()
     for page in API.glob("*.md"):
-        for module, names in re.findall(r"currentmodule:: (\S+)\n.*?\n\n((?: {3}\w+\n)+)", page.read_text(), re.DOTALL):
+        for module, names in re.findall(
+            r"currentmodule:: (\S+)\n.*?\n\n((?: {3}\w+\n)+)", page.read_text(encoding="utf-8"), re.DOTALL
+        ):
             listed.update(f"{module}.{name}" for name in names.split())
     assert listed == Counter([*public(secant), *NEED_MORE])
 

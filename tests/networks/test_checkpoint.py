@@ -284,12 +284,12 @@ def test_what_is_no_file_is_refused_and_kept(tmp_path, monkeypatch, kind, why):
 @posix
 def test_a_file_that_may_not_be_written_is_kept(tmp_path, monkeypatch):
     path = tmp_path / "net.npz"
-    path.write_text("kept")
+    path.write_text("kept", encoding="utf-8")
     monkeypatch.setattr(os, "access", lambda name, mode: os.path.basename(name) != "net.npz")  # root may write any file
     for call in (network().save, files.require_writable):
         with pytest.raises(DataError, match="could not be written: Permission denied"):
             call(path)
-    assert path.read_text() == "kept"
+    assert path.read_text(encoding="utf-8") == "kept"
 
 
 def received(path, save):

@@ -65,9 +65,9 @@ def measure(name: str, quick: bool) -> Outcome:
 
 def write(done: dict[str, Any]) -> None:
     """The page, and all that was measured beside it; of rows that were not, what was there."""
-    before = json.loads(RECORD.read_text())
+    before = json.loads(RECORD.read_text(encoding="utf-8"))
     rows = {name: (before | done)[name] for name in ROWS if name in before | done}
-    RECORD.write_text(json.dumps(rows, indent=1) + "\n")
+    RECORD.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     RECORD.with_suffix(".md").write_text(page(rows), encoding="utf-8")
 
 

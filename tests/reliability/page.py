@@ -49,7 +49,9 @@ def machine() -> str:
 
 
 def processor() -> str:
-    for text in Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else ():
+    for text in (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if os.path.exists("/proc/cpuinfo") else ()
+    ):
         if text.startswith("model name"):
             return text.split(":")[1].strip()
     return platform.machine()

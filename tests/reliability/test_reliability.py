@@ -33,7 +33,7 @@ NAMES = [
 
 
 def test_the_page_has_the_rows_that_are_measured_and_no_others():
-    recorded = json.loads((HERE.parents[1] / "docs" / "reliability.json").read_text())
+    recorded = json.loads((HERE.parents[1] / "docs" / "reliability.json").read_text(encoding="utf-8"))
     assert list(recorded) == list(ROWS)
     assert page(recorded) == (HERE.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
 

@@ -66,10 +66,10 @@ def test_a_run_that_went_on_is_joined(tmp_path):
 @pytest.mark.parametrize("settings", [{"rng": object()}, {"h": math.nan}, {"key": {1, 2}}])
 def test_settings_that_json_cannot_hold(tmp_path, settings):
     path = tmp_path / "h.json"
-    path.write_text("kept")
+    path.write_text("kept", encoding="utf-8")
     with pytest.raises(DataError, match=r"h\.json was not written: JSON cannot hold the history \(.+\)\."):
         History(settings=settings).save(path)
-    assert path.read_text() == "kept"
+    assert path.read_text(encoding="utf-8") == "kept"
 
 
 def changed(**changes):
@@ -96,6 +96,6 @@ def changed(**changes):
 )
 def test_files_that_hold_no_history(tmp_path, text, message):
     path = tmp_path / "h.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=rf"h\.json does not hold a history that History\.save wrote: .*({message})"):
         History.load(path)
