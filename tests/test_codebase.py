@@ -176,3 +176,27 @@ def test_the_version_stands_in_one_place_and_the_changelog_and_the_citation_have
     others = [ROOT / name for name in ("CMakeLists.txt", "package_metadata.py", "docs/conf.py")]
     others += [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]
     assert [path.name for path in others if version in path.read_text(encoding="utf-8")] == []
+
+
+def leaves_its_encoding_to_the_platform(call):
+    """Whether a call is one of open, read_text or write_text, for text, that says no encoding."""
+    if any(keyword.arg in ("encoding", None) for keyword in call.keywords):
+        return False
+    function = call.func
+    if isinstance(function, ast.Name):
+        mode = call.args[1:2]
+        return function.id == "open" and not any("b" in ast.literal_eval(each) for each in mode)
+    if not isinstance(function, ast.Attribute):
+        return False
+    return (function.attr == "read_text" and not call.args) or (function.attr == "write_text" and len(call.args) == 1)
+
+
+def test_text_is_read_and_written_in_an_encoding_that_is_named():
+    """On Windows the default is none that our files have."""
+    programs = [
+        path for folder in ("python", "tests", "bench", "docs", "examples") for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert len(programs) > 100
+    for path in [*programs, *ROOT.glob("*.py")]:
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        assert [call.lineno for call in calls if leaves_its_encoding_to_the_platform(call)] == [], path
