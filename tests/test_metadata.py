@@ -146,7 +146,7 @@ def test_each_job_has_a_limit_of_time():
 
 
 def notes(version):
-    command = [sys.executable, ROOT / ".ci" / "changelog", version]
+    command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "changelog", version]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
 
 
@@ -159,7 +159,7 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog():
 
 
 def test_the_oldest_packages_are_those_of_every_extra_for_users():
-    command = [sys.executable, ROOT / ".ci" / "oldest"]
+    command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "oldest"]
     pinned = subprocess.check_output(command, text=True, encoding="utf-8", timeout=60).split()
     project = settings()["project"]
     extras = project["optional-dependencies"]
@@ -184,6 +184,6 @@ def test_the_oldest_packages_are_those_of_every_extra_for_users():
 def test_the_gate_fails_where_too_much_was_skipped_in_every_run(tmp_path, outcomes, limit, expected):
     for number, each in enumerate(outcomes):
         (tmp_path / f"{number}.json").write_text(json.dumps(each), encoding="utf-8")
-    command = [sys.executable, ROOT / ".ci" / "untested", tmp_path, str(limit)]
+    command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "untested", tmp_path, str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
     assert done.returncode == expected, done.stdout + done.stderr
