@@ -187,3 +187,11 @@ def test_the_gate_fails_where_too_much_was_skipped_in_every_run(tmp_path, outcom
     command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "untested", tmp_path, str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
     assert done.returncode == expected, done.stdout + done.stderr
+
+
+def test_what_was_skipped_in_every_run_can_be_given_to_pytest(tmp_path):
+    skipped = {"tests/a.py::y": "no y", "tests/b.py": "no b", "a step of the gate": "no network"}
+    outcomes = {"passed": ["tests/a.py::x"], "skipped": skipped}
+    (tmp_path / "1.json").write_text(json.dumps(outcomes), encoding="utf-8")
+    printed = subprocess.check_output([sys.executable, ROOT / ".ci" / "untested", tmp_path], text=True, timeout=60)
+    assert printed.splitlines() == ["tests/a.py::y", "tests/b.py"]
