@@ -853,3 +853,46 @@ def test_an_error_that_only_all_entries_at_once_show_has_a_size():
     assert report.verdict == "wrong"
     assert not report.findings
     assert 1e-4 < report.arrays[0].relative_error < 2e-3
+
+
+class Peak:
+    """A peak that keeps its last exponentials, for arguments that are close enough, as astropy's Voigt profile does."""
+
+    def __init__(self, weights):
+        self.weights, self.grid, self.z, self.values = weights, np.linspace(-5, 5, len(weights)), np.empty(0), None
+
+    def __call__(self, p):
+        area, place, width = p
+        z = (self.grid - place) / width
+        if z.shape != self.z.shape or not np.allclose(z, self.z, rtol=1e-14, atol=1e-15):
+            self.z, self.values = z, np.exp(-z * z / 2)
+        return float(self.weights @ self.values * area / width)
+
+    def gradient(self, p):
+        area, place, width = p
+        z = (self.grid - place) / width
+        terms = self.weights * np.exp(-z * z / 2) / width
+        slope = area / width * terms
+        return np.array([terms.sum(), slope @ z, slope @ (z * z - 1)])
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_function_that_keeps_its_last_result_for_close_arguments(seed):
+    rng = np.random.default_rng(seed)
+    p, peak = rng.uniform([0.5, -1, 0.5], [2, 1, 2]), Peak(rng.standard_normal(61))
+    report = secant.check_gradient(peak, p, peak.gradient(p))
+    assert report.verdict == "right"
+    assert report.sensitivity["x"] < 1e-8
+    assert secant.check_gradient(peak, p, 1.001 * peak.gradient(p)).verdict == "wrong"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_remainder_whose_jumps_are_far_has_the_slope_beside_x(seed):
+    def f(v):
+        return float(v[0] % v[1])
+
+    for x, slope in [([-5.7, 1.3], 5.0), ([5.7, 1.3], -4.0), ([12.4, 1.7], -7.0)]:
+        x, right = np.array(x), np.array([1.0, slope])
+        assert secant.check_gradient(f, x, right, rng=seed).verdict == "right"
+        for error in (0.5, 1e-6):
+            assert secant.check_gradient(f, x, right - [0, error], rng=seed).verdict == "wrong"
