@@ -896,3 +896,45 @@ def test_a_remainder_whose_jumps_are_far_has_the_slope_beside_x(seed):
         assert secant.check_gradient(f, x, right, rng=seed).verdict == "right"
         for error in (0.5, 1e-6):
             assert secant.check_gradient(f, x, right - [0, error], rng=seed).verdict == "wrong"
+
+
+class Molecule:
+    """Its forces are those of where its energy was last computed, as rdkit's are."""
+
+    def __init__(self):
+        self.slope = None
+
+    def energy(self, x):
+        self.slope = 2 * x + np.cos(x)
+        return float(np.sum(x**2 + np.sin(x)))
+
+    def gradient(self, x):
+        return self.slope.copy()
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_gradient_that_uses_what_the_last_call_of_f_left(inplace):
+    molecule, x = Molecule(), np.array([0.3, -1.0, 2.0])
+    report = secant.check_gradient(molecule.energy, x, molecule.gradient, inplace=inplace)
+    assert report.verdict == "wrong"
+    assert report.diagnosis.startswith("the gradient uses what the last call of f left: at the same x, after f was")
+    assert (x == [0.3, -1.0, 2.0]).all()
+
+    def gradient(x):
+        molecule.energy(x)
+        return molecule.gradient(x)
+
+    assert secant.check_gradient(molecule.energy, x, gradient, inplace=inplace).passed
+    assert secant.check_vjp(molecule.energy, x, lambda c: c * molecule.slope).passed  # f goes first
+
+
+def test_a_gradient_of_a_function_that_reads_x_itself_uses_what_its_last_call_left():
+    molecule, x = Molecule(), np.array([0.3, -1.0, 2.0])
+    report = secant.check_gradient(lambda _: molecule.energy(x), x, molecule.gradient)
+    assert report.verdict == "wrong"
+    assert report.diagnosis.startswith("the gradient uses what the last call of f left")
+
+
+def test_a_gradient_that_can_be_asked_for_only_so_often_is_not_asked_again():
+    answers = iter([np.full(3, 2.0)] * 2)
+    assert secant.check_gradient(lambda x: float(x @ x), np.ones(3), lambda _: next(answers)).passed

@@ -30,6 +30,11 @@ _NOT_DETERMINISTIC = (
     "not cleared, or a race"
 )
 
+_OF_LAST_CALL = (
+    "the gradient uses what the last call of f left: at the same x, after f was called at another one, it differs by "
+    "up to {}"
+)
+
 
 class Candidate:
     """What is said to be the derivative of f: here, a function that takes a direction and returns that along it.
@@ -54,6 +59,9 @@ class Candidate:
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
         self._point, self._derivative, self.eps = point, derivative, point.eps
         self.given, self.varying = np.full(point.x.size, np.nan), set[int]()
+
+    def ask_again(self) -> None:
+        """Once f was called elsewhere, see whether it still says the same of x, if it may be asked."""
 
     def rounding(self, contribution: float, curvature: float) -> float:
         """What its rounding may change in a derivative; in less than float64, terms may cancel where f is curved."""
@@ -83,7 +91,11 @@ class CandidateGradient(Candidate):
     ----------
     gradient : ndarray
         As given, with 0 for NaN and infinity.
+    again : callable, optional
+        Returns the gradient at x once more; None if it calls f first, or cannot be asked so often.
     """
+
+    again: Callable[[], Any] | None = None
 
     def __init__(self, point: Point, gradient: Any) -> None:
         arrays = point.structure.like("gradient", gradient)
@@ -106,6 +118,8 @@ class CandidateGradient(Candidate):
             if off := first.off(backward(factor), factor):
                 is_same = factor != 1 and not first.off(backward(1.0))
                 first.remark = (_NOT_LINEAR if is_same else _NOT_DETERMINISTIC).format(off)
+            elif factor == 1:  # else f goes first, each time
+                first.again = lambda: backward(1.0)
         return first
 
     def off(self, gradient: Any, factor: float = 1.0) -> str:
@@ -123,6 +137,14 @@ class CandidateGradient(Candidate):
         found = [leaf for leaf, off in enumerate(most) if off > allowed[leaf]]
         self.varying.update(found)
         return f"{most[found[0]]:.1e} in {self._point.names[found[0]]}" if found else ""
+
+    def ask_again(self) -> None:
+        """Ask for the gradient at x once more, now that f was called elsewhere, and compare."""
+        if self.again is None or self.remark:
+            return
+        with suppress(Exception):
+            if off := self.off(self.again()):
+                self.remark = _OF_LAST_CALL.format(off)
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""

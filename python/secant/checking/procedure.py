@@ -45,6 +45,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -
     evidence, noise = Evidence(overall, point.direction(rng)), float(probe.noise.near[0])
     if point.standstill() and (in_place := point.at_x_itself()) is not None:
         return run_check(in_place, lambda: given, options)
+    point.restore()  # which the user's own function may read
+    given.ask_again()
     hidden = [leaf for leaf, array in enumerate(Arrays(probe, evidence).reports()) if not array.passed]
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
         evidence = locate(probe, evidence, range(len(point.spans)), rng)
