@@ -4,6 +4,8 @@ import collections
 import itertools
 import json
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -938,3 +940,51 @@ def test_a_gradient_of_a_function_that_reads_x_itself_uses_what_its_last_call_le
 def test_a_gradient_that_can_be_asked_for_only_so_often_is_not_asked_again():
     answers = iter([np.full(3, 2.0)] * 2)
     assert secant.check_gradient(lambda x: float(x @ x), np.ones(3), lambda _: next(answers)).passed
+
+
+@pytest.fixture
+def fast_switches():
+    """Threads take turns so often that each sees what another one has left half done."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_threads_that_check_the_same_x_which_f_looks_at(fast_switches, inplace):
+    x = np.linspace(1, 2, 20)
+    before = x.tobytes()
+
+    def check(number):
+        right = secant.check_gradient(lambda _: float(np.sum(x**3)), x, 3 * X**2, inplace=inplace, rng=number)
+        wrong = secant.check_gradient(lambda _: float(np.sum(x**3)), x, 3 * X, inplace=inplace, rng=number)
+        return right.verdict, wrong.verdict
+
+    X = x.copy()
+    with ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(check, range(24))} == {("right", "wrong")}
+    assert x.tobytes() == before
+
+
+def test_threads_that_check_parameters_of_one_network_which_f_looks_at(fast_switches):
+    net, x, t, right = network(np.random.default_rng(5))
+    before = {key: value.tobytes() for key, value in net.params.items()}
+
+    def check(key):
+        return secant.check_gradient(lambda _: net.loss(x, t), net.params[key], right[key]).verdict
+
+    with ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(check, [*net.params] * 4)} == {"right"}
+    assert {key: value.tobytes() for key, value in net.params.items()} == before
+
+
+def test_f_may_check_something_itself():
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+
+    def f(x):
+        assert secant.check_gradient(lambda _: np.sum(y**2), y, 2 * y).passed  # which shifts y itself
+        return float(np.sum(x**2))
+
+    for inplace in (False, True):
+        assert secant.check_gradient(f, x, 2 * x, inplace=inplace).passed

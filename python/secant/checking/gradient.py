@@ -47,7 +47,7 @@ def check_gradient(
         Shift the arrays of x themselves, for a function that looks at them in place of its argument, or besides it.
         They are restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
         ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
-        may use x meanwhile.
+        may use x meanwhile; checks in other threads wait.
     args : tuple
         Further arguments of f and of a gradient that is callable.
     progress : bool

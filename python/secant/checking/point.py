@@ -11,6 +11,7 @@ import numpy as np
 
 from secant._common.validation import Floats, overlaps
 from secant.checking.structure import Structure, as_vector, eps_of
+from secant.checking.turns import TURNS
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm
 from secant.differentiation.slopes import COARSE, Sample, Samples
@@ -41,6 +42,8 @@ class Point:
     ----------
     structure : Structure
         That of x.
+    inplace : bool
+        Whether x itself is shifted.
     names, shapes : list
         The name and the shape of each array.
     spans, wholes : list of slice
@@ -58,7 +61,7 @@ class Point:
     """
 
     def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
-        self._f, self._inplace = f, inplace
+        self._f, self.inplace = f, inplace
         structure = x if isinstance(x, Structure) else Structure("x", x, least="float16" if inplace else "float64")
         self.structure, self.eps = structure, max(map(eps_of, structure.dtypes))
         self._own, self.shapes, self.names = structure.arrays, structure.shapes, structure.names
@@ -71,7 +74,8 @@ class Point:
                 raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
             if inplace and (overlaps(array) or any(np.shares_memory(array, other) for other in self._own[:i])):
                 raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
-        self.x = as_vector(self._own)
+        with TURNS.together():  # no other check shifts it meanwhile
+            self.x = as_vector(self._own)
         self.evaluations = 0
         self.progress: Callable[[str, int, int], object] = lambda *_: None
         self.work = "", 0, 0
@@ -99,9 +103,9 @@ class Point:
     def _value(self, vector: Floats) -> Value:
         """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1
-        if self._inplace:
+        if self.inplace:
             self.structure.write(vector, self._own)
-        found = self._f(self.structure.value if self._inplace else self.structure.at(vector))
+        found = self._f(self.structure.value if self.inplace else self.structure.at(vector))
         return found if isinstance(found, Value) else Value(number(found), 0.0)
 
     def standstill(self) -> str:
@@ -111,7 +115,7 @@ class Point:
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x itself; None if x cannot be shifted, or already is."""
-        if not self._inplace:
+        if not self.inplace:
             with suppress(ValueRangeError):
                 other = Point(self._f, self.structure, inplace=True)
                 other.evaluations = self.evaluations
