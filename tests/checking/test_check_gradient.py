@@ -13,6 +13,7 @@ from families import FAMILIES, HARD, in_float32, on_a_kink, relu_network
 
 import secant
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
+from secant.testing import assert_gradient
 
 
 def network(rng):
@@ -988,3 +989,122 @@ def test_f_may_check_something_itself():
 
     for inplace in (False, True):
         assert secant.check_gradient(f, x, 2 * x, inplace=inplace).passed
+
+
+def within_2(x):
+    assert (x >= 0).all(), x
+    assert (x <= 2).all(), x
+    return float(np.sum(np.exp(x) * np.cos(x)) + x[0] * x[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("x", [[0.0, 0, 0], [0, 2, 1], [2, 0, 2], [1, 1, 1], [1e-4, 0.5, 1.9], [0.01, 2 - 1e-6, 1]])
+def test_f_is_never_evaluated_outside_of_bounds(x, seed):
+    x = np.array(x)
+    right = np.exp(x) * (np.cos(x) - np.sin(x)) + np.array([x[1], x[0], 0])
+    Limits = collections.namedtuple("Limits", "lb ub")  # as scipy.optimize.Bounds
+    for bounds in ((0, 2), (np.zeros(3), [2, 2, 2]), Limits(0, 2)):
+        assert secant.check_gradient(within_2, x, right, bounds=bounds, rng=seed).verdict == "right"
+    for i in range(3):
+        wrong = right + 1e-3 * np.eye(3)[i]
+        report = secant.check_gradient(within_2, x, wrong, bounds=(0, 2), rng=seed)
+        assert [finding.name for finding in report.findings] == [f"x[{i}]"]
+
+
+def test_bounds_of_several_arrays_have_their_structure():
+    x = {"a": np.zeros(3), "b": np.array([[1.0, 2.0]])}
+
+    def f(x):
+        assert (x["a"] >= 0).all()
+        assert (x["b"] <= [[5, 2]]).all()
+        return float(np.sum(np.exp(x["a"])) + np.sum(x["b"] ** 3))
+
+    lower, upper = {"a": np.zeros(3), "b": np.full((1, 2), -np.inf)}, {"a": np.ones(3), "b": np.array([[5.0, 2.0]])}
+    right = {"a": np.ones(3), "b": 3 * x["b"] ** 2}
+    assert secant.check_gradient(f, x, right, bounds=(lower, upper)).passed
+    assert not secant.check_gradient(f, x, right | {"a": np.array([1, 1, 1.01])}, bounds=(lower, upper)).passed
+    with pytest.raises(ShapeError, match=r"^bounds\[0\] must have the keys of x, a, b, got a$"):
+        secant.check_gradient(f, x, right, bounds=({"a": np.zeros(3)}, upper))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"bounds": [(0, 2)]}, DTypeError),
+        ({"bounds": (3, 4)}, ValueRangeError),
+        ({"bounds": (2, 1)}, ValueRangeError),
+        ({"bounds": (np.zeros(2), 4)}, ShapeError),
+        ({"noise": -1.0}, ValueRangeError),
+        ({"noise": "1e-6"}, DTypeError),
+        ({"kwargs": (1, 2)}, DTypeError),
+    ],
+)
+def test_errors_of_options_are_those_of_numerical_gradient(options, error):
+    x = np.ones(3)
+    with pytest.raises(error) as expected:
+        secant.numerical_gradient(lambda x: x @ x, x, scheme="auto", **options)
+    for check in (secant.check_gradient, assert_gradient):
+        with pytest.raises(error) as got:
+            check(lambda x: x @ x, x, 2 * x, **options)
+        assert str(got.value) == str(expected.value)
+
+
+def test_keyword_arguments_are_those_of_f_and_of_its_gradient():
+    def f(x, a, *, b):
+        return a * np.sum(x**b)
+
+    def gradient(x, a, *, b):
+        return a * b * x ** (b - 1)
+
+    x = np.array([1.0, 2.0])
+    assert_gradient(f, x, gradient, args=(3.0,), kwargs={"b": 3})
+    assert not secant.check_gradient(f, x, gradient(x, 3.0, b=2), args=(3.0,), kwargs={"b": 3}).passed
+
+
+def decay(x, method, rtol):
+    """What is left of a chain of two decays, and the exact gradient."""
+    solve_ivp = pytest.importorskip("scipy.integrate").solve_ivp
+    a, b, start = x
+    y = solve_ivp(lambda t, y: [-a * y[0], a * y[0] - b * y[1]], (0, 1.5), [start, 0.5], method, rtol=rtol, atol=rtol)
+    return float(y.y[1, -1])
+
+
+def exact_decay(x):
+    a, b, start = x
+    return start * a / (b - a) * (np.exp(-1.5 * a) - np.exp(-1.5 * b)) + 0.5 * np.exp(-1.5 * b)
+
+
+DECAY = np.array([1.1, 0.6, 1.7])
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-6, 1e-8, pytest.param(1e-10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["RK45", "RK23", "DOP853", "LSODA", "BDF"])
+def test_exact_sensitivities_of_a_solver_are_right_with_its_tolerance_as_noise(method, rtol):
+    right = secant.numerical_gradient(exact_decay, DECAY, scheme="auto")
+    args, noise = (method, rtol), max(rtol, abs(decay(DECAY, method, rtol) - exact_decay(DECAY)))
+    assert secant.check_gradient(decay, DECAY, right, args=args, noise=noise).verdict == "right"
+    wrong = secant.check_gradient(decay, DECAY, -right, args=args, noise=noise)
+    assert wrong.verdict == "wrong"
+
+
+@pytest.mark.parametrize("xtol", [1e-3, 1e-6, 1e-9])
+def test_the_exact_derivative_of_a_root_is_right_with_its_tolerance_as_noise(xtol):
+    brentq = pytest.importorskip("scipy.optimize").brentq
+
+    def f(x):
+        return float(brentq(lambda y: y**3 + x[0] * y - x[1], 0, 9, xtol=xtol))
+
+    x, exact = np.array([1.3, 4.0]), brentq(lambda y: y**3 + 1.3 * y - 4, 0, 9, xtol=1e-15)
+    right = np.array([-exact, 1]) / (3 * exact**2 + 1.3)
+    assert secant.check_gradient(f, x, right, noise=xtol).verdict == "right"
+    assert secant.check_gradient(f, x, -right, noise=xtol).verdict == "wrong"
+
+
+def test_an_error_as_small_as_a_solvers_has_a_hint_at_noise():
+    right = secant.numerical_gradient(exact_decay, DECAY, scheme="auto")
+    for rtol in (1e-4, 1e-6):
+        report = secant.check_gradient(decay, DECAY, right, args=("RK45", rtol))
+        assert report.verdict == "wrong"
+        assert "next: if f calls a solver, give its tolerance in f as noise=; else work out x[" in str(report)
+    report = secant.check_gradient(decay, DECAY, right * [1.2, 1.01, 0.8], args=("RK45", 1e-6))
+    assert "next: work out x[" in str(report)

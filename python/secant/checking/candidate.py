@@ -14,6 +14,7 @@ from secant.checking.point import Point
 from secant.checking.report import SMALL
 from secant.checking.structure import EPS, as_vector
 from secant.differentiation.rounding import norm
+from secant.differentiation.slopes import step_of
 
 LINEAR = -2.0
 """Times as much of the incoming gradient: then a right gradient is that many times as large."""
@@ -64,9 +65,14 @@ class Candidate:
         """Once f was called elsewhere, see whether it still says the same of x, if it may be asked."""
 
     def rounding(self, contribution: float, curvature: float) -> float:
-        """What its rounding may change in a derivative; in less than float64, terms may cancel where f is curved."""
-        units = _ULPS * self.eps
-        return units * contribution if self.eps <= EPS else self.eps**RIGHT_DIGITS * contribution + units * curvature
+        """What its rounding may change in a derivative, and what values of f that are off may, however smoothly.
+
+        In less than float64, terms may cancel where f is curved.
+        """
+        units, of_values = _ULPS * self.eps, self._point.noise / step_of(0)
+        if self.eps <= EPS:
+            return units * contribution + of_values
+        return float(self.eps**RIGHT_DIGITS) * contribution + units * curvature + of_values
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""

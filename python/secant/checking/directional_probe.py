@@ -168,7 +168,8 @@ class DirectionalProbe:
         is_still = found.still >= _STILL
         is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.point.value))
         if not isfinite(bar):
-            value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, self.noise, 0.0))
+            noise = self.noise.with_x_rounded(samples.unit, np.array([self.steepest]))
+            value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, noise, 0.0))
         elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):
             doubt = max(doubt, abs(value) + bar)  # the slope may be that across the steps of f, or 0
             self.rises_in_steps |= not is_rounding
