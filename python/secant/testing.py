@@ -20,6 +20,9 @@ def assert_gradient(
     *,
     inplace: bool = False,
     args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    bounds: Any = None,
+    noise: float | None = None,
     progress: bool = False,
     rng: int = 0,
 ) -> None:
@@ -27,7 +30,7 @@ def assert_gradient(
 
     Parameters
     ----------
-    f, x, gradient, inplace, args, progress, rng
+    f, x, gradient, inplace, args, kwargs, bounds, noise, progress, rng
         As for `secant.check_gradient`.
 
     Raises
@@ -41,4 +44,16 @@ def assert_gradient(
     >>> secant.testing.assert_gradient(lambda x: np.sum(x**2), x, 2 * x)
     """
     __tracebackhide__ = True
-    check_gradient(f, x, gradient, inplace=inplace, args=args, progress=progress, rng=rng).raise_if_failed()
+    report = check_gradient(
+        f,
+        x,
+        gradient,
+        inplace=inplace,
+        args=args,
+        kwargs=kwargs,
+        bounds=bounds,
+        noise=noise,
+        progress=progress,
+        rng=rng,
+    )
+    report.raise_if_failed()

@@ -4,6 +4,8 @@ import collections
 import itertools
 import json
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from families import FAMILIES, HARD, in_float32, on_a_kink, relu_network
 
 import secant
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
+from secant.testing import assert_gradient
 
 
 def network(rng):
@@ -853,3 +856,255 @@ def test_an_error_that_only_all_entries_at_once_show_has_a_size():
     assert report.verdict == "wrong"
     assert not report.findings
     assert 1e-4 < report.arrays[0].relative_error < 2e-3
+
+
+class Peak:
+    """A peak that keeps its last exponentials, for arguments that are close enough, as astropy's Voigt profile does."""
+
+    def __init__(self, weights):
+        self.weights, self.grid, self.z, self.values = weights, np.linspace(-5, 5, len(weights)), np.empty(0), None
+
+    def __call__(self, p):
+        area, place, width = p
+        z = (self.grid - place) / width
+        if z.shape != self.z.shape or not np.allclose(z, self.z, rtol=1e-14, atol=1e-15):
+            self.z, self.values = z, np.exp(-z * z / 2)
+        return float(self.weights @ self.values * area / width)
+
+    def gradient(self, p):
+        area, place, width = p
+        z = (self.grid - place) / width
+        terms = self.weights * np.exp(-z * z / 2) / width
+        slope = area / width * terms
+        return np.array([terms.sum(), slope @ z, slope @ (z * z - 1)])
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_function_that_keeps_its_last_result_for_close_arguments(seed):
+    rng = np.random.default_rng(seed)
+    p, peak = rng.uniform([0.5, -1, 0.5], [2, 1, 2]), Peak(rng.standard_normal(61))
+    report = secant.check_gradient(peak, p, peak.gradient(p))
+    assert report.verdict == "right"
+    assert report.sensitivity["x"] < 1e-8
+    assert secant.check_gradient(peak, p, 1.001 * peak.gradient(p)).verdict == "wrong"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_remainder_whose_jumps_are_far_has_the_slope_beside_x(seed):
+    def f(v):
+        return float(v[0] % v[1])
+
+    for x, slope in [([-5.7, 1.3], 5.0), ([5.7, 1.3], -4.0), ([12.4, 1.7], -7.0)]:
+        x, right = np.array(x), np.array([1.0, slope])
+        assert secant.check_gradient(f, x, right, rng=seed).verdict == "right"
+        for error in (0.5, 1e-6):
+            assert secant.check_gradient(f, x, right - [0, error], rng=seed).verdict == "wrong"
+
+
+class Molecule:
+    """Its forces are those of where its energy was last computed, as rdkit's are."""
+
+    def __init__(self):
+        self.slope = None
+
+    def energy(self, x):
+        self.slope = 2 * x + np.cos(x)
+        return float(np.sum(x**2 + np.sin(x)))
+
+    def gradient(self, x):
+        return self.slope.copy()
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_gradient_that_uses_what_the_last_call_of_f_left(inplace):
+    molecule, x = Molecule(), np.array([0.3, -1.0, 2.0])
+    report = secant.check_gradient(molecule.energy, x, molecule.gradient, inplace=inplace)
+    assert report.verdict == "wrong"
+    assert report.diagnosis.startswith("the gradient uses what the last call of f left: at the same x, after f was")
+    assert (x == [0.3, -1.0, 2.0]).all()
+
+    def gradient(x):
+        molecule.energy(x)
+        return molecule.gradient(x)
+
+    assert secant.check_gradient(molecule.energy, x, gradient, inplace=inplace).passed
+    assert secant.check_vjp(molecule.energy, x, lambda c: c * molecule.slope).passed  # f goes first
+
+
+def test_a_gradient_of_a_function_that_reads_x_itself_uses_what_its_last_call_left():
+    molecule, x = Molecule(), np.array([0.3, -1.0, 2.0])
+    report = secant.check_gradient(lambda _: molecule.energy(x), x, molecule.gradient)
+    assert report.verdict == "wrong"
+    assert report.diagnosis.startswith("the gradient uses what the last call of f left")
+
+
+def test_a_gradient_that_can_be_asked_for_only_so_often_is_not_asked_again():
+    answers = iter([np.full(3, 2.0)] * 2)
+    assert secant.check_gradient(lambda x: float(x @ x), np.ones(3), lambda _: next(answers)).passed
+
+
+@pytest.fixture
+def fast_switches():
+    """Threads take turns so often that each sees what another one has left half done."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_threads_that_check_the_same_x_which_f_looks_at(fast_switches, inplace):
+    x = np.linspace(1, 2, 20)
+    before = x.tobytes()
+
+    def check(number):
+        right = secant.check_gradient(lambda _: float(np.sum(x**3)), x, 3 * X**2, inplace=inplace, rng=number)
+        wrong = secant.check_gradient(lambda _: float(np.sum(x**3)), x, 3 * X, inplace=inplace, rng=number)
+        return right.verdict, wrong.verdict
+
+    X = x.copy()
+    with ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(check, range(24))} == {("right", "wrong")}
+    assert x.tobytes() == before
+
+
+def test_threads_that_check_parameters_of_one_network_which_f_looks_at(fast_switches):
+    net, x, t, right = network(np.random.default_rng(5))
+    before = {key: value.tobytes() for key, value in net.params.items()}
+
+    def check(key):
+        return secant.check_gradient(lambda _: net.loss(x, t), net.params[key], right[key]).verdict
+
+    with ThreadPoolExecutor(4) as pool:
+        assert {*pool.map(check, [*net.params] * 4)} == {"right"}
+    assert {key: value.tobytes() for key, value in net.params.items()} == before
+
+
+def test_f_may_check_something_itself():
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+
+    def f(x):
+        assert secant.check_gradient(lambda _: np.sum(y**2), y, 2 * y).passed  # which shifts y itself
+        return float(np.sum(x**2))
+
+    for inplace in (False, True):
+        assert secant.check_gradient(f, x, 2 * x, inplace=inplace).passed
+
+
+def within_2(x):
+    assert (x >= 0).all(), x
+    assert (x <= 2).all(), x
+    return float(np.sum(np.exp(x) * np.cos(x)) + x[0] * x[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("x", [[0.0, 0, 0], [0, 2, 1], [2, 0, 2], [1, 1, 1], [1e-4, 0.5, 1.9], [0.01, 2 - 1e-6, 1]])
+def test_f_is_never_evaluated_outside_of_bounds(x, seed):
+    x = np.array(x)
+    right = np.exp(x) * (np.cos(x) - np.sin(x)) + np.array([x[1], x[0], 0])
+    Limits = collections.namedtuple("Limits", "lb ub")  # as scipy.optimize.Bounds
+    for bounds in ((0, 2), (np.zeros(3), [2, 2, 2]), Limits(0, 2)):
+        assert secant.check_gradient(within_2, x, right, bounds=bounds, rng=seed).verdict == "right"
+    for i in range(3):
+        wrong = right + 1e-3 * np.eye(3)[i]
+        report = secant.check_gradient(within_2, x, wrong, bounds=(0, 2), rng=seed)
+        assert [finding.name for finding in report.findings] == [f"x[{i}]"]
+
+
+def test_bounds_of_several_arrays_have_their_structure():
+    x = {"a": np.zeros(3), "b": np.array([[1.0, 2.0]])}
+
+    def f(x):
+        assert (x["a"] >= 0).all()
+        assert (x["b"] <= [[5, 2]]).all()
+        return float(np.sum(np.exp(x["a"])) + np.sum(x["b"] ** 3))
+
+    lower, upper = {"a": np.zeros(3), "b": np.full((1, 2), -np.inf)}, {"a": np.ones(3), "b": np.array([[5.0, 2.0]])}
+    right = {"a": np.ones(3), "b": 3 * x["b"] ** 2}
+    assert secant.check_gradient(f, x, right, bounds=(lower, upper)).passed
+    assert not secant.check_gradient(f, x, right | {"a": np.array([1, 1, 1.01])}, bounds=(lower, upper)).passed
+    with pytest.raises(ShapeError, match=r"^bounds\[0\] must have the keys of x, a, b, got a$"):
+        secant.check_gradient(f, x, right, bounds=({"a": np.zeros(3)}, upper))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"bounds": [(0, 2)]}, DTypeError),
+        ({"bounds": (3, 4)}, ValueRangeError),
+        ({"bounds": (2, 1)}, ValueRangeError),
+        ({"bounds": (np.zeros(2), 4)}, ShapeError),
+        ({"noise": -1.0}, ValueRangeError),
+        ({"noise": "1e-6"}, DTypeError),
+        ({"kwargs": (1, 2)}, DTypeError),
+    ],
+)
+def test_errors_of_options_are_those_of_numerical_gradient(options, error):
+    x = np.ones(3)
+    with pytest.raises(error) as expected:
+        secant.numerical_gradient(lambda x: x @ x, x, scheme="auto", **options)
+    for check in (secant.check_gradient, assert_gradient):
+        with pytest.raises(error) as got:
+            check(lambda x: x @ x, x, 2 * x, **options)
+        assert str(got.value) == str(expected.value)
+
+
+def test_keyword_arguments_are_those_of_f_and_of_its_gradient():
+    def f(x, a, *, b):
+        return a * np.sum(x**b)
+
+    def gradient(x, a, *, b):
+        return a * b * x ** (b - 1)
+
+    x = np.array([1.0, 2.0])
+    assert_gradient(f, x, gradient, args=(3.0,), kwargs={"b": 3})
+    assert not secant.check_gradient(f, x, gradient(x, 3.0, b=2), args=(3.0,), kwargs={"b": 3}).passed
+
+
+def decay(x, method, rtol):
+    """What is left of a chain of two decays, and the exact gradient."""
+    solve_ivp = pytest.importorskip("scipy.integrate").solve_ivp
+    a, b, start = x
+    y = solve_ivp(lambda t, y: [-a * y[0], a * y[0] - b * y[1]], (0, 1.5), [start, 0.5], method, rtol=rtol, atol=rtol)
+    return float(y.y[1, -1])
+
+
+def exact_decay(x):
+    a, b, start = x
+    return start * a / (b - a) * (np.exp(-1.5 * a) - np.exp(-1.5 * b)) + 0.5 * np.exp(-1.5 * b)
+
+
+DECAY = np.array([1.1, 0.6, 1.7])
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-6, 1e-8, pytest.param(1e-10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["RK45", "RK23", "DOP853", "LSODA", "BDF"])
+def test_exact_sensitivities_of_a_solver_are_right_with_its_tolerance_as_noise(method, rtol):
+    right = secant.numerical_gradient(exact_decay, DECAY, scheme="auto")
+    args, noise = (method, rtol), max(rtol, abs(decay(DECAY, method, rtol) - exact_decay(DECAY)))
+    assert secant.check_gradient(decay, DECAY, right, args=args, noise=noise).verdict == "right"
+    wrong = secant.check_gradient(decay, DECAY, -right, args=args, noise=noise)
+    assert wrong.verdict == "wrong"
+
+
+@pytest.mark.parametrize("xtol", [1e-3, 1e-6, 1e-9])
+def test_the_exact_derivative_of_a_root_is_right_with_its_tolerance_as_noise(xtol):
+    brentq = pytest.importorskip("scipy.optimize").brentq
+
+    def f(x):
+        return float(brentq(lambda y: y**3 + x[0] * y - x[1], 0, 9, xtol=xtol))
+
+    x, exact = np.array([1.3, 4.0]), brentq(lambda y: y**3 + 1.3 * y - 4, 0, 9, xtol=1e-15)
+    right = np.array([-exact, 1]) / (3 * exact**2 + 1.3)
+    assert secant.check_gradient(f, x, right, noise=xtol).verdict == "right"
+    assert secant.check_gradient(f, x, -right, noise=xtol).verdict == "wrong"
+
+
+def test_an_error_as_small_as_a_solvers_has_a_hint_at_noise():
+    right = secant.numerical_gradient(exact_decay, DECAY, scheme="auto")
+    for rtol in (1e-4, 1e-6):
+        report = secant.check_gradient(decay, DECAY, right, args=("RK45", rtol))
+        assert report.verdict == "wrong"
+        assert "next: if f calls a solver, give its tolerance in f as noise=; else work out x[" in str(report)
+    report = secant.check_gradient(decay, DECAY, right * [1.2, 1.01, 0.8], args=("RK45", 1e-6))
+    assert "next: work out x[" in str(report)

@@ -84,3 +84,12 @@ def test_two_rows_are_enough_to_be_transposed():
     x = np.array([[1.0, 2, 3], [0.5, 1.5, 2.5]])
     report = secant.check_gradient(lambda x: np.sum(x**3), x, (3 * x**2).T.reshape(2, 3))
     assert report.diagnosis == "x is transposed"
+
+
+@pytest.mark.parametrize("tiny", [1e-309, -1e-309, 5e-324])
+def test_an_entry_of_which_no_float_is_the_inverse_is_wrong_without_a_factor(tiny):
+    for x in (1.0, 1e-309, 0.0):
+        report = secant.check_gradient(lambda x: float(x[0] + x[1] ** 2), np.array([x, 1.0]), np.array([tiny, 2.0]))
+        assert report.diagnosis == "one entry, x[0], is wrong"
+    report = secant.check_gradient(lambda x: float(x @ x), np.array([1.0, 2.0]), np.array([tiny, 2 * tiny]))
+    assert report.verdict == "wrong"

@@ -14,6 +14,7 @@ from secant.checking.point import Point
 from secant.checking.report import SMALL
 from secant.checking.structure import EPS, as_vector
 from secant.differentiation.rounding import norm
+from secant.differentiation.slopes import step_of
 
 LINEAR = -2.0
 """Times as much of the incoming gradient: then a right gradient is that many times as large."""
@@ -28,6 +29,11 @@ _NOT_LINEAR = (
 _NOT_DETERMINISTIC = (
     "the gradient is not deterministic: two calls at the same x differ by up to {}, as with dropout, a buffer that is "
     "not cleared, or a race"
+)
+
+_OF_LAST_CALL = (
+    "the gradient uses what the last call of f left: at the same x, after f was called at another one, it differs by "
+    "up to {}"
 )
 
 
@@ -55,10 +61,18 @@ class Candidate:
         self._point, self._derivative, self.eps = point, derivative, point.eps
         self.given, self.varying = np.full(point.x.size, np.nan), set[int]()
 
+    def ask_again(self) -> None:
+        """Once f was called elsewhere, see whether it still says the same of x, if it may be asked."""
+
     def rounding(self, contribution: float, curvature: float) -> float:
-        """What its rounding may change in a derivative; in less than float64, terms may cancel where f is curved."""
-        units = _ULPS * self.eps
-        return units * contribution if self.eps <= EPS else self.eps**RIGHT_DIGITS * contribution + units * curvature
+        """What its rounding may change in a derivative, and what values of f that are off may, however smoothly.
+
+        In less than float64, terms may cancel where f is curved.
+        """
+        units, of_values = _ULPS * self.eps, self._point.noise / step_of(0)
+        if self.eps <= EPS:
+            return units * contribution + of_values
+        return float(self.eps**RIGHT_DIGITS) * contribution + units * curvature + of_values
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
@@ -83,7 +97,11 @@ class CandidateGradient(Candidate):
     ----------
     gradient : ndarray
         As given, with 0 for NaN and infinity.
+    again : callable, optional
+        Returns the gradient at x once more; None if it calls f first, or cannot be asked so often.
     """
+
+    again: Callable[[], Any] | None = None
 
     def __init__(self, point: Point, gradient: Any) -> None:
         arrays = point.structure.like("gradient", gradient)
@@ -106,6 +124,8 @@ class CandidateGradient(Candidate):
             if off := first.off(backward(factor), factor):
                 is_same = factor != 1 and not first.off(backward(1.0))
                 first.remark = (_NOT_LINEAR if is_same else _NOT_DETERMINISTIC).format(off)
+            elif factor == 1:  # else f goes first, each time
+                first.again = lambda: backward(1.0)
         return first
 
     def off(self, gradient: Any, factor: float = 1.0) -> str:
@@ -123,6 +143,14 @@ class CandidateGradient(Candidate):
         found = [leaf for leaf, off in enumerate(most) if off > allowed[leaf]]
         self.varying.update(found)
         return f"{most[found[0]]:.1e} in {self._point.names[found[0]]}" if found else ""
+
+    def ask_again(self) -> None:
+        """Ask for the gradient at x once more, now that f was called elsewhere, and compare."""
+        if self.again is None or self.remark:
+            return
+        with suppress(Exception):
+            if off := self.off(self.again()):
+                self.remark = _OF_LAST_CALL.format(off)
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The product of the entries and the direction."""

@@ -112,6 +112,8 @@ def _rounded(value: float) -> list[float]:
     """A number, and before it the simple ones close by: whole, one over a whole number, or with few digits."""
     if not math.isfinite(value) or value == 0:
         return []
+    if not math.isfinite(1 / value):  # the share of an entry that has nearly underflowed: no factor that one means
+        return []
     near = [float(round(value)), 1 / (round(1 / value) or math.inf)]
     near += [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
     return [*dict.fromkeys(each for each in near if each and abs(each - value) <= 1e-3 * abs(value)), value]

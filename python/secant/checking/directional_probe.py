@@ -20,6 +20,8 @@ _HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
 _AWAY = 6 * slopes.RUNG
 """The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
 _FALLS = 1e-4  # to so much of the noise of small steps, which is below f(x): else they count
+_DENYING = 2 * slopes.RUNG
+"""Steps that may deny all others where f keeps its last result for x within 1e-14 or so: up to 1e-13 of x."""
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
 _UNEXPLAINED = 100.0  # times half of the jump at a kink: no kink explains such an error, even if jumps nearly cancel
@@ -111,12 +113,12 @@ class DirectionalProbe:
         suits = bars[0] <= _NEAR_BEST * self._bar and there.slope.any()  # f may stand still, and rise in steps
         return (float(values[0]), float(bars[0])) if suits else None
 
-    def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Slope:
-        """The slope from the rungs between two numbers of steps."""
+    def _climbed_from(self, samples: Samples, smallest: int, largest: int, known: Levels | None = None) -> _Slope:
+        """The slope from the rungs between two numbers of steps. ``known``: the least noise."""
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
         walk = walk._replace(doubt=walk.ambiguous)  # a jump of f itself, away from x, says nothing of its slope at x
-        start = slopes.climb(samples, numbers, self.noise, walk)
+        start = slopes.climb(samples, numbers, known or self.noise, walk)
         ((value, bar, best, doubt),) = zip(*slopes.refined(samples, start, numbers), strict=True)
         is_kink, hides_kink, still = bool(start.is_kink[0]), doubt > 2 * start.doubt[0], float(walk.still[0])
         bar, doubt = float(bar - doubt), float(doubt)
@@ -130,11 +132,24 @@ class DirectionalProbe:
         found = self._climbed_from(samples, self._smallest, 0)
         if not found.shows(slopes.ENOUGH, size):
             found = self._climbed_from(samples, self._smallest, _FARTHER)
+        if not found.shows(slopes.ENOUGH, size):
+            found = self._undenied(found, samples)
         if not found.shows(_HARDLY, size):
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
             if away.noise.near[0] < _FALLS * found.noise.near[0] < _FALLS * abs(self.point.value):
                 found = away
         return self._interpreted(found, samples)
+
+    def _undenied(self, found: _Slope, samples: Samples) -> _Slope:
+        """The slope without the smallest steps, if these alone deny what all others agree on.
+
+        Their own interval is so wide there that it contains the slope of the others.
+        """
+        smallest = self._smallest - _DENYING
+        others = self._climbed_from(samples, smallest, _FARTHER, known=found.noise)
+        is_possible = abs(others.value - found.value) <= found.bar
+        is_much_narrower = others.bar < _FALLS * found.bar
+        return others if is_possible and is_much_narrower and not others.is_kink else found
 
     def _interpreted(self, found: _Slope, samples: Samples) -> _Slope:
         """What a climb tells of f: its noise, its steps, and which steps suit it. Where f rises in steps, in doubt."""
@@ -153,7 +168,8 @@ class DirectionalProbe:
         is_still = found.still >= _STILL
         is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.point.value))
         if not isfinite(bar):
-            value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, self.noise, 0.0))
+            noise = self.noise.with_x_rounded(samples.unit, np.array([self.steepest]))
+            value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, noise, 0.0))
         elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):
             doubt = max(doubt, abs(value) + bar)  # the slope may be that across the steps of f, or 0
             self.rises_in_steps |= not is_rounding

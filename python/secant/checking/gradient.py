@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from secant._common.validation import finite_number
 from secant.checking.candidate import CandidateGradient
 from secant.checking.options import Options
 from secant.checking.point import Point
@@ -19,12 +20,15 @@ from secant.differentiation.options import bound
 
 
 def check_gradient(
-    f: Callable[[Any], Any],
+    f: Callable[..., Any],
     x: Any,
     gradient: Any,
     *,
     inplace: bool = False,
     args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    bounds: Any = None,
+    noise: float | None = None,
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -39,16 +43,23 @@ def check_gradient(
     x : ndarray of float64, float32, float16, complex128 or complex64; or nested dicts, lists, tuples and named tuples
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable
-        What is checked. A callable takes what f does and returns it; it is called twice, and is wrong if results
-        differ. Where x is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is
-        its conjugate.
+        What is checked. A callable takes what f does and returns it. It is called twice right after f(x), and once more
+        after f was called elsewhere: it is wrong if results differ. One that raises an exception when it is called
+        again, as it uses up what f left, is not. Where x is complex, that is df/d(real x) + i df/d(imag x), as in
+        PyTorch; what ``jax.grad`` returns is its conjugate.
     inplace : bool
         Shift the arrays of x themselves, for a function that looks at them in place of its argument, or besides it.
         They are restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
         ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
-        may use x meanwhile.
-    args : tuple
+        may use x meanwhile; checks in other threads wait.
+    args, kwargs : tuple and dict, optional
         Further arguments of f and of a gradient that is callable.
+    bounds : tuple (lower, upper) or scipy.optimize.Bounds, optional
+        f is never evaluated outside these bounds: near one, differences are one-sided. Where x has several arrays,
+        lower and upper have its structure, or are numbers.
+    noise : float, optional
+        By how much values of f may be off, such as by the tolerance of a solver, which does not scatter: then slopes
+        may be off as well, by as much as two values at the largest usual step.
     progress : bool
         Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
     rng : int
@@ -65,7 +76,7 @@ def check_gradient(
         If f is not callable, x or the gradient is no such structure, they do not match, or f does not return a single
         real number.
     ValueRangeError
-        If x is not finite or f(x) is not; f is not deterministic, or has no slope at x.
+        If x is not finite or not within bounds, or f(x) is not finite; f is not deterministic, or has no slope at x.
 
     See Also
     --------
@@ -88,12 +99,15 @@ def check_gradient(
     (False, 'x[1]')
     """
     options = Options(progress, rng)
-    f, kind = bound(f, args, None)
-    point = Point(c_pointer.as_function(f) if kind == "C" else f, x, inplace=inplace)
+    f, kind = bound(f, args, kwargs)
+    function = c_pointer.as_function(f) if kind == "C" else f
+    least_noise = 0.0 if noise is None else finite_number("noise", noise, least=0.0)
+    point = Point(function, x, inplace=inplace, noise=least_noise, bounds=bounds)
+    further = kwargs or {}
 
     def candidate() -> CandidateGradient:
         if callable(gradient):
-            return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args))
+            return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args, **further))
         return CandidateGradient(point, gradient)
 
     return run_check(point, candidate, options)

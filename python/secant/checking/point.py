@@ -11,13 +11,18 @@ import numpy as np
 
 from secant._common.validation import Floats, overlaps
 from secant.checking.structure import Structure, as_vector, eps_of
+from secant.checking.turns import TURNS
 from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.rounding import norm
+from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import COARSE, Sample, Samples
 from secant.errors import ValueRangeError
 
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 _NEAR = 0.19  # of the size of an entry: a step of 1
+_REACH = 0.25  # of the shift at a step of 1: as far as the largest usual step moves an entry
+_CLOSE = 1e-3
+"""A step to the nearest bound that is too small for differences on both sides: those are one-sided."""
 
 
 class Value(NamedTuple):
@@ -41,6 +46,10 @@ class Point:
     ----------
     structure : Structure
         That of x.
+    inplace : bool
+        Whether x itself is shifted.
+    noise : float
+        By how much values of f may be off, as by the tolerance of a solver, which does not scatter.
     names, shapes : list
         The name and the shape of each array.
     spans, wholes : list of slice
@@ -57,8 +66,10 @@ class Point:
         What entries of an array are shifted by at a step of 1, at least, but for a random factor.
     """
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False) -> None:
-        self._f, self._inplace = f, inplace
+    def __init__(
+        self, f: Callable[[Any], Any], x: Any, *, inplace: bool = False, noise: float = 0.0, bounds: Any = None
+    ) -> None:
+        self._f, self.inplace, self.noise = f, inplace, noise
         structure = x if isinstance(x, Structure) else Structure("x", x, least="float16" if inplace else "float64")
         self.structure, self.eps = structure, max(map(eps_of, structure.dtypes))
         self._own, self.shapes, self.names = structure.arrays, structure.shapes, structure.names
@@ -71,7 +82,9 @@ class Point:
                 raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
             if inplace and (overlaps(array) or any(np.shares_memory(array, other) for other in self._own[:i])):
                 raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
-        self.x = as_vector(self._own)
+        with TURNS.together():  # no other check shifts it meanwhile
+            self.x = as_vector(self._own)
+        self._bounds = bounds if bounds is None or isinstance(bounds, Bounds) else self._read(bounds)
         self.evaluations = 0
         self.progress: Callable[[str, int, int], object] = lambda *_: None
         self.work = "", 0, 0
@@ -88,6 +101,26 @@ class Point:
         typical = [*map(_typical_size, sizes)]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
         self.least_scales = [_NEAR * (size or others) for size in typical]
+        if self._bounds is not None:
+            scales = self._scales()
+            self.least_scales = [float(scales[span].min()) for span in self.spans]
+
+    def _read(self, bounds: Any) -> Bounds | None:
+        """Bounds of all entries: of one array as `numerical_gradient` takes them, of several in their structure."""
+        if len(self._own) == 1:
+            found = Bounds.of(bounds, self.x.reshape(self.shapes[0]))
+        else:
+            pair = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") and hasattr(bounds, "ub") else bounds
+            if isinstance(pair, tuple) and len(pair) == 2:
+                titled = zip(("bounds[0]", "bounds[1]"), pair, strict=True)
+                pair = tuple(self._limits(title, each) for title, each in titled)
+            found = Bounds.of(pair, self.x)
+        return None if found is None else Bounds(found.lower.ravel(), found.upper.ravel())
+
+    def _limits(self, title: str, value: Any) -> Any:
+        """Limits of all entries as one vector; a number, or None, is that of all."""
+        is_of_all = value is None or isinstance(value, int | float)
+        return value if is_of_all else as_vector(self.structure.like(title, value))
 
     def restore(self) -> None:
         """Put everything back. What is as it was is not written to."""
@@ -99,9 +132,9 @@ class Point:
     def _value(self, vector: Floats) -> Value:
         """What f returns there; exceptions of f are not told from others. In place, x stays shifted until `restore`."""
         self.evaluations += 1
-        if self._inplace:
+        if self.inplace:
             self.structure.write(vector, self._own)
-        found = self._f(self.structure.value if self._inplace else self.structure.at(vector))
+        found = self._f(self.structure.value if self.inplace else self.structure.at(vector))
         return found if isinstance(found, Value) else Value(number(found), 0.0)
 
     def standstill(self) -> str:
@@ -111,9 +144,9 @@ class Point:
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x itself; None if x cannot be shifted, or already is."""
-        if not self._inplace:
+        if not self.inplace:
             with suppress(ValueRangeError):
-                other = Point(self._f, self.structure, inplace=True)
+                other = Point(self._f, self.structure, inplace=True, noise=self.noise, bounds=self._bounds)
                 other.evaluations = self.evaluations
                 return other
         return None
@@ -138,8 +171,11 @@ class Point:
         """
         start, unit = self.x[entries], direction[entries]
         size = float(np.abs(unit).sum())
+        down, up = self._rooms(unit, entries)
 
         def shifted(step: float) -> Sample:
+            if not -down <= step <= up:
+                return Sample(np.array([math.nan]), step)
             name, before, total = self.work
             self.progress(name, self.evaluations - before, total)
             vector = self.x.copy()
@@ -168,9 +204,32 @@ class Point:
 
         The scale of an entry is its size, and at least what is typical of its array.
         """
-        least = np.repeat(self.least_scales, [array.size for array in self._own])
-        found = rng.uniform(0.5, 1.5, self.x.size) * np.maximum(_NEAR * self._sizes, least)
-        return np.asarray(np.where(rng.integers(0, 2, found.size, dtype=np.int8) == 1, -found, found))
+        scales = self._scales()
+        found = rng.uniform(0.5, 1.5, self.x.size) * scales
+        is_down = rng.integers(0, 2, found.size, dtype=np.int8) == 1
+        if self._bounds is not None:  # away from the bounds that are near, so that one side is free
+            below, above = self.x - self._bounds.lower, self._bounds.upper - self.x
+            is_near = np.minimum(below, above) < _REACH * scales
+            is_down = np.where(is_near, above < below, is_down)
+        return np.asarray(np.where(is_down, -found, found))
+
+    def _scales(self) -> Floats:
+        """What entries are shifted by at a step of 1, but for a random factor: at most what bounds leave."""
+        scales = np.maximum(_NEAR * self._sizes, np.repeat(self.least_scales, [array.size for array in self._own]))
+        if self._bounds is None:
+            return np.asarray(scales)
+        room = np.maximum(self.x - self._bounds.lower, self._bounds.upper - self.x)
+        return np.asarray(np.minimum(scales, room / _REACH / 2))
+
+    def _rooms(self, unit: Floats, entries: slice) -> tuple[float, float]:
+        """How far steps may go down and up; 0 on a side on which there is hardly any room."""
+        if self._bounds is None:
+            return math.inf, math.inf
+        below, above = self.x[entries] - self._bounds.lower[entries], self._bounds.upper[entries] - self.x[entries]
+        size = np.where(unit == 0, np.nan, np.abs(unit))
+        down = float(np.nanmin(np.where(unit > 0, below, above) / size, initial=math.inf))
+        up = float(np.nanmin(np.where(unit > 0, above, below) / size, initial=math.inf))
+        return (down if down > _CLOSE else 0.0), (up if up > _CLOSE else 0.0)
 
 
 def _typical_size(sizes: Floats) -> float:

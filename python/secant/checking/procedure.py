@@ -17,6 +17,7 @@ from secant.checking.point import Point
 from secant.checking.report import FINDINGS, GradientReport
 from secant.checking.search import Evidence, locate, probe_together
 from secant.checking.sensitivity import Arrays
+from secant.checking.turns import TURNS
 from secant.checking.verdict import noticed
 
 _STEPS = "f is constant near x and rises in steps farther away: its slope is 0, or that across its steps"
@@ -28,23 +29,30 @@ def run_check(point: Point, candidate: Callable[[], Candidate], options: Options
     ``candidate`` is called once it is known that f is a function. NumPy ignores floating-point errors, also in f and
     in a gradient that is callable: what is not finite is evidence.
     """
-    try:
-        with Progress(options.progress) as point.progress, np.errstate(all="ignore"):
-            return _check(point, candidate, options)
-    finally:
-        with held_interrupts():
-            point.restore()
+    turn = TURNS.alone if point.inplace else TURNS.together
+    with turn():
+        try:
+            with Progress(options.progress) as point.progress, np.errstate(all="ignore"):
+                start = time.perf_counter()
+                point.require_sane()
+                given = candidate()
+                found = _check(point, given, options, start)
+        finally:
+            with held_interrupts():
+                point.restore()
+    return found if isinstance(found, GradientReport) else run_check(found, lambda: given, options)
 
 
-def _check(point: Point, candidate: Callable[[], Candidate], options: Options) -> GradientReport:
-    start, rng = time.perf_counter(), np.random.default_rng(options.rng)
-    point.require_sane()
-    given = candidate()
+def _check(point: Point, given: Candidate, options: Options, start: float) -> GradientReport | Point:
+    """The report; or where to check it instead, if f looks at x itself."""
+    rng = np.random.default_rng(options.rng)
     probe = DirectionalProbe(point, given)
     overall = probe_together(probe, rng)
     evidence, noise = Evidence(overall, point.direction(rng)), float(probe.noise.near[0])
     if point.standstill() and (in_place := point.at_x_itself()) is not None:
-        return run_check(in_place, lambda: given, options)
+        return in_place
+    point.restore()  # which the user's own function may read
+    given.ask_again()
     hidden = [leaf for leaf, array in enumerate(Arrays(probe, evidence).reports()) if not array.passed]
     if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
         evidence = locate(probe, evidence, range(len(point.spans)), rng)

@@ -11,6 +11,8 @@ from secant.errors import GradientMismatchError
 
 SMALL = 1e-6
 """Relative errors that a constant or a tolerance may explain."""
+SOLVER = 0.01
+"""Relative errors that a solver's tolerance may explain: up to 0.7 % at SciPy's default for `solve_ivp`, 1e-3."""
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
@@ -207,7 +209,19 @@ class GradientReport:
             in_float64 = "compute in float64, which tells a mistake from rounding and from kinks nearby"
             return in_float64 if self.resolution > EPS else "check at another x"
         where = self.findings[0].name if self.findings else "some entries"
+        if self._may_be_a_solvers():
+            return f"if f calls a solver, give its tolerance in f as noise=; else work out {where} by hand"
         return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
+
+    def _may_be_a_solvers(self) -> bool:
+        """Whether all errors are as small as those of a solver in f, and nothing else explains them."""
+        takes_noise = not (self.mode or self.compared_with or self.note)
+        wrong = {array.name: array for array in self.arrays if not (array.passed or array.unverified)}
+        has_small_norms = all(array.relative_error < SOLVER for array in wrong.values())
+        has_small_entries = all(
+            abs(each.candidate - each.numerical) <= SOLVER * wrong[each.array].largest for each in self.findings
+        )
+        return takes_noise and has_small_norms and has_small_entries
 
     def _rows(self) -> Iterator[str]:
         """Arrays, those that are wrong or not verified first if there are many; and the worst entries."""

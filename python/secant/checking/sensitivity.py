@@ -18,6 +18,7 @@ _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much 
 # Where second derivatives jump at x, as of a squared ReLU at 0, errors below 7e-6 are not noticed.
 _BESIDE = 1e-5  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _ROUNDED = 0.8  # eps to that: arrays of PyTorch's operators that are rightly 0 are up to eps**0.82 of the whole
+_MOST = 0.5  # of an array, and of its largest entry: errors of so much must show where they are not 0
 _WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
 
 
@@ -75,22 +76,35 @@ class Arrays:
         error, whole = math.hypot(norm(errors), rest), norm(right)
         return error / whole if whole > norm(bars) and not (remark and error < SMALL * whole) else math.nan
 
-    def _hidden(self, leaf: int, found: ArrayReport, least: float) -> str:
-        """Why an array is not verified whose errors, or those of a single entry, noise may hide."""
-        is_seen = self._whole > 2 * least
-        is_zero = not is_seen or self._is_zero(leaf, found.largest)
-        if not is_zero and (small := self._small_entries(leaf, least)):
-            return small
-        needed = self._adds[leaf] if not is_zero else _BESIDE * self._whole if is_seen else self._slight()
-        hides_any_entry = is_zero and is_seen and found.sensitivity > self._largest
-        if 2 * least > needed or hides_any_entry:
-            hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
-            its_norm = f", and its norm is {found.norm:.1e}" if math.isfinite(found.norm) else ""
-            return f"{hidden} errors below {found.sensitivity:.1e}{its_norm}"
-        if found.sensitivity > found.largest and not is_zero:
+    def _hidden(self, leaf: int, found: ArrayReport, threshold: float) -> str:
+        """Why an array is not verified: noise may hide most of it, or most of an entry."""
+        detectable = 2 * threshold
+
+        # The gradient of all arrays together is below the noise, as at an optimum.
+        if self._whole <= detectable:
+            return self._too_noisy(found) if detectable > self._slight() else ""
+
+        # This array is rightly 0 beside the others: errors as small as a share of theirs must show in it.
+        if self._is_zero(leaf, found.largest):
+            hides_the_array = detectable > _BESIDE * self._whole
+            hides_an_entry = found.sensitivity > self._largest
+            return self._too_noisy(found) if hides_the_array or hides_an_entry else ""
+
+        # An ordinary array: small entries must show, most of the array, and most of its largest entry.
+        if hidden_entries := self._small_entries(leaf, threshold):
+            return hidden_entries
+        if detectable > _MOST * self._adds[leaf]:
+            return self._too_noisy(found)
+        if found.sensitivity > _MOST * found.largest:
             single = percent(found.sensitivity / found.largest)
             return f"norm verified to {percent(found.norm_sensitivity)}, but a single entry could be off by {single}"
         return ""
+
+    def _too_noisy(self, found: ArrayReport) -> str:
+        """Say which errors are hidden, and by what."""
+        hidden = "its steps hide" if self._probe.rises_in_steps else "noise hides"
+        its_norm = f", and its norm is {found.norm:.1e}" if math.isfinite(found.norm) else ""
+        return f"{hidden} errors below {found.sensitivity:.1e}{its_norm}"
 
     def _is_zero(self, leaf: int, largest: float) -> bool:
         """Whether an array is 0 but for its rounding; one that is small beside others by its steps alone is not."""

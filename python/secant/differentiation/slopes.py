@@ -512,6 +512,7 @@ _BRIEF = 4  # rungs of growth that noise may have by chance: two are seen where 
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
 # Jumps that begin at this rung or above, counted from 0 (beyond 2e-11 of x), are doubt and not noise if they are few.
 _FAR = 4
+_SMOOTH = 2.0**-40  # of f: less noise is the rounding of what cancels in it, as in x % y, and of no type below float64
 _MANY = 4.0  # few: the next rung crosses no more of them
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
@@ -621,7 +622,7 @@ class NoiseWalk:
             beyond = float(farther.slope[0, 0])  # in one pair, jumps may cancel by chance
             carried = max(abs(slope - self._slope[far]), abs(slope - beyond))
             self.doubt = max(self.doubt, carried)
-            if not is_meant or self.ambiguous or level > _ROUNDING * self._size[j]:
+            if not is_meant or self.ambiguous or level > _SMOOTH * self._size[j]:
                 self.ambiguous = max(self.ambiguous, carried)
             return 0.0
         return max(found, jump)
