@@ -154,7 +154,7 @@ def plan(
         return np.ones(len(x), np.bool_), order, truncation_bound
     proven = np.zeros(len(x), np.bool_)
     for highest in bound.orders(radii, is_float32=is_float32)[-1:]:
-        proven = bound.truncation(radii, h, inputs, z1, largest_target_sum, highest) <= bound.tolerance(h, is_float32)
+        proven = bound.is_proven(radii, h, inputs, z1, largest_target_sum, highest, is_float32)
         proven &= bound.powers_are_normal(radii.largest_weight, highest, h * inputs, is_float32)
     if proven.any():
         order, truncation_bound = bound.proven_order(
