@@ -25,7 +25,9 @@ CONTRACT = (
     Promise("predict, loss", "1e-14 · max(1, value) for pre-activations of order 1; each adds eps · I · Σ abs(x w)"),
     Promise(
         "direct (not NumPy's loop) and series, against the exact central difference D at the same h, 1e-6 to 1e-1",
-        "1e-14 · max(1, max abs(x), max abs(z1)) · max(1, abs(D)); more where pre-activations cancel, as for predict",
+        "1e-14 · max(1, max abs(x), max abs(z1)) · max(1, abs(D), m), where m is the largest sum of a sample's "
+        "targets, or max abs(W2) if that is larger and h max abs(W2) > 1e-3; more where pre-activations cancel, as for "
+        "predict",
     ),
     Promise("direct and series, against the NumPy loop", "the loop's own rounding: 8 eps · max(1, loss) / h"),
     Promise(
@@ -45,9 +47,12 @@ FORWARD = 1e-14
 TRAJECTORY = 1e-9
 
 
-def central_difference(x: np.ndarray, true: np.ndarray | float) -> np.ndarray:
-    """The largest error of a compiled central difference, absolute, for each component of the true one."""
-    return 1e-14 * max(1.0, float(np.abs(x).max())) * np.maximum(1.0, np.abs(true))
+def central_difference(x: np.ndarray, true: np.ndarray | float, mass: float = 1.0) -> np.ndarray:
+    """The largest error of a compiled central difference, absolute, for each component of the true one.
+
+    ``mass`` is the largest sum of a sample's targets.
+    """
+    return 1e-14 * max(1.0, float(np.abs(x).max())) * np.maximum(max(1.0, mass), np.abs(true))
 
 
 SINGLE = EPS32 / EPS

@@ -179,3 +179,30 @@ def test_large_weights_behind_small_inputs(fast, output, inputs):
     for weights in (40, 100, 400):  # of the bias, whose input is 1, the response is the largest
         net.params["W2"][...] = np.random.RandomState(9).uniform(-weights, weights, net.params["W2"].shape)
         assert error(net, x, t, 1e-4) <= 1
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_targets_that_sum_to_much(fast, output):
+    """A loss is as large as its targets, and so is its rounding where a difference cancels."""
+    mass = 1e5
+    net, x, t = random_case(12, output=output, kind="soft")
+    t *= mass / t.sum(axis=1).max()
+    true, shares = oracles.gradients(net, x, t, 1e-4), []
+    for method in ("direct", "auto"):
+        for key, grad in net.numerical_gradient(x, t, method=method).items():
+            error = np.abs(grad - true[key])
+            assert (error <= bounds.central_difference(x, true[key], mass)).all(), (method, key)
+            shares.append((error / bounds.central_difference(x, true[key])).max())
+    assert max(shares) > 1  # without that factor it is more
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-1])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_steps_that_large_outgoing_weights_make_large(fast, output, h):
+    net, x, t = random_case(13, output=output)
+    net.params["W2"] *= 1e4
+    true = oracles.gradients(net, x, t, h)
+    for method in ("direct", "auto"):
+        for key, grad in net.numerical_gradient(x, t, h=h, method=method).items():
+            allowed = bounds.central_difference(x, true[key], np.abs(net.params["W2"]).max())
+            assert (np.abs(grad - true[key]) <= allowed).all(), (method, key)

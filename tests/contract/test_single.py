@@ -177,6 +177,26 @@ def test_sums_over_many_classes(compiled, kind, method):
     assert abs(own.loss - wide.loss) <= bounds.single(wide.loss)
 
 
+@pytest.mark.parametrize(("weights", "mass"), [(1e-5, 1.0), (1e-10, 1.0), (1e-3, 1e-5), (1.0, 1e-5)])
+@pytest.mark.parametrize("h", [1e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])  # the others have no terms that could be left out
+def test_what_a_series_leaves_out_is_small_beside_a_small_gradient(backend, hidden, h, weights, mass):
+    """What is promised is a share of the gradient, and this is a share of the weights and of the targets."""
+    net = secant.TwoLayerNet(3, 4, 3, hidden_activation=hidden, rng=0, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    for key, size in ("W1", 1e-6), ("W2", weights), ("b1", 0.5):
+        net.params[key][...] = size * rng.standard_normal(net.params[key].shape)
+    x = np.array([[200, 100, 50], [20, 1, 5], [1, 0.5, 0.1]], np.float32)
+    t = mass * rng.uniform(0.2, 1, (3, 3))
+    for n in range(len(x)):
+        one, targets = x[n : n + 1], t[n : n + 1]
+        grads, info = net.numerical_gradient(one, targets, h=h, return_info=True)
+        if backend == "numpy" and 0 in info.samples:
+            continue  # the loop has the rounding of two losses
+        terms = bounds.absolute_terms(net, one, targets)
+        assert share_of_terms(grads, oracles.gradients(net, one, targets, h), terms) <= 1, info.samples
+
+
 # ---- numbers of any size ---------------------------------------------------------------------------------------------
 
 

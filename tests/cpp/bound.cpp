@@ -9,6 +9,14 @@ using namespace driver;
 namespace {
 
 constexpr int terms = 40;  // far more than any series has
+constexpr int beyond = 41;  // an order after which nothing is left to cut
+
+// To 5 bits, as the bound takes weights.
+double rounded_up(double weight) {
+    int exponent = 0;
+    const double mantissa = std::frexp(weight, &exponent);
+    return std::ldexp(std::ceil(mantissa * 32), exponent - 5);
+}
 
 // The odd coefficients of the loss change of label 0 when the pre-activation of one sigmoid unit is shifted: two classes with the
 // weights w and -w, whose activations are equal.
@@ -39,22 +47,29 @@ int main() {
     require(powers_are_normal(tiny_weight, 4, 1) && !powers_are_normal(tiny_weight, 4, 2), "powers of small weights");
     SmallNetwork small{1, 1, 2};
     for (const double h : {1e-6, 2e-5, 1e-4, 1e-3, 1e-2, 3e-2})
-        for (const double w : {0.125, 0.875, 3.0})
+        for (const double w : {1e-5, 0.125, 0.875, 3.0})
             for (const double x : {0.5, 1.0, 8.0}) {
                 small.w2 = {static_cast<Real>(w), static_cast<Real>(-w)};
                 const Network net = small.view();
                 const TruncationBound bound(net, h, w);
                 const Largest largest{x, 1.0};
                 const Orders orders = bound.orders(largest, 1);
-                const double tolerance =
-                    std::min(rounding_share * std::numeric_limits<Real>::epsilon() / h, Limits<Real>::truncation);
+                // Of float32 it is a share of the gradient, which is about as large as an input times a weight.
+                const auto tolerance = [&](double gradient) {
+                    const double size = is_single ? std::min(1.0, gradient) : 1.0;
+                    return std::min(rounding_share * std::numeric_limits<Real>::epsilon() / h, Limits<Real>::truncation * size);
+                };
+                const auto of_hidden = [&](int order) { return bound.at({order, beyond}, largest, 1); };
+                const auto of_output = [&](int order) { return bound.at({beyond, order}, largest, 1); };
+                const double gradient = std::max(1.0, x) * rounded_up(w);
                 if (orders.hidden == 0) continue;
                 require(orders.hidden % 2 == 1 && orders.hidden <= orders.output && orders.output <= Limits<Real>::highest_order,
                         "an order");
-                require(bound.at(orders, largest, 1) <= tolerance, "the bound of the orders that are chosen");
-                const Orders lower{orders.hidden - 2, orders.output - 2};
-                if (lower.hidden >= Limits<Real>::lowest_order)
-                    require(bound.at(lower, largest, 1) > tolerance, "orders are the smallest that are proven");
+                require(of_hidden(orders.hidden) <= tolerance(gradient), "the bound of the order of hidden units");
+                require(of_output(orders.output) <= tolerance(1), "the bound of the order of output units");
+                if (orders.hidden - 2 >= Limits<Real>::lowest_order)
+                    require(of_hidden(orders.hidden - 2) > tolerance(gradient) || of_output(orders.output - 2) > tolerance(1),
+                            "orders are the smallest that are proven");
                 // -log(2 - e^(w f)) = w f + (w f)^2 + (w f)^3 + ..., of f = s / 4 + s^2 / 20 + s^3 / 48; twice, for two logarithms.
                 const double third = 2 * (w / 48 + w * w / 40 + w * w * w / 64), terms_in_single = h * h * third * x * x * x;
                 const double room = std::ldexp(Limits<double>::truncation, 24) / terms_in_single;  // roundings of such a term

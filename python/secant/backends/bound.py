@@ -90,13 +90,16 @@ def orders(radii: AnalyticityRadii, change: float = 0.0, is_float32: bool = Fals
     return [order for order in of_type if order == 1 or powers_are_normal(weight, order, change, is_float32)]
 
 
-def tolerance(h: float, is_float32: bool = False) -> float:
+def tolerance(h: float, is_float32: bool = False, largest_gradient: Any = 1.0) -> Any:
     """The largest truncation error allowed: 1 % of the rounding of a plain loop, and a fifth of what is promised.
 
-    ``is_float32``: whether the parameters are float32.
+    ``is_float32``: whether the parameters are float32. What is promised of float64 is absolute, of float32 it is a
+    share of the gradient's terms: so the limit is a share of ``largest_gradient``, about the size that the gradient has
+    at most, where that is below 1.
     """
-    limit, epsilon = (SINGLE_TRUNCATION_LIMIT, 2.0**-23) if is_float32 else (TRUNCATION_LIMIT, 2.0**-52)
-    return min(ROUNDING_SHARE * epsilon / h, limit)
+    if not is_float32:
+        return min(ROUNDING_SHARE * 2.0**-52 / h, TRUNCATION_LIMIT)
+    return np.minimum(ROUNDING_SHARE * 2.0**-23 / h, SINGLE_TRUNCATION_LIMIT * np.minimum(1.0, largest_gradient))
 
 
 @lru_cache(maxsize=64)
@@ -110,13 +113,28 @@ def proven_order(
 ) -> tuple[int, float]:
     """The smallest order that suffices, 0 if none is proven; and the bound of its truncation error."""
     for order in orders(radii, h * largest_input, is_float32):
-        worst = float(truncation(radii, h, largest_input, largest_z1, largest_target_sum, order))
-        if worst <= tolerance(h, is_float32):
-            return order, worst
+        if is_proven(radii, h, largest_input, largest_z1, largest_target_sum, order, is_float32):
+            return order, float(truncation(radii, h, largest_input, largest_z1, largest_target_sum, order))
     return 0, 0.0
 
 
-@np.errstate(all="ignore")  # overflow counts as unproven
+def is_proven(
+    radii: AnalyticityRadii,
+    h: float,
+    largest_input: Any,
+    largest_z1: Any,
+    largest_target_sum: float,
+    order: int,
+    is_float32: bool = False,
+) -> Any:
+    """Whether an odd order suffices for each sample: the arguments are those of `truncation`."""
+    hidden, output = _truncation_by_layer(radii, h, largest_input, largest_z1, largest_target_sum, order)
+    of_hidden = largest_target_sum * np.maximum(1.0, largest_input) * radii.largest_weight
+    allowed_of_hidden = tolerance(h, is_float32, of_hidden)
+    allowed_of_output = tolerance(h, is_float32, largest_target_sum)
+    return (hidden <= allowed_of_hidden) & (output <= allowed_of_output)
+
+
 def truncation(
     radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, largest_target_sum: float, order: int
 ) -> Any:
@@ -125,13 +143,22 @@ def truncation(
     It is (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2), with the largest |x| and |z1| of each sample.
     ``largest_target_sum`` is that of a sample's weights.
     """
+    return np.maximum(*_truncation_by_layer(radii, h, largest_input, largest_z1, largest_target_sum, order))
+
+
+@np.errstate(all="ignore")  # overflow counts as unproven
+def _truncation_by_layer(
+    radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, largest_target_sum: float, order: int
+) -> tuple[Any, Any]:
+    """Return `truncation` of the weights of hidden units, and of output units."""
 
     def cut(change: Floats, largest: Any) -> Any:
         share = h * np.maximum(1.0, largest)[..., np.newaxis] / radii.rho  # the bias is the weight of an input of 1
         bound = change * share ** (order + 2) / (1 - share * share)
         return np.where((share < 1) & (change < math.inf), bound, math.inf).min(axis=-1)
 
-    return largest_target_sum / h * np.maximum(cut(radii.hidden, largest_input), cut(radii.output, largest_z1))
+    scale = largest_target_sum / h
+    return scale * cut(radii.hidden, largest_input), scale * cut(radii.output, largest_z1)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows needs the full functions

@@ -61,14 +61,14 @@ public:
     // and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the rounding error of a
     // plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
     Orders orders(Largest largest, double mass) const {
-        const double tolerance = std::min(rounding_share * std::numeric_limits<Real>::epsilon() / h_, Limits<Real>::truncation);
-        const auto smallest = [&](const Disc(&disc)[discs], double input) {
+        const auto smallest = [&](const Disc(&disc)[discs], double input, double largest_gradient) {
+            const double allowed = tolerance(largest_gradient);
             int order = Limits<Real>::lowest_order;
-            while (order <= Limits<Real>::highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
+            while (order <= Limits<Real>::highest_order && !(cut(disc, order, input, mass) <= allowed)) order += 2;
             return order;
         };
-        const int hidden = smallest(discs_.hidden, largest.input);
-        const int highest = std::max(hidden, smallest(discs_.output, largest.hidden));
+        const int hidden = smallest(discs_.hidden, largest.input, mass * std::max(1.0, largest.input) * discs_.largest_weight);
+        const int highest = std::max(hidden, smallest(discs_.output, largest.hidden, mass));
         if (highest > Limits<Real>::highest_order) return {};
         if (highest > 1 && !powers_are_normal(discs_.largest_weight, highest, h_ * largest.input)) return {};
         return {is_bounded(net_.hidden_activation) ? highest : hidden, highest};
@@ -97,6 +97,13 @@ public:
         if (!(largest_input <= 1e6 && samples >= enough)) return {};
         const bool means = with_means >= enough && per_mean <= allowed_roundings;
         return {static_cast<std::size_t>(std::min(means ? with_means : samples, static_cast<double>(most))), means};
+    }
+
+    // The largest truncation error allowed, where a gradient has about this size at most. What is promised of float64 is absolute, of
+    // float32 it is a share of the gradient's terms: so the limit is a share of the gradient where that is below 1.
+    double tolerance(double largest_gradient) const {
+        const double size = is_single ? std::min(1.0, largest_gradient) : 1.0;
+        return std::min(rounding_share * std::numeric_limits<Real>::epsilon() / h_, Limits<Real>::truncation * size);
     }
 
 private:

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "secant/differences/bound.hpp"
+#include "secant/differences/contraction.hpp"
 #include "secant/differences/exact.hpp"
 #include "secant/differences/taylor.hpp"
 
@@ -47,6 +48,27 @@ private:
     std::uint32_t* slots_;
 };
 
+// A thread's memory for sums over the samples of a block, of one unit or of a pack of them: a row for each input, the bias and each output.
+class UnitSums {
+public:
+    // Nothing if `enabled` is false.
+    UnitSums(Workspace& work, const Parameters& net, bool enabled)
+        : inputs_(net.inputs()),
+          rows_(net.inputs() + 1 + net.outputs()),
+          sums_(work.take<Real>(enabled ? rows_ * lanes : 0)),
+          totals_(work.take<double>(is_single && enabled ? rows_ * lanes : 0)) {}
+
+    // No sums yet, of so many units.
+    Accumulator begin(std::size_t units) const { return {{sums_, units}, rows_, true, totals_}; }
+    Incoming<Real> incoming(Tile<Real> sums) const { return {sums, sums.row(inputs_), sums.stride}; }
+    Tile<Real> outgoing(Tile<Real> sums) const { return sums.from(inputs_ + 1, 0); }
+
+private:
+    std::size_t inputs_, rows_;
+    Real* sums_;
+    double* totals_;
+};
+
 class Direct {
 public:
     // Nothing if `capacity` is 0.
@@ -82,7 +104,8 @@ public:
         if (terms_[n] == most_terms) Taylor<most_terms>::expand(output(n), coefficients(n));
     }
 
-    // Adds what sample n contributes to the gradient of pack p's weights: to `incoming` times `scale`, to `outgoing` as it is.
+    // Adds what sample n contributes to the gradient of pack p's weights, in rows of a pack: to `incoming` times `scale`, to `outgoing` as
+    // it is.
     void add_pack(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<Real>& incoming,
                   Real scale, Tile<Real> outgoing) {
         with_method(n, [&](const auto& method) {
@@ -92,7 +115,7 @@ public:
             const Pack z1 = load(samples_.z1(panel, n) + p * lanes), shift = h_ * z1;
             const bool all_linear = finds_slopes && !(largest_lane(absolute(shift)) > linear);
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                Real* to = outgoing.row(k) + p * lanes;
+                Real* to = outgoing.row(k);
                 const Pack before = load(to);
                 Pack sum{};
                 if (!all_linear)
@@ -103,15 +126,13 @@ public:
         });
     }
 
-    // Adds what the units of pack p that sample n brings near a kink, a bit of `near` for each, contribute to the gradient of their weights.
-    void add_near_kinks(std::uint32_t near, std::size_t panel, std::size_t p, std::size_t n, std::size_t thread,
-                        const Incoming<Real>& incoming, Real scale) {
+    // Adds what unit j, which sample n brings near a kink, contributes to the gradient of its weights, in rows of one unit.
+    void add_near_kink(std::size_t panel, std::size_t j, std::size_t n, std::size_t thread, const Incoming<Real>& incoming, Real scale) {
         with_activation(net_.hidden_activation(), [&]<class A>() {
             if constexpr (A::kink)
-                for (; near != 0; near &= near - 1)
-                    with_method(n, [&, j = p * lanes + static_cast<std::size_t>(std::countr_zero(near))](const auto& method) {
-                        add_near_kink<A>(panel, j, n, samples_.a1(panel, n)[j], method, incoming, scale, thread);
-                    });
+                with_method(n, [&](const auto& method) {
+                    add_near_kink<A>(panel, j, n, samples_.a1(panel, n)[j], method, incoming, scale, thread);
+                });
         });
     }
 
@@ -210,10 +231,7 @@ private:
             }
             store(differences + v * lanes, difference);
         }
-        const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
-        for_each_input(n, incoming, p * lanes, [&](Real* to, std::size_t v) {
-            store_part(to, load_part(to, columns) + load(differences + v * lanes), columns);
-        });
+        for_each_input(n, incoming, [&](Real* to, std::size_t v) { put(to, load(differences + v * lanes), true); });
     }
 
     // The same for one unit near a kink, with the pre-activation a.
@@ -234,19 +252,19 @@ private:
             const Pack half = select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5}));
             return select(absolute(shift) * effect > linear_one_sided, difference, half * scale * ((f.plus - f.minus) * slope));
         });
-        for_each_input(n, incoming, j, [&](Real* to, std::size_t v) { *to += differences[v]; });
+        for_each_input(n, incoming, [&](Real* to, std::size_t v) { *to += differences[v]; });
     }
 
-    // add(the weights from unit j on, the number of the value) for each input of sample n that is not zero, and the bias.
+    // add(a row of weights, the number of the value) for each input of sample n that is not zero, and the bias.
     template <class Add>
-    void for_each_input(std::size_t n, const Incoming<Real>& incoming, std::size_t j, const Add& add) const {
+    void for_each_input(std::size_t n, const Incoming<Real>& incoming, const Add& add) const {
         const std::uint32_t* id = ids_ + n * stride_;
         for (std::size_t b = 0; b < samples_.rows.blocks(); ++b) {
             const RowBlock row = samples_.rows.block(n, b);
-            const Tile<Real> weights = incoming.weights.from(b * block_columns, j);
+            const Tile<Real> weights = incoming.weights.from(b * block_columns, 0);
             for (const Entry* e = row.begin; e < row.end; ++e) add(weights.row(e->column), *id++);
         }
-        add(incoming.bias + j, 0);
+        add(incoming.bias, 0);
     }
 
     const Parameters& net_;

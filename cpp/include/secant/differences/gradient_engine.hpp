@@ -27,6 +27,7 @@ public:
           sums_(work, call, net_, plan_, capacity, training, may_evaluate(), samples_.kinks.enabled),
           series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h(), highest_order_of(call.method)),
           direct_(work, net_, samples_, targets_, may_evaluate() ? capacity : 0, call.threads, h()),
+          unit_sums_(one_a_thread<UnitSums>(work, call.threads, net_, may_evaluate())),
           masses_(work.take<double>(capacity)),
           losses_(work.take<double>(capacity)) {}
 
@@ -47,7 +48,7 @@ public:
     // the update, or NaN once a pre-activation was too large. The rows of the `next` batch are brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
-        bool evaluated = false;
+        SumOfBlocks losses;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             team.run_once(phases::begin_block, [&] { stopped_ = call_.interrupted() || !valid(); });
@@ -61,23 +62,23 @@ public:
             if (!valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
-            if (loss) add_losses(team, count, *loss);
+            if (loss) add_losses(team, count, losses);
             prefetch(team, next, first, count);
-            if (first == 0 && !plan_.has_series()) sums_.clear(team);
-            series_.add(team, count, scale, first > 0);
+            sums_.clear(team, first == 0, plan_.has_series());
+            series_.add(team, count, scale);
             if (evaluates()) add_directly(team, count, scale);
-            evaluated |= evaluates();
             if (given_up_) return false;
+            sums_.add_block(team);
         }
-        if (loss) *loss /= static_cast<double>(batch.size);
-        sums_.finish(team, scale, !evaluated);
+        if (loss) *loss = losses.value / static_cast<double>(batch.size);
+        sums_.finish(team, scale);
         return true;
     }
 
     // The loss of the batch that was run last, with the parameters as they are now. The rows of the `next` batch are brought to
     // the cache.
     double loss(const Team& team, const Batch& batch, const Batch* next) {
-        double total = 0.0;
+        SumOfBlocks total;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (batch.size > capacity_) gather(team, batch, first, count, false);  // else its rows are still there
@@ -91,7 +92,7 @@ public:
             });
             add_losses(team, count, total);
         }
-        return total / static_cast<double>(batch.size);
+        return total.value / static_cast<double>(batch.size);
     }
 
 private:
@@ -168,10 +169,12 @@ private:
         targets_.fill(n, end, many, from, samples_.y(n), losses ? losses_ + n : nullptr);
     }
 
-    void add_losses(const Team& team, std::size_t count, double& total) const {
+    void add_losses(const Team& team, std::size_t count, SumOfBlocks& total) const {
         team.read(phases::add_losses);
-        for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
-        if (samples_.too_large()) total = std::numeric_limits<double>::quiet_NaN();
+        double of_block = 0.0;
+        for (std::size_t n = 0; n < count; ++n) of_block -= losses_[n];
+        total.add(of_block);
+        if (samples_.too_large()) total.value = std::numeric_limits<double>::quiet_NaN();
     }
 
     void prefetch(const Team& team, const Batch* next, std::size_t first, std::size_t count) {
@@ -179,21 +182,64 @@ private:
     }
 
     void add_directly(const Team& team, std::size_t count, Real scale) {
-        const std::size_t packs = net_.panels.packs_in(0), in_a_slice = block_capacity(call_.net, count, passes_an_output * net_.outputs());
+        const std::size_t packs = net_.panels.packs_in(0);
         team.run(phases::add_directly, net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
-            for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
-                const std::uint32_t near = samples_.kinks.enabled ? samples_.kinks.near(panel, n, p) : 0;
-                if (given_up(team, n % in_a_slice == 0) || !(directly(n) || near != 0)) continue;
-                const Incoming<Real> to = sums_.incoming(panel);
-                if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
-                direct_.add_near_kinks(near, panel, p, n, team.rank, to, scale);
-            }
+            if (p >= net_.panels.packs_in(panel)) return;
+            if (plan_.has_direct()) add_pack(team, panel, p, count, scale);
+            if (samples_.kinks.enabled) add_near_kinks(team, panel, p, count, scale);
         });
         team.run_once(phases::add_output_biases, [&] {
             for (std::size_t n = 0; n < count; ++n)
                 if (directly(n)) direct_.add_output_biases(n, sums_.output_biases());
         });
+    }
+
+    // Of the samples that are evaluated directly, for the units of a pack.
+    void add_pack(const Team& team, std::size_t panel, std::size_t p, std::size_t count, Real scale) {
+        const UnitSums& own = unit_sums_[team.rank];
+        Accumulator into = own.begin(lanes);
+        for (std::size_t n = 0; n < count; ++n) {
+            if (given_up(team, begins_slice(n, count))) return;
+            if (!directly(n)) continue;
+            into.flush_if_full();
+            into.clear();
+            direct_.add_pack(panel, p, n, team.rank, own.incoming(into.sums), scale, own.outgoing(into.sums));
+        }
+        into.finish();
+        const std::size_t first = p * lanes;
+        put_incoming(own.incoming(into.sums), {panel, first, std::min(lanes, net_.panels.units_in(panel) - first)});
+        sums_.add_outgoing(own.outgoing(into.sums), panel, p);
+    }
+
+    // Of the units of a pack that samples bring near a kink, one after the other.
+    void add_near_kinks(const Team& team, std::size_t panel, std::size_t p, std::size_t count, Real scale) {
+        const UnitSums& own = unit_sums_[team.rank];
+        std::uint32_t of_any_sample = 0;  // a bit for each unit of the pack
+        for (std::size_t n = 0; n < count; ++n) of_any_sample |= samples_.kinks.near(panel, n, p);
+        for (; of_any_sample != 0; of_any_sample &= of_any_sample - 1) {
+            const auto unit = static_cast<std::size_t>(std::countr_zero(of_any_sample));
+            Accumulator into = own.begin(1);
+            for (std::size_t n = 0; n < count; ++n) {
+                if (given_up(team, begins_slice(n, count))) return;
+                if ((samples_.kinks.near(panel, n, p) >> unit & 1) == 0) continue;
+                into.flush_if_full();
+                into.clear();
+                direct_.add_near_kink(panel, p * lanes + unit, n, team.rank, own.incoming(into.sums), scale);
+            }
+            into.finish();
+            put_incoming(own.incoming(into.sums), {panel, p * lanes + unit, 1});
+        }
+    }
+
+    void put_incoming(const Incoming<Real>& sums, GradientSums::UnitRange units) {
+        sums_.put_weights(sums.weights, 0, net_.inputs(), units, false);
+        sums_.put_biases(sums.bias, units, false);
+    }
+
+    // Whether an interrupt is looked for before sample n: samples between take a moment.
+    bool begins_slice(std::size_t n, std::size_t count) const {
+        return n % block_capacity(call_.net, count, passes_an_output * net_.outputs()) == 0;
     }
 
     // Whether an interrupt has ended the work within a block: the full functions take seconds. It is looked for with `look`. Not
@@ -214,6 +260,7 @@ private:
     GradientSums sums_;
     SeriesEngine series_;
     Direct direct_;
+    UnitSums* unit_sums_;
     double *masses_, *losses_, largest_mass_ = 0.0;
     bool stopped_ = false, valid_ = true;
     std::atomic<bool> given_up_{false};

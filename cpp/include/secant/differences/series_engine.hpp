@@ -78,19 +78,18 @@ public:
         });
     }
 
-    // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count); with `again` they are
-    // added to those of earlier blocks.
-    void add(const Team& team, std::size_t count, Real scale, bool again) {
+    // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count) of a block.
+    void add(const Team& team, std::size_t count, Real scale) {
         if (!plan_.has_series()) return;
         const Scratch& scratch = scratch_[team.rank];
         net_.panels.run(team, phases::expand_hidden, [&](std::size_t first, std::size_t last, std::size_t part) {
             expand_panels(first, last, part, count, scale, scratch);
         });
         net_.panels.run(team, phases::add_series, [&](std::size_t first, std::size_t last, std::size_t part) {
-            contract_blocks(first, last, part, count, again, scratch);
+            contract_blocks(first, last, part, count, scratch);
             for (std::size_t panel = first; panel < last && part == 0; ++panel) {
-                add_bias(panel, count, again, coefficients(panel), scratch);
-                add_outgoing(panel, count, again, scratch.powers.wide);
+                add_bias(panel, count, coefficients(panel), scratch);
+                add_outgoing(panel, count, scratch.powers.wide);
             }
         });
     }
@@ -123,11 +122,11 @@ private:
 
     // The panels [first, last), for a part of the inputs: all panels of a block, then the next. So its inputs stay in the cache, and the
     // rows that are written are on few pages.
-    void contract_blocks(std::size_t first, std::size_t last, std::size_t part, std::size_t count, bool again, const Scratch& scratch) {
+    void contract_blocks(std::size_t first, std::size_t last, std::size_t part, std::size_t count, const Scratch& scratch) {
         const std::size_t blocks = samples_.rows.blocks();
         for (std::size_t b = net_.panels.begin(part, blocks); b < net_.panels.begin(part + 1, blocks); ++b) {
             if (narrow_packs && plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
-            for (std::size_t panel = first; panel < last; ++panel) add_block(panel, b, count, again, coefficients(panel), scratch);
+            for (std::size_t panel = first; panel < last; ++panel) add_block(panel, b, count, coefficients(panel), scratch);
         }
     }
 
@@ -224,25 +223,22 @@ private:
         return kernel;
     }
 
-    // Sums begin with zero, and are then written or added; or they are the weights themselves.
-    void add_block(std::size_t panel, std::size_t b, std::size_t count, bool again, const Coefficients& odd, const Scratch& scratch) {
+    // Sums begin with zero, and are then put where they belong; or they are the weights themselves.
+    void add_block(std::size_t panel, std::size_t b, std::size_t count, const Coefficients& odd, const Scratch& scratch) {
         const std::size_t columns = samples_.rows.columns(b);
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
-        const bool in_weights = sums_.in_weights(), add = again || sums_.in_place();
+        const bool in_weights = sums_.in_weights();
         const Tile<const Real> later = wide_ && !in_weights ? to : Tile<Real>{nullptr, 0};
         add_series_of_block(plan_.orders().hidden, samples_.rows, b, count, plan_.directly(), odd, scratch.tables, row_kernel(panel),
                             net_.panels.units_in(panel), later,
                             {{in_weights ? to.at : sums.at, sums.stride}, columns, !in_weights, scratch.totals});
-        Pack finite{};
-        for (std::size_t i = 0; i < columns && !in_weights; ++i)
-            finite += write(sums.row(i), add, to.row(i), incoming.columns);
-        sums_.record(finite);
+        if (!in_weights) sums_.put_weights(sums, b * block_columns, columns, {panel, 0, incoming.columns}, true);
     }
 
     // A bias is the weight of an input that is always 1.
-    void add_bias(std::size_t panel, std::size_t count, bool again, const Coefficients& odd, const Scratch& scratch) {
+    void add_bias(std::size_t panel, std::size_t count, const Coefficients& odd, const Scratch& scratch) {
         constexpr Entry entry{0, 0};
         const Real one = 1;
         const Incoming<Real> to = sums_.incoming(panel);
@@ -255,25 +251,13 @@ private:
             add_row({&entry, &entry + 1, &one, false}, odd, n, into.sums, into.stores());
         }
         into.finish();
-        if (!in_weights) sums_.record(write(into.sums.at, again || sums_.in_place(), to.bias, to.columns));
-    }
-
-    // to(columns,) = sums; or += that. Returns 0, or NaN where it is not finite.
-    static Pack write(const Real* sums, bool add, Real* to, std::size_t columns) {
-        Pack finite{};
-        for (std::size_t j = 0; j < columns; j += lanes) {
-            const std::size_t count = std::min(lanes, columns - j);
-            const Pack own = load_part(sums + j, count), sum = add ? load_part(to + j, count) + own : own;
-            finite += zero_or_nan(sum);
-            store_part(to + j, sum, count);
-        }
-        return finite;
+        if (!in_weights) sums_.put_biases(into.sums.at, {panel, 0, to.columns}, true);
     }
 
     // The sums of the outgoing weights of a panel, a row for each class.
-    void add_outgoing(std::size_t panel, std::size_t count, bool again, Tile<Real> powers) {
-        bool clear = !again;  // whether there are no sums yet
-        if (panel == 0 && clear) sums_.clear_output_biases();
+    void add_outgoing(std::size_t panel, std::size_t count, Tile<Real> powers) {
+        bool clear = true;  // whether there are no sums yet
+        if (panel == 0) sums_.clear_output_biases();
         for (std::size_t n = 0, end; n < count; n = end) {
             end = n + 1;
             if (plan_.directly()[n]) continue;

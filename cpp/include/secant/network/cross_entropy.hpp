@@ -24,23 +24,27 @@ inline Pack log_terms(Pack t, Pack y, Real log_offset) {
 
 #ifndef SECANT_SINGLE  // those that come from outside are double
 
-// sum over n and k of t log(y + log_offset), for the samples from `first` on.
+// sum over n and k of t log(y + log_offset), for the samples from `first` on: packs of terms are added in blocks (simd/sums.hpp).
 inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::size_t first, std::size_t samples) {
-    Pack sum{};
+    constexpr std::size_t packs_in_a_block = 128;
     const std::size_t size = t.labels ? samples : samples * y.cols;
     const double* y_first = y.row(first);
-    for (std::size_t i = 0; i < size; i += lanes) {
+    const auto terms = [&](std::size_t i) {
         const std::size_t count = std::min(lanes, size - i);
-        if (t.labels) {
-            double weights[lanes] = {}, named[lanes] = {};
-            for (std::size_t l = 0; l < count; ++l) {
-                weights[l] = 1.0;
-                named[l] = y_first[(i + l) * y.cols + static_cast<std::size_t>(t.labels[first + i + l])];
-            }
-            sum += log_terms(load(weights), load(named), log_offset);
-        } else {
-            sum += log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count), log_offset);
+        if (!t.labels) return log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count), log_offset);
+        double weights[lanes] = {}, named[lanes] = {};
+        for (std::size_t l = 0; l < count; ++l) {
+            weights[l] = 1.0;
+            named[l] = y_first[(i + l) * y.cols + static_cast<std::size_t>(t.labels[first + i + l])];
         }
+        return log_terms(load(weights), load(named), log_offset);
+    };
+    Pack sum{}, lost{};
+    for (std::size_t begin = 0, end; begin < size; begin = end) {
+        end = std::min(size, begin + packs_in_a_block * lanes);
+        Pack of_block{};
+        for (std::size_t i = begin; i < end; i += lanes) of_block += terms(i);
+        add_compensated(sum, lost, of_block);
     }
     return lane_sum(sum);
 }
@@ -49,7 +53,7 @@ inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::s
 inline double cross_entropy(ConstMatrix y, const Targets& t, double log_offset, int threads) noexcept {
     constexpr std::size_t samples_a_task = 1024, tasks_a_round = 64;
     double sums[tasks_a_round];
-    double total = 0.0;
+    SumOfBlocks total;
     for (std::size_t first = 0; first < y.rows; first += samples_a_task * tasks_a_round) {
         const std::size_t samples = std::min(y.rows - first, samples_a_task * tasks_a_round);
         const std::size_t tasks = ceil_of(samples, samples_a_task);
@@ -57,9 +61,9 @@ inline double cross_entropy(ConstMatrix y, const Targets& t, double log_offset, 
             const std::size_t begin = task * samples_a_task;
             sums[task] = log_sum(y, t, log_offset, first + begin, std::min(samples_a_task, samples - begin));
         });
-        for (std::size_t task = 0; task < tasks; ++task) total += sums[task];
+        for (std::size_t task = 0; task < tasks; ++task) total.add(sums[task]);
     }
-    return -total / static_cast<double>(y.rows);
+    return -total.value / static_cast<double>(y.rows);
 }
 
 #endif

@@ -114,6 +114,7 @@ inline constexpr Phase add_series{"add_series", parts_of_inputs, plan | rows | h
     w1 | b1 | sums | bias_sums, always};
 inline constexpr Phase add_directly{"add_directly", packs, plan | rest | rows | hidden | outputs | input_values, w1 | b1 | sums, none};
 inline constexpr Phase add_output_biases{"add_output_biases", one_thread, plan | rest | outputs | input_values, bias_sums, always};
+inline constexpr Phase add_block{"add_block", panels, sums | bias_sums, sums | bias_sums, none};
 inline constexpr Phase finish{"finish", panels, sums | bias_sums, parameters | sums, always};
 inline constexpr Phase report{"report", one_thread, parameters | hidden | valid | sums, 0, none};
 inline constexpr Phase unpack{"unpack", panels, parameters, 0, none};

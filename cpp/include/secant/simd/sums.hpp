@@ -1,3 +1,6 @@
+// The rule for sums over samples, of which there may be millions: the samples of a block (network/forward.hpp) are added one by one,
+// and the sums of blocks by add_compensated. So the error does not grow with the number of blocks.
+//
 // The rule for sums of float32: at most `longest_float_sum` terms are added in float, and such sums are added in double. So an error does
 // not grow with the number of classes, or of samples of a block. long_sum keeps it for packs, Accumulator (contraction.hpp) for rows, and
 // who sums products calls add_in_double after so many terms. Doubles are added as they come.
@@ -45,5 +48,20 @@ Sum long_sum(std::size_t terms, const Add& add, double* totals = nullptr) {
     }
     return sum;
 }
+
+// sum += term; `lost` is what rounding has added to `sum` so far, 0 at first. The error of a sum of any number of terms is about one
+// rounding (Kahan's compensated summation: Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.3). An infinity
+// stays one.
+template <class Value>
+void add_compensated(Value& sum, Value& lost, Value term) {
+    const Value corrected = term - lost, next = sum + corrected, rounding = (next - sum) - corrected;
+    lost = next - next == 0 ? rounding : Value{};
+    sum = next;
+}
+
+struct SumOfBlocks {
+    double value = 0.0, lost = 0.0;
+    void add(double term) { add_compensated(value, lost, term); }
+};
 
 }  // namespace secant::SECANT_ISA
