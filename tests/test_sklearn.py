@@ -279,6 +279,14 @@ def test_a_bad_parameter_is_named(name):
     assert np.array_equal(model.predict(X), shown)
 
 
+@pytest.mark.parametrize("n_jobs", [0, "all", 1.5, math.nan, math.inf, [1]])
+def test_a_bad_number_of_jobs_is_named(n_jobs):
+    with pytest.raises(
+        ValueRangeError, match=f"^n_jobs must be None or a whole number other than 0, got {re.escape(repr(n_jobs))}$"
+    ):
+        short(n_jobs=n_jobs).fit(X, y)
+
+
 @pytest.mark.parametrize(
     ("samples", "labels", "message"),
     [

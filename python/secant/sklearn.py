@@ -506,4 +506,6 @@ def _threads(n_jobs: Any) -> int | None:
     """Return the number of threads, as scikit-learn counts jobs; None leaves it to the backend."""
     if n_jobs is None:
         return 1
+    if not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
+        raise ValueRangeError(f"n_jobs must be None or a whole number other than 0, got {n_jobs!r}")
     return None if n_jobs == -1 else int(joblib.effective_n_jobs(n_jobs))

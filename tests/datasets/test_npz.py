@@ -59,6 +59,11 @@ BAD = {
     "half a label": ({"t_train": np.full(4, 0.5)}, "t_train holds 0.5, expected labels (N,) of whole numbers"),
     "no label": ({"t_test": np.array([1, np.nan])}, "t_test holds nan, expected labels (N,) of whole numbers"),
     "huge label": ({"t_test": np.array([1, 1e300])}, "t_test holds 1e+300, expected labels (N,) of whole numbers"),
+    "labels of -1 and 1": ({"t_train": np.array([1, -1, 1, -1])}, "t_train holds -1, expected labels (N,) of whole"),
+    "a number for a label": (
+        {"t_test": np.array([1, 10**15])},
+        "t_test holds 1000000000000000, expected labels (N,) of",
+    ),
     "text": ({"t_test": np.array(["a", "b"])}, "t_test holds <U1 of shape (2,), expected labels (N,) of whole numbers"),
     "no targets": ({"t_test": np.array(3)}, "t_test holds int64 of shape (), expected labels (N,) of whole"),
     "column of labels": ({"t_train": np.ones((4, 1), int)}, "t_train holds int64 of shape (4, 1), expected labels"),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -25,11 +26,12 @@ def npz_arrays(path: AnyPath, fault: str) -> Iterator[Mapping[str, Array]]:
     content = read_file(path)
     most = most_unpacked(len(content))
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())  # zipfile reads no more than that
+        if unpacked > most:
+            raise ValueError(f"it has {len(content):,} bytes and unpacks to more than {most:,}")
         # np.load takes a pickle for one
         with np.lib.npyio.NpzFile(io.BytesIO(content), allow_pickle=False) as arrays:
-            unpacked = sum(member.file_size for member in arrays.zip.infolist())  # zipfile reads no more than that
-            if unpacked > most:
-                raise ValueError(f"it has {len(content):,} bytes and unpacks to more than {most:,}")
             yield arrays
     except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
         reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"

@@ -3,11 +3,9 @@
 import numpy as np
 
 from secant._common.npz import npz_arrays
-from secant._common.validation import Array
+from secant._common.validation import MOST_ELEMENTS, Array
 
 NAMES = ("x_train", "t_train", "x_test", "t_test")
-
-_MOST_LABEL = 2**53  # below it float64 holds every whole number
 
 Arrays = tuple[Array, Array, Array, Array]
 
@@ -39,17 +37,17 @@ def load_npz(path: str) -> Arrays:
 
 def _targets(name: str, t: Array) -> Array:
     """Return targets whose labels, if they are labels, are integers: files often hold them as floats."""
-    expected = "expected labels (N,) of whole numbers, or weights (N, O > 1)"
+    expected = "expected labels (N,) of whole numbers from 0 on, or weights (N, O > 1)"
     has_shape = t.ndim == 1 or (t.ndim == 2 and t.shape[1] > 1)
     if not has_shape or t.dtype.kind not in "biuf" or t.size == 0:
         raise ValueError(f"{name} holds {t.dtype} of shape {t.shape}, {expected}")
-    if t.ndim == 2 or t.dtype.kind in "iu":
+    if t.ndim == 2:
         return t
     numbers = t.astype(np.float64)
-    is_label = (np.abs(numbers) < _MOST_LABEL) & (numbers == np.round(numbers))
+    is_label = (numbers >= 0) & (numbers < MOST_ELEMENTS) & (numbers == np.round(numbers))
     if not is_label.all():
-        raise ValueError(f"{name} holds {numbers[~is_label][0]}, {expected}")
-    return numbers.astype(np.int64)
+        raise ValueError(f"{name} holds {t[~is_label][0]}, {expected}")
+    return t if t.dtype.kind in "iu" else numbers.astype(np.int64)
 
 
 def classes(t_train: Array, t_test: Array) -> int:
