@@ -174,10 +174,30 @@ def test_training_ends_when_there_is_no_progress(early_stopping, tol, n_iter_no_
 def test_training_that_did_not_converge_or_learned_nothing_warns():
     with pytest.warns(ConvergenceWarning, match="did not converge in max_iter=2 epochs: raise max_iter"):
         TwoLayerNetClassifier(max_iter=2).fit(X, y)
-    with pytest.warns(ConvergenceWarning, match=r"learned nothing: its loss is .*, that of a guess 1\.1: scale X"):
-        TwoLayerNetClassifier(random_state=0).fit(1000 * X + 1000, y)
-    with pytest.warns(ConvergenceWarning, match="learned nothing"):
-        TwoLayerNetClassifier(random_state=0).fit(1e-200 * X, y)
+
+
+LOWER = "the loss is worse than guessing: lower learning_rate_init"
+CHANGE = "training has learned nothing: change learning_rate_init"
+SCALE = ", or scale X, as by StandardScaler"
+ONE_IN_A_HUNDRED = np.arange(150) % 100 == 0
+
+
+@pytest.mark.parametrize(
+    ("samples", "labels", "rate", "hint"),
+    [
+        pytest.param(1000 * X + 1000, y, 0.1, LOWER + SCALE, id="large"),
+        pytest.param(np.where(np.arange(4) == 2, 1000 * X, X), y, 0.1, LOWER + SCALE, id="one large feature"),
+        pytest.param(X, y, 10, LOWER, id="scaled"),
+        pytest.param((X - X.min(axis=0)) / np.ptp(X, axis=0), y, 1000, LOWER, id="from 0 to 1"),
+        pytest.param(scipy.sparse.csr_matrix(X), y, 10, LOWER, id="sparse"),
+        pytest.param(1e-200 * X, y, 0.1, CHANGE + SCALE, id="tiny"),
+        pytest.param(X, ONE_IN_A_HUNDRED, 1e-6, CHANGE, id="too low a rate"),
+    ],
+)
+def test_a_network_that_learned_nothing_is_told_what_helps(samples, labels, rate, hint):
+    model = TwoLayerNetClassifier(learning_rate_init=rate, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=rf"^{hint} \(its loss is .*, that of a guess [01]\.\d+\)$"):
+        model.fit(samples, labels)
 
 
 @pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "coo_array"])
@@ -259,6 +279,14 @@ def test_a_bad_parameter_is_named(name):
     assert np.array_equal(model.predict(X), shown)
 
 
+@pytest.mark.parametrize("n_jobs", [0, "all", 1.5, math.nan, math.inf, [1]])
+def test_a_bad_number_of_jobs_is_named(n_jobs):
+    with pytest.raises(
+        ValueRangeError, match=f"^n_jobs must be None or a whole number other than 0, got {re.escape(repr(n_jobs))}$"
+    ):
+        short(n_jobs=n_jobs).fit(X, y)
+
+
 @pytest.mark.parametrize(
     ("samples", "labels", "message"),
     [
@@ -291,9 +319,12 @@ def test_few_samples_and_one_class():
 
 
 def test_divergence_leaves_the_last_good_network():
-    model = short(learning_rate_init=1e300)
-    with pytest.raises(ValueRangeError, match=r"learning_rate_init smaller, .* in iteration \d"):
-        model.fit(X, y)
+    for samples, hint in ((X, ""), (1000 * X, SCALE)):
+        model = short(learning_rate_init=1e300)
+        with pytest.raises(
+            ValueRangeError, match=rf"^training diverged: lower learning_rate_init{hint} \(.* iteration 1,"
+        ):
+            model.fit(samples, y)
     assert all(np.isfinite(array).all() for array in (*model.coefs_, *model.intercepts_))
 
 

@@ -1,9 +1,9 @@
 """What must happen before anything else is imported: for the command ``secant``, and on macOS.
 
 Ctrl-C while the command is not running yet, or no longer, is one line and an exit code, at once: an exception would
-come up anywhere in the imports that follow, and not all of them let it through. And ``secant train`` has one thread in
-NumPy's BLAS, which asks when it is loaded: matrices of a mini-batch are small, and on a busy machine threads would wait
-for each other most of the time.
+come up anywhere in the imports that follow, and not all of them let it through. And ``secant train`` and
+``secant run`` have one thread in NumPy's BLAS, which asks when it is loaded: matrices of a mini-batch are small, and on
+a busy machine threads would wait for each other most of the time.
 
 On macOS, PyTorch and scikit-learn come with a copy of libomp, as Secant does, and a second copy ends the process unless
 a variable allows it. Each then has threads of its own.
@@ -57,7 +57,7 @@ def _is_command() -> bool:
 if _is_command():
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
-    if sys.argv[1:2] == ["train"]:
+    if sys.argv[1:2] in (["train"], ["run"]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if sys.platform == "darwin":
     os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")

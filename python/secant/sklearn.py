@@ -35,6 +35,8 @@ except ModuleNotFoundError as error:
 
 _LOG_OFFSET = 1e-100  # a very wrong probability still has a gradient, and products are not subnormal
 _LEARNED = 0.99  # of the loss of a guess: what is above has learned nothing
+_DIVERGED = 2.0  # times the loss of equal probabilities: new weights have less, where X is scaled
+_SCALED = 0.1, 3.0  # the mean size of the largest feature: 0.8 after StandardScaler, at most 1 after MinMaxScaler
 _DENSE_AT_ONCE = 2**22  # elements of sparse samples that `predict_proba` makes dense: 32 MB
 
 
@@ -230,8 +232,11 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 self.validation_scores_ = (self.validation_scores_ or []) + stopping.scores
                 self.best_validation_score_ = stopping.best
         if stopping.ended and self.loss_ > _LEARNED * (guess := _entropy(run.labels)):
-            fault = f"its loss is {self.loss_:.3g}, that of a guess {guess:.3g}: scale X, as by StandardScaler"
-            warnings.warn(f"training has learned nothing: {fault}", ConvergenceWarning, stacklevel=2)
+            has_diverged = self.loss_ > _DIVERGED * math.log(max(2, len(self.classes_)))
+            fault = "the loss is worse than guessing" if has_diverged else "training has learned nothing"
+            remedy = _remedy("lower" if has_diverged else "change", run.samples)
+            losses = f"its loss is {self.loss_:.3g}, that of a guess {guess:.3g}"
+            warnings.warn(f"{fault}: {remedy} ({losses})", ConvergenceWarning, stacklevel=2)
         elif not stopping.ended and patience != math.inf:
             remedy = "raise max_iter, learning_rate_init or tol"
             warnings.warn(
@@ -399,7 +404,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0
             self.validation_scores_, self.best_validation_score_ = None, None
         sizes = [len(t[batch]) for batch in gen_batches(len(t), options["batch_size"])]
-        return _Run(partial(train, self.net_, _dense(x), t, _dense(x_test), t_test, **options), t, sizes)
+        samples = _dense(x)
+        return _Run(partial(train, self.net_, samples, t, _dense(x_test), t_test, **options), samples, t, sizes)
 
     def _samples(self, X: Any, *y: Any, reset: bool) -> Any:
         """Return X, and y if it is given, checked. Record the features, or compare them with the recorded ones."""
@@ -459,9 +465,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         try:
             run.train(n_iterations=epochs * len(sizes), history=history, callback=stopping)
         except ValueRangeError as error:
-            raise ValueRangeError(
-                f"X must be scaled, as by StandardScaler, or learning_rate_init smaller, to be trained on: {error}"
-            ) from error
+            raise ValueRangeError(f"training diverged: {_remedy('lower', run.samples)} ({error})") from error
         finally:
             losses = history.train_loss_list
             of_epochs = [losses[first : first + len(sizes)] for first in range(0, len(losses), len(sizes))]
@@ -471,9 +475,10 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
 
 class _Run(NamedTuple):
-    """What trains a network, the labels (N,) to train on, and the sizes of the mini-batches of an epoch."""
+    """What trains a network, the samples (N, I), their labels (N,), and the sizes of the mini-batches of an epoch."""
 
     train: partial[History]
+    samples: Array
     labels: Array
     sizes: list[int]
 
@@ -484,6 +489,15 @@ def _entropy(labels: Array) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
+def _remedy(change: str, samples: Array) -> str:
+    """Return what helps a training that failed: another learning rate or, unless they are scaled, scaled samples."""
+    with np.errstate(over="ignore"):
+        largest = np.abs(samples).mean(axis=0).max()
+    least, most = _SCALED
+    is_scaled = least <= largest <= most
+    return f"{change} learning_rate_init" + ("" if is_scaled else ", or scale X, as by StandardScaler")
+
+
 def _dense(x: Any) -> Any:
     return x if x is None or isinstance(x, np.ndarray) else x.toarray()
 
@@ -492,4 +506,6 @@ def _threads(n_jobs: Any) -> int | None:
     """Return the number of threads, as scikit-learn counts jobs; None leaves it to the backend."""
     if n_jobs is None:
         return 1
+    if not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
+        raise ValueRangeError(f"n_jobs must be None or a whole number other than 0, got {n_jobs!r}")
     return None if n_jobs == -1 else int(joblib.effective_n_jobs(n_jobs))

@@ -198,8 +198,15 @@ def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(TwoLayerNet, "save", save)
     result = run_train("--save", tmp_path / "net.npz", "--history", tmp_path / "h.json")
     assert result.exit_code == 1
-    assert result.output.endswith(f"wrote {tmp_path / 'h.json'}\nerror: The disk is full.\n")
+    wrote = re.escape(f"wrote {tmp_path / 'h.json'}\n")
+    assert re.fullmatch(LINE + wrote + summary("3") + r"error: The disk is full\.\n", result.output)
     assert len(History.load(tmp_path / "h.json").train_loss_list) == 3
+
+
+@pytest.mark.parametrize(("option", "name"), [("--hidden", "hidden_size"), ("--batch", "batch_size")])
+@pytest.mark.parametrize("size", [2**62, 99999999999999999999])
+def test_a_size_that_no_array_has_is_named(option, name, size):
+    assert_error(run_train(option, size), f"{name} must be at most 2147483647, got {size}$")
 
 
 @pytest.mark.parametrize(
@@ -338,7 +345,9 @@ def test_other_programs_keep_their_ctrl_c(argv, run_python):
     [
         (["/bin/secant", "train", "--iters", "3"], {}, "1"),
         (["/bin/secant", "train"], {"OPENBLAS_NUM_THREADS": "2"}, "2"),
-        (["/bin/secant", "run", "train"], {}, None),
+        (["/bin/secant", "run", "train.py"], {}, "1"),
+        (["/bin/secant", "run", "train.py"], {"OPENBLAS_NUM_THREADS": "2"}, "2"),
+        (["/bin/secant", "config", "train"], {}, None),
         (["train.py", "train"], {}, None),
     ],
 )

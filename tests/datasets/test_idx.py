@@ -2,6 +2,8 @@ import gzip
 import hashlib
 import re
 import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -132,6 +134,42 @@ def test_a_data_set_has_the_sizes_of_its_files(folder):
     assert (t_train.tolist(), t_test.tolist(), t_test.dtype) == ([1, 0, 2, 1], [4, 1], np.uint8)
     (x, t), (_, t_test) = secant.load_idx(str(folder), normalize=False, flatten=False, one_hot_label=True)
     assert (x.shape, x.dtype, t.shape, t_test.tolist()) == ((4, 1, 3, 2), np.uint8, (4, 5), np.eye(5)[[4, 1]].tolist())
+
+
+def test_files_may_be_spelled_with_a_dot(folder):
+    wanted = secant.load_idx(folder)
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.replace("-idx", ".idx"))
+        (folder / path.name.removesuffix(".gz")).mkdir()
+    for parts, others in zip(secant.load_idx(folder), wanted, strict=True):
+        for array, other in zip(parts, others, strict=True):
+            np.testing.assert_array_equal(array, other)
+
+
+def test_a_small_file_does_not_take_much_memory(folder):
+    """It announces 1 GB of pixels, and has them: 1 MB of zeros in gzip."""
+    shape = (2**10, 2**10, 2**10)
+    packing = zlib.compressobj(9, wbits=31)
+    parts = [packing.compress(images(shape=shape, pixels=b""))]
+    parts += [packing.compress(bytes(2**20)) for _ in range(2**10)]
+    bomb = b"".join([*parts, packing.flush()])
+    assert len(bomb) < 1.1e6
+    (folder / "t10k-images-idx3-ubyte.gz").write_bytes(bomb)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"t10k-images-idx3-ubyte.gz has .* bytes and unpacks to more than "):
+        secant.load_idx(folder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**28
+
+
+def test_a_small_file_of_blank_images_is_read(folder):
+    (folder / "t10k-images-idx3-ubyte.gz").write_bytes(
+        gzip.compress(images(shape=(2, 3, 2**20), pixels=bytes(6 * 2**20)))
+    )
+    (folder / "train-images-idx3-ubyte").write_bytes(images(shape=(4, 3, 2**20), pixels=bytes(12 * 2**20)))
+    _, (x_test, _) = secant.load_idx(folder, normalize=False)
+    assert x_test.shape == (2, 3 * 2**20)
 
 
 BAD_FOLDERS = {

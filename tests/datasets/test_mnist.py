@@ -3,9 +3,12 @@ import hashlib
 import http.server
 import os
 import re
+import signal
 import struct
+import subprocess
 import sys
 import threading
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 from secant.datasets import mnist as datasets
 from secant.datasets.mnist import load_mnist
 from secant.errors import DataError, DownloadError, MissingExtraError
+from secant.networks.two_layer import TwoLayerNet
 
 TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
 TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
@@ -197,6 +201,49 @@ def test_data_home_counts_before_the_environment(tiny, cache, mirrors, tmp_path,
     assert not cache.exists()
 
 
+UNPACKED = {
+    "gzipped": lambda name: name,
+    "unpacked": lambda name: name.removesuffix(".gz"),
+    "unpacked, with a dot": lambda name: name.removesuffix(".gz").replace("-idx", ".idx"),
+    "gzipped, with a dot": lambda name: name.replace("-idx", ".idx"),
+}
+
+
+@pytest.mark.parametrize("spelled", UNPACKED.values(), ids=UNPACKED)
+@pytest.mark.parametrize("by_variable", [True, False])
+def test_the_four_files_are_used_gzipped_or_not_and_with_a_dot(
+    tiny, mirrors, tmp_path, monkeypatch, spelled, by_variable
+):
+    (mirror,) = mirrors(TINY)
+    for name, raw in TINY.items():
+        path = tmp_path / spelled(name)
+        path.write_bytes(raw if path.suffix == ".gz" else TINY_CONTENTS[name])
+    before = listing(tmp_path)
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    assert_is_tiny(load_mnist(data_home=None if by_variable else tmp_path))
+    assert (mirror.requests, listing(tmp_path)) == ([], before)
+
+
+def test_an_archive_of_kaggle_has_folders_of_these_names_beside_the_files(tiny, mirrors, tmp_path):
+    (mirror,) = mirrors(TINY)
+    for name, content in TINY_CONTENTS.items():
+        plain = name.removesuffix(".gz")
+        (tmp_path / plain).mkdir()
+        (tmp_path / plain / plain).write_bytes(content)
+        (tmp_path / plain.replace("-idx", ".idx")).write_bytes(content)
+    assert_is_tiny(load_mnist(data_home=tmp_path))
+    assert mirror.requests == []
+
+
+def test_an_unpacked_file_of_another_data_set_is_named(tiny, mirrors, tmp_path):
+    mirrors(TINY)
+    write(tmp_path, TINY)
+    (tmp_path / TRAIN_LABELS).rename(tmp_path / "train-labels.idx1-ubyte")
+    (tmp_path / "train-labels.idx1-ubyte").write_bytes(TINY_CONTENTS[TEST_LABELS])
+    with pytest.raises(DataError, match=r"train-labels\.idx1-ubyte holds something else: .*\. Put the original file"):
+        load_mnist(data_home=tmp_path)
+
+
 @pytest.mark.parametrize("module", ["pooch", "tqdm"])
 def test_without_the_extra_there_is_no_download(tiny, mirrors, tmp_path, monkeypatch, module):
     (mirror,) = mirrors(TINY)
@@ -298,6 +345,39 @@ def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatc
                 load_mnist()
         assert listing(cache) == []
     assert_is_tiny(load_mnist())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+@pytest.mark.parametrize("command", ["train", "show"])
+def test_ctrl_c_in_a_download_of_the_command_leaves_nothing(mirrors, tmp_path, command):
+    (mirror,) = mirrors({name: bytes(2**20) for name in TINY})
+    is_half_way, is_over = threading.Event(), threading.Event()
+    mirror.pause = lambda: (is_half_way.set(), is_over.wait(60))
+    TwoLayerNet(784, 4, 10).save(tmp_path / "net.npz")
+    arguments = ["train"] if command == "train" else ["show", str(tmp_path / "net.npz")]
+    program = "\n".join(
+        (
+            "import signal, sys",
+            "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have set it to be ignored",
+            f"sys.argv = ['/bin/secant', *{arguments}, '--data', 'full']",
+            "from secant.datasets import mnist",
+            f"mnist.MIRRORS = ({mirror.url!r},)",
+            "from secant.cli import main",
+            "main()",
+        )
+    )
+    folder = tmp_path / "cache"
+    environment = os.environ | {"SECANT_DATA_HOME": str(folder)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=tmp_path, stderr=-1, text=True) as run:
+        assert is_half_way.wait(60)
+        while not any(path.stat().st_size for path in folder.iterdir()):
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        errors = run.communicate(timeout=30)[1]
+    is_over.set()
+    assert (run.returncode, errors.splitlines()[-1]) == (130, "interrupted")
+    assert listing(folder) == []
 
 
 DAMAGED = {

@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -31,13 +32,40 @@ def test_labels_may_be_one_hot(tmp_path):
         assert npz_data.classes(t_train, t_test) == 7
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, bool])
+def test_labels_may_be_whole_numbers_of_any_type(tmp_path, dtype):
+    labels = np.array([1, 0, 1, 1], dtype)
+    _, t_train, _, t_test = npz_data.load_npz(write(tmp_path / "d.npz", t_train=labels))
+    assert (t_train.tolist(), t_train.dtype.kind) == ([1, 0, 1, 1], "i")
+    assert t_test.tolist() == [4, 1]
+
+
+def test_a_small_file_does_not_take_much_memory(tmp_path):
+    path = write(tmp_path / "d.npz", x_train=np.zeros((4, 2**26), np.uint8))
+    message = r"d\.npz is not an .npz file of .*: it has .* bytes and unpacks to more than .*\.$"
+    tracemalloc.start()
+    with pytest.raises(DataError, match=message):
+        npz_data.load_npz(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**26
+
+
 BAD = {
     "no numbers": ({"x_train": np.array([["a"]])}, "x_train holds <U1, expected uint8, float32 or float64"),
     "whole numbers": ({"x_train": PIXELS.astype(int)}, "x_train holds int64, expected"),
     "no samples": ({"x_test": PIXELS[:0]}, r"x_test has the shape (0, 3, 2)"),
     "other type": ({"x_test": PIXELS[:2] / 255}, "x_test holds float64, expected uint8, float32 or float64, the same"),
-    "label of float": ({"t_train": np.ones(4)}, "t_train holds float64 of shape (4,), expected labels (N,) or"),
-    "no targets": ({"t_test": np.array(3)}, "t_test holds int64 of shape (), expected labels (N,) or weights"),
+    "half a label": ({"t_train": np.full(4, 0.5)}, "t_train holds 0.5, expected labels (N,) of whole numbers"),
+    "no label": ({"t_test": np.array([1, np.nan])}, "t_test holds nan, expected labels (N,) of whole numbers"),
+    "huge label": ({"t_test": np.array([1, 1e300])}, "t_test holds 1e+300, expected labels (N,) of whole numbers"),
+    "labels of -1 and 1": ({"t_train": np.array([1, -1, 1, -1])}, "t_train holds -1, expected labels (N,) of whole"),
+    "a number for a label": (
+        {"t_test": np.array([1, 10**15])},
+        "t_test holds 1000000000000000, expected labels (N,) of",
+    ),
+    "text": ({"t_test": np.array(["a", "b"])}, "t_test holds <U1 of shape (2,), expected labels (N,) of whole numbers"),
+    "no targets": ({"t_test": np.array(3)}, "t_test holds int64 of shape (), expected labels (N,) of whole"),
     "column of labels": ({"t_train": np.ones((4, 1), int)}, "t_train holds int64 of shape (4, 1), expected labels"),
     "pickle": ({"t_train": np.array([object()] * 4)}, "allow_pickle=False"),
 }

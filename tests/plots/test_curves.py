@@ -125,6 +125,35 @@ def test_runs_are_drawn_over_each_other():
     assert [text.get_text() for text in short.get_legend().get_texts()] == ["c"]
 
 
+def looks(axes, lines):
+    """How each run looks: its last line on these axes, of so many."""
+    shown = axes.lines[lines - 1 :: lines]
+    # get_linestyle() returns "--" for each pattern of one's own.
+    return [(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in shown]
+
+
+@pytest.mark.parametrize(("iterations", "lines"), [(150, 2), (3, 1)])
+def test_each_of_many_runs_has_its_own_look(iterations, lines):
+    figure = Figure()
+    both = figure.subplots(1, 2)
+    for run in range(24):
+        History(LOSSES[:iterations], [0.1, 0.5], [0.1, 0.4], [0, 2]).plot(ax=both, label=f"run {run}")
+    assert len(set(looks(both[0], lines))) == 24
+    assert len(set(looks(both[1], 2))) == 24
+    for axes, each in ((both[0], lines), (both[1], 2)):
+        first = looks(axes, each)[:6]
+        colors, dashes, _ = zip(*first, strict=True)
+        assert len(set(colors)) == len(set(dashes)) == 6  # nor do they differ by their colors alone
+
+
+def test_runs_of_many_epochs_differ_although_they_have_no_markers():
+    figure = Figure()
+    both = figure.subplots(1, 2)
+    for run in range(24):
+        History(LOSSES, [0.1] * 50, [0.1] * 50, list(range(50))).plot(ax=both, label=f"run {run}")
+    assert len({look[:2] for look in looks(both[1], 2)}) == 24
+
+
 def test_given_axes_are_drawn_on(tmp_path):
     figure = Figure()
     top, bottom = figure.subfigures(2, 1)

@@ -51,6 +51,12 @@ def test_paths_are_told_apart_by_more_than_color():
     assert len({line.get_color() for line in (ax.lines[0], ax.lines[3])}) == 2
 
 
+def test_each_of_many_paths_has_its_own_look():
+    ax = plots.descent_paths(bowl, {f"path {i}": PATH for i in range(24)})
+    paths = ax.lines[::3]
+    assert len({(line.get_color(), line.get_marker()) for line in paths}) == 24
+
+
 @pytest.mark.parametrize("path", [np.zeros((1, 2)), [[0.0, 0.0], [1.0, 0.0]]], ids=["a point", "a line"])
 def test_a_path_without_extent_has_room(path):
     ax = plots.descent_paths(bowl, path)

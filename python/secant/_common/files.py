@@ -15,6 +15,11 @@ from secant.errors import DataError
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
+# What an untrusted archive may unpack to: so many times its size, or so many bytes. gzip reaches 1,032 times its size.
+# MNIST's pixels reach 5 times, as float64 19 times, and one-hot labels 56 times.
+_MOST_TIMES = 100
+_ALWAYS_UNPACKED = 2**24
+
 
 def cache_folder() -> str:
     """Return the platform's folder for what can be made or downloaded again."""
@@ -71,6 +76,11 @@ def read_file(path: AnyPath) -> bytes:
     name = os.fsdecode(path)
     with _named(name, "read"), open(name, "rb") as stream:
         return stream.read()
+
+
+def most_unpacked(packed: int) -> int:
+    """Return how many bytes an untrusted archive of ``packed`` bytes may unpack to."""
+    return max(_MOST_TIMES * packed, _ALWAYS_UNPACKED)
 
 
 def _is_replaced(name: str) -> bool:

@@ -2,12 +2,13 @@
 
 import io
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
-from secant._common.files import AnyPath, read_file
+from secant._common.files import AnyPath, most_unpacked, read_file
 from secant._common.validation import Array
 from secant.errors import DataError
 
@@ -19,11 +20,18 @@ def npz_arrays(path: AnyPath, fault: str) -> Iterator[Mapping[str, Array]]:
     Raises
     ------
     DataError
-        The file cannot be read; or ``<path> <fault>: <reason>.``, whatever else is raised here or in the block.
+        The file cannot be read; or ``<path> <fault>: <reason>.``, whatever else is raised here or in the block, or if
+        it would unpack to more than its size allows.
     """
-    content = io.BytesIO(read_file(path))
+    content = read_file(path)
+    most = most_unpacked(len(content))
     try:
-        with np.lib.npyio.NpzFile(content, allow_pickle=False) as arrays:  # np.load takes a pickle for one
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())  # zipfile reads no more than that
+        if unpacked > most:
+            raise ValueError(f"it has {len(content):,} bytes and unpacks to more than {most:,}")
+        # np.load takes a pickle for one
+        with np.lib.npyio.NpzFile(io.BytesIO(content), allow_pickle=False) as arrays:
             yield arrays
     except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
         reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"

@@ -15,11 +15,12 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
+MOST_ELEMENTS = 2**31 - 1  # along one axis: no array in memory has more
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 
 
-def positive_int(name: str, value: Any) -> int:
-    """A whole number of at least 1, as an int."""
+def positive_int(name: str, value: Any, *, most: float = math.inf) -> int:
+    """A whole number from 1 to ``most``, as an int."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -28,7 +29,14 @@ def positive_int(name: str, value: Any) -> int:
         raise DTypeError(f"{name} must be a whole number, got {value!r}")
     if number < 1:
         raise ValueRangeError(f"{name} must be at least 1, got {value!r}")
+    if number > most:
+        raise ValueRangeError(f"{name} must be at most {most}, got {value!r}")
     return number
+
+
+def length(name: str, value: Any) -> int:
+    """How many elements an array is to have along an axis, as an int."""
+    return positive_int(name, value, most=MOST_ELEMENTS)
 
 
 def thread_count(n_threads: int | None) -> int:

@@ -121,8 +121,10 @@ def train(
         seconds = time.perf_counter() - start
         record.settings |= {"seed": seed, "hidden_size": len(net.params["b1"]), "data": data}
         record.settings["backend"] = backend_module(net.backend).name
-        _keep(net, record, outputs)
+        failures = _keep(net, record, outputs)
         _summarize(net, arrays, record, seconds)
+    if failures:
+        raise DataError(" ".join(failures))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
@@ -166,10 +168,13 @@ def _checked(options: dict[str, Path | None], data: str) -> dict[str, Path]:
     return outputs
 
 
-def _keep(net: TwoLayerNet, record: History, outputs: dict[str, Path]) -> None:
-    """Write the requested files, each even if another fails. Ctrl-C is held back meanwhile; a second one is not."""
+def _keep(net: TwoLayerNet, record: History, outputs: dict[str, Path]) -> list[str]:
+    """Write the requested files, each even if another fails, and return what failed.
+
+    Ctrl-C is held back meanwhile; a second one is not.
+    """
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
-    failures = []
+    failures: list[str] = []
     with held_interrupts():
         for option, path in outputs.items():
             try:
@@ -177,5 +182,4 @@ def _keep(net: TwoLayerNet, record: History, outputs: dict[str, Path]) -> None:
                 say(f"wrote {path}")
             except SecantError as error:
                 failures.append(str(error))
-    if failures:
-        raise DataError(" ".join(failures))
+    return failures

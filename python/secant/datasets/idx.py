@@ -6,6 +6,7 @@ of any size, or labels from 0 to 255.
 """
 
 import gzip
+import io
 import math
 import os
 import struct
@@ -16,24 +17,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.files import most_unpacked
 from secant._common.validation import Array
 from secant.backends.inputs import normalized
 from secant.errors import DataError
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-"""The four files of a data set; each may end in .gz."""
+"""The four files of a data set; each may end in .gz, or be spelled train-images.idx3-ubyte, as in Kaggle's archive."""
 
 Bytes = NDArray[np.uint8]
 Split = tuple[Array, Array]
 
 _GZIP = b"\x1f\x8b"
+_PIECE = 2**20  # bytes that are unpacked at a time
+_REPLACE = "Replace it with the original file."
 
 
 class Origin(NamedTuple):
     """Where bytes come from, and what to do if they are bad: the two ends of every message of this module."""
 
     name: str
-    remedy: str = "Replace it with the original file."
+    remedy: str = _REPLACE
 
     def error(self, reason: str) -> DataError:
         """Return the error ``<name> <reason>. <remedy>``, to be raised."""
@@ -49,7 +53,8 @@ def load_idx(
     ----------
     folder : str or path-like
         Where the four files are: ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``
-        and ``t10k-labels-idx1-ubyte``, each with or without ``.gz``.
+        and ``t10k-labels-idx1-ubyte``, each with or without ``.gz``. ``train-images.idx3-ubyte``, the name in Kaggle's
+        archive, will do, too.
     normalize : bool
         Divide the pixels by 255, to float32. Otherwise they are uint8.
     flatten : bool
@@ -99,14 +104,27 @@ def shaped(arrays: Iterable[Bytes], normalize: bool, flatten: bool, one_hot_labe
     return split(x_train, t_train), split(x_test, t_test)
 
 
+def find(folder: str, name: str, remedy: str = _REPLACE) -> tuple[bytes, Origin] | None:
+    """Read one of the four files under any of its spellings; return None if there is none."""
+    for spelling in (name, name.replace("-idx", ".idx")):
+        for ending in (".gz", ""):
+            origin = Origin(os.path.join(folder, spelling + ending), remedy)
+            raw = read(origin.name, origin)
+            if raw is not None:
+                return raw, origin
+    return None
+
+
 def read(path: str, origin: Origin) -> bytes | None:
-    """Read a file; return None if there is none.
+    """Read a file; return None if there is none, or a folder: Kaggle's archive has one next to each file.
 
     Raises
     ------
     DataError
         The file exists and cannot be read.
     """
+    if os.path.isdir(path):
+        return None
     try:
         with open(path, "rb") as stream:
             return stream.read()
@@ -138,8 +156,8 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
     Raises
     ------
     DataError
-        The file is damaged, truncated or followed by more bytes; its header is none of a file of that rank, or
-        announces no sample; or it has another checksum.
+        The file is damaged, truncated or followed by more bytes; it unpacks to more than its size allows; its header is
+        none of a file of that rank, or announces no sample; or it has another checksum.
     """
     header = struct.Struct(f">4s{rank}I")
     content = _unpacked(raw, origin)
@@ -162,13 +180,13 @@ def rank_of(name: str) -> int:
 
 
 def _found(folder: str, name: str) -> tuple[Bytes, Origin]:
-    """Read the array in a file whose name may end in .gz."""
-    path = os.path.join(folder, name)
-    for origin in Origin(f"{path}.gz"), Origin(path):
-        raw = read(origin.name, origin)
-        if raw is not None:
-            return parse(raw, rank_of(name), origin), origin
-    raise DataError(f"{path} is missing, with .gz and without. A folder needs the four files {', '.join(NAMES)}.")
+    """Read the array in one of the four files."""
+    file = find(folder, name)
+    if file is None:
+        path = os.path.join(folder, name)
+        raise DataError(f"{path} is missing, with .gz and without. A folder needs the four files {', '.join(NAMES)}.")
+    raw, origin = file
+    return parse(raw, rank_of(name), origin), origin
 
 
 def _shape(content: bytes, header: struct.Struct, origin: Origin) -> tuple[int, ...]:
@@ -190,7 +208,14 @@ def _unpacked(raw: bytes, origin: Origin) -> bytes:
     """Return what a file holds that may be gzipped."""
     if not raw.startswith(_GZIP):
         return raw
+    most = most_unpacked(len(raw))
+    content = io.BytesIO()
     try:
-        return gzip.decompress(raw)
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
+            while content.tell() <= most and (piece := stream.read(_PIECE)):
+                content.write(piece)
     except (EOFError, MemoryError, OSError, zlib.error) as error:
         raise origin.error(f"is damaged ({error})") from error
+    if content.tell() > most:
+        raise origin.error(f"has {len(raw):,} bytes and unpacks to more than {most:,}")
+    return content.getvalue()

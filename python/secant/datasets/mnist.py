@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder
-from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, rank_of, read, shaped
+from secant._startup import interruptible
+from secant.datasets.idx import NAMES, Bytes, Origin, Split, find, parse, rank_of, shaped
 from secant.errors import DownloadError, MissingExtraError
 
 MIRRORS = (
@@ -72,8 +73,8 @@ def load_mnist(
     subset : bool
         Use the first 10,000 training and 2,000 test samples. They come with Secant and need no network.
     data_home : str or path-like, optional
-        The folder of the four files; by default the one that the environment variable ``SECANT_DATA_HOME`` names, else
-        the platform's cache folder.
+        The folder of the four files, with the names that `load_idx` takes; by default the one that the environment
+        variable ``SECANT_DATA_HOME`` names, else the platform's cache folder.
     progress : bool
         Draw a progress bar on standard error while downloading.
 
@@ -104,7 +105,9 @@ def load_mnist(
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     if subset:
         folder = os.path.join(os.path.dirname(__file__), "files")
-        arrays = _read(_FILES, folder, "Install Secant again.", is_full=False)
+        remedy = "Install Secant again."
+        arrays = _read(_FILES, folder, remedy, is_full=False)
+        _require(_FILES, arrays, folder, remedy)
     else:
         arrays = _complete(os.path.expanduser(os.fsdecode(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
@@ -126,22 +129,30 @@ def _complete(home: str | None, progress: bool) -> _Arrays:
     """Read the full set from its folder, and download what is missing there."""
     folder = home or cache_folder()
     remedy = ("Put the original file in its place, or move it away, and" if home else "Delete it and") + " load again."
-    missing = [name for name in _FILES if not os.path.exists(os.path.join(folder, name))]
-    arrays = _read(_FILES.keys() - missing, folder, remedy)
+    arrays = _read(_FILES, folder, remedy)
+    missing = [name for name in _FILES if name not in arrays]
     if missing:
         _download(missing, folder, progress)
-    return arrays | _read(missing, folder, remedy)
+        arrays |= _read(missing, folder, remedy)
+        _require(missing, arrays, folder, remedy)
+    return arrays
 
 
 def _read(names: Iterable[str], folder: str, remedy: str, is_full: bool = True) -> _Arrays:
+    """Read those of the files that are there."""
     arrays: _Arrays = {}
     for name in names:
-        origin = Origin(os.path.join(folder, name), remedy)
-        raw = read(origin.name, origin)
-        if raw is None:
-            raise origin.error("is missing")
-        arrays[name] = parse(raw, rank_of(name), origin, _FILES[name].contents if is_full else None)
+        file = find(folder, name.removesuffix(".gz"), remedy)
+        if file is not None:
+            raw, origin = file
+            arrays[name] = parse(raw, rank_of(name), origin, _FILES[name].contents if is_full else None)
     return arrays
+
+
+def _require(names: Iterable[str], arrays: _Arrays, folder: str, remedy: str) -> None:
+    for name in names:
+        if name not in arrays:
+            raise Origin(os.path.join(folder, name), remedy).error("is missing")
 
 
 def _download(wanted: list[str], folder: str, progress: bool) -> None:
@@ -159,7 +170,8 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
             store = pooch.create(folder, mirror, registry=registry)
             try:
                 while wanted:
-                    store.fetch(wanted[0], downloader=downloader)
+                    with interruptible():  # pooch then removes what it has of the file
+                        store.fetch(wanted[0], downloader=downloader)
                     wanted = wanted[1:]
                 return
             except (RequestException, ValueError) as error:  # ValueError: another SHA-256
@@ -172,7 +184,7 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
         logger.setLevel(level)
     raise DownloadError(
         f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
-        f"{', '.join(_FILES)} in a folder and set SECANT_DATA_HOME to it, or call "
+        f"{', '.join(_FILES)}, also unpacked, in a folder and set SECANT_DATA_HOME to it, or call "
         "load_mnist(subset=True) for the 12,000 samples that come with Secant."
     )
 

@@ -48,8 +48,8 @@ class SimpleNet:
     """
 
     def __init__(self, input_size: int = 2, output_size: int = 3, *, rng: RandomSource = None) -> None:
-        inputs = validation.positive_int("input_size", input_size)
-        outputs = validation.positive_int("output_size", output_size)
+        inputs = validation.length("input_size", input_size)
+        outputs = validation.length("output_size", output_size)
         numbers = stream(rng)
         self.params: dict[str, Floats] = {"W": numbers.standard_normal((inputs, outputs))}
 

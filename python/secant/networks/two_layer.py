@@ -114,9 +114,9 @@ class TwoLayerNet:
         dtype: DTypeLike = np.float64,
         backend: str | None = None,
     ) -> None:
-        inputs = validation.positive_int("input_size", input_size)
-        hidden = validation.positive_int("hidden_size", hidden_size)
-        outputs = validation.positive_int("output_size", output_size)
+        inputs = validation.length("input_size", input_size)
+        hidden = validation.length("hidden_size", hidden_size)
+        outputs = validation.length("output_size", output_size)
         std = validation.finite_number("weight_init_std", weight_init_std)
         batch.settings(hidden_activation, output_activation, log_offset, soft_targets)
         kind = validation.real_dtype("dtype", dtype)

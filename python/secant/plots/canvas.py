@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,11 +23,28 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 INK, GRID, PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
-MARKERS = "os^DvP"
-DASHES = ("solid", "dashed", "dashdot", "dotted")
-SEQUENCE = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
-"""The colors of curves in one plot, in this order, like `MARKERS` and `DASHES`."""
 DPI = 150
+
+# Of the curves in one plot, in this order; as many of each.
+_COLORS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
+_MARKERS = "os^DvP"
+_DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (8, 2)), (0, (5, 2, 1, 2, 1, 2)))
+
+
+class Look(NamedTuple):
+    """How one of several curves is drawn."""
+
+    color: str
+    marker: str
+    dashes: Any
+
+
+def look_of(curve: int) -> Look:
+    """Return the look of a curve, counted from 0: another one for each of 36, without markers, too."""
+    colors = len(_COLORS)
+    rounds = curve // colors  # in each, another marker and other dashes come with a color
+    other = (curve + rounds) % colors
+    return Look(_COLORS[curve % colors], _MARKERS[other], _DASHES[other])
 
 
 def axes_for(ax: Any, width: float, height: float) -> "Axes":

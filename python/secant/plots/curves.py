@@ -9,14 +9,13 @@ from secant._common.validation import Floats
 from secant.errors import DTypeError
 from secant.plots.canvas import (
     BLUE,
-    DASHES,
     GREEN,
     INK,
-    MARKERS,
-    SEQUENCE,
     VERMILION,
+    Look,
     finish,
     legend,
+    look_of,
     new_figure,
     pair_for,
 )
@@ -24,6 +23,7 @@ from secant.plots.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_PALE = 0.25  # the opacity of the losses of single mini-batches
 _VISIBLE = 0.01  # a gap; smaller ones are hidden by the lines
 _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
@@ -78,43 +78,48 @@ def draw_curves(history: Curves, axes: "list[Axes] | None", label: str | None, *
     """Draw on one or two axes, by default those of a new figure, which may be pyplot's if it is to be shown."""
     losses = np.array(history.train_loss_list, dtype=float)
     used: list[Axes] = axes or list(new_figure((10, 4), shown).subplots(1, 2))
-    _draw_losses(used[0], losses, label)
+    look = look_of(_runs(used[0]))
+    _draw_losses(used[0], losses, label, look)
     if len(used) == 2:
-        _draw_accuracies(used[1], history.train_acc_list, history.test_acc_list, label)
+        _draw_accuracies(used[1], history.train_acc_list, history.test_acc_list, label, look)
     return used
 
 
-def _draw_losses(axes: "Axes", losses: Floats, label: str | None) -> None:
+def _draw_losses(axes: "Axes", losses: Floats, label: str | None, look: Look) -> None:
     """Each iteration's loss, light, and their moving average on top."""
     finite = np.where(np.isfinite(losses), losses, np.nan)
     window = len(losses) // _WINDOWS
-    name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
-    run = 0 if label is None else _runs(axes)
-    color = BLUE if label is None else SEQUENCE[run % len(SEQUENCE)]
-    axes.plot(finite, alpha=0.25, linewidth=0.8, label=name, color=color)
-    if window > 1:
+    has_mean = window > 1
+    color, dashes = (BLUE, "solid") if label is None else (look.color, look.dashes)
+    name = "one mini-batch" if label is None else label
+    if label is not None and has_mean:
+        name = "_"  # not in the legend, which names the mean
+    axes.plot(finite, alpha=_PALE, linewidth=0.8, label=name, color=color, linestyle="solid" if has_mean else dashes)
+    if has_mean:
         centers = np.arange(len(losses) - window + 1) + (window - 1) / 2
         means = np.convolve(finite, np.full(window, 1 / window), mode="valid")
-        dashes = DASHES[run % len(DASHES)]
         axes.plot(centers, means, color=color, linestyle=dashes, linewidth=2, label=_name(label, f"mean of {window}"))
     finish(axes, "Loss", "iteration")
     legend(axes, "upper right")
 
 
-def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None) -> None:
+def _draw_accuracies(
+    axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None, look: Look
+) -> None:
     """Both accuracies, and the gap between them. One line is broad and one thin, so both show where they coincide."""
     from matplotlib.ticker import MaxNLocator
 
     size = 5 if len(train) <= 40 else 0  # of markers, which would hide a longer line
-    run = 0 if label is None else _runs(axes)
-    colors = (GREEN, VERMILION) if label is None else (SEQUENCE[run % len(SEQUENCE)],) * 2
-    marker = MARKERS[run % len(MARKERS)]
+    colors = (GREEN, VERMILION) if label is None else (look.color, look.color)
+    style: dict[str, Any] = {"marker": "o"}
+    if label is not None:
+        style = {"marker": look.marker, "linestyle": look.dashes}
     name = _name(label, _with_last("training set", train))
     light = 1.0 if label is None else 0.4
-    axes.plot(train, linewidth=4, alpha=light, marker=marker, markersize=size, label=name, color=colors[0])
+    axes.plot(train, linewidth=4, alpha=light, markersize=size, label=name, color=colors[0], **style)
     if test:
         name = _name(label, _with_last("test set", test))
-        axes.plot(test, linewidth=1.5, marker=marker, markersize=0.7 * size, label=name, color=colors[1])
+        axes.plot(test, linewidth=1.5, markersize=0.7 * size, label=name, color=colors[1], **style)
     if test and label is None and len(train) == len(test):
         _draw_gap(axes, train, test)
     axes.set_ylim(0, 1.02)
@@ -138,8 +143,8 @@ def _draw_gap(axes: "Axes", train: Sequence[float], test: Sequence[float]) -> No
 
 
 def _runs(axes: "Axes") -> int:
-    """Return how many runs are drawn already: each has one color."""
-    return len({line.get_color() for line in axes.lines})
+    """Return how many runs are drawn already, on the axes of the loss."""
+    return sum(line.get_alpha() == _PALE for line in axes.lines)
 
 
 def _name(label: str | None, what: str) -> str:

@@ -12,7 +12,7 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import number
 from secant.errors import ShapeError, ValueRangeError
-from secant.plots.canvas import INK, MARKERS, SEQUENCE, axes_for, finish, legend
+from secant.plots.canvas import INK, axes_for, finish, legend, look_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def descent_paths(
         ax.contourf(*grid, masked, levels=levels, cmap="Greys_r", alpha=0.4)
         ax.contour(*grid, masked, levels=levels, colors="#6b6b6b", linewidths=0.7, linestyles="solid")
     for i, (name, path) in enumerate(named.items()):
-        color, marker = SEQUENCE[i % len(SEQUENCE)], MARKERS[i % len(MARKERS)]
+        color, marker, _ = look_of(i)
         ax.plot(*path.T, color=color, marker=marker, markersize=4, linewidth=1.4, label=name)
         ax.plot(*path[0], color=color, marker="s", markersize=9, markeredgecolor=INK)
         ax.plot(*path[-1], color=color, marker="*", markersize=15, markeredgecolor=INK)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
-from secant._common.validation import Array, finite_number, one_of, positive_int, thread_count
+from secant._common.validation import Array, finite_number, length, one_of, positive_int, thread_count
 from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.backends import backend_module, use_backend
@@ -165,7 +165,8 @@ def train(
     if not (callback is None or callable(callback)):
         raise DTypeError(f"callback must be callable, got {callback!r}")
     one_of("accuracy_after", accuracy_after, get_args(AccuracyAfter))
-    n_iterations, batch_size = positive_int("n_iterations", n_iterations), positive_int("batch_size", batch_size)
+    n_iterations = positive_int("n_iterations", n_iterations)
+    batch_size = length("batch_size", batch_size)
     settings: dict[str, Any] = {
         "n_iterations": n_iterations,
         "batch_size": batch_size,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.randomness import RandomSource, stream
-from secant._common.validation import one_of, positive_int
+from secant._common.validation import length, one_of, positive_int
 from secant.errors import ValueRangeError
 
 Indices = NDArray[np.int_]
@@ -109,7 +109,8 @@ def mini_batches(
         As for these two; also if there is no such ``sampling``.
     """
     one_of("sampling", sampling, get_args(Sampling))
-    train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
+    train_size = positive_int("train_size", train_size)
+    batch_size = length("batch_size", batch_size)
     numbers = stream(rng)
     if sampling == "replacement":
         return partial(_drawn, numbers, train_size, batch_size)
