@@ -125,12 +125,36 @@ def test_a_pattern(options):
     assert found.nfev == len(calls)
     truth = rosenbrock_hessian(x)
     assert (np.abs(found.value.toarray() - truth) <= found.error.toarray()).all()
-    with pytest.raises(ValueRangeError, match="sparsity must not have 0 where the Hessian has not"):
-        secant.numerical_hessian(f, x, sparsity=np.eye(12), **options)
+    for full_output in (False, True):
+        with pytest.warns(RuntimeWarning, match="^the sparsity pattern misses nonzero entries in row 0: ") as caught:
+            secant.numerical_hessian(f, x, sparsity=np.eye(12), full_output=full_output, **options)
+        assert [warning.filename for warning in caught] == [__file__]
+    one_is_missing = pattern.copy()
+    one_is_missing[7, 8] = one_is_missing[8, 7] = False
+    with pytest.warns(RuntimeWarning, match="^the sparsity pattern misses nonzero entries in row 7: "):
+        secant.numerical_hessian(f, x, sparsity=one_is_missing, **options)
     of_gradient = secant.numerical_hessian(None, x, gradient=lambda x: x**3, sparsity=np.eye(12))
     np.testing.assert_allclose(of_gradient.toarray(), np.diag(3 * x**2), atol=1e-8)
     with pytest.raises(ShapeError, match=r"sparsity must have shape \(12, 12\), got \(3, 12\)"):
         secant.numerical_hessian(f, x, sparsity=np.ones((3, 12)))
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}], ids=str)
+def test_a_pattern_where_second_derivatives_jump(options):
+    pytest.importorskip("scipy.sparse")
+
+    def f(u):  # as of a penalty: its first derivatives are continuous
+        return float(np.sum(np.maximum(u - 0.3 * np.roll(u, -1), 0) ** 2))
+
+    distance = np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
+    known = np.minimum(distance, 10 - distance) <= 1
+    for right in (known, np.ones((10, 10))):
+        secant.numerical_hessian(f, np.zeros(10), sparsity=right, **options)
+    for row in (0, 3, 8):  # the direction shows nothing of the entry of row 2
+        wrong = known.copy()
+        wrong[row, row + 1] = wrong[row + 1, row] = False
+        with pytest.warns(RuntimeWarning, match=f"misses nonzero entries in row {row}: "):
+            secant.numerical_hessian(f, np.zeros(10), sparsity=wrong, **options)
 
 
 def test_bounds_make_steps_smaller():

@@ -247,11 +247,12 @@ class SecondDifferences:
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
 
-    def require_pattern(self, evaluator: Evaluator, hessian: Any, errors: Any) -> None:
-        """Raise an error if second differences along a direction are not those of the Hessian.
+    def find_incomplete_row(self, evaluator: Evaluator, hessian: Any, errors: Any) -> int | None:
+        """Return a row of the pattern that misses an entry, if one is found.
 
-        What the pattern leaves out is seen where it is more than a hundredth of the terms. It does not depend on the
-        step, unlike truncation, which is a quarter at half of it, and rounding, which is four times as large.
+        Second differences along a direction must be those of the Hessian. What the pattern leaves out is seen where it
+        is more than a hundredth of the terms. It does not depend on the step, unlike truncation, which is a quarter at
+        half of it, and rounding, which is four times as large. Nor does a jump of second derivatives at x.
         """
         along = self._direction() / self._scales * np.abs(self._units)
         value, terms = float(along @ (hessian @ along)), float(np.abs(along) @ (abs(hessian) @ np.abs(along)))
@@ -262,10 +263,28 @@ class SecondDifferences:
             away.append(float(above + below) / step**2 - value)
         known = LARGE * terms + float(np.abs(along) @ (errors @ np.abs(along))) + ROUNDING * noise
         if min(map(abs, away)) > known and abs(away[1] - away[0]) < 0.5 * abs(away[0]):
-            raise ValueRangeError(
-                "sparsity must not have 0 where the Hessian has not: along a random direction the second "
-                f"derivative of f differs by {abs(away[1]):.3g} from what the pattern allows"
-            )
+            allowed = LARGE * abs(away[0]) + _NOISE_OF_MIXED * noise
+            return self._row_with_other_columns(evaluator, hessian, along, allowed)
+        return None
+
+    def _row_with_other_columns(self, evaluator: Evaluator, hessian: Any, along: Floats, allowed: float) -> int | None:
+        """Return a row with second derivatives outside of its pattern.
+
+        Without them, f changes by x[row] and by all coordinates outside of the row's pattern together as it does by
+        each of both, however rough f is.
+        """
+        for row in range(len(self._x)):
+            own, others = np.zeros(len(along)), along.copy()
+            own[row] = along[row]
+            others[hessian.indices[hessian.indptr[row] : hessian.indptr[row + 1]]] = 0.0
+            if not others.any():
+                continue
+            for sign in (1, -1):
+                shifts = sign * np.array([own + others, own, others])
+                together, by_own, by_others = self._values(evaluator, self._x + shifts) - self._value
+                if abs(together - by_own - by_others) > allowed:
+                    return row
+        return None
 
 
 def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:
