@@ -146,10 +146,14 @@ def test_a_pattern_where_second_derivatives_jump(options):
     def f(u):  # as of a penalty: its first derivatives are continuous
         return float(np.sum(np.maximum(u - 0.3 * np.roll(u, -1), 0) ** 2))
 
+    def of_products(u):
+        return float(np.sum(np.maximum(u, 0) * np.maximum(np.roll(u, -1), 0)))
+
     distance = np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
     known = np.minimum(distance, 10 - distance) <= 1
     for right in (known, np.ones((10, 10))):
         secant.numerical_hessian(f, np.zeros(10), sparsity=right, **options)
+        secant.numerical_hessian(of_products, np.zeros(10), sparsity=right, **options)
     for row in (0, 3, 8):  # the direction shows nothing of the entry of row 2
         wrong = known.copy()
         wrong[row, row + 1] = wrong[row + 1, row] = False

@@ -174,8 +174,8 @@ def _find_incomplete_row(
 
     The derivative along one direction must be that of the Jacobian. What the pattern leaves out is seen where it is
     more than a hundredth of the terms of its row. It is proportional to the step, unlike noise, jumps, and what the
-    Jacobian itself is off by for its steps. So is a kink of f at x, which may also hide an entry. Therefore, where a row
-    differs, all rows without noise are evaluated where none of their columns is shifted.
+    Jacobian itself is off by for its steps. A kink of f at x is proportional to it, too, and may hide an entry of
+    another row. Therefore, where a row differs, all rows without noise are tried with only other columns shifted.
     """
     x = np.array(problem.x, order="C").reshape(-1)
     direction = (1 + np.arange(x.size) * GOLDEN % 1) * scales  # columns that are shifted together are apart in it
