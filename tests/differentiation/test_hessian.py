@@ -207,6 +207,45 @@ def test_steps_of_central_that_tell_nothing():
         secant.numerical_hessian(lambda x: round(float(np.exp(x).sum()), 3), [0.3, 2.0], h=0.01, scheme="central")
 
 
+def noisy(x):
+    """What is not the same twice, by as much as f changes."""
+    return float(x @ x) + 1e3 * float(np.sin(1e15 * x.sum()))
+
+
+BELOW_THE_NOISE = {
+    "small steps": (lambda x: 1e6 + float(x @ x), [1e-3, 2e-3], {"scheme": "central", "h": 1e-6}),
+    "a large value": (lambda x: 1e9 + float(x @ x), [1.0, 2.0], {"scheme": "central"}),
+    "one coordinate": (lambda x: 1e9 + float(x @ x), [1.0], {"scheme": "central"}),
+    "a pattern": (lambda x: 1e9 + float(x @ x), [1.0, 2.0], {"scheme": "central", "sparsity": np.eye(2)}),
+    "noise": (noisy, [1.0, 2.0], {}),
+}
+
+
+@pytest.mark.parametrize(("f", "x", "options"), BELOW_THE_NOISE.values(), ids=BELOW_THE_NOISE)
+def test_a_hessian_below_the_noise_of_f_is_warned_of(f, x, options):
+    if "sparsity" in options:
+        pytest.importorskip("scipy.sparse")
+    with pytest.warns(RuntimeWarning, match="^the Hessian is below the noise of f: ") as caught:
+        secant.numerical_hessian(f, x, **options)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+NO_CURVATURE = {
+    "linear": lambda x: float(x @ A[: len(x)]) / 3,
+    "linear and large": lambda x: 1e9 + float(x @ A[: len(x)]) / 3,
+    "kinks farther away": lambda x: float(np.maximum(x - 0.995, 0).sum() + np.abs(x + 3).sum() / 3),
+    "logarithm of a product": lambda x: float(np.log(np.exp(x)).sum()),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}, {"scheme": "central", "h": 1e-6}], ids=str)
+@pytest.mark.parametrize("f", NO_CURVATURE.values(), ids=NO_CURVATURE)
+def test_where_f_is_linear_its_hessian_is_rightly_0(f, options):
+    for x in ([1.0, 2.0, 0.3], [0.0, 0.0], [1.5]):
+        found = secant.numerical_hessian(f, x, full_output=True, **options)
+        assert (np.abs(found.value) <= found.error).all() or options
+
+
 @pytest.mark.parametrize("k", [9772, 17431, 18245])
 def test_many_periods_are_not_taken_for_a_constant(k):
     found = secant.numerical_hessian(lambda x: np.cos(k * x[0]), [1.0], full_output=True)

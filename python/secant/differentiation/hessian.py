@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
+from secant._common.warn import warn
 from secant.differentiation.columns import Pattern, warn_of_incomplete, with_bars
 from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
@@ -162,6 +163,11 @@ def _hessian(problem: Problem, pattern: Pattern | None, incomplete_rows: list[in
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     warn_of_values(evaluator, method.stencils, problem.x, values)
+    if not evaluator.is_constant and method.is_below_noise(evaluator, found.values, found.errors):
+        warn(
+            "the Hessian is below the noise of f: all its entries may be 0; let f return more digits, or take "
+            "scheme='auto' or a larger h if it is not the default"
+        )
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
     if pattern is None:

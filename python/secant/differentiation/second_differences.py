@@ -41,6 +41,9 @@ _SECOND = Scheme("central", 3, (1, -1), True, lambda f, points, base, x: None)  
 _BELOW = 1  # steps below the largest that the diagonal depends on: where those off the diagonal begin
 _LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal: steps from the largest of the diagonal down; and more where needed
 _NOISE_OF_MIXED = 8.0  # of f, that a mixed second difference has at most, usually
+_FAR = 0.1  # of the scale of x, or of the change of f there
+_FARTHER = 100.0  # times the step of "central"
+_ROUNDING_OF_SECOND = 4.0  # units of rounding of f, that a second difference may have
 _BLOCK = 2**18  # elements of points, 2 MB
 
 
@@ -246,6 +249,57 @@ class SecondDifferences:
         if not self._guarded and not np.isfinite(values).all():
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
+
+    def is_below_noise(self, evaluator: Evaluator, mixed: Floats, errors: Floats) -> bool:
+        """Whether the Hessian is noise; ``mixed`` are its entries off the diagonal, with their error bars."""
+        if not len(self._x) or evaluator.returned != np.float64:  # other types have warnings of their own
+            return False
+        values = np.concatenate([self.diagonal.values, mixed])
+        bars = np.concatenate([self.diagonal.errors, errors])
+        return self._bars_hide(evaluator, values, bars) if self._guarded else self._rounding_hides(evaluator, values)
+
+    def _bars_hide(self, evaluator: Evaluator, values: Floats, bars: Floats) -> bool:
+        """Whether no entry exceeds its error bar, and these allow what f changes by over a tenth of the scale of x.
+
+        Where f is linear, no entry exceeds its error bar either, but these are small.
+        """
+        if not values.any() or not (np.abs(values) <= bars).all():
+            return False
+        steps = _FAR * self._scales
+        above, below = self._far_changes(evaluator, np.minimum(steps, self._room))
+        change = max(abs(above), abs(below))
+        allowed = np.max(bars * self._squares(steps))
+        return bool(change > 0 and allowed > _FAR * change)
+
+    def _rounding_hides(self, evaluator: Evaluator, values: Floats) -> bool:
+        """Whether no second difference of "central" exceeds the rounding of f, but one at larger steps does.
+
+        If it falls below the rounding as the square of the step, the steps were too small for this curvature. If not,
+        it is a kink farther away, and f is linear within the steps.
+        """
+        rounding = _ROUNDING_OF_SECOND * _EPS * abs(self._value)
+        if not (np.abs(values * self._squares(self._units)) <= rounding).all():
+            return False
+        factor = max(_FARTHER, float(np.min(_FAR * self._scales / self._units)))
+        factor = min(factor, float(np.min(self._room / self._units)))
+        above, below = self._far_changes(evaluator, factor * self._units)
+        curved = abs(above + below)
+        return bool(rounding < curved <= _ROUNDING_OF_SECOND * rounding * factor**2)
+
+    def _squares(self, steps: Floats) -> Floats:
+        """The products of the steps of all entries: those of the diagonal, then the others."""
+        i, j = self._pairs.T
+        return np.concatenate([steps**2, steps[i] * steps[j]])
+
+    def _far_changes(self, evaluator: Evaluator, steps: Floats) -> tuple[float, float]:
+        """The changes of f over steps on both sides of x: NaN where f is not defined."""
+        points = (self._x + np.array([[1.0], [-1.0]]) * steps).reshape(-1, *self._shape)
+        with np.errstate(all="ignore"):
+            try:
+                above, below = evaluator.at_points(points) - self._value
+            except Exception:
+                return np.nan, np.nan
+        return float(above), float(below)
 
     def find_incomplete_row(self, evaluator: Evaluator, hessian: Any, errors: Any) -> int | None:
         """Return a row of the pattern that misses an entry, if one is found.
