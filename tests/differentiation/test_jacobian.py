@@ -269,6 +269,7 @@ SMOOTH_ENOUGH = [  # not an error of "auto", and no derivatives that are off by 
 
 @pytest.mark.parametrize(("name", "scheme"), SMOOTH_ENOUGH)
 @pytest.mark.filterwarnings("ignore:f returned one and the same value", "ignore:f returns rounded values")
+@pytest.mark.filterwarnings("ignore:all differences of f are 0", "ignore:f jumps within the step")
 def test_a_right_pattern_is_accepted_however_rough_f_is(sparse, name, scheme):
     for n in (1, 2, 30):
         x = np.random.RandomState(n).normal(size=n)
