@@ -217,7 +217,12 @@ BAD_SHAPES = {
     "softmax of a scalar": (secant.softmax, [1.0], "x must have at least one element along its last axis"),
     "squares": (secant.mean_squared_error, [[[1.0], [2.0]], [1, 2]], "t must have the shape of y, (2, 1), got (2,)"),
     "labels as a column": (CROSS, [EXAMPLE * 2, [[0], [1]]], "t must have shape (2,) or (2, 2), got (2, 1)"),
-    "too many labels": (CROSS, [EXAMPLE, [0, 1]], "t must have 1 rows like x, got 2"),
+    "too many labels": (CROSS, [EXAMPLE, [0, 1]], "t must have 1 rows like y, got 2"),
+    "too many labels of the book": (
+        secant.book.cross_entropy_error,
+        [EXAMPLE, [0, 1, 1]],
+        "t must have 1 rows like y, got 3",
+    ),
     "y of three dimensions": (CROSS, [[EXAMPLE], [0]], "y must have shape (N, O) or (O,) and not be empty"),
     "y empty": (CROSS, [np.empty((0, 2)), []], "y must have shape (N, O) or (O,) and not be empty, got (0, 2)"),
     "one-hot of a scalar": (secant.to_one_hot, [3], "labels must have shape (N,), got ()"),

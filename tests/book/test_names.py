@@ -133,13 +133,24 @@ def test_gradients_of_one_dimension():
     assert book.numerical_diff(lambda x: x**2, 3) == pytest.approx(6)
 
 
-def test_integers_have_a_gradient_except_where_they_are_shifted_in_place():
+def test_integers_have_a_gradient():
     x = np.array([3, 4])
     for function in (book.numerical_gradient, book.numerical_gradient_1d):
         assert np.allclose(function(lambda x: np.sum(x**2), x), [6, 8])
     assert np.allclose(book.numerical_gradient_2d(lambda x: np.sum(x**2), x), [6, 8])
-    with pytest.raises(TypeError, match="Cannot cast"):
-        book.gradient_descent(lambda x: np.sum(x**2), x)
+
+
+READ_ONLY = np.array([3.0, 4.0])
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize("start", [np.array([3, 4]), [3.0, 4.0], 3.0, READ_ONLY, np.array([True])], ids=repr)
+def test_gradient_descent_says_which_array_it_needs(start):
+    message = r"^init_x must be a writeable array of floats, .*: pass np.array\(init_x, dtype=float\)$"
+    with pytest.raises(DTypeError, match=message):
+        book.gradient_descent(lambda x: np.sum(x**2), start)
+    x, _ = book.gradient_descent(lambda x: np.sum(x**2), np.array(start, dtype=float), 0.5, 1)
+    assert np.allclose(x, 0, atol=1e-6)
 
 
 def test_gradient_descent_returns_the_history_and_walks_in_place():

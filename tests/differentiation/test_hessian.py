@@ -125,12 +125,40 @@ def test_a_pattern(options):
     assert found.nfev == len(calls)
     truth = rosenbrock_hessian(x)
     assert (np.abs(found.value.toarray() - truth) <= found.error.toarray()).all()
-    with pytest.raises(ValueRangeError, match="sparsity must not have 0 where the Hessian has not"):
-        secant.numerical_hessian(f, x, sparsity=np.eye(12), **options)
+    for full_output in (False, True):
+        with pytest.warns(RuntimeWarning, match="^the sparsity pattern misses nonzero entries in row 0: ") as caught:
+            secant.numerical_hessian(f, x, sparsity=np.eye(12), full_output=full_output, **options)
+        assert [warning.filename for warning in caught] == [__file__]
+    one_is_missing = pattern.copy()
+    one_is_missing[7, 8] = one_is_missing[8, 7] = False
+    with pytest.warns(RuntimeWarning, match="^the sparsity pattern misses nonzero entries in row 7: "):
+        secant.numerical_hessian(f, x, sparsity=one_is_missing, **options)
     of_gradient = secant.numerical_hessian(None, x, gradient=lambda x: x**3, sparsity=np.eye(12))
     np.testing.assert_allclose(of_gradient.toarray(), np.diag(3 * x**2), atol=1e-8)
     with pytest.raises(ShapeError, match=r"sparsity must have shape \(12, 12\), got \(3, 12\)"):
         secant.numerical_hessian(f, x, sparsity=np.ones((3, 12)))
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}], ids=str)
+def test_a_pattern_where_second_derivatives_jump(options):
+    pytest.importorskip("scipy.sparse")
+
+    def f(u):  # as of a penalty: its first derivatives are continuous
+        return float(np.sum(np.maximum(u - 0.3 * np.roll(u, -1), 0) ** 2))
+
+    def of_products(u):
+        return float(np.sum(np.maximum(u, 0) * np.maximum(np.roll(u, -1), 0)))
+
+    distance = np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
+    known = np.minimum(distance, 10 - distance) <= 1
+    for right in (known, np.ones((10, 10))):
+        secant.numerical_hessian(f, np.zeros(10), sparsity=right, **options)
+        secant.numerical_hessian(of_products, np.zeros(10), sparsity=right, **options)
+    for row in (0, 3, 8):  # the direction shows nothing of the entry of row 2
+        wrong = known.copy()
+        wrong[row, row + 1] = wrong[row + 1, row] = False
+        with pytest.warns(RuntimeWarning, match=f"misses nonzero entries in row {row}: "):
+            secant.numerical_hessian(f, np.zeros(10), sparsity=wrong, **options)
 
 
 def test_bounds_make_steps_smaller():
@@ -177,6 +205,45 @@ def test_steps_of_central_that_tell_nothing():
         assert len(caught) == 1
     with pytest.warns(RuntimeWarning, match="f returns rounded values"):
         secant.numerical_hessian(lambda x: round(float(np.exp(x).sum()), 3), [0.3, 2.0], h=0.01, scheme="central")
+
+
+def noisy(x):
+    """What is not the same twice, by as much as f changes."""
+    return float(x @ x) + 1e3 * float(np.sin(1e15 * x.sum()))
+
+
+BELOW_THE_NOISE = {
+    "small steps": (lambda x: 1e6 + float(x @ x), [1e-3, 2e-3], {"scheme": "central", "h": 1e-6}),
+    "a large value": (lambda x: 1e9 + float(x @ x), [1.0, 2.0], {"scheme": "central"}),
+    "one coordinate": (lambda x: 1e9 + float(x @ x), [1.0], {"scheme": "central"}),
+    "a pattern": (lambda x: 1e9 + float(x @ x), [1.0, 2.0], {"scheme": "central", "sparsity": np.eye(2)}),
+    "noise": (noisy, [1.0, 2.0], {}),
+}
+
+
+@pytest.mark.parametrize(("f", "x", "options"), BELOW_THE_NOISE.values(), ids=BELOW_THE_NOISE)
+def test_a_hessian_below_the_noise_of_f_is_warned_of(f, x, options):
+    if "sparsity" in options:
+        pytest.importorskip("scipy.sparse")
+    with pytest.warns(RuntimeWarning, match="^the Hessian is below the noise of f: ") as caught:
+        secant.numerical_hessian(f, x, **options)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+NO_CURVATURE = {
+    "linear": lambda x: float(x @ A[: len(x)]) / 3,
+    "linear and large": lambda x: 1e9 + float(x @ A[: len(x)]) / 3,
+    "kinks farther away": lambda x: float(np.maximum(x - 0.995, 0).sum() + np.abs(x + 3).sum() / 3),
+    "logarithm of a product": lambda x: float(np.log(np.exp(x)).sum()),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}, {"scheme": "central", "h": 1e-6}], ids=str)
+@pytest.mark.parametrize("f", NO_CURVATURE.values(), ids=NO_CURVATURE)
+def test_where_f_is_linear_its_hessian_is_rightly_0(f, options):
+    for x in ([1.0, 2.0, 0.3], [0.0, 0.0], [1.5]):
+        found = secant.numerical_hessian(f, x, full_output=True, **options)
+        assert (np.abs(found.value) <= found.error).all() or options
 
 
 @pytest.mark.parametrize("k", [9772, 17431, 18245])

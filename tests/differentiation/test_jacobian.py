@@ -8,7 +8,7 @@ import pytest
 import ways
 
 import secant
-from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError
 
 X = np.random.RandomState(0).normal(size=7)
 A = np.random.RandomState(1).normal(size=(2, 3, 7))
@@ -132,16 +132,119 @@ def test_a_large_sparse_jacobian_needs_few_evaluations(sparse):
     np.testing.assert_allclose(found.diagonal(-1), 2 * x[:-1], atol=1e-8)
 
 
+MISSES = "^the sparsity pattern misses nonzero entries in row "
+
+
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
 @pytest.mark.parametrize("vectorized", [False, True])
-def test_a_pattern_that_leaves_out_an_entry_is_an_error_that_names_the_row(sparse, scheme, vectorized):
+def test_a_pattern_that_leaves_out_an_entry_has_one_warning_that_names_the_row(sparse, scheme, vectorized):
     x = np.random.RandomState(2).normal(size=20)
     for row, column in ((0, 1), (7, 6), (19, 19)):
         wrong = pattern(20)
         wrong[row, column] = False
-        message = f"sparsity must not have 0 where the Jacobian has not: along one direction, row {row} of f "
-        with pytest.raises(ValueRangeError, match=message):
-            secant.numerical_jacobian(tridiagonal, x, scheme=scheme, sparsity=wrong, vectorized=vectorized)
+        options = {"scheme": scheme, "sparsity": wrong, "vectorized": vectorized}
+        for full_output in (False, True):
+            with pytest.warns(RuntimeWarning, match=f"{MISSES}{row}: ") as caught:
+                secant.numerical_jacobian(tridiagonal, x, full_output=full_output, **options)
+            assert [warning.filename for warning in caught] == [__file__]
+
+
+def left(u):
+    return np.roll(u, 1)
+
+
+def right(u):
+    return np.roll(u, -1)
+
+
+def upwind(u):
+    return np.maximum(u, 0) * (u - left(u)) + np.minimum(u, 0) * (right(u) - u)
+
+
+def minmod(u):
+    """A finite-volume scheme with this limiter: it is not differentiable where neighbors are equal."""
+    behind, ahead = u - left(u), right(u) - u
+    slope = np.where(behind * ahead > 0, np.sign(ahead) * np.minimum(abs(behind), abs(ahead)), 0)
+    flux = u + 0.5 * slope
+    return flux - left(flux)
+
+
+KINKED = {
+    "relu": lambda u: np.maximum(u - 0.3 * right(u), 0),
+    "upwind": upwind,
+    "minmod": minmod,
+    "saturated": lambda u: np.clip(right(u) - 2 * u + left(u), -1, 1),
+}
+STATES = {
+    "zeros": np.zeros(16),
+    "ones": np.ones(16),
+    "ramp": np.arange(16.0),
+    "wave": np.sin(2 * np.pi * np.arange(16) / 16),
+    "saturated": np.resize([0, 0, 1.0, 0.5], 16),
+}
+
+
+def periodic(n, reach=2):
+    """Each output depends on so many neighbors on both sides."""
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return np.minimum(distance, n - distance) <= reach
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+@pytest.mark.parametrize("f", KINKED.values(), ids=KINKED)
+def test_a_right_pattern_at_a_kink_has_the_jacobian_without_it(sparse, scheme, f):
+    for x in STATES.values():
+        dense = secant.numerical_jacobian(f, x, scheme=scheme)
+        for right_pattern in (periodic(16), np.ones((16, 16))):
+            found = secant.numerical_jacobian(f, x, scheme=scheme, sparsity=right_pattern)
+            np.testing.assert_allclose(found.toarray(), dense, atol=0.01)  # "auto" steps over kinks nearby
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_wrong_pattern_at_a_kink_has_a_warning(sparse, scheme):
+    """Also if all rows are on kinks, and one entry is missing."""
+    relu, x = KINKED["relu"], np.zeros(16)
+    upper = np.eye(16) + np.roll(np.eye(16), 1, axis=1)
+    if scheme == "forward":
+        secant.numerical_jacobian(relu, x, scheme=scheme, sparsity=upper)
+    for missing in range(16) if scheme == "forward" else ():
+        wrong = upper.copy()
+        wrong[missing, missing] = 0
+        with pytest.warns(RuntimeWarning, match=f"{MISSES}{missing}: "):
+            secant.numerical_jacobian(relu, x, scheme=scheme, sparsity=wrong)
+    for missing in range(16):
+        wrong = periodic(16)
+        wrong[missing, missing - 1] = False  # the derivative there is -1, whatever the limiter does
+        with pytest.warns(RuntimeWarning, match=f"{MISSES}{missing}: "):
+            secant.numerical_jacobian(minmod, np.ones(16), scheme=scheme, sparsity=wrong)
+
+
+def test_a_pattern_is_checked_at_kinks_in_few_evaluations(sparse):
+    n, calls = 20_000, []
+
+    def counted(u):
+        calls.append(1)
+        return minmod(u)
+
+    ones = np.ones(n)
+    known = sparse.diags_array([ones] * 5, offsets=range(-2, 3), shape=(n, n)).tolil()
+    known[[0, 0, 1, -1, -1, -2], [-1, -2, -1, 0, 1, 0]] = 1
+    secant.numerical_jacobian(counted, np.ones(n), sparsity=known.tocsr())
+    assert len(calls) < 500  # of 40,000 without a pattern
+
+
+def test_the_pattern_of_scipy_with_groups_is_its_structure(sparse):
+    x = np.random.RandomState(2).normal(size=9)
+    wanted = secant.numerical_jacobian(tridiagonal, x, sparsity=pattern(9))
+    groups = np.arange(9) % 3
+    for structure in (pattern(9), pattern(9).tolist(), sparse.csr_array(pattern(9))):
+        for given in ((structure, groups), (structure, groups.tolist()), (structure, np.zeros(9, int))):
+            found = secant.numerical_jacobian(tridiagonal, x, sparsity=given)
+            assert found.toarray().tobytes() == wanted.toarray().tobytes()
+    found = secant.numerical_hessian(ways.rosenbrock, x, sparsity=(pattern(9), groups))
+    assert (found.toarray() == secant.numerical_hessian(ways.rosenbrock, x, sparsity=pattern(9)).toarray()).all()
+    rows = secant.numerical_jacobian(np.square, [1.0, 2.0], sparsity=([1, 0], [0, 1]))  # a pattern as a tuple of rows
+    assert rows.nnz == 2
 
 
 ROUGH = {
@@ -166,6 +269,7 @@ SMOOTH_ENOUGH = [  # not an error of "auto", and no derivatives that are off by 
 
 @pytest.mark.parametrize(("name", "scheme"), SMOOTH_ENOUGH)
 @pytest.mark.filterwarnings("ignore:f returned one and the same value", "ignore:f returns rounded values")
+@pytest.mark.filterwarnings("ignore:all differences of f are 0", "ignore:f jumps within the step")
 def test_a_right_pattern_is_accepted_however_rough_f_is(sparse, name, scheme):
     for n in (1, 2, 30):
         x = np.random.RandomState(n).normal(size=n)

@@ -199,6 +199,72 @@ def test_rounded_values_are_differentiated_with_a_warning(rounded):
     assert (np.abs(found.value - np.exp(x)) <= found.error).all()
 
 
+def remembering():
+    """A function that keeps its values by rounded keys: it has one value within the step."""
+    values = {}
+    return lambda x: values.setdefault(tuple(np.round(x, 3).tolist()), float(x @ x))
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
+def test_differences_of_0_next_to_another_value_are_warned_of(scheme):
+    x = np.array([1.0, 2.0])
+    for call in (
+        lambda: secant.numerical_gradient(remembering(), x, scheme=scheme),
+        lambda: secant.numerical_gradient(remembering(), x, scheme=scheme, inplace=True),
+        lambda: secant.numerical_jacobian(remembering(), x, scheme=scheme),
+        lambda: secant.numerical_gradient(
+            lambda stack: np.sum(np.round(stack, 3) ** 2, axis=1), x, scheme=scheme, vectorized=True
+        ),
+        lambda: secant.numerical_diff(lambda x: np.round(x, 3) ** 2, x, scheme=scheme),
+        lambda: secant.numerical_gradient(remembering(), x, scheme=scheme, bounds=(1, 2)),
+        lambda: secant.numerical_hessian(remembering(), x, scheme="central"),
+    ):
+        with pytest.warns(RuntimeWarning, match="^all differences of f are 0, but f changes farther away: ") as caught:
+            assert not call().any()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+OPTIMA = {
+    "squares": (lambda x: float(x @ x), np.zeros(3), 1e-4),
+    "squares and a constant": (lambda x: 5 + float(x @ x), np.zeros(3), 1e-9),
+    "cosine": (lambda x: float(np.cos(x).sum()), np.zeros(3), 1.5e-8),
+    "fourth powers": (lambda x: 1 + float(np.sum(x**4)), np.zeros(2), 1e-4),
+    "not even": (lambda x: 1 + float(np.sum(x**2 + x**3)), np.zeros(2), 1.5e-8),
+    "absolute values": (lambda x: float(np.abs(x).sum()), np.zeros(2), 1e-4),
+    "an array": (lambda x: 2 + x**2, np.zeros(2), 1e-9),
+}
+
+
+@pytest.mark.parametrize("scheme", ["central", "five-point"])
+@pytest.mark.parametrize(("f", "x", "h"), OPTIMA.values(), ids=OPTIMA)
+def test_at_an_optimum_differences_of_0_are_right(f, x, h, scheme):
+    call = secant.numerical_jacobian if np.ndim(f(x)) else secant.numerical_gradient
+    assert not call(f, x, h, scheme=scheme).any()
+
+
+JUMPS = {
+    "one coordinate": (lambda x: 1.0 * (x[0] > 1), [1.0, 2.0]),
+    "floor": (lambda x: 0.5 * float(np.sum(np.floor(x))), [1.0, 2.0]),
+    "ceil": (lambda x: 0.5 * float(np.sum(np.ceil(x))), [1.0, 2.0, 3.0]),
+    "a threshold": (lambda x: 3.5 if x.sum() < 3 else -1.25, [1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize(("f", "x"), JUMPS.values(), ids=JUMPS)
+def test_a_jump_is_called_a_jump(f, x):
+    with pytest.warns(RuntimeWarning, match="^f jumps within the step: ") as caught:
+        assert secant.numerical_gradient(f, x).any()
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_the_book_is_named_where_its_descent_is_meant():
+    x = np.array([3.0, 4.0])
+    for call in (secant.numerical_gradient, secant.numerical_jacobian, secant.numerical_hessian):
+        with pytest.warns(RuntimeWarning, match="^f returned one and the same value") as caught:
+            call(lambda _: 2.5, x)
+        assert "book" not in str(caught[0].message)
+
+
 def of_sympy():
     return pytest.importorskip("sympy").symbols("b")
 

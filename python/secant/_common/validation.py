@@ -150,11 +150,12 @@ def require_finite(name: str, array: Array) -> None:
         raise ValueRangeError(f"{name} must be finite, got {array[first]!s} at {first}")
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = False) -> Array:
+def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = False, like: str = "x") -> Array:
     """Targets in a form that backends take, by attributes alone: labels (N,) of integers, or weights (N, O).
 
     Weights are bool, integers, float32 or float64; others become float64. All are C-contiguous, in native byte order.
-    ``is_one_sample``: the targets of one sample, either a label or ``classes`` weights.
+    ``is_one_sample``: the targets of one sample, either a label or ``classes`` weights. ``like``: the name of the array
+    that has as many rows.
     """
     array = real_array("t", t)
     if is_one_sample and array.shape in ((), (classes,)):
@@ -162,7 +163,7 @@ def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = Fals
     shape, dtype = array.shape, array.dtype
     if shape not in ((rows,), (rows, classes)):
         if shape and shape[1:] in ((), (classes,)):
-            raise ShapeError(f"t must have {rows} rows like x, got {shape[0]}")
+            raise ShapeError(f"t must have {rows} rows like {like}, got {shape[0]}")
         hint = ": give labels as (N,)" if shape[1:] == (1,) else ""
         raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {shape}{hint}")
     if len(shape) == 1:

@@ -11,6 +11,7 @@ from secant.differentiation.evaluators.evaluation import InPlace
 from secant.differentiation.options import own_point
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import BOOK, DEFAULT_STEP
+from secant.errors import DTypeError
 
 __all__ = [
     "_numerical_gradient_1d",
@@ -139,6 +140,8 @@ def gradient_descent(
 
     Raises
     ------
+    DTypeError
+        If init_x is not a writeable array of floats.
     ShapeError
         If f does not return a single number.
 
@@ -152,6 +155,12 @@ def gradient_descent(
     >>> x.round(3), history.shape
     (array([-0.035,  0.046]), (20, 2))
     """
+    is_float = isinstance(init_x, np.ndarray) and init_x.dtype.kind == "f"
+    if not is_float or not init_x.flags.writeable:
+        raise DTypeError(
+            f"init_x must be a writeable array of floats, in which the walk is made, got {init_x!r}: "
+            "pass np.array(init_x, dtype=float)"
+        )
     history = np.empty((step_num, *init_x.shape))
     for step in range(step_num):
         history[step] = init_x

@@ -15,6 +15,7 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
+from secant._common.warn import warn
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluators.evaluation import AWAY, name_of, numbers
 from secant.differentiation.options import put_back
@@ -22,7 +23,7 @@ from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import Bounds, RelativeStep, Stencils, exact_steps
 from secant.differentiation.slopes import GOLDEN, sizes_of
-from secant.errors import MissingExtraError, ShapeError, ValueRangeError
+from secant.errors import MissingExtraError, ShapeError
 
 _STEP_OF_AUTO = 1e-5  # times the size of x
 _NEARER = 0.1, 0.01  # times the step
@@ -38,6 +39,8 @@ def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
     """The Jacobian of a pattern, its error bars, and the evaluations."""
     pattern = Pattern.of(sparsity, problem.x.size)
 
+    incomplete_rows: list[int] = []
+
     def compute(problem: Problem) -> Found:
         columns, grouped, before = shifted_together(problem, pattern, sizes_of(problem.x.reshape(-1))[0])
         values, errors, evaluations = derivatives(grouped, None)
@@ -46,10 +49,24 @@ def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
             raise ShapeError(f"sparsity must have {values[0].size} rows, an output of f each, got {pattern.shape}")
         jacobian, bars = (each if each is None else columns.jacobian(each) for each in (values, errors))
         if problem.x.size:
-            evaluations += _require_pattern(problem, columns.scales, jacobian, bars)
+            row, more = _find_incomplete_row(problem, pattern, columns.scales, jacobian, bars)
+            evaluations += more
+            if row is not None:
+                incomplete_rows.append(row)
         return jacobian, bars, evaluations
 
-    return with_bars(problem, given, compute)
+    found = with_bars(problem, given, compute)
+    warn_of_incomplete(incomplete_rows)
+    return found
+
+
+def warn_of_incomplete(rows: list[int]) -> None:
+    """Warn of the first of these rows, if there is one."""
+    if rows:
+        warn(
+            f"the sparsity pattern misses nonzero entries in row {rows[0]}: this row changes where only coordinates "
+            "outside of its pattern are shifted; add them, since other entries are wrong without them"
+        )
 
 
 def elementwise_derivative(f: Any, x: Any, h: Any, full_output: Any, **options: Any) -> Any:
@@ -150,11 +167,15 @@ def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple
     return columns, grouped, evaluations
 
 
-def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: Any) -> int:
-    """Raise an error if the derivative along a direction is not that of the Jacobian; return the evaluations.
+def _find_incomplete_row(
+    problem: Problem, pattern: Pattern, scales: Floats, jacobian: Any, errors: Any
+) -> tuple[int | None, int]:
+    """Return a row of the pattern that misses an entry, if one is found, and the evaluations.
 
-    What the pattern leaves out is seen where it is more than a hundredth of the terms of its row. It is proportional to
-    the step, unlike noise, jumps, and what the Jacobian itself is off by for its steps.
+    The derivative along one direction must be that of the Jacobian. What the pattern leaves out is seen where it is
+    more than a hundredth of the terms of its row. It is proportional to the step, unlike noise, jumps, and what the
+    Jacobian itself is off by for its steps. A kink of f at x is proportional to it, too, and may hide an entry of
+    another row. Therefore, where a row differs, all rows without noise are tried with only other columns shifted.
     """
     x = np.array(problem.x, order="C").reshape(-1)
     direction = (1 + np.arange(x.size) * GOLDEN % 1) * scales  # columns that are shifted together are apart in it
@@ -163,35 +184,83 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
     is_forward = problem.scheme is not None and problem.scheme.name == "forward"
     evaluator = problem.evaluator()
 
-    def missing(factor: float) -> tuple[Any, Any, Any]:
-        """What f changes by, what the Jacobian says, and whether their difference is large."""
-        points = [x + factor * direction, x if is_forward else x - factor * direction]
-        if problem.bounds is not None:
-            lower, upper = (np.array(each, order="C").reshape(-1) for each in problem.bounds)
-            points = [np.clip(point, lower, upper) for point in points]
-        above, below = (evaluator.at(point.reshape(problem.x.shape)).reshape(-1) for point in points)
-        moved = points[0] - points[1]
-        change, expected = above - below, jacobian @ moved
-        known = LARGE * (abs(jacobian) @ np.abs(moved)) + ROUNDING * _EPS * np.abs(above)
+    def inside(point: Floats) -> Floats:
+        if problem.bounds is None:
+            return point
+        lower, upper = (np.array(each, order="C").reshape(-1) for each in problem.bounds)
+        return np.clip(point, lower, upper)
+
+    def values_at(point: Floats) -> Floats:
+        value: Floats = evaluator.at(point.reshape(problem.x.shape)).reshape(-1)
+        return value
+
+    def compare(factor: float) -> tuple[Any, Any]:
+        """By how much a change of f is not what the Jacobian says, and how much is allowed."""
+        above = inside(x + factor * direction)
+        below = x if is_forward else inside(x - factor * direction)
+        value_above, value_below = values_at(above), values_at(below)
+        moved = above - below
+        difference = value_above - value_below - jacobian @ moved
+        allowed = LARGE * (abs(jacobian) @ np.abs(moved)) + _rounding(value_above)
         if errors is not None:
-            known += errors @ np.abs(moved)
-        return change, expected, np.abs(change - expected) > known
+            allowed += errors @ np.abs(moved)
+        return difference, allowed
 
     with np.errstate(all="ignore"):
-        change, expected, wrong = missing(1.0)
+        difference, allowed = compare(1.0)
+        is_large = np.abs(difference) > allowed
+        is_suspect = is_large
         for factor in _NEARER:
-            if not wrong.any():
-                return evaluator.evaluations
-            nearer, expected_nearer, is_large = missing(factor)
-            away = (nearer - expected_nearer) / factor - (change - expected)
-            wrong &= is_large & (np.abs(away) <= 0.1 * np.abs(change - expected))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueRangeError(
-            f"sparsity must not have 0 where the Jacobian has not: along one direction, row {row} of f changes by "
-            f"{change[row]:.3g}, and the pattern explains {expected[row]:.3g}; or f is not linear within the step"
-        )
-    return evaluator.evaluations
+            if not is_suspect.any():
+                return None, evaluator.evaluations
+            nearer, allowed_nearer = compare(factor)
+            is_proportional = np.abs(nearer / factor - difference) <= 0.1 * np.abs(difference)
+            is_suspect = is_suspect & (np.abs(nearer) > allowed_nearer) & is_proportional
+        if not is_suspect.any():
+            return None, evaluator.evaluations
+        allowed[is_large] = np.inf  # rows with noise or jumps
+        allowed[is_suspect] = LARGE * np.abs(difference[is_suspect])
+        row = _row_with_other_columns(pattern, values_at, x, inside, direction, allowed)
+    return row, evaluator.evaluations
+
+
+def _row_with_other_columns(
+    pattern: Pattern,
+    values_at: Callable[[Floats], Floats],
+    x: Floats,
+    inside: Callable[[Floats], Floats],
+    direction: Floats,
+    allowed: Floats,
+) -> int | None:
+    """Return a row that changes by more than allowed where none of its columns is shifted.
+
+    Such a row depends on other columns, whether it is smooth or has a kink at x. A row has at most one column in a
+    group of columns. Half of a group is shifted at a time, for each bit of the columns' numbers within the group:
+    first the columns where the bit is 0, then those where it is 1. Any two numbers differ in a bit, so each other
+    column is shifted once without the row's own.
+    """
+    at_x = values_at(x)
+    allowed = allowed + _rounding(at_x)
+    moved = inside(x + direction), inside(x - direction)
+    for group, column_of_row in enumerate(pattern.column_of_rows()):
+        members = np.flatnonzero(pattern.groups == group)
+        numbers = np.arange(len(members))
+        bits = range(max(1, int(numbers[-1]).bit_length()))
+        for half in (members[numbers >> bit & 1 == side] for bit in bits for side in (0, 1)):
+            can_tell = np.isfinite(allowed) & ~np.isin(column_of_row, half)
+            if not len(half) or not can_tell.any():
+                continue
+            for point in moved:
+                shifted = x.copy()
+                shifted[half] = point[half]
+                is_incomplete = can_tell & (np.abs(values_at(shifted) - at_x) > allowed)
+                if is_incomplete.any():
+                    return int(np.argmax(is_incomplete))
+    return None
+
+
+def _rounding(values: Floats) -> Floats:
+    return np.asarray(ROUNDING * _EPS * np.abs(values))
 
 
 class ColumnGroups:
@@ -293,12 +362,14 @@ class Pattern:
 
     @classmethod
     def of(cls, sparsity: Any, coordinates: int) -> Pattern:
-        """Read what the user gave."""
+        """Read what the user gave: a pattern, or SciPy's pair of one and of groups, which are found anew."""
         try:
             from scipy.optimize._numdiff import group_columns
             from scipy.sparse import csr_array, issparse
         except ModuleNotFoundError:
             raise MissingExtraError("sparsity needs SciPy: pip install 'secant[sparse]'") from None
+        if isinstance(sparsity, tuple) and len(sparsity) == 2 and (issparse(sparsity[0]) or np.ndim(sparsity[0]) == 2):
+            sparsity = sparsity[0]
         if issparse(sparsity):
             given = sparsity.tocoo(copy=True)  # to compare with 0 would sum its duplicates in place
             stored, shape = validation.real_array("sparsity", given.data) != 0, given.shape

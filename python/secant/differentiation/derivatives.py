@@ -20,6 +20,7 @@ from secant.differentiation.schemes import SCHEMES, RelativeStep, Stencils
 from secant.errors import ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
+_FLOAT64_IN_PLACE = "x must be a writeable array of float64"
 _SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
 
 
@@ -31,14 +32,14 @@ class Derivatives(NamedTuple):
     evaluations: int
 
 
-def derivatives(problem: Problem, given: Any, *, warns: bool = True) -> Derivatives:
-    """Derivatives of f in all coordinates of x, which was ``given`` as that."""
+def derivatives(problem: Problem, given: Any, *, warns: bool = True, hint: str = _FLOAT64_IN_PLACE) -> Derivatives:
+    """Derivatives of f in all coordinates of x, which was ``given`` as that. ``hint`` is as for `warn_of_values`."""
     try:
         result, method, evaluator = computed(problem, Method)
         if warns:
             columns = problem.columns
             stencils, x = (method.stencils, problem.x) if columns is None else (columns.stencils, columns.x)
-            warn_of_values(evaluator, stencils, x, result.values)
+            warn_of_values(evaluator, stencils, x, result.values, hint)
     finally:
         put_back(given, problem.x)
     return result
@@ -83,23 +84,42 @@ def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tup
         return method(evaluator, 0, size, tell), method, evaluator
 
 
-def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, values: Floats) -> None:
-    """Warn where the values of f, or the steps, say that derivatives mean little."""
+def warn_of_values(
+    evaluator: Evaluator, stencils: Stencils | None, x: Floats, values: Floats, hint: str = _FLOAT64_IN_PLACE
+) -> None:
+    """Warn where the values of f, or the steps, say that derivatives mean little.
+
+    ``hint``: what to do if f reads x and not its argument.
+    """
     count = np.count_nonzero(values)
     is_lost = stencils is not None and count != values.size and _warn_of_loss(stencils, x)
+    is_zero = values.size and not count and not is_lost
     if evaluator.is_constant:
-        if values.size and not count and not is_lost:
+        if is_zero:
             warn(
                 "f returned one and the same value at all points, so its derivative is 0; if it reads x and not its "
-                "argument, x must be a writeable array of float64, and gradient_descent that of secant.book"
+                f"argument, {hint}"
             )
+    elif stencils is not None and is_zero and evaluator.has_slope_farther_away():
+        warn(
+            "all differences of f are 0, but f changes farther away: take a larger h, and let f neither round x or its "
+            "values nor return values of other points"
+        )
     elif stencils is not None and evaluator.is_rounded():
+        _warn_of_few_digits(evaluator)
+    if evaluator.returned is not _FLOAT64 and evaluator.returned != _FLOAT64:
+        _warn_of_rounding(evaluator.returned, stencils, x, jumps=bool(count))
+
+
+def _warn_of_few_digits(evaluator: Evaluator) -> None:
+    """Warn of values that jump, or that are rounded."""
+    if evaluator.is_jump():
+        warn("f jumps within the step: its difference is the jump divided by the step, not a slope; move x")
+    else:
         warn(
             "f returns rounded values, so its differences are too: return all digits, or take a step over which f "
             "changes by much more than its last digit"
         )
-    if evaluator.returned is not _FLOAT64 and evaluator.returned != _FLOAT64:
-        _warn_of_rounding(evaluator.returned, stencils, x, jumps=bool(count))
 
 
 def _warn_of_loss(stencils: Stencils, x: Floats) -> bool:

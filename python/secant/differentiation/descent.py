@@ -18,6 +18,8 @@ from secant.differentiation.problem import Problem, with_options
 from secant.differentiation.schemes import DEFAULT_STEP, SchemeName
 from secant.errors import DivergenceError, ValueRangeError
 
+_BY_THE_BOOK = "take secant.book.gradient_descent, which walks in x itself"
+
 
 @overload
 def gradient_descent(
@@ -154,7 +156,8 @@ def _walk(
         for step in range(1, count + 1):
             bar("steps", step - 1, count)
             try:
-                gradient = derivatives(problem._replace(x=x), None, warns=step == 1).values.reshape(x.shape)
+                found = derivatives(problem._replace(x=x), None, warns=step == 1, hint=_BY_THE_BOOK)
+                gradient = found.values.reshape(x.shape)
             except ValueRangeError as error:  # f is not finite at x, where error bars need that
                 if step == 1:
                     raise

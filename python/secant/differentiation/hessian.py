@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
-from secant.differentiation.columns import Pattern, with_bars
+from secant._common.warn import warn
+from secant.differentiation.columns import Pattern, warn_of_incomplete, with_bars
 from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.jacobian import numerical_jacobian
@@ -55,7 +56,7 @@ def numerical_hessian(
         f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given.
     sparsity : array_like or sparse array, (n, n), optional
         Not 0 where the Hessian may not be, on both sides of the diagonal. Only these entries are evaluated, and two
-        second differences along random directions tell if others are not 0. It needs SciPy.
+        second differences along a random direction tell if others are not 0. It needs SciPy.
     full_output : bool
         Return a `Derivative`: the Hessian, how far each entry may be off, and the number of evaluations.
     rel_step, args, kwargs, vectorized, workers, progress, noise, f0, inplace
@@ -65,6 +66,12 @@ def numerical_hessian(
     -------
     ndarray of float64, (n, n)
         With ``sparsity`` a `scipy.sparse.csr_array`; with ``full_output`` a `Derivative`.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the pattern misses nonzero entries, or all second differences of "central" are below the rounding of f. Or as
+        for `numerical_gradient`.
 
     Raises
     ------
@@ -77,8 +84,7 @@ def numerical_hessian(
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If f or x is not finite, h is lost in x, x is on a bound, f is not defined at a shifted point of "central", or
-        the pattern has 0 where the Hessian has not.
+        If f or x is not finite, h is lost in x, x is on a bound, or f is not defined at a shifted point of "central".
 
     Notes
     -----
@@ -112,7 +118,9 @@ def numerical_hessian(
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
     if pattern is not None and pattern.shape[0] != size:
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
-    values, errors, evaluations = with_bars(problem, x, lambda problem: _hessian(problem, pattern))
+    incomplete_rows: list[int] = []
+    values, errors, evaluations = with_bars(problem, x, lambda problem: _hessian(problem, pattern, incomplete_rows))
+    warn_of_incomplete(incomplete_rows)
     return with_error(values, errors, evaluations) if full_output else values
 
 
@@ -139,8 +147,8 @@ def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
     return csr_array((np.concatenate([found.data, sign * found.data]) / 2, places), shape=matrix.shape)
 
 
-def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
-    """The Hessian, its error bars for "auto", and the evaluations."""
+def _hessian(problem: Problem, pattern: Pattern | None, incomplete_rows: list[int]) -> tuple[Any, Any, int]:
+    """The Hessian, its error bars for "auto", and the evaluations. Adds a row where the pattern misses entries."""
     size = problem.x.size
     if pattern is None:
         pairs = np.stack(np.triu_indices(size, 1), axis=1)
@@ -155,6 +163,11 @@ def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     warn_of_values(evaluator, method.stencils, problem.x, values)
+    if not evaluator.is_constant and method.is_below_noise(evaluator, found.values, found.errors):
+        warn(
+            "the Hessian is below the noise of f: all its entries may be 0; let f return more digits, or take "
+            "scheme='auto' or a larger h if it is not the default"
+        )
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
     if pattern is None:
@@ -165,5 +178,7 @@ def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
     from scipy.sparse import csr_array
 
     hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))
-    method.require_pattern(evaluator, hessian, bars)
+    row = method.find_incomplete_row(evaluator, hessian, bars)
+    if row is not None:
+        incomplete_rows.append(row)
     return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations - before

@@ -42,7 +42,8 @@ def numerical_jacobian(
     sparsity : array_like or sparse array, (outputs, coordinates), optional
         Not 0 where the Jacobian may not be. Coordinates that share no row are shifted together, which needs few
         evaluations of f. A derivative where the pattern has 0 would make others wrong: the derivative along one
-        direction, two evaluations more, tells if there is a large one. It needs SciPy.
+        direction, two evaluations more, tells if there is a large one. SciPy's ``(structure, groups)`` is accepted;
+        the groups are computed again. It needs SciPy.
     rel_step, bounds, args, kwargs, vectorized, workers, progress, noise, f0, inplace
         As for `numerical_gradient`.
 
@@ -55,7 +56,7 @@ def numerical_jacobian(
     Warns
     -----
     RuntimeWarning
-        As for `numerical_gradient`.
+        If the pattern misses nonzero entries: the warning names a row. Or as for `numerical_gradient`.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def numerical_jacobian(
         If options do not go together, or f is a C function.
     ValueRangeError
         If h is not finite and greater than 0, f or x is not finite for "auto", f is not finite at a shifted point,
-        though it is at x, the pattern has 0 where the Jacobian has not, or f mixes the points of a stack.
+        though it is at x, or f mixes the points of a stack.
 
     Examples
     --------

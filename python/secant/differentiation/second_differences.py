@@ -41,6 +41,9 @@ _SECOND = Scheme("central", 3, (1, -1), True, lambda f, points, base, x: None)  
 _BELOW = 1  # steps below the largest that the diagonal depends on: where those off the diagonal begin
 _LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal: steps from the largest of the diagonal down; and more where needed
 _NOISE_OF_MIXED = 8.0  # of f, that a mixed second difference has at most, usually
+_FAR = 0.1  # of the scale of x, or of the change of f there
+_FARTHER = 100.0  # times the step of "central"
+_ROUNDING_OF_SECOND = 4.0  # units of rounding of f, that a second difference may have
 _BLOCK = 2**18  # elements of points, 2 MB
 
 
@@ -247,11 +250,63 @@ class SecondDifferences:
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
 
-    def require_pattern(self, evaluator: Evaluator, hessian: Any, errors: Any) -> None:
-        """Raise an error if second differences along a direction are not those of the Hessian.
+    def is_below_noise(self, evaluator: Evaluator, mixed: Floats, errors: Floats) -> bool:
+        """Whether the Hessian is noise; ``mixed`` are its entries off the diagonal, with their error bars."""
+        if not len(self._x) or evaluator.returned != np.float64:  # other types have warnings of their own
+            return False
+        values = np.concatenate([self.diagonal.values, mixed])
+        bars = np.concatenate([self.diagonal.errors, errors])
+        return self._bars_hide(evaluator, values, bars) if self._guarded else self._rounding_hides(evaluator, values)
 
-        What the pattern leaves out is seen where it is more than a hundredth of the terms. It does not depend on the
-        step, unlike truncation, which is a quarter at half of it, and rounding, which is four times as large.
+    def _bars_hide(self, evaluator: Evaluator, values: Floats, bars: Floats) -> bool:
+        """Whether no entry exceeds its error bar, and these allow what f changes by over a tenth of the scale of x.
+
+        Where f is linear, no entry exceeds its error bar either, but these are small.
+        """
+        if not values.any() or not (np.abs(values) <= bars).all():
+            return False
+        steps = _FAR * self._scales
+        above, below = self._far_changes(evaluator, np.minimum(steps, self._room))
+        change = max(abs(above), abs(below))
+        allowed = np.max(bars * self._squares(steps))
+        return bool(change > 0 and allowed > _FAR * change)
+
+    def _rounding_hides(self, evaluator: Evaluator, values: Floats) -> bool:
+        """Whether no second difference of "central" exceeds the rounding of f, but one at larger steps does.
+
+        If it falls below the rounding as the square of the step, the steps were too small for this curvature. If not,
+        it is a kink farther away, and f is linear within the steps.
+        """
+        rounding = _ROUNDING_OF_SECOND * _EPS * abs(self._value)
+        if not (np.abs(values * self._squares(self._units)) <= rounding).all():
+            return False
+        factor = max(_FARTHER, float(np.min(_FAR * self._scales / self._units)))
+        factor = min(factor, float(np.min(self._room / self._units)))
+        above, below = self._far_changes(evaluator, factor * self._units)
+        curved = abs(above + below)
+        return bool(rounding < curved <= _ROUNDING_OF_SECOND * rounding * factor**2)
+
+    def _squares(self, steps: Floats) -> Floats:
+        """The products of the steps of all entries: those of the diagonal, then the others."""
+        i, j = self._pairs.T
+        return np.concatenate([steps**2, steps[i] * steps[j]])
+
+    def _far_changes(self, evaluator: Evaluator, steps: Floats) -> tuple[float, float]:
+        """The changes of f over steps on both sides of x: NaN where f is not defined."""
+        points = (self._x + np.array([[1.0], [-1.0]]) * steps).reshape(-1, *self._shape)
+        with np.errstate(all="ignore"):
+            try:
+                above, below = evaluator.at_points(points) - self._value
+            except Exception:
+                return np.nan, np.nan
+        return float(above), float(below)
+
+    def find_incomplete_row(self, evaluator: Evaluator, hessian: Any, errors: Any) -> int | None:
+        """Return a row of the pattern that misses an entry, if one is found.
+
+        Second differences along a direction must be those of the Hessian. What the pattern leaves out is seen where it
+        is more than a hundredth of the terms. It does not depend on the step, unlike truncation, which is a quarter at
+        half of it, and rounding, which is four times as large. Nor does a jump of second derivatives at x.
         """
         along = self._direction() / self._scales * np.abs(self._units)
         value, terms = float(along @ (hessian @ along)), float(np.abs(along) @ (abs(hessian) @ np.abs(along)))
@@ -262,10 +317,28 @@ class SecondDifferences:
             away.append(float(above + below) / step**2 - value)
         known = LARGE * terms + float(np.abs(along) @ (errors @ np.abs(along))) + ROUNDING * noise
         if min(map(abs, away)) > known and abs(away[1] - away[0]) < 0.5 * abs(away[0]):
-            raise ValueRangeError(
-                "sparsity must not have 0 where the Hessian has not: along a random direction the second "
-                f"derivative of f differs by {abs(away[1]):.3g} from what the pattern allows"
-            )
+            allowed = LARGE * abs(away[0]) + _NOISE_OF_MIXED * noise
+            return self._row_with_other_columns(evaluator, hessian, along, allowed)
+        return None
+
+    def _row_with_other_columns(self, evaluator: Evaluator, hessian: Any, along: Floats, allowed: float) -> int | None:
+        """Return a row with second derivatives outside of its pattern.
+
+        Without them, f changes by x[row] and by all coordinates outside of the row's pattern together as it does by
+        each of both, however rough f is.
+        """
+        for row in range(len(self._x)):
+            own, others = np.zeros(len(along)), along.copy()
+            own[row] = along[row]
+            others[hessian.indices[hessian.indptr[row] : hessian.indptr[row + 1]]] = 0.0
+            if not others.any():
+                continue
+            for sign in (1, -1):
+                shifts = sign * np.array([own + others, own, others])
+                together, by_own, by_others = self._values(evaluator, self._x + shifts) - self._value
+                if abs(together - by_own - by_others) > allowed:
+                    return row
+        return None
 
 
 def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:

@@ -25,6 +25,7 @@ from secant.errors import DTypeError, SecantError, ShapeError
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
+_SLOPE = 0.1  # of the change farther away: where f is even about x, both sides change by the same
 _TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
 
@@ -76,6 +77,9 @@ class Evaluator(ABC):
     evaluations = 0
     is_constant = False
     columns: Any = None
+    _bounds: Bounds | None = None
+    _value: Any = None  # the first one, while all are the same
+    _value_elsewhere: Any = None  # where it is another one than at all steps
 
     def place(self, i: int, shift: float, output: int = 0) -> str:
         """The shifted coordinate, as one writes it: of an output, where several are shifted together."""
@@ -94,6 +98,34 @@ class Evaluator(ABC):
     def is_rounded(self) -> bool:
         """Whether f was seen to return rounded values."""
         return False
+
+    def is_jump(self) -> bool:
+        """Whether what looks rounded is a jump: farther away f is constant."""
+        return False
+
+    def has_slope_farther_away(self) -> bool:
+        """Whether f was seen to have one value at the steps, and a slope across a longer way.
+
+        At an optimum it has none: f changes alike on both sides.
+        """
+        if self._value_elsewhere is None or self.returned != np.float64:
+            return False
+        x = self.flat.reshape(self.shape)
+        opposite = 2 * x - elsewhere(x, self._bounds, self.columns)
+        if self._bounds is not None:
+            opposite = np.clip(opposite, *self._bounds)
+        value_opposite = self._try_at(opposite)
+        if value_opposite is None or np.shape(value_opposite) != np.shape(self._value):
+            return False
+        with np.errstate(all="ignore"):
+            change = np.asarray(self._value_elsewhere) - self._value
+            change_opposite = np.asarray(value_opposite) - self._value
+            largest = np.maximum(np.abs(change), np.abs(change_opposite))
+            return bool(np.any(np.abs(change - change_opposite) > _SLOPE * largest))
+
+    def _try_at(self, point: Floats) -> Any:
+        """Return f at a point, or None where that fails or is not supported."""
+        return None
 
     @abstractmethod
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
@@ -275,7 +307,10 @@ class PythonEvaluator(Evaluator):
         other = elsewhere(self._x, self._bounds, self.columns)
         there = self._value_or_none(self._f, other)
         self.is_constant = there is None or _are_same(there, self._value)
-        if not self.is_constant or self._in_place is None:
+        if not self.is_constant:
+            self._value_elsewhere = there
+            return False
+        if self._in_place is None:
             return False
         self.is_constant = _are_same(self._value_or_none(self._in_place, other), self._value)
         if self.is_constant:
@@ -290,7 +325,15 @@ class PythonEvaluator(Evaluator):
         change = abs(self._next - self._value)
         if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
             return False
-        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds, self.columns)))
+        return _is_short(self._try_at(elsewhere(self._x, self._bounds, self.columns)))
+
+    def is_jump(self) -> bool:
+        """Whether f is constant from half of the way elsewhere on: rounded values change over this way."""
+        far = elsewhere(self._x, self._bounds, self.columns)
+        return _are_same(self._try_at(far), self._try_at((self._x + far) / 2))
+
+    def _try_at(self, point: Floats) -> Any:
+        return self._value_or_none(self._f, point)
 
     def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
         self.evaluations += 1

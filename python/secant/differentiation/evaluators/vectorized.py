@@ -114,5 +114,11 @@ class VectorizedEvaluator(Evaluator):
         self.is_constant = bool((values == self._value).all())
         if self.is_constant and is_first:
             point = elsewhere(self.flat.reshape(self.shape), self._bounds, self.columns)
-            with suppress(Exception):
-                self._values(point[np.newaxis])
+            there = self._try_at(point)
+            if not self.is_constant:
+                self._value_elsewhere = there
+
+    def _try_at(self, point: Floats) -> Any:
+        with suppress(Exception):
+            return self._values(point[np.newaxis])[0]
+        return None
