@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from secant._common.validation import Array
 from secant.checking import autodiff
@@ -27,8 +28,18 @@ _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
 _TENSOR: Any = torch.Tensor
 _MODE: Any = TorchFunctionMode  # whose methods have no types
+_OPERATOR_MODE: Any = TorchDispatchMode
 _CASTS = dict.fromkeys((_TENSOR.float, _TENSOR.half, _TENSOR.bfloat16), _TENSOR.double)
 _CASTS |= dict.fromkeys((_TENSOR.cfloat, _TENSOR.chalf), _TENSOR.cdouble)
+_SAMPLERS = frozenset(
+    (
+        *("rand", "rand_like", "randn", "randn_like", "normal", "bernoulli"),
+        *("normal_", "uniform_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"),
+        *("geometric_", "random_", "multinomial", "binomial", "poisson"),
+    )
+)
+"""Operators that draw other numbers in other types, and whose results have no derivative. Dropout, distributions and
+what else is random consist of these. Gamma's and Dirichlet's numbers are the same in all types."""
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
@@ -84,7 +95,8 @@ class Function(autodiff.Function):
         self._like = [*map(converted, self._tensors.values())]
         self.inputs = structure_of("inputs", self._like, list(self._tensors))
         self.is_used, self._paths = self.of != "", list[str]()
-        with _Seen() as seen:
+        self._drawn = dict[Any, list[Any]]()
+        with _Seen() as seen, _Draws(self._drawn):
             self._outputs = self._evaluated(self.inputs.value, lambda found: [each.detach() for each in found])
         self.outputs = structure_of("outputs", self._outputs, self._paths)
         self.inside = [*map(name_of, seen.dtypes)]
@@ -92,8 +104,14 @@ class Function(autodiff.Function):
 
     def in_float64(self) -> Function:
         """The same function in float64."""
-        other = copy.copy(self)
-        other._begin(_InFloat64, higher)
+        other, drawn = copy.copy(self), self._drawn
+
+        @contextlib.contextmanager
+        def precision() -> Iterator[None]:
+            with _InFloat64(), _DrawsAlike(drawn) if drawn else contextlib.nullcontext():
+                yield
+
+        other._begin(precision, higher)
         return other
 
     def values(self, x: Arrays) -> Arrays:
@@ -342,3 +360,70 @@ class _InFloat64(_MODE):  # type: ignore[misc]
         if id(value) not in self._twins:
             self._twins[id(value)] = value, higher(value)
         return self._twins[id(value)][1]
+
+
+class _Draws(_OPERATOR_MODE):  # type: ignore[misc]
+    """Notes in what types random numbers are drawn.
+
+    They are the types of the tensors that a call takes, and the type of what it returns.
+    """
+
+    def __init__(self, drawn: dict[Any, list[Any]]) -> None:
+        super().__init__()
+        self._drawn = drawn
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        returned = func(*args, **kwargs or {})
+        if _is_sampler(func):
+            taken = [each.dtype for each in args if isinstance(each, torch.Tensor)]
+            self._drawn.setdefault(_call(func, args), []).append((taken, returned.dtype))
+        return returned
+
+
+class _DrawsAlike(_OPERATOR_MODE):  # type: ignore[misc]
+    """While it lasts, random numbers are drawn in the types that were noted, and then converted: they are the same.
+
+    Calls of an operator for one size take turns. So what a checkpoint draws again during a backward pass has its type,
+    unless such calls have several types.
+    """
+
+    def __init__(self, drawn: dict[Any, list[Any]]) -> None:
+        super().__init__()
+        self._turns = {call: itertools.cycle(noted) for call, noted in drawn.items()}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if not _is_sampler(func):
+            return func(*args, **kwargs)
+        call = _call(func, args)
+        if call not in self._turns:
+            raise TypeError("f draws other random numbers in float64")
+        taken, returned = next(self._turns[call])
+        of_tensors = iter(taken)
+        lowered = [_with_type(each, next(of_tensors)) if isinstance(each, torch.Tensor) else each for each in args]
+        if "dtype" in {argument.name for argument in func._schema.arguments}:
+            kwargs["dtype"] = returned
+        if "out" in kwargs:
+            written, kwargs["out"] = kwargs["out"], _with_type(kwargs["out"], returned)
+        else:
+            written = args[0] if func._schema.is_mutable else None
+        found = func(*lowered, **kwargs)
+        return higher(found) if written is None else written.copy_(found)
+
+
+def _call(func: Any, args: Any) -> Any:
+    """The operator and the sizes of a call."""
+    sizes = (each.shape if isinstance(each, torch.Tensor) else each for each in args)
+    return func, *(tuple(each) for each in sizes if isinstance(each, Sequence))
+
+
+def _with_type(tensor: Any, dtype: Any) -> Any:
+    """A tensor of another type with the same strides: the order of random numbers depends on these."""
+    if tensor.dtype == dtype:
+        return tensor
+    other = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=tensor.device)
+    return other.copy_(tensor)
+
+
+def _is_sampler(func: Any) -> bool:
+    return func.overloadpacket.__name__ in _SAMPLERS
