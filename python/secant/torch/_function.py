@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import random
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Number
@@ -16,6 +18,7 @@ from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
@@ -44,6 +47,7 @@ _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
+_ONE_CHECK = threading.RLock()
 T = TypeVar("T")
 Change = Callable[[Any], Any]
 """Takes a tensor, or something else; returns what stands in its place."""
@@ -96,7 +100,8 @@ class Function(autodiff.Function):
         self.inputs = structure_of("inputs", self._like, list(self._tensors))
         self.is_used, self._paths = self.of != "", list[str]()
         self._drawn = dict[Any, list[Any]]()
-        with _Seen() as seen, _Draws(self._drawn):
+        seen = _Seen()
+        with entered(seen, _Draws(self._drawn)):
             self._outputs = self._evaluated(self.inputs.value, lambda found: [each.detach() for each in found])
         self.outputs = structure_of("outputs", self._outputs, self._paths)
         self.inside = [*map(name_of, seen.dtypes)]
@@ -106,10 +111,8 @@ class Function(autodiff.Function):
         """The same function in float64."""
         other, drawn = copy.copy(self), self._drawn
 
-        @contextlib.contextmanager
-        def precision() -> Iterator[None]:
-            with _InFloat64(), _DrawsAlike(drawn) if drawn else contextlib.nullcontext():
-                yield
+        def precision() -> Any:
+            return entered(_InFloat64(), _DrawsAlike(drawn)) if drawn else entered(_InFloat64())
 
         other._begin(precision, higher)
         return other
@@ -287,21 +290,41 @@ def tensor_like(like: Any, values: Array) -> Any:
 
 
 @contextlib.contextmanager
+def put_back(restore: Callable[[], None]) -> Iterator[None]:
+    """Restore what a block changes, however it ends: also where Ctrl-C comes just before that begins."""
+    is_restored = False
+    try:
+        try:
+            yield
+        finally:
+            with held_interrupts():
+                restore()
+                is_restored = True
+    finally:
+        if not is_restored:
+            with held_interrupts():
+                restore()
+
+
+@contextlib.contextmanager
+def entered(*modes: Any) -> Iterator[None]:
+    """Enter modes of PyTorch, and leave them, however a block ends."""
+    stack = contextlib.ExitStack()
+    with put_back(stack.close):
+        for mode in modes:
+            stack.enter_context(mode)
+        yield
+
+
+@contextlib.contextmanager
 def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) -> Iterator[None]:
     """Give tensors other values, and a module copies of those that it keeps; in the end all is as it was."""
     modules = list(module.modules())
     held = [own for each in modules for own in (vars(each), *vars(each).values()) if type(own) in (dict, list)]
     contents = [own.copy() for own in held]
     before = [(own, own.data, own.grad) for own, _ in values]
-    try:
-        torch.clear_autocast_cache()  # which knows tensors, not their values
-        for own, value in values:
-            own.grad, own.data = None, value
-        for each in modules:
-            tensors = {name: own for name, own in vars(each).items() if isinstance(own, torch.Tensor)}
-            vars(each).update(mapped(tensors | {"_buffers": each._buffers}, current))
-        yield
-    finally:
+
+    def restore() -> None:
         torch.clear_autocast_cache()
         for own, value, grad in before:
             own.grad, own.data = None, value
@@ -309,6 +332,40 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
         for own, content in zip(held, contents, strict=True):
             own.clear()  # also of what was added
             (own.update if type(own) is dict else own.extend)(content)
+
+    with put_back(restore):
+        torch.clear_autocast_cache()  # which knows tensors, not their values
+        for own, value in values:
+            own.grad, own.data = None, value
+        for each in modules:
+            tensors = {name: own for name, own in vars(each).items() if isinstance(own, torch.Tensor)}
+            vars(each).update(mapped(tensors | {"_buffers": each._buffers}, current))
+        yield
+
+
+@contextlib.contextmanager
+def shared_state() -> Iterator[None]:
+    """Wait until no other thread checks, and put back what all threads share: random states and the default type.
+
+    Tensors of the user have other values meanwhile, which another check would take for theirs. f may set seeds.
+    """
+    with _ONE_CHECK:
+        of_python = random.getstate()
+        of_numpy = np.random.get_state()
+        of_torch = torch.get_rng_state()
+        of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        default = torch.get_default_dtype()
+
+        def restore() -> None:
+            torch.set_default_dtype(default)
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
+            torch.set_rng_state(of_torch)
+            if of_devices:
+                torch.cuda.set_rng_state_all(of_devices)
+
+        with put_back(restore):
+            yield
 
 
 def higher(value: Any) -> Any:
