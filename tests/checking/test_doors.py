@@ -640,6 +640,23 @@ def test_arguments_that_a_compiled_function_gives_up_are_left_to_the_user(jax):
     assert not x.is_deleted()
 
 
+@pytest.mark.parametrize("call", [1, 2, 5, 20, 70])
+def test_ctrl_c_in_a_callback_of_jax_ends_the_check(jax, call):
+    calls = 0
+
+    def sine(x):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            signal.raise_signal(signal.SIGINT)
+        return np.sin(x)
+
+    f = Jax().function(lambda x: jax.pure_callback(sine, x, x), lambda x, c: c * jax.numpy.cos(x))
+    with pytest.raises(KeyboardInterrupt):
+        secant.jax.check(f, (jax.numpy.linspace(0.1, 1, 5),))
+    assert calls == call
+
+
 def test_what_a_function_of_jax_keeps_is_no_tracer(jax):
     nodes = functools.lru_cache(lambda count: jax.numpy.linspace(0, 1, count))
     f = lambda x: (x * nodes(3)).sum()  # noqa: E731

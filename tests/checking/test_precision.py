@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from frameworks import Torch
+from frameworks import Jax, Torch
 
 from secant.checking.precision import Comparison
 from secant.errors import GradientMismatchError
@@ -332,3 +332,59 @@ def test_what_a_checkpoint_draws_again_has_the_type_that_it_had():
     report = secant.torch.check(f, x)
     assert report.verdict == "right"
     assert report.note.startswith("checked in float64")
+
+
+def jax_samplers(jax):
+    """Functions that draw random numbers, of a key and x."""
+    random, np = jax.random, jax.numpy
+    compiled = jax.jit(lambda key, x: x * random.normal(key, x.shape, x.dtype))
+
+    def dropout(key, x):
+        return np.where(random.bernoulli(key, 0.9, x.shape), x / 0.9, 0)
+
+    def scanned(key, x):
+        return jax.lax.scan(lambda x, key: (dropout(key, x), None), x, random.split(key, 3))[0]
+
+    return {
+        "normal": lambda key, x: x * random.normal(key, x.shape, x.dtype),
+        "default type": lambda key, x: x + 0.005 * random.normal(key, x.shape),
+        "old key": lambda _, x: x * random.normal(random.PRNGKey(3), x.shape, x.dtype),
+        "uniform": lambda key, x: x * random.uniform(key, x.shape, x.dtype, minval=-1, maxval=2),
+        "bounds that depend on x": lambda key, x: random.uniform(key, x.shape, x.dtype, minval=x / 2, maxval=x),
+        "probabilities that depend on x": lambda key, x: x * random.bernoulli(key, x / 2),
+        "several types": lambda key, x: x * random.normal(key, x.shape) * random.uniform(key, x.shape, x.dtype),
+        "gumbel": lambda key, x: x * random.gumbel(key, x.shape, x.dtype),
+        "truncated normal": lambda key, x: x * random.truncated_normal(key, -2, 2, x.shape, x.dtype),
+        "gamma": lambda key, x: x * random.gamma(key, 2.0, x.shape, x.dtype),
+        "integers": lambda key, x: x * random.randint(key, x.shape, 0, 9) * (1 + random.bits(key, x.shape) % 3),
+        "dropout": dropout,
+        "compiled": lambda key, x: compiled(key, x) + compiled(random.fold_in(key, 1), x),
+        "scan": scanned,
+        "branch": lambda key, x: jax.lax.cond(x.sum() > 0, dropout, lambda _, x: x, key, x),
+        "loop": lambda key, x: jax.lax.fori_loop(0, 2, lambda i, x: dropout(random.fold_in(key, i), x), x),
+        "mapped": lambda key, x: jax.vmap(dropout)(random.split(key, x.size), x),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", jax_samplers(pytest.importorskip("jax", reason="JAX is not installed")))
+def test_random_numbers_of_jax_are_those_of_the_users_type(jax, name, dtype):
+    f, key = jax_samplers(jax)[name], jax.random.key(0)
+    x = jax.numpy.linspace(0.5, 1.5, 60, dtype=dtype)
+    for mode in ("rev", "fwd"):
+        report = secant.jax.check(lambda x: f(key, x), (x,), mode=mode)
+        assert report.verdict == "right", report
+        assert report.note.startswith("checked in float64")
+    scaled = Jax().function(lambda x: 1 * x, lambda x, c: (1.2 * c).astype(c.dtype))
+    assert secant.jax.check(lambda key, x: f(key, scaled(x)), (key, x)).verdict == "wrong"
+
+
+def test_a_function_of_jax_that_draws_random_numbers_draws_its_own_ones_after_a_check(jax):
+    f = jax.jit(lambda x: x * jax.random.normal(jax.random.key(0), x.shape, x.dtype))
+    x = jax.numpy.linspace(0.5, 1.5, 20)
+    with secant.jax._enable_x64(True):
+        before = f(jax.numpy.asarray(np.asarray(x), float))
+    jax.clear_caches()
+    assert secant.jax.check(f, (x,)).note.startswith("checked in float64")
+    with secant.jax._enable_x64(True):
+        assert (f(jax.numpy.asarray(np.asarray(x), float)) == before).all()
