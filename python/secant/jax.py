@@ -22,6 +22,7 @@ try:
     import jax
     import jax.numpy as jnp
     from jax import experimental
+    from jax.extend.core import Literal
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
@@ -145,46 +146,69 @@ class _Function(autodiff.Function):
     def __init__(
         self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], of: str = ""
     ) -> None:
-        self.value, self._names, self.of = value, list(names), of
-        self._call, self._pull, self._push = _Compiled(value), _Compiled(self._vjp), _Compiled(self._jvp)
+        self._names, self.of = list(names), of
         self._precision: Callable[[], Any] = contextlib.nullcontext
+        self._compute(value)
         self._begin(given)
 
+    def _compute(self, value: Callable[..., list[Any]]) -> None:
+        self.value = value
+        self._call, self._pull, self._push = _Compiled(value), _Compiled(self._vjp), _Compiled(self._jvp)
+
     def _begin(self, given: Sequence[Any]) -> None:
-        self.given = list(given)
-        outputs = self.value(*map(jnp.array, self.given))  # not traced, as f may keep what it computes
+        self.given, self._traced = list(given), None
+        with self._running():
+            outputs = self.value(*map(jnp.array, self.given))  # not traced, as f may keep what it computes
         self.inputs = _structure("args", self.given, self._names)
         self.outputs = _structure("outputs", outputs, [f"output[{i}]" for i in range(len(outputs))])
         with contextlib.suppress(Exception):  # it branches on values, say
-            traced = jax.make_jaxpr(self.value)(*self.given).jaxpr
+            self._traced = jax.make_jaxpr(self.value)(*self.given)
+            traced = self._traced.jaxpr
             used = {id(variable) for equation in traced.eqns for variable in equation.invars}
             self.is_used = any(id(variable) in used for variable in traced.invars)
             self.has_half = "f16[" in str(traced)  # also of bf16
 
     def in_float64(self) -> _Function:
-        """The same function in float64, with what is compiled of it."""
-        other = copy.copy(self)
+        """The same function in float64, with the same random numbers."""
+        other, own = copy.copy(self), self._traced
         other._precision = lambda: _enable_x64(True)
         with _enable_x64(True):
             other._begin([jnp.asarray(each, complex if jnp.iscomplexobj(each) else float) for each in self.given])
+        exact = other._traced
+        if exact is not None and own is not None and any(map(_is_random, own.jaxpr.eqns)):
+            other._compute(lambda *arrays: _evaluated(exact, own, arrays, [True] * len(arrays)))
+        else:
+            other._compute(self.value)
         return other
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Run in the precision of the function; Ctrl-C in a callback of JAX ends the check, as elsewhere."""
+        try:
+            with self._precision():
+                yield
+        except Exception as error:
+            # JAX raises errors of several types, which have the traceback of the callback in their text alone.
+            if re.search("^KeyboardInterrupt", str(error), re.MULTILINE):
+                raise KeyboardInterrupt from error
+            raise
 
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
-        with self._precision():
+        with self._running():
             return [*map(_numpy, self._call(*map(jnp.array, x, self.inputs.dtypes)))]
 
     def pulled_back(self, x: Arrays, cotangents: Sequence[Array]) -> tuple[Arrays, Arrays]:
         """Its outputs, and the gradients of the sum of the real part of conj(c) times them."""
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
-        with self._precision():
+        with self._running():
             incoming = [*map(jnp.conj, map(jnp.array, cotangents, self.outputs.dtypes))]
             values, found = self._pull([*map(jnp.array, x, self.inputs.dtypes)], incoming)
             return [*map(_numpy, values)], [_numpy(np.conj(part)) for part in found]
 
     def pushed_forward(self, x: Arrays, tangents: Arrays) -> tuple[Arrays, Arrays]:
         """Its outputs, and their derivatives along tangents."""
-        with self._precision():
+        with self._running():
             try:
                 values, found = self._push(*([*map(jnp.array, each, self.inputs.dtypes)] for each in (x, tangents)))
             except TypeError as error:
@@ -240,6 +264,113 @@ class _Compiled:
         texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
         constants = [pair for pair in zip(first.consts, second.consts, strict=False) if _is_inexact(pair[0])]
         return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in constants)
+
+
+_RANDOM = "random_bits", "random_gamma", "rng_uniform", "rng_bit_generator"  # primitives
+_MANTISSAS = {8: 7, 16: 10, 32: 23}
+"""Of random bits of a width, how many `jax.random.uniform` uses: for bfloat16, float16 and float32."""
+_OTHER_NUMBERS = "f draws other random numbers in float64"
+
+
+def _evaluated(exact: Any, own: Any, values: Sequence[Any], moves: Sequence[bool], name: str = "") -> list[Any]:
+    """Evaluate what was traced in float64, with the random numbers of what was traced in the user's types.
+
+    Parameters
+    ----------
+    exact, own : ClosedJaxpr
+        The same function: their equations that draw random numbers are paired by their order.
+    values : sequence
+        Of the arguments.
+    moves : sequence of bool
+        Whether they may depend on what is checked.
+    name : str
+        That of the function.
+    """
+    twins = [equation for equation in own.jaxpr.eqns if _is_random(equation)]
+    drawn = [equation for equation in exact.jaxpr.eqns if _is_random(equation)]
+    if [*map(_name_of, twins)] != [*map(_name_of, drawn)]:
+        raise TypeError(_OTHER_NUMBERS)
+    twin_of = {id(equation): twin for equation, twin in zip(drawn, twins, strict=True)}
+    known = dict(zip(exact.jaxpr.constvars, exact.consts, strict=True))
+    known |= dict(zip(exact.jaxpr.invars, values, strict=True))
+    moving = {variable for variable, moved in zip(exact.jaxpr.invars, moves, strict=True) if moved}
+
+    def value_of(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else known[atom]
+
+    for equation in exact.jaxpr.eqns:
+        taken = [*map(value_of, equation.invars)]
+        moved = [not isinstance(atom, Literal) and atom in moving for atom in equation.invars]
+        if id(equation) in twin_of:
+            found = _drawn(equation, twin_of[id(equation)], taken, moved, name)
+        else:
+            found = _bound(equation, taken)
+        known.update(zip(equation.outvars, found, strict=True))
+        if any(moved):
+            moving.update(equation.outvars)
+    return [*map(value_of, exact.jaxpr.outvars)]
+
+
+def _drawn(exact: Any, own: Any, values: Sequence[Any], moves: Sequence[bool], name: str) -> list[Any]:
+    """Evaluate an equation that draws random numbers, with those of the other one."""
+    kind = exact.primitive.name
+    if kind == "random_bits" and name == "_uniform":  # its digits are the first ones that float64 has
+        (bits,) = _bound(own, values)
+        width, of_exact = own.params["bit_width"], exact.params["bit_width"]
+        kept = _MANTISSAS.get(width, width)
+        digits = (bits >> (width - kept)).astype(exact.outvars[0].aval.dtype)
+        return [digits << (of_exact - kept) if width != of_exact else bits]
+    depends = any(moved and _is_float(atom) for moved, atom in zip(moves, exact.invars, strict=True))
+    if not (depends and any(map(_is_float, exact.outvars))):  # they are constants for a derivative
+        found = _bound(own, [*map(_converted, values, own.invars)])
+        return [*map(_converted, found, exact.outvars)]
+    if kind in ("jit", "pjit", "closed_call"):
+        return _evaluated(exact.params["jaxpr"], own.params["jaxpr"], values, moves, exact.params.get("name", ""))
+    if kind not in ("scan", "while", "cond"):
+        raise TypeError(_OTHER_NUMBERS)
+
+    def alike(exact: Any, own: Any) -> Any:
+        """The traced function of a loop or a branch."""
+        if isinstance(exact, tuple):
+            return tuple(map(alike, exact, own))
+        if not hasattr(exact, "consts"):
+            return exact
+        arguments = exact.in_avals
+        return jax.make_jaxpr(lambda *values: _evaluated(exact, own, values, [True] * len(values)))(*arguments)
+
+    params = {key: alike(value, own.params[key]) for key, value in exact.params.items()}
+    return _bound(exact, values, params)
+
+
+def _bound(equation: Any, values: Sequence[Any], params: Any = None) -> list[Any]:
+    """Evaluate an equation."""
+    primitive = equation.primitive
+    found = primitive.get_bind_params(equation.params if params is None else params)
+    functions, params = found if isinstance(found, tuple) else ((), found)  # as it was before JAX 0.10
+    with equation.ctx.manager:
+        results = primitive.bind(*functions, *values, **params)
+    return list(results) if primitive.multiple_results else [results]
+
+
+def _is_random(equation: Any) -> bool:
+    """Whether it draws random numbers, or functions that it calls do."""
+    parts = [each for value in equation.params.values() for each in (value if isinstance(value, tuple) else (value,))]
+    traced = [getattr(part, "jaxpr", part) for part in parts]
+    inner = [each for part in traced for each in getattr(part, "eqns", ())]
+    return equation.primitive.name in _RANDOM or any(map(_is_random, inner))
+
+
+def _name_of(equation: Any) -> tuple[str, Any]:
+    return equation.primitive.name, equation.params.get("name")
+
+
+def _is_float(atom: Any) -> bool:
+    return bool(jnp.issubdtype(atom.aval.dtype, jnp.inexact))
+
+
+def _converted(value: Any, atom: Any) -> Any:
+    """A value in the type of a variable; keys are of one type."""
+    return value if value.dtype == atom.aval.dtype else jnp.asarray(value).astype(atom.aval.dtype)
 
 
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:

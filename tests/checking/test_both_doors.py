@@ -1,5 +1,7 @@
 """What the doors for PyTorch and JAX promise alike."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -142,6 +144,18 @@ def test_a_backward_function_that_forgets_or_clips_what_comes_in_is_wrong(door, 
         report = door.check(f, x)
         assert report.verdict == "wrong"
         assert report.diagnosis.startswith("the backward function is not linear in the incoming gradient")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_derivatives_that_are_nan_are_told_alike_in_both_modes(door, dtype):
+    x = door.array([0.0, 0.5, 1.0], dtype)
+    for mode, of in (("rev", "gradient in x"), ("fwd", "derivative of output[[]0[]]|derivative of output")):
+        report = door.check(lambda x: door.np.sqrt(x**4), x, mode=mode)
+        assert report.verdict == "wrong"
+        assert re.fullmatch(f"1 of 3 entries of the ({of}) are NaN", report.diagnosis)
+        assert np.isnan(report.findings[0].candidate)
+        assert report.findings[0].index == (0,)
+        assert abs(report.findings[0].numerical) < 1e-6
 
 
 # ---- float64 first ---------------------------------------------------------------------------------------------------

@@ -1,11 +1,17 @@
 """The doors for PyTorch, JAX and test-suites: wrong functions that the libraries' own checks cannot judge or pass."""
 
+import collections
+import contextlib
+import copy
 import doctest
 import functools
 import importlib
 import inspect
+import random
+import signal
 import subprocess
 import sys
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -320,6 +326,112 @@ def test_a_module_is_what_it_was(torch, name):
     assert all(param.grad is None for param in module.parameters())
 
 
+def test_checks_of_one_module_at_once_are_right_and_leave_it_as_it_was(torch):
+    module = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    x, reports, count = torch.randn(8, 6), [], 4
+    start = threading.Barrier(count)
+    before = copy.deepcopy(module.state_dict())
+
+    def run():
+        start.wait()
+        reports.append(secant.torch.check_module(module, x))
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [report.verdict for report in reports] == ["right"] * count
+    assert torch.get_default_dtype() == torch.float32
+    for name, own in module.state_dict().items():
+        assert own.dtype == torch.float32
+        assert torch.equal(own, before[name])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_random_states_the_default_type_and_what_a_module_has_are_left_as_they_were(torch, fails):
+    calls = 0
+
+    class Noisy(torch.nn.Linear):
+        def forward(self, x):
+            nonlocal calls
+            calls += 1
+            for seed in (torch.manual_seed, random.seed, np.random.seed):
+                seed(7)
+            self.training = False
+            if fails and calls > 20:
+                raise KeyboardInterrupt
+            return super().forward(x) * torch.rand(3) * random.random() * np.random.rand()
+
+    module, x = Noisy(4, 3), torch.randn(5, 4)
+    module.weight.grad = torch.ones(3, 4)
+    grad = module.weight.grad
+
+    def states():
+        return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()
+
+    before = states()
+    with pytest.raises(KeyboardInterrupt) if fails else contextlib.nullcontext():
+        assert secant.torch.check_module(module, x).passed
+    assert states() == before
+    assert torch.get_default_dtype() == module.weight.dtype == torch.float32
+    assert module.training
+    assert module.weight.grad is grad
+    assert grad.dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_line_that_changes_or_restores_leaves_a_module_as_it_was(torch):
+    """Each of these lines in turn, at one of the calls in the middle of a check."""
+    file = sys.modules["secant.torch._function"].__file__
+    functions = "put_back", "entered", "borrowed", "shared_state", "restore", "__enter__", "__exit__", "_evaluated"
+    module, x = torch.nn.Linear(4, 3), torch.randn(5, 4)
+    module.register_buffer("ones", torch.ones(3))
+    before = copy.deepcopy(module.state_dict())
+    tensors = {name: (own, own.data_ptr()) for name, own in module.state_dict(keep_vars=True).items()}
+
+    def checked(at_line):
+        """Call a function at each line of the file; return whether Ctrl-C ended the check."""
+
+        def trace(frame, event, _):
+            if frame.f_code.co_filename != file or frame.f_code.co_name not in functions:
+                return None
+            if event == "line":
+                at_line(frame.f_lineno)
+            return trace
+
+        tracing = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            secant.torch.check_module(module, x)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(tracing)
+        return False
+
+    counts = collections.Counter()
+    assert not checked(lambda line: counts.update([line]))
+    assert len(counts) > 30
+    for line, count in counts.items():
+        calls = collections.Counter()
+
+        def interrupt(here, line=line, count=count, calls=calls):
+            calls[here] += 1
+            if here == line and calls[here] == (count + 1) // 2:
+                signal.raise_signal(signal.SIGINT)
+
+        assert checked(interrupt), line
+        assert torch.get_default_dtype() == torch.float32, line
+        assert torch.ones(2).dtype == torch.float32, line
+        for name, own in module.state_dict(keep_vars=True).items():
+            kept, pointer = tensors[name]
+            assert own is kept, (line, name)
+            assert own.data_ptr() == pointer, (line, name)
+            assert torch.equal(own, before[name]), (line, name)
+            assert own.grad is None
+
+
 @pytest.mark.parametrize("name", ["float64", "float32"])
 def test_a_parameter_of_a_set_that_was_made_before_counts(torch, name):
     module = torch.nn.Linear(4, 3, dtype=getattr(torch, name))
@@ -526,6 +638,23 @@ def test_arguments_that_a_compiled_function_gives_up_are_left_to_the_user(jax):
     x = jnp.linspace(0.5, 1.5, 4, dtype=jnp.float32)
     secant.jax.check_grads(jax.jit(lambda x: jnp.sin(x) * x, donate_argnums=0), (x,))
     assert not x.is_deleted()
+
+
+@pytest.mark.parametrize("call", [1, 2, 5, 20, 70])
+def test_ctrl_c_in_a_callback_of_jax_ends_the_check(jax, call):
+    calls = 0
+
+    def sine(x):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            signal.raise_signal(signal.SIGINT)
+        return np.sin(x)
+
+    f = Jax().function(lambda x: jax.pure_callback(sine, x, x), lambda x, c: c * jax.numpy.cos(x))
+    with pytest.raises(KeyboardInterrupt):
+        secant.jax.check(f, (jax.numpy.linspace(0.1, 1, 5),))
+    assert calls == call
 
 
 def test_what_a_function_of_jax_keeps_is_no_tracer(jax):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from frameworks import Torch
+from frameworks import Jax, Torch
 
 from secant.checking.precision import Comparison
 from secant.errors import GradientMismatchError
@@ -46,11 +46,11 @@ def test_values_that_are_others_in_float64_are_checked_as_they_are():
 
 
 def test_half_precision_of_other_values_is_not_verified():
-    """Its rounding would hide nearly all errors; in float64 random numbers are others."""
+    """Its rounding would hide nearly all errors; NumPy's random numbers are others in float64."""
 
     def f(x):
-        torch.manual_seed(0)
-        return x * torch.randn_like(x)
+        dtype = np.float64 if x.dtype == torch.float64 else np.float32
+        return x * torch.from_numpy(np.random.default_rng(0).standard_normal(20, dtype)).to(x.dtype)
 
     report = secant.torch.check(f, torch.linspace(0.1, 1, 20, dtype=torch.bfloat16, requires_grad=True))
     assert report.arrays[0].unverified == "right in float64, but f has other values in bfloat16"
@@ -237,3 +237,154 @@ def test_a_constant_in_float32_excuses_nothing_else(fault):
     x, y = (torch.linspace(low, 1, 5, requires_grad=True) for low in (0.1, 0.2))
     for both in ((x, y), (y, x)):
         assert secant.torch.check(Sines.apply, both).verdict == "wrong"
+
+
+# ---- random numbers --------------------------------------------------------------------------------------------------
+
+SAMPLERS = {
+    "randn_like": lambda x, _: torch.randn_like(x),
+    "rand_like": lambda x, _: torch.rand_like(x),
+    "randn": lambda x, _: torch.randn(x.shape, dtype=x.dtype),
+    "rand": lambda x, generator: torch.rand(*x.shape, dtype=x.dtype, generator=generator),
+    "default type": lambda x, _: torch.randn(x.shape),
+    "several types": lambda x, _: torch.randn(x.shape).mul(torch.randn_like(x)).mul(torch.randn(x.shape).double()),
+    "normal": lambda x, generator: torch.normal(torch.zeros_like(x), 1.0, generator=generator),
+    "normal of a size": lambda x, _: torch.normal(0.0, 1.0, x.shape, dtype=x.dtype),
+    "normal_": lambda x, generator: torch.empty_like(x).normal_(generator=generator),
+    "uniform_": lambda x, _: torch.empty_like(x).uniform_(-1, 1),
+    "uniform_ of a part": lambda x, _: torch.empty(*x.shape, 2, dtype=x.dtype)[..., 0].uniform_(),
+    "exponential_": lambda x, _: torch.empty_like(x).exponential_(),
+    "bernoulli_": lambda x, _: torch.empty_like(x).bernoulli_(0.7),
+    "bernoulli": lambda x, _: torch.bernoulli(torch.full_like(x, 0.7)),
+    "out": lambda x, _: torch.randn(x.shape, out=torch.empty_like(x)),
+    "Normal": lambda x, _: torch.distributions.Normal(torch.zeros_like(x), 1.0).rsample(),
+    "Gamma": lambda x, _: torch.distributions.Gamma(torch.ones(x.shape), 1.0).rsample(),
+    "dropout": lambda x, _: torch.nn.functional.dropout(torch.ones_like(x), 0.3),
+    "gumbel_softmax": lambda x, _: torch.nn.functional.gumbel_softmax(torch.zeros_like(x)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_random_numbers_of_a_seed_are_those_of_the_users_type(name, dtype):
+    def f(x, factor=1.0):
+        torch.manual_seed(0)
+        own = Torch().function(lambda x: x.clone(), lambda x, c: factor * c, lambda x, t: factor * t)
+        return own(x) * SAMPLERS[name](x.detach(), torch.Generator().manual_seed(0))
+
+    x = torch.linspace(0.5, 1.5, 60).reshape(20, 3).to(dtype).requires_grad_()
+    for mode in ("rev", "fwd"):
+        report = secant.torch.check(f, x, mode=mode)
+        assert report.verdict == "right", report
+        assert report.note.startswith("checked in float64")
+    assert secant.torch.check(lambda x: f(x, 1.2), x).verdict == "wrong"
+
+
+def test_random_numbers_that_hardly_change_the_value_are_the_same_in_float64():
+    def f(x):
+        torch.manual_seed(0)
+        return (x + 0.005 * torch.randn_like(x)).square().mean()
+
+    x = torch.rand(100_000, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    report = secant.torch.check(f, x)
+    assert report.verdict == "right"
+    assert report.note.startswith("checked in float64")
+
+
+class Autoencoder(torch.nn.Module):
+    """A variational one, whose noise has a seed."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = torch.nn.Linear(16, 8), torch.nn.Linear(4, 16)
+        self.mean, self.log_variance = torch.nn.Linear(8, 4), torch.nn.Linear(8, 4)
+
+    def forward(self, x):
+        torch.manual_seed(0)
+        hidden = self.hidden(x).tanh()
+        mean, log_variance = self.mean(hidden), self.log_variance(hidden)
+        z = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        divergence = (1 + log_variance - mean**2 - log_variance.exp()).mean()
+        return (self.out(z) - x).square().mean() - divergence / 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_variational_autoencoder_is_right_in_any_precision(seed, dtype):
+    torch.manual_seed(seed)
+    module, x = Autoencoder().to(dtype), torch.randn(64, 16).to(dtype)
+    report = secant.torch.check_module(module, x)
+    assert report.verdict == "right", report
+    assert report.note.startswith("checked in float64")
+
+
+def test_what_a_checkpoint_draws_again_has_the_type_that_it_had():
+    from torch.utils.checkpoint import checkpoint
+
+    def noisy(x):
+        return (x * torch.randn_like(x)).sin() * torch.rand_like(x)
+
+    def f(x):
+        torch.manual_seed(0)
+        return checkpoint(noisy, checkpoint(noisy, x, use_reentrant=False), use_reentrant=False)
+
+    x = torch.linspace(0.5, 1.5, 20, dtype=torch.bfloat16, requires_grad=True)
+    report = secant.torch.check(f, x)
+    assert report.verdict == "right"
+    assert report.note.startswith("checked in float64")
+
+
+def jax_samplers(jax):
+    """Functions that draw random numbers, of a key and x."""
+    random, np = jax.random, jax.numpy
+    compiled = jax.jit(lambda key, x: x * random.normal(key, x.shape, x.dtype))
+
+    def dropout(key, x):
+        return np.where(random.bernoulli(key, 0.9, x.shape), x / 0.9, 0)
+
+    def scanned(key, x):
+        return jax.lax.scan(lambda x, key: (dropout(key, x), None), x, random.split(key, 3))[0]
+
+    return {
+        "normal": lambda key, x: x * random.normal(key, x.shape, x.dtype),
+        "default type": lambda key, x: x + 0.005 * random.normal(key, x.shape),
+        "old key": lambda _, x: x * random.normal(random.PRNGKey(3), x.shape, x.dtype),
+        "uniform": lambda key, x: x * random.uniform(key, x.shape, x.dtype, minval=-1, maxval=2),
+        "bounds that depend on x": lambda key, x: random.uniform(key, x.shape, x.dtype, minval=x / 2, maxval=x),
+        "probabilities that depend on x": lambda key, x: x * random.bernoulli(key, x / 2),
+        "several types": lambda key, x: x * random.normal(key, x.shape) * random.uniform(key, x.shape, x.dtype),
+        "gumbel": lambda key, x: x * random.gumbel(key, x.shape, x.dtype),
+        "truncated normal": lambda key, x: x * random.truncated_normal(key, -2, 2, x.shape, x.dtype),
+        "gamma": lambda key, x: x * random.gamma(key, 2.0, x.shape, x.dtype),
+        "integers": lambda key, x: x * random.randint(key, x.shape, 0, 9) * (1 + random.bits(key, x.shape) % 3),
+        "dropout": dropout,
+        "compiled": lambda key, x: compiled(key, x) + compiled(random.fold_in(key, 1), x),
+        "scan": scanned,
+        "branch": lambda key, x: jax.lax.cond(x.sum() > 0, dropout, lambda _, x: x, key, x),
+        "loop": lambda key, x: jax.lax.fori_loop(0, 2, lambda i, x: dropout(random.fold_in(key, i), x), x),
+        "mapped": lambda key, x: jax.vmap(dropout)(random.split(key, x.size), x),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", jax_samplers(pytest.importorskip("jax", reason="JAX is not installed")))
+def test_random_numbers_of_jax_are_those_of_the_users_type(jax, name, dtype):
+    f, key = jax_samplers(jax)[name], jax.random.key(0)
+    x = jax.numpy.linspace(0.5, 1.5, 60, dtype=dtype)
+    for mode in ("rev", "fwd"):
+        report = secant.jax.check(lambda x: f(key, x), (x,), mode=mode)
+        assert report.verdict == "right", report
+        assert report.note.startswith("checked in float64")
+    scaled = Jax().function(lambda x: 1 * x, lambda x, c: (1.2 * c).astype(c.dtype))
+    assert secant.jax.check(lambda key, x: f(key, scaled(x)), (key, x)).verdict == "wrong"
+
+
+def test_a_function_of_jax_that_draws_random_numbers_draws_its_own_ones_after_a_check(jax):
+    f = jax.jit(lambda x: x * jax.random.normal(jax.random.key(0), x.shape, x.dtype))
+    x = jax.numpy.linspace(0.5, 1.5, 20)
+    with secant.jax._enable_x64(True):
+        before = f(jax.numpy.asarray(np.asarray(x), float))
+    jax.clear_caches()
+    assert secant.jax.check(f, (x,)).note.startswith("checked in float64")
+    with secant.jax._enable_x64(True):
+        assert (f(jax.numpy.asarray(np.asarray(x), float)) == before).all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -91,6 +91,32 @@ class Function(ABC):
         return cotangents
 
 
+class _Tangents(Candidate):
+    """Derivatives along directions. Those that are not finite count as 0, so that slopes of f can be told next to them.
+
+    The remark says that there are such.
+    """
+
+    def __init__(self, point: Point, derivative: Callable[[Floats], float], outputs: Structure, found: Arrays) -> None:
+        super().__init__(point, derivative)
+        numbers = as_vector(found)
+        for name, span in zip(outputs.names, outputs.spans, strict=True):
+            part = numbers[span]
+            if count := part.size - np.isfinite(part).sum():
+                kind = "NaN" if np.isnan(part).any() else "infinite"
+                self.remark = f"{count:,} of {part.size:,} entries of the derivative of {name} are {kind}"
+                break
+
+    def along(self, direction: Floats, entries: slice) -> float:
+        """The derivative along a direction of which only a range is shifted."""
+        value = super().along(direction, entries)
+        return value if math.isfinite(value) else 0.0
+
+    def entry(self, entry: int, direction: Floats) -> float:
+        """An entry of the gradient, also if it is not finite."""
+        return super().along(direction, slice(entry, entry + 1)) / float(direction[entry])
+
+
 def checked(options: Options, function: Function, mode: str) -> GradientReport:
     """Check the derivatives of one mode in the precision of the function.
 
@@ -121,7 +147,8 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
 
     def candidate() -> Candidate:
         if mode == "fwd":
-            return Candidate(point, along)
+            _, tangents = function.pushed_forward(inputs.at(point.x), inputs.at(np.ones_like(point.x)))
+            return _Tangents(point, along, outputs, tangents)
         given = CandidateGradient.repeated(point, gradient, LINEAR)
         given.remark = given.remark or function.fault(given, outputs.at(weights))
         return given

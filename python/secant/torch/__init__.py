@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._function import Function, differentiable
+from secant.torch._function import Function, differentiable, shared_state
 
 
 def check(
@@ -68,7 +68,9 @@ def check(
     >>> secant.torch.check(torch.sin, x).passed
     True
     """
-    return autodiff.first_failed(Options(progress, rng), _function(func, (inputs, *more) if more else inputs), [mode])
+    with shared_state():
+        function = _function(func, (inputs, *more) if more else inputs)
+        return autodiff.first_failed(Options(progress, rng), function, [mode])
 
 
 def gradcheck(
@@ -152,9 +154,10 @@ def gradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    function = _function(func, inputs, check_undefined_grad)
     modes = ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad
-    return autodiff.are_right(options, [function], modes, raise_exception)
+    with shared_state():
+        function = _function(func, inputs, check_undefined_grad)
+        return autodiff.are_right(options, [function], modes, raise_exception)
 
 
 def gradgradcheck(
@@ -208,9 +211,10 @@ def gradgradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
-    function = _function(func, inputs, check_undefined_grad).gradient(grad_outputs, rng)
     modes = ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev
-    return autodiff.are_right(options, [function], modes, raise_exception)
+    with shared_state():
+        function = _function(func, inputs, check_undefined_grad).gradient(grad_outputs, rng)
+        return autodiff.are_right(options, [function], modes, raise_exception)
 
 
 def check_module(
@@ -275,7 +279,8 @@ def check_module(
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
-    report = autodiff.first_failed(options, Function([module, loss], function, given, tensors), ["rev"])
+    with shared_state():
+        report = autodiff.first_failed(options, Function([module, loss], function, given, tensors), ["rev"])
     return replace(report, note="; ".join(filter(None, [report.note, *_causes(module, report)])))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import random
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Number
@@ -14,7 +16,9 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
@@ -27,12 +31,23 @@ _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
 _TENSOR: Any = torch.Tensor
 _MODE: Any = TorchFunctionMode  # whose methods have no types
+_OPERATOR_MODE: Any = TorchDispatchMode
 _CASTS = dict.fromkeys((_TENSOR.float, _TENSOR.half, _TENSOR.bfloat16), _TENSOR.double)
 _CASTS |= dict.fromkeys((_TENSOR.cfloat, _TENSOR.chalf), _TENSOR.cdouble)
+_SAMPLERS = frozenset(
+    (
+        *("rand", "rand_like", "randn", "randn_like", "normal", "bernoulli"),
+        *("normal_", "uniform_", "bernoulli_", "exponential_", "log_normal_", "cauchy_"),
+        *("geometric_", "random_", "multinomial", "binomial", "poisson"),
+    )
+)
+"""Operators that draw other numbers in other types, and whose results have no derivative. Dropout, distributions and
+what else is random consist of these. Gamma's and Dirichlet's numbers are the same in all types."""
 _UNDEFINED = (
     "a backward function {} where gradients of its outputs are undefined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
 )
+_ONE_CHECK = threading.RLock()
 T = TypeVar("T")
 Change = Callable[[Any], Any]
 """Takes a tensor, or something else; returns what stands in its place."""
@@ -84,7 +99,9 @@ class Function(autodiff.Function):
         self._like = [*map(converted, self._tensors.values())]
         self.inputs = structure_of("inputs", self._like, list(self._tensors))
         self.is_used, self._paths = self.of != "", list[str]()
-        with _Seen() as seen:
+        self._drawn = dict[Any, list[Any]]()
+        seen = _Seen()
+        with entered(seen, _Draws(self._drawn)):
             self._outputs = self._evaluated(self.inputs.value, lambda found: [each.detach() for each in found])
         self.outputs = structure_of("outputs", self._outputs, self._paths)
         self.inside = [*map(name_of, seen.dtypes)]
@@ -92,8 +109,12 @@ class Function(autodiff.Function):
 
     def in_float64(self) -> Function:
         """The same function in float64."""
-        other = copy.copy(self)
-        other._begin(_InFloat64, higher)
+        other, drawn = copy.copy(self), self._drawn
+
+        def precision() -> Any:
+            return entered(_InFloat64(), _DrawsAlike(drawn)) if drawn else entered(_InFloat64())
+
+        other._begin(precision, higher)
         return other
 
     def values(self, x: Arrays) -> Arrays:
@@ -269,21 +290,41 @@ def tensor_like(like: Any, values: Array) -> Any:
 
 
 @contextlib.contextmanager
+def put_back(restore: Callable[[], None]) -> Iterator[None]:
+    """Restore what a block changes, however it ends: also where Ctrl-C comes just before that begins."""
+    is_restored = False
+    try:
+        try:
+            yield
+        finally:
+            with held_interrupts():
+                restore()
+                is_restored = True
+    finally:
+        if not is_restored:
+            with held_interrupts():
+                restore()
+
+
+@contextlib.contextmanager
+def entered(*modes: Any) -> Iterator[None]:
+    """Enter modes of PyTorch, and leave them, however a block ends."""
+    stack = contextlib.ExitStack()
+    with put_back(stack.close):
+        for mode in modes:
+            stack.enter_context(mode)
+        yield
+
+
+@contextlib.contextmanager
 def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) -> Iterator[None]:
     """Give tensors other values, and a module copies of those that it keeps; in the end all is as it was."""
     modules = list(module.modules())
     held = [own for each in modules for own in (vars(each), *vars(each).values()) if type(own) in (dict, list)]
     contents = [own.copy() for own in held]
     before = [(own, own.data, own.grad) for own, _ in values]
-    try:
-        torch.clear_autocast_cache()  # which knows tensors, not their values
-        for own, value in values:
-            own.grad, own.data = None, value
-        for each in modules:
-            tensors = {name: own for name, own in vars(each).items() if isinstance(own, torch.Tensor)}
-            vars(each).update(mapped(tensors | {"_buffers": each._buffers}, current))
-        yield
-    finally:
+
+    def restore() -> None:
         torch.clear_autocast_cache()
         for own, value, grad in before:
             own.grad, own.data = None, value
@@ -291,6 +332,40 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
         for own, content in zip(held, contents, strict=True):
             own.clear()  # also of what was added
             (own.update if type(own) is dict else own.extend)(content)
+
+    with put_back(restore):
+        torch.clear_autocast_cache()  # which knows tensors, not their values
+        for own, value in values:
+            own.grad, own.data = None, value
+        for each in modules:
+            tensors = {name: own for name, own in vars(each).items() if isinstance(own, torch.Tensor)}
+            vars(each).update(mapped(tensors | {"_buffers": each._buffers}, current))
+        yield
+
+
+@contextlib.contextmanager
+def shared_state() -> Iterator[None]:
+    """Wait until no other thread checks, and put back what all threads share: random states and the default type.
+
+    Tensors of the user have other values meanwhile, which another check would take for theirs. f may set seeds.
+    """
+    with _ONE_CHECK:
+        of_python = random.getstate()
+        of_numpy = np.random.get_state()
+        of_torch = torch.get_rng_state()
+        of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        default = torch.get_default_dtype()
+
+        def restore() -> None:
+            torch.set_default_dtype(default)
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
+            torch.set_rng_state(of_torch)
+            if of_devices:
+                torch.cuda.set_rng_state_all(of_devices)
+
+        with put_back(restore):
+            yield
 
 
 def higher(value: Any) -> Any:
@@ -342,3 +417,70 @@ class _InFloat64(_MODE):  # type: ignore[misc]
         if id(value) not in self._twins:
             self._twins[id(value)] = value, higher(value)
         return self._twins[id(value)][1]
+
+
+class _Draws(_OPERATOR_MODE):  # type: ignore[misc]
+    """Notes in what types random numbers are drawn.
+
+    They are the types of the tensors that a call takes, and the type of what it returns.
+    """
+
+    def __init__(self, drawn: dict[Any, list[Any]]) -> None:
+        super().__init__()
+        self._drawn = drawn
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        returned = func(*args, **kwargs or {})
+        if _is_sampler(func):
+            taken = [each.dtype for each in args if isinstance(each, torch.Tensor)]
+            self._drawn.setdefault(_call(func, args), []).append((taken, returned.dtype))
+        return returned
+
+
+class _DrawsAlike(_OPERATOR_MODE):  # type: ignore[misc]
+    """While it lasts, random numbers are drawn in the types that were noted, and then converted: they are the same.
+
+    Calls of an operator for one size take turns. So what a checkpoint draws again during a backward pass has its type,
+    unless such calls have several types.
+    """
+
+    def __init__(self, drawn: dict[Any, list[Any]]) -> None:
+        super().__init__()
+        self._turns = {call: itertools.cycle(noted) for call, noted in drawn.items()}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if not _is_sampler(func):
+            return func(*args, **kwargs)
+        call = _call(func, args)
+        if call not in self._turns:
+            raise TypeError("f draws other random numbers in float64")
+        taken, returned = next(self._turns[call])
+        of_tensors = iter(taken)
+        lowered = [_with_type(each, next(of_tensors)) if isinstance(each, torch.Tensor) else each for each in args]
+        if "dtype" in {argument.name for argument in func._schema.arguments}:
+            kwargs["dtype"] = returned
+        if "out" in kwargs:
+            written, kwargs["out"] = kwargs["out"], _with_type(kwargs["out"], returned)
+        else:
+            written = args[0] if func._schema.is_mutable else None
+        found = func(*lowered, **kwargs)
+        return higher(found) if written is None else written.copy_(found)
+
+
+def _call(func: Any, args: Any) -> Any:
+    """The operator and the sizes of a call."""
+    sizes = (each.shape if isinstance(each, torch.Tensor) else each for each in args)
+    return func, *(tuple(each) for each in sizes if isinstance(each, Sequence))
+
+
+def _with_type(tensor: Any, dtype: Any) -> Any:
+    """A tensor of another type with the same strides: the order of random numbers depends on these."""
+    if tensor.dtype == dtype:
+        return tensor
+    other = torch.empty_strided(tensor.shape, tensor.stride(), dtype=dtype, device=tensor.device)
+    return other.copy_(tensor)
+
+
+def _is_sampler(func: Any) -> bool:
+    return func.overloadpacket.__name__ in _SAMPLERS
