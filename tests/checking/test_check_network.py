@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from multilayer import Extended, MultiLayer
-from readers import cross_entropy_error, sigmoid, softmax
+from readers import READERS, batch, cross_entropy_error, filled, sigmoid, softmax
 
 import secant
 from secant.errors import DTypeError, ShapeError, UnsupportedError
@@ -472,6 +472,18 @@ def test_a_predict_of_other_probabilities_explains_nothing():
 
     report = secant.check_network(Other(6, (8, 7), 4), X, ONE_HOT)
     assert (report.verdict, report.compared_with) == ("wrong", "")
+
+
+def test_a_loss_that_noise_hides_is_no_excuse():
+    """That without the offset is not verified here."""
+    (cls,) = (reader.cls for reader in READERS if reader.cls.__name__ == "CastsToFloat32")
+    net, (x, t) = filled(cls(*SIZES)), batch()
+    w1, b1, w2, b2 = net.arrays()
+    z = np.maximum(x @ w1 + b1, 0)
+    d = (softmax(z @ w2 + b2) - t) / len(x)
+    dz = d @ w2.T * (z > 0)
+    gradients = {"w1": x.T @ dz, "b1": dz.sum(axis=0), "w2": z.T @ d, "b2": 1.001 * d.sum(axis=0)}
+    assert secant.check_network(net, x, t, gradients, rng=2).verdict == "wrong"
 
 
 class Counted(MultiLayer):

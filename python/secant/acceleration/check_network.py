@@ -190,7 +190,7 @@ def _check(
     if report.verdict != "wrong":
         return report
     other = other or report_without_offset()
-    report = min(report, other, key=lambda each: (len(_wrong(each)), each.diagnosis is None))
+    report = _better(report, other)
     return report if report.passed else replace(report, note=_joined(report.note, *hints))
 
 
@@ -389,6 +389,17 @@ def _is_conclusive(report: GradientReport) -> bool:
     """Whether a gradient is wrong, but so near to that of a loss that it need not be compared with another one."""
     is_explained = report.diagnosis is not None or 2 * len(_wrong(report)) < len(report.arrays)
     return report.verdict == "wrong" and is_explained
+
+
+def _better(first: GradientReport, second: GradientReport) -> GradientReport:
+    """The report of the loss that fewer arrays are wrong for. One that is not verified is not right either."""
+    wrong = {array.name for report in (first, second) for array in _wrong(report)}
+
+    def badness(report: GradientReport) -> tuple[int, bool]:
+        in_doubt = [array for array in report.arrays if array.name in wrong and not array.passed]
+        return len(in_doubt), report.diagnosis is None
+
+    return min(first, second, key=badness)
 
 
 def _hint_of_offset(loss: str) -> str:
