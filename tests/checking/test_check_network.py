@@ -1,13 +1,16 @@
 """`check_network` of readers' networks: right, right for another loss, or wrong."""
 
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from readers import cross_entropy_error, sigmoid, softmax
+from multilayer import Extended, MultiLayer
+from readers import READERS, batch, cross_entropy_error, filled, sigmoid, softmax
 
 import secant
-from secant.errors import DTypeError, UnsupportedError
+from secant.errors import DTypeError, ShapeError, UnsupportedError
 
 SIZES = 6, 5, 4
 X = np.random.default_rng(0).uniform(size=(7, 6))
@@ -296,13 +299,18 @@ def test_methods_under_other_names():
     assert report.note.startswith("lose(x, t) adds 1e-7")
 
 
-def test_a_network_that_cannot_be_copied_is_compared_with_its_loss_alone():
+def test_a_network_that_cannot_be_copied_is_checked_in_place():
     class Single(Decayed):
         def __deepcopy__(self, memo):
             raise TypeError("only one")
 
-    report = secant.check_network(Single(*SIZES, rng=0), X, ONE_HOT)
-    assert (report.passed, report.compared_with) == (False, "")
+    net = Single(*SIZES, rng=0)
+    before = as_bytes(net)
+    assert secant.check_network(net, X, ONE_HOT).compared_with == BOOK
+    gradients = net.gradient(X, ONE_HOT)
+    gradients["b1"][2] *= 1.01
+    assert secant.check_network(net, X, ONE_HOT, gradients).verdict == "wrong"
+    assert as_bytes(net) == before
 
 
 class Tanh(Chapter5):
@@ -372,9 +380,13 @@ class ClassWeights(Tanh):
         return self.backward(x, self.predict(x) * t.sum(axis=1, keepdims=True) - t)
 
 
-@pytest.mark.parametrize("cls", [Decayed, Summed, ClassWeights])
-def test_a_textbooks_gradient_of_a_network_that_is_not_recognized_is_wrong_with_a_hint(cls):
-    report = secant.check_network(cls(), X, ONE_HOT)
+@pytest.mark.parametrize("cls", [Decayed, Summed])
+def test_a_weight_decay_does_not_hide_the_offset(cls):
+    assert secant.check_network(cls(), X, ONE_HOT).compared_with == BOOK
+
+
+def test_a_textbooks_gradient_is_wrong_with_a_hint_where_no_offset_was_found():
+    report = secant.check_network(ClassWeights(), X, ONE_HOT)
     assert ": WRONG" in str(report).splitlines()[0]
     assert "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's" in report.note
 
@@ -386,3 +398,230 @@ def test_the_hint_is_given_where_the_offset_may_be_all_that_is_wrong(certainty, 
     report = secant.check_network(net, X, np.eye(4)[np.ones(len(X), int)])
     off = max(array.relative_error for array in report.arrays)
     assert ("If loss(x, t) adds 1e-7" in report.note) == (off < 0.1) == is_near
+
+
+# Networks of any number of layers
+
+
+@pytest.mark.parametrize("cls", [MultiLayer, Extended])
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 7), (9, 8, 7)])
+@pytest.mark.parametrize(("decay", "t"), [(0.0, LABELS), (0.1, ONE_HOT)], ids=["labels", "decay"])
+def test_a_multilayer_network_is_right_for_the_loss_without_the_offset(cls, hidden, decay, t):
+    net = cls(6, hidden, 4, decay=decay)
+    before = as_bytes(net)
+    report = secant.check_network(net, X, t)
+    assert str(report).splitlines()[0].endswith(f": right for {BOOK}")
+    assert as_bytes(net) == before
+
+
+def test_a_gradient_in_training_mode_is_wrong_with_the_reason():
+    report = secant.check_network(Extended(6, (8, 7), 4, is_normalized=True), X, ONE_HOT)
+    assert report.verdict == "wrong"
+    assert "loss(x, t) runs the network with train_flg=False; gradient(x, t) may run it otherwise." in report.note
+
+
+FAULTS = {
+    "one entry": lambda grads, net: grads["W1"].__setitem__((2, 3), 1.0001 * grads["W1"][2, 3] + 1e-4),
+    "factor": lambda grads, net: grads["b1"].__imul__(1.001),
+    "transposed": lambda grads, net: grads.__setitem__("W2", grads["W2"].T.copy()),
+    "not divided by N": lambda grads, net: [grad.__imul__(len(X)) for grad in grads.values()],
+    "no bias": lambda grads, net: grads["b3"].__imul__(0),
+    "no decay": lambda grads, net: grads["W1"].__isub__(0.1 * net.params["W1"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_offset_does_not_excuse_a_fault_of_a_multilayer_network(fault):
+    net = MultiLayer(6, (8, 8), 4, decay=0.1)
+    grads = net.gradient(X, ONE_HOT)
+    FAULTS[fault](grads, net)
+    report = secant.check_network(net, X, ONE_HOT, grads)
+    assert (report.verdict, report.compared_with) == ("wrong", BOOK)
+
+
+@pytest.mark.parametrize("offset", [1e-10, 1e-8, 1e-5, 3e-7])
+def test_the_offset_is_found_whatever_it_is(offset):
+    net = MultiLayer(6, (8, 7), 4, offset=offset)
+    assert secant.check_network(net, X, ONE_HOT).note.startswith(
+        f"loss(x, t) adds {offset:.0e} to".replace("e-0", "e-")
+    )
+
+
+@pytest.mark.parametrize("t", [0.7 * ONE_HOT + 0.075, np.random.default_rng(2).dirichlet(np.ones(4), 7)])
+def test_soft_targets_are_read_as_the_loss_reads_them(t):
+    class Weights(Chapter5):
+        def loss(self, x, t):
+            return -np.sum(t * np.log(self.predict(x) + 1e-7)) / len(x)
+
+    class Argmax(Chapter5):
+        def gradient(self, x, t):
+            return super().gradient(x, np.eye(4)[t.argmax(axis=1)])
+
+    for cls in (Weights, Argmax):
+        assert secant.check_network(cls(*SIZES), X, t).compared_with == BOOK
+        assert secant.check_network(cls(*SIZES), X, t, Chapter5.gradient(cls(), X, ONE_HOT[::-1])).verdict == "wrong"
+
+
+def test_a_predict_of_other_probabilities_explains_nothing():
+    class Other(MultiLayer):
+        def predict(self, x):
+            return super().predict(x) / 2  # other scores
+
+        def loss(self, x, t):
+            return self.last.forward(2 * self.predict(x), t)
+
+    report = secant.check_network(Other(6, (8, 7), 4), X, ONE_HOT)
+    assert (report.verdict, report.compared_with) == ("wrong", "")
+
+
+def test_a_loss_that_noise_hides_is_no_excuse():
+    """That without the offset is not verified here."""
+    (cls,) = (reader.cls for reader in READERS if reader.cls.__name__ == "CastsToFloat32")
+    net, (x, t) = filled(cls(*SIZES)), batch()
+    w1, b1, w2, b2 = net.arrays()
+    z = np.maximum(x @ w1 + b1, 0)
+    d = (softmax(z @ w2 + b2) - t) / len(x)
+    dz = d @ w2.T * (z > 0)
+    gradients = {"w1": x.T @ dz, "b1": dz.sum(axis=0), "w2": z.T @ d, "b2": 1.001 * d.sum(axis=0)}
+    assert secant.check_network(net, x, t, gradients, rng=2).verdict == "wrong"
+
+
+class Counted(MultiLayer):
+    count = 0
+
+    def loss(self, x, t):
+        Counted.count += 1
+        return super().loss(x, t)
+
+
+def test_a_textbooks_gradient_takes_hardly_more_evaluations_than_an_exact_one():
+    net = Counted(20, (10, 10), 4)
+    x = np.random.default_rng(0).uniform(size=(30, 20))
+    Counted.count = 0
+    assert secant.check_network(net, x, np.arange(30) % 4).compared_with == BOOK
+    assert Counted.count < 250  # a search for wrong entries takes 500 and more
+
+
+# What is left of a network
+
+
+def test_checks_at_once_leave_nothing_changed():
+    class Single(MultiLayer):
+        def __deepcopy__(self, memo):
+            raise TypeError("only one")
+
+    for cls in (MultiLayer, Single):
+        net = cls(6, (8, 7), 4)
+        before = as_bytes(net)
+        with ThreadPoolExecutor(4) as pool:
+            reports = list(pool.map(lambda _, net=net: secant.check_network(net, X, ONE_HOT), range(8)))
+        assert as_bytes(net) == before
+        assert [report.compared_with for report in reports] == [BOOK] * 8
+
+
+@pytest.mark.parametrize("is_copied", [True, False])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("last", [2, 3, 5, 12, 16, 40])
+def test_what_ends_a_check_leaves_nothing_changed(is_copied, error, last):
+    calls = []
+
+    class Ends(MultiLayer):
+        def __deepcopy__(self, memo):
+            if not is_copied:
+                raise TypeError("only one")
+            made = object.__new__(Ends)
+            memo[id(self)] = made
+            vars(made).update(params=dict(zip(self.params, map(memo.get, map(id, self.params.values())), strict=True)))
+            vars(made).update({key: value for key, value in vars(self).items() if key != "params"})
+            return made
+
+        def loss(self, x, t):
+            calls.append(1)
+            if len(calls) == last:
+                raise error
+            return super().loss(x, t)
+
+    net = Ends(6, (8, 7), 4)
+    before = as_bytes(net)
+    with contextlib.suppress(error):
+        secant.check_network(net, X, ONE_HOT)
+    assert len(calls) >= last
+    assert as_bytes(net) == before
+
+
+def test_the_parameters_of_a_network_that_has_a_copy_are_not_shifted():
+    evaluations = []
+
+    class Watched(MultiLayer):
+        def loss(self, x, t):
+            evaluations.append(as_bytes(net) == before)
+            return super().loss(x, t)
+
+    net = Watched(6, (8, 7), 4)
+    before = as_bytes(net)
+    secant.check_network(net, X, ONE_HOT)
+    assert evaluations.count(False) <= 1  # where the copy is compared with the network
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+@pytest.mark.parametrize("is_whole_dict", [True, False])
+def test_a_gradient_that_updates_the_weights_is_told_so(is_replaced, is_whole_dict):
+    class Updates(Chapter5):
+        def gradient(self, x, t):
+            grads = super().gradient(x, t)
+            if is_whole_dict:
+                self.params = {**self.params}
+            for key in ("W1", "b2"):
+                if is_replaced:
+                    self.params[key] = self.params[key] - 0.1 * grads[key]
+                else:
+                    self.params[key] -= 0.1 * grads[key]
+            return grads
+
+    net = Updates(*SIZES)
+    arrays, before = list(net.params.values()), as_bytes(net)
+    with pytest.raises(UnsupportedError, match=r"^gradient\(x, t\) changes W1, b2: does it update the weights\?"):
+        secant.check_network(net, X, ONE_HOT)
+    assert as_bytes(net) == before
+    assert all(own is array for own, array in zip(net.params.values(), arrays, strict=True))
+
+
+def test_a_gradient_by_differences_that_leaves_rounding_is_no_update():
+    class Differences(Chapter5):
+        def gradient(self, x, t):
+            grads = {key: np.zeros_like(param) for key, param in self.params.items()}
+            for key, param in self.params.items():
+                for i in np.ndindex(param.shape):
+                    param[i] += 1e-4
+                    above = self.loss(x, t)
+                    param[i] -= 2e-4
+                    grads[key][i] = (above - self.loss(x, t)) / 2e-4
+                    param[i] += 1e-4
+            return grads
+
+    net = Differences(*SIZES)
+    before = as_bytes(net)
+    assert "differs by" in str(secant.check_network(net, X, ONE_HOT)).splitlines()[0]
+    assert as_bytes(net) == before
+
+
+# Arguments
+
+
+def test_a_class_a_loss_and_exchanged_arguments_are_named():
+    net = Chapter5(*SIZES)
+    with pytest.raises(UnsupportedError, match=r"^net must be a network, got the class Chapter5: make one, such as"):
+        secant.check_network(Chapter5, X, ONE_HOT)
+    with pytest.raises(
+        DTypeError, match=r"^x must be inputs, got the function cross_entropy_error: call check_network"
+    ):
+        secant.check_network(net, cross_entropy_error, X)
+    for t in (LABELS, ONE_HOT):
+        with pytest.raises(ShapeError, match=r"^x and t are exchanged: loss\(x, t\) raises \w+, and takes them in the"):
+            secant.check_network(net, t, X)
+
+
+def test_an_error_of_a_loss_in_either_order_is_its_own():
+    with pytest.raises(ValueError, match="matmul") as error:
+        secant.check_network(Chapter5(*SIZES), np.ones((7, 3)), ONE_HOT)
+    assert not isinstance(error.value, secant.errors.SecantError)

@@ -62,7 +62,7 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
     for hidden, output in ACTIVATION_PAIRS:
         y = float(softmax(outputs(probe, FUNCTIONS[hidden], FUNCTIONS[output]))[0, 0])
         offset = math.exp(-improbable) - y if abs(improbable) < 700 else 0.0
-        offset = _rounded(offset, 1e-12 * (y + abs(offset)))
+        offset = fewest_digits(offset, 1e-12 * (y + abs(offset)))
         if 0 <= offset < math.inf:
             fitting += [Candidate(hidden, output, offset, summed) for summed in (False, True)]
     return fitting
@@ -75,7 +75,7 @@ def outputs(probe: Probe, hidden: Function, output: Function) -> Floats:
         return output(hidden(probe.x @ w1 + b1) @ w2 + b2)
 
 
-def _rounded(value: float, slack: float) -> float:
+def fewest_digits(value: float, slack: float) -> float:
     """Return the number of fewest digits that is so near: 1e-7, not 1.0000000000000052e-07."""
     if abs(value) <= slack:
         return 0.0
