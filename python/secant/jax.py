@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import re
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -173,12 +175,20 @@ class _Function(autodiff.Function):
         other, own = copy.copy(self), self._traced
         other._precision = lambda: _enable_x64(True)
         with _enable_x64(True):
-            other._begin([jnp.asarray(each, complex if jnp.iscomplexobj(each) else float) for each in self.given])
+            given = [*map(_higher, self.given)]
+            try:
+                other._begin(given)
+            except TypeError as error:  # an operator takes operands of one type alone, and f has one of its own
+                other.value = _raised(self.value)
+                try:
+                    other._begin(given)
+                except Exception:
+                    raise error from None
         exact = other._traced
         if exact is not None and own is not None and any(map(_is_random, own.jaxpr.eqns)):
             other._compute(lambda *arrays: _evaluated(exact, own, arrays, [True] * len(arrays)))
         else:
-            other._compute(self.value)
+            other._compute(other.value)
         return other
 
     @contextlib.contextmanager
@@ -264,6 +274,49 @@ class _Compiled:
         texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
         constants = [pair for pair in zip(first.consts, second.consts, strict=False) if _is_inexact(pair[0])]
         return texts[0] == texts[1] and all(np.array_equal(*pair, equal_nan=True) for pair in constants)
+
+
+def _higher(array: Any) -> Any:
+    """An array in float64, or complex128."""
+    return jnp.asarray(array, complex if jnp.iscomplexobj(array) else float)
+
+
+def _raised(value: Any, known: dict[int, Any] | None = None) -> Any:
+    """A function that has the arrays that it refers to in float64; or a tree of functions and of arrays.
+
+    These are in its closure, its defaults, its global variables and the arguments of `functools.partial`. Functions
+    that are ``known`` are not looked into again.
+    """
+    known = {} if known is None else known
+    if isinstance(value, functools.partial):
+        arguments, keywords = _raised(value.args, known), _raised(value.keywords, known)
+        return functools.partial(_raised(value.func, known), *arguments, **keywords)
+    if isinstance(value, type(jax.jit(_raised))):
+        return _raised(value.__wrapped__, known)
+    if isinstance(value, types.MethodType):
+        return types.MethodType(_raised(value.__func__, known), _raised(value.__self__, known))
+    if isinstance(value, types.FunctionType):
+        return known[id(value)] if id(value) in known else _raised_function(value, known)
+    if isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        return _higher(value) if jnp.issubdtype(value.dtype, jnp.inexact) else value
+    if jax.tree_util.all_leaves([value]):
+        return value
+    return jax.tree_util.tree_map(lambda leaf: _raised(leaf, known), value)
+
+
+def _raised_function(function: Any, known: dict[int, Any]) -> Any:
+    names = function.__globals__
+    read = {name: names[name] for name in function.__code__.co_names if isinstance(names.get(name), _ARRAYS)}
+    own = function.__closure__ or ()
+    cells = tuple(types.CellType() for _ in own)
+    other = types.FunctionType(function.__code__, names | _raised(read, known), function.__name__, None, cells)
+    known[id(function)] = other
+    other.__defaults__ = _raised(function.__defaults__, known)
+    other.__kwdefaults__ = _raised(function.__kwdefaults__, known)
+    for cell, before in zip(cells, own, strict=True):
+        with contextlib.suppress(ValueError):  # it is empty: a name that is not set yet
+            cell.cell_contents = _raised(before.cell_contents, known)
+    return other
 
 
 _RANDOM = "random_bits", "random_gamma", "rng_uniform", "rng_bit_generator"  # primitives

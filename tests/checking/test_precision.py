@@ -1,11 +1,14 @@
 """Functions that were written for less than float64 are checked there, and their own precision is compared."""
 
+import functools
+
 import numpy as np
 import pytest
 from frameworks import Jax, Torch
 
 from secant.checking.precision import Comparison
 from secant.errors import GradientMismatchError
+from sweeps import grid
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 import secant.torch  # noqa: E402
@@ -264,8 +267,9 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    ("name", "dtype"), grid(lambda _, dtype: dtype == torch.bfloat16, SAMPLERS, [torch.float32, torch.bfloat16])
+)
 def test_random_numbers_of_a_seed_are_those_of_the_users_type(name, dtype):
     def f(x, factor=1.0):
         torch.manual_seed(0)
@@ -366,15 +370,31 @@ def jax_samplers(jax):
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", jax_samplers(pytest.importorskip("jax", reason="JAX is not installed")))
-def test_random_numbers_of_jax_are_those_of_the_users_type(jax, name, dtype):
+JAX_SAMPLERS = (
+    *("normal", "default type", "old key", "uniform", "bounds that depend on x", "probabilities that depend on x"),
+    *("several types", "gumbel", "truncated normal", "gamma", "integers", "dropout", "compiled", "scan", "branch"),
+    *("loop", "mapped"),
+)
+FEW_SAMPLERS = "normal", "default type", "bounds that depend on x", "dropout", "compiled", "scan"
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "mode"),
+    grid(
+        lambda name, dtype, mode: name in FEW_SAMPLERS and dtype == "bfloat16" and mode == "rev",
+        JAX_SAMPLERS,
+        ["float32", "bfloat16"],
+        ["rev", "fwd"],
+    ),
+)
+def test_random_numbers_of_jax_are_those_of_the_users_type(jax, name, dtype, mode):
     f, key = jax_samplers(jax)[name], jax.random.key(0)
     x = jax.numpy.linspace(0.5, 1.5, 60, dtype=dtype)
-    for mode in ("rev", "fwd"):
-        report = secant.jax.check(lambda x: f(key, x), (x,), mode=mode)
-        assert report.verdict == "right", report
-        assert report.note.startswith("checked in float64")
+    report = secant.jax.check(lambda x: f(key, x), (x,), mode=mode)
+    assert report.verdict == "right", report
+    assert report.note.startswith("checked in float64")
+    if mode == "fwd":
+        return
     scaled = Jax().function(lambda x: 1 * x, lambda x, c: (1.2 * c).astype(c.dtype))
     assert secant.jax.check(lambda key, x: f(key, scaled(x)), (key, x)).verdict == "wrong"
 
@@ -388,3 +408,30 @@ def test_a_function_of_jax_that_draws_random_numbers_draws_its_own_ones_after_a_
     assert secant.jax.check(f, (x,)).note.startswith("checked in float64")
     with secant.jax._enable_x64(True):
         assert (f(jax.numpy.asarray(np.asarray(x), float)) == before).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_operands_that_a_function_of_jax_closes_over_are_raised_too(jax, dtype):
+    weights = jax.random.normal(jax.random.key(0), (4, 2, 3), dtype)
+    x = jax.random.normal(jax.random.key(1), (2, 2, 9), dtype)
+
+    def convolved(x, weights, factor=1.0):
+        scaled = Jax().function(lambda x: 1 * x, lambda x, c: (factor * c).astype(c.dtype))
+        return jax.nn.relu(jax.lax.conv(scaled(x), weights, (1,), "SAME"))
+
+    def closes_over(x):
+        return convolved(x, weights)
+
+    def has_a_default(x, weights=weights):
+        return convolved(x, weights)
+
+    def reads_a_tree(x, params=({"w": weights},)):
+        return closes_over(x) + convolved(x, params[0]["w"])
+
+    partial = functools.partial(convolved, weights=weights)
+    for f in (closes_over, has_a_default, reads_a_tree, partial, jax.jit(closes_over)):
+        report = secant.jax.check(f, (x,))
+        assert report.verdict == "right", report
+        assert report.note.startswith("checked in float64")
+    assert weights.dtype == dtype
+    assert secant.jax.check(functools.partial(partial, factor=1.2), (x,)).verdict == "wrong"
