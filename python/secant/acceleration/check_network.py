@@ -160,8 +160,7 @@ def _check(
 
     def report_of(f: Callable[[Any], float]) -> GradientReport:
         first_and_second = iter([candidate, again])  # check_gradient calls twice, and compares
-        options = {"inplace": True, "progress": progress, "rng": rng}
-        return check_gradient(f, params, lambda _: next(first_and_second), **options)
+        return check_gradient(f, params, lambda _: next(first_and_second), inplace=True, progress=progress, rng=rng)
 
     offset = _offset(net, params, names, loss_of, x, t)
     if offset is None:

@@ -30,6 +30,7 @@ _HIGHER = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.fl
 _HIGHER |= dict.fromkeys((torch.complex64, torch.complex32), torch.complex128)
 _IN_NUMPY = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # which lacks these two
 _TENSOR: Any = torch.Tensor
+_CUDA: Any = torch.cuda
 _MODE: Any = TorchFunctionMode  # whose methods have no types
 _OPERATOR_MODE: Any = TorchDispatchMode
 _CASTS = dict.fromkeys((_TENSOR.float, _TENSOR.half, _TENSOR.bfloat16), _TENSOR.double)
@@ -353,7 +354,7 @@ def shared_state() -> Iterator[None]:
         of_python = random.getstate()
         of_numpy = np.random.get_state()
         of_torch = torch.get_rng_state()
-        of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        of_devices = _CUDA.get_rng_state_all() if _CUDA.is_initialized() else []
         default = torch.get_default_dtype()
 
         def restore() -> None:
@@ -362,7 +363,7 @@ def shared_state() -> Iterator[None]:
             np.random.set_state(of_numpy)
             torch.set_rng_state(of_torch)
             if of_devices:
-                torch.cuda.set_rng_state_all(of_devices)
+                _CUDA.set_rng_state_all(of_devices)
 
         with put_back(restore):
             yield
