@@ -168,13 +168,18 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     return cross_entropy_by(backend_module(), y, t)
 
 
-def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: float = LOG_OFFSET) -> float:
-    """Return `cross_entropy_error` as one backend computes it."""
+def cross_entropy_by(
+    backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: float = LOG_OFFSET, *, given: str = "y"
+) -> float:
+    """Return `cross_entropy_error` as one backend computes it.
+
+    ``given`` names the array of the user that has a row for each target.
+    """
     y = validation.float_array("y", y)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ShapeError(f"y must have shape (N, O) or (O,) and not be empty, got {y.shape}")
     rows = y if y.ndim == 2 else y[np.newaxis]
-    checked = validation.targets(t, *rows.shape, is_one_sample=y.ndim == 1, like="y")
+    checked = validation.targets(t, *rows.shape, is_one_sample=y.ndim == 1, like=given)
     loss = backend.cross_entropy(rows, checked, log_offset)
     if not math.isfinite(loss):  # only then is it worth a look at every element
         fault = faults.of_targets(checked, rows.shape[1]) or faults.of_weights("y", y)

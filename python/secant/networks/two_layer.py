@@ -220,7 +220,7 @@ class TwoLayerNet:
         if self.soft_targets == "argmax":
             is_one_sample, y = y.ndim == 1, np.atleast_2d(y)
             t = batch.targets(t, *y.shape, is_one_sample=is_one_sample, soft_targets=self.soft_targets)
-        return cross_entropy_by(backend_module(self.backend), y, t, self.log_offset)
+        return cross_entropy_by(backend_module(self.backend), y, t, self.log_offset, given="x")
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
