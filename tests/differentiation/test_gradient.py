@@ -74,7 +74,7 @@ def test_the_bits_of_nan_and_of_minus_zero_come_back():
 @pytest.mark.parametrize("x", [[3.0, 4.0], np.array([3, 4], np.float32), np.array([[3, 4]])], ids=repr)
 def test_an_x_that_cannot_be_shifted_itself_has_a_gradient_of_zero_and_a_warning(x):
     with pytest.warns(
-        RuntimeWarning, match=r"^f returned one and the same value .* must be a writeable array of float64, and"
+        RuntimeWarning, match=r"^f returned one and the same value .* must be a writeable array of float64$"
     ) as caught:
         assert not secant.numerical_gradient(lambda _: float(function_2(np.array(x))), x).any()
     assert caught[0].filename == __file__
