@@ -109,7 +109,7 @@ def test_entries_are_shifted_by_a_tenth_of_one_or_of_their_size_at_most():
         return np.exp(at[0]) + 1e-6 * at[1:].sum() + 1e-3 * math.sin(1e9 * at.sum())
 
     secant.numerical_gradient(f, x, scheme="auto")
-    with pytest.warns(RuntimeWarning, match="below the noise of f"):
+    with pytest.warns(RuntimeWarning, match="the Hessian is below the noise of f"):
         secant.numerical_hessian(f, x)
     assert (np.max(shifts, axis=0) <= 0.16 * np.maximum(1, np.abs(x))).all()
 

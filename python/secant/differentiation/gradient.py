@@ -164,8 +164,8 @@ def numerical_gradient(
     Warns
     -----
     RuntimeWarning
-        If x + h rounds to x, h is too small for the rounding of f, or all values of f are equal, which is not
-        seen of an f in C or Numba.
+        If x + h rounds to x, h is too small for the rounding of f, f jumps within the step, or all values of f are
+        equal, also if f changes farther away. An f in C or Numba is not watched for equal values.
 
     Raises
     ------

@@ -70,8 +70,8 @@ def numerical_hessian(
     Warns
     -----
     RuntimeWarning
-        If the pattern misses nonzero entries, or all second differences of "central" are below the rounding of f. Or as
-        for `numerical_gradient`.
+        If the pattern misses nonzero entries, or no entry of the Hessian exceeds the noise of f. Or as for
+        `numerical_gradient`.
 
     Raises
     ------
@@ -164,10 +164,10 @@ def _hessian(problem: Problem, pattern: Pattern | None, incomplete_rows: list[in
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     warn_of_values(evaluator, method.stencils, problem.x, values)
     if not evaluator.is_constant and method.is_below_noise(evaluator, found.values, found.errors):
-        warn(
-            "the Hessian is below the noise of f: all its entries may be 0; let f return more digits, or take "
-            "scheme='auto' or a larger h if it is not the default"
+        cure = (
+            "see the error bars of full_output=True" if problem.scheme is None else "take scheme='auto' or a larger h"
         )
+        warn(f"the Hessian is below the noise of f: all its entries may be 0; let f return more digits, or {cure}")
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
     if pattern is None:
