@@ -494,11 +494,12 @@ class Counted(MultiLayer):
         return super().loss(x, t)
 
 
-def test_a_textbooks_gradient_takes_hardly_more_evaluations_than_an_exact_one():
-    net = Counted(20, (10, 10), 4)
-    x = np.random.default_rng(0).uniform(size=(30, 20))
+@pytest.mark.parametrize(("inputs", "hidden"), [(20, (10, 10)), (784, (100,) * 8)])
+def test_a_textbooks_gradient_takes_hardly_more_evaluations_than_an_exact_one(inputs, hidden):
+    net = Counted(inputs, hidden, 4)
+    x = np.random.default_rng(0).uniform(size=(100, inputs))
     Counted.count = 0
-    assert secant.check_network(net, x, np.arange(30) % 4).compared_with == BOOK
+    assert secant.check_network(net, x, np.arange(100) % 4).compared_with == BOOK
     assert Counted.count < 250  # a search for wrong entries takes 500 and more
 
 

@@ -39,10 +39,11 @@ from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError
 from secant.networks.batch import shared_memory
 
 _MOST_BY_OFFSET = 0.1  # a relative error that an offset in a logarithm may make, where nearly all samples are fitted
-_STEP = 1e-5
+_STEP = 1e-6
 """Of the central difference that tells which loss a gradient is nearer to, relative to
-the parameters. Its error, 1e-9, is far below what an offset of 1e-7 changes, 1e-6. A
-wrong guess takes longer, and changes no verdict."""
+the parameters. Of 3e-8 to 1e-5 it alone guessed right in eight networks of up to seven
+layers: larger steps meet kinks, smaller ones rounding. An offset of 1e-7 changes slopes
+by 1e-6. A wrong guess takes longer, and changes no verdict."""
 _NEARER = 0.1  # times the distance: else the difference is rounding
 # In the name of an option that chooses a mode, such as train_flg or is_training.
 _MODE = re.compile(r"(?:^|_)(train|training|test|testing|eval)(?:_|$)", re.IGNORECASE)
