@@ -212,7 +212,7 @@ def test_a_wrong_gradient_is_wrong_and_its_array_is_named(fault):
     assert {array.name for array in report.arrays if not array.passed} == changed
     assert {finding.array for finding in report.findings} == changed
     for finding in report.findings:
-        assert finding.candidate == wrong[finding.array][finding.index]
+        assert finding.gradient == wrong[finding.array][finding.index]
         assert abs(finding.numerical - right[finding.array][finding.index]) <= finding.error_bar
     with pytest.raises(GradientMismatchError, match="WRONG"):
         report.raise_if_failed()
@@ -1105,6 +1105,6 @@ def test_an_error_as_small_as_a_solvers_has_a_hint_at_noise():
     for rtol in (1e-4, 1e-6):
         report = secant.check_gradient(decay, DECAY, right, args=("RK45", rtol))
         assert report.verdict == "wrong"
-        assert "next: if f calls a solver, give its tolerance in f as noise=; else work out x[" in str(report)
+        assert "next: if f calls a solver, give its tolerance in f as noise=; else compute x[" in str(report)
     report = secant.check_gradient(decay, DECAY, right * [1.2, 1.01, 0.8], args=("RK45", 1e-6))
-    assert "next: work out x[" in str(report)
+    assert "next: compute x[" in str(report)

@@ -34,7 +34,7 @@ def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, evidence: Evide
         corrected[where] = values
         if case.fits(corrected) and case.confirms(corrected, rng):
             return text
-    if len(case.wrong) > 1 and all(entry.found.candidate == 0 for entry in case.wrong):
+    if len(case.wrong) > 1 and all(entry.found.gradient == 0 for entry in case.wrong):
         return f"some entries of {case.who} are 0 that should not be"
     return ""
 
@@ -80,7 +80,7 @@ class _Case:
         if len(self.wrong) == 1:
             (_, i, found, _) = self.wrong[0]
             clear = abs(found.numerical) > 100 * found.error_bar
-            ratios = _rounded(found.candidate / found.numerical) if clear else []
+            ratios = _rounded(found.gradient / found.numerical) if clear else []
             how = next((_as_factor(ratio) for ratio in ratios if ratio != 1), "wrong")
             yield f"one entry, {found.name}, is {how}", i, found.numerical
         suspects = np.r_[tuple(self.point.spans[leaf] for leaf in self.leaves)]

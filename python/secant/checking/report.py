@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ class Finding:
     array : str
         The path of its array.
     index : tuple of int
-    candidate, numerical : float
+    gradient, numerical : float
         What the gradient that is checked says, and the slope of f.
     error_bar : float
         How far the slope may be off.
@@ -35,7 +35,7 @@ class Finding:
 
     array: str
     index: tuple[int, ...]
-    candidate: float
+    gradient: float
     numerical: float
     error_bar: float
 
@@ -58,8 +58,8 @@ class ArrayReport:
     sensitivity : float
         The least error of one entry that would have been noticed.
     largest : float
-        The largest entry of the candidate, in absolute value, of both parts of a complex array; NaN if what is checked
-        is no gradient.
+        The largest entry of the gradient that is checked, in absolute value, of both parts of a complex array; NaN if
+        only derivatives along directions are known, as in forward mode.
     norm : float
         The root of the sum of squares of the same entries; NaN likewise.
     unverified : str
@@ -111,10 +111,12 @@ class GradientReport:
     resolution : float
         The relative rounding of x, or of the gradient if that is coarser: 2.2e-16 in float64.
     mode : str
-        What of automatic differentiation was checked, such as "reverse mode"; else empty.
+        What was checked of a function with several values: "reverse mode", "forward mode", or "elementwise", the
+        derivative of an elementwise function; else empty.
     cotangent
         Of a function with several values: the random numbers that these were multiplied by before they were summed, as
-        arrays in the structure of f(x), or a list of them. It is not in the JSON.
+        arrays in the structure of f(x), or a list of them. In reverse mode it is the incoming gradient. It is not in
+        the JSON.
     """
 
     passed: bool
@@ -197,21 +199,39 @@ class GradientReport:
             yield self.note
         yield from self._rows()
         if self.cotangent is not None and self.verdict == "wrong":
-            yield f"it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
+            yield self._what_is_differentiated()
         yield f"{self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}"
         if self.diagnosis:
             yield f"looks like: {self.diagnosis}"
         elif not self.passed:
             yield f"next: {self._next_step()}"
 
+    def _what_is_differentiated(self) -> str:
+        """Say of which sum a function with several values is the gradient."""
+        is_reverse = self.mode.startswith("reverse")
+        c = "the incoming gradient c" if is_reverse else "c"
+        return (
+            f"it is the gradient of sum(c * f(x)); {c} is report.cotangent: "
+            f"random, the same for rng={self.seed}"
+        )
+
     def _next_step(self) -> str:
+        """What to do where no diagnosis fits."""
         if self.verdict == "not verified":
-            in_float64 = "compute in float64, which tells a mistake from rounding and from kinks nearby"
-            return in_float64 if self.resolution > EPS else "check at another x"
-        where = self.findings[0].name if self.findings else "some entries"
+            if self.resolution > EPS:
+                return "compute in float64, which tells a mistake from rounding and from kinks nearby"
+            return "check at another x"
+        if not self.findings:
+            return "compare with secant.numerical_gradient(f, x), entry by entry"
+        by_hand = self._by_hand(self.findings[0].name)
         if self._may_be_a_solvers():
-            return f"if f calls a solver, give its tolerance in f as noise=; else work out {where} by hand"
-        return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
+            return f"if f calls a solver, give its tolerance in f as noise=; else {by_hand}"
+        return by_hand
+
+    def _by_hand(self, entry: str) -> str:
+        """Say how to compute an entry."""
+        f = "f" if self.cotangent is None else "sum(c * f)"
+        return f"compute {entry} by hand: move it by a small h, and divide {f}(x + h) - {f}(x - h) by 2 h"
 
     def _may_be_a_solvers(self) -> bool:
         """Whether all errors are as small as those of a solver in f, and nothing else explains them."""
@@ -219,7 +239,7 @@ class GradientReport:
         wrong = {array.name: array for array in self.arrays if not (array.passed or array.unverified)}
         has_small_norms = all(array.relative_error < SOLVER for array in wrong.values())
         has_small_entries = all(
-            abs(each.candidate - each.numerical) <= SOLVER * wrong[each.array].largest for each in self.findings
+            abs(each.gradient - each.numerical) <= SOLVER * wrong[each.array].largest for each in self.findings
         )
         return takes_noise and has_small_norms and has_small_entries
 
@@ -254,11 +274,11 @@ class GradientReport:
             return
         listed = self.findings[:most]
         width = max(5, *(len(finding.name) for finding in listed))
-        differ = (n for n in (5, 11) if all(f"{e.candidate:.{n}e}" != f"{e.numerical:.{n}e}" for e in listed))
-        digits = next(differ, 15)
-        yield f"{'entry':{width}}  {'candidate':>{digits + 7}}  {'numerical':>{digits + 7}}  error bar"
+        digits = _digits_that_differ(listed)
+        column = digits + 7
+        yield f"{'entry':{width}}  {'gradient':>{column}}  {'numerical':>{column}}  error bar"
         for entry in listed:
-            values = f"{entry.candidate:{digits + 7}.{digits}e}  {entry.numerical:{digits + 7}.{digits}e}"
+            values = f"{entry.gradient:{column}.{digits}e}  {entry.numerical:{column}.{digits}e}"
             yield f"{entry.name:{width}}  {values}  {entry.error_bar:.0e}"
         if more := len(self.findings) - len(listed):
             yield f"... and {more} more"
@@ -280,6 +300,14 @@ def percent(ratio: float) -> str:
     """A share, as people write it."""
     share = 100 * ratio
     return f"{share:.0f} %" if 10 <= share < 1e4 else f"{share:.2g} %"
+
+
+def _digits_that_differ(findings: Sequence[Finding]) -> int:
+    """So many digits that the two numbers of each entry are seen to differ."""
+    for digits in (5, 11):
+        if all(f"{each.gradient:.{digits}e}" != f"{each.numerical:.{digits}e}" for each in findings):
+            return digits
+    return 15
 
 
 def _entries(count: int) -> str:

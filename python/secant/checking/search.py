@@ -149,7 +149,7 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
     not_finite = ranges.probe.candidate.not_finite.tolist()
     single = [begin for begin, end in ranges if end == begin + 1]
     entries = [_entry(ranges, number) for number in dict.fromkeys(single + not_finite[:FINDINGS])]
-    entries.sort(key=lambda entry: -np.nan_to_num(abs(entry.found.numerical - entry.found.candidate), nan=np.inf))
+    entries.sort(key=lambda entry: -np.nan_to_num(abs(entry.found.numerical - entry.found.gradient), nan=np.inf))
     wrong = {entry.leaf for entry in entries if entry.wrong}
     kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.items() if measured.is_kink}
     on_kinks = (arrays.on_kinks | kinks) - wrong

@@ -50,7 +50,7 @@ def check(
     Returns
     -------
     GradientReport
-        Its ``cotangent`` is what the outputs were multiplied by: a list of tensors.
+        Its ``cotangent`` is the incoming gradient, a list of tensors: what the outputs were multiplied by.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def gradgradcheck(
     func, inputs
         As for `gradcheck`, but ``func`` must take the inputs from its arguments.
     grad_outputs : tensor or sequence of tensors, optional
-        Cotangents of the outputs, which are arguments of the first gradient; by default random ones.
+        Incoming gradients of the outputs, which are arguments of the first gradient; by default random ones.
     eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, fast_mode
         As for `gradcheck`.
     check_fwd_over_rev, check_rev_over_rev : bool
