@@ -140,7 +140,8 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
 def test_the_cotangent_repeats_what_was_checked():
     a, x = np.random.default_rng(0).normal(size=(3, 4)), np.linspace(0.1, 1, 4)
     report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=np.int64(7))
-    said = "  it is the gradient of sum(c * f(x)); the incoming gradient c is report.cotangent: random, the same for rng=7\n"
+    c = "the incoming gradient c is report.cotangent: random, the same for rng=7"
+    said = f"  it is the gradient of sum(c * f(x)); {c}\n"
     assert said in str(report)
     assert "divide sum(c * f)(x + h) - sum(c * f)(x - h) by 2 h" in last(replace(report, diagnosis=None))
     c = report.cotangent

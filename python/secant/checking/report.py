@@ -210,10 +210,7 @@ class GradientReport:
         """Say of which sum a function with several values is the gradient."""
         is_reverse = self.mode.startswith("reverse")
         c = "the incoming gradient c" if is_reverse else "c"
-        return (
-            f"it is the gradient of sum(c * f(x)); {c} is report.cotangent: "
-            f"random, the same for rng={self.seed}"
-        )
+        return f"it is the gradient of sum(c * f(x)); {c} is report.cotangent: random, the same for rng={self.seed}"
 
     def _next_step(self) -> str:
         """What to do where no diagnosis fits."""
