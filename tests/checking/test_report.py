@@ -109,7 +109,8 @@ def test_a_report_says_what_to_do_next():
     assert "next:" not in str(secant.check_gradient(softplus, x, right))
     assert last(secant.check_gradient(softplus, x, 2 * right)).startswith("looks like: ")
     report = secant.check_gradient(softplus, x, right + np.arange(8.0) ** 2)
-    by_hand = "compute x[7] by hand: move it by a small h, and divide f(x + h) - f(x - h) by 2 h"
+    by_hand = "compute x[7] by hand: move it by a small h, and divide f(x + h) - f(x - h) by 2 h, "
+    by_hand += "as the program of report.reproducer() does"
     assert last(report) == f"next: {by_hand}"
     low = x.astype(np.float32)
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)

@@ -156,6 +156,7 @@ def _check(
     """Check a network in place."""
 
     def with_offset(_: Any) -> float:
+        """the loss of the network with these parameters"""  # noqa: D403, D400 (programs that reproduce say it)
         return loss_of(net)
 
     def report_of(f: Callable[[Any], float]) -> GradientReport:
@@ -173,6 +174,7 @@ def _check(
         return replace(report, note=_joined(report.note, *hints))
 
     def without_offset(_: Any) -> float:
+        """the loss of the network with these parameters, without its offset"""  # noqa: D400, D403
         return loss_of(net) + offset.contribution()
 
     def report_without_offset() -> GradientReport:

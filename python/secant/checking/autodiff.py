@@ -22,7 +22,8 @@ from secant.checking.point import Point, Value
 from secant.checking.precision import in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of
+from secant.checking.reproducer import Call, with_program
+from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of, walk
 from secant.differentiation.rounding import norm
 from secant.differentiation.slopes import COARSE_IN_FLOAT32
 from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
@@ -85,6 +86,10 @@ class Function(ABC):
     def fault(self, given: CandidateGradient, cotangents: Any) -> str:
         """What else is seen to be wrong with a gradient: the diagnosis."""
         return ""
+
+    @abstractmethod
+    def call(self, x: Any) -> Call:
+        """How a program calls it at x."""
 
     def native(self, cotangents: Any) -> Any:
         """Cotangents as the function's library has them, for the report."""
@@ -163,7 +168,19 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
     if point.standstill() and function.is_used is not None:
         raise ValueRangeError("the function must depend on what is checked: it has one value")
     cotangent = None if weights.size == 1 else function.native(outputs.at(weights))
-    return replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
+    report = replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
+    return with_program(report, _call(function, point.x, outputs.at(weights), mode))
+
+
+def _call(function: Function, x: Floats, weights: Any, mode: str) -> Call:
+    """How a program calls a function, and sums its outputs."""
+    call = function.call(function.inputs.at(x))
+    incoming = [array for _, array in walk("", weights) if array.size]
+    returns_number = call.outputs == ["output"] and incoming[0].shape == ()
+    if call.library == "jax" or not returns_number:
+        call.incoming = incoming
+    call.is_pulled_back = mode == "rev"
+    return call
 
 
 def _compared(report: GradientReport, own: Function, exact: Function, mode: str, options: Options) -> GradientReport:
@@ -193,7 +210,15 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
         except Exception:  # f may not be defined there
             return both(own.inputs.at(x), factors)
 
-    return in_both(report, coarsest, sample, norm(x), mode == "rev")
+    found = in_both(report, coarsest, sample, norm(x), mode == "rev")
+    if not found.findings or found.program:
+        return found
+    # The gradient in float64 is right, that in the user's precision is not: for these weights.
+    incoming = fixed.at(weights)
+    call = _call(exact, x, incoming, mode)
+    call.is_pulled_back = False
+    cotangent = None if weights.size == 1 else own.native(incoming)
+    return with_program(replace(found, cotangent=cotangent), call)
 
 
 def _move(exact: Function, own: Function, seed: int) -> bool:

@@ -15,6 +15,7 @@ from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.reproducer import Call, checked_arrays, with_program
 from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.options import bound
 
@@ -99,8 +100,8 @@ def check_gradient(
     (False, 'x[1]')
     """
     options = Options(progress, rng)
-    f, kind = bound(f, args, kwargs)
-    function = c_pointer.as_function(f) if kind == "C" else f
+    with_arguments, kind = bound(f, args, kwargs)
+    function = c_pointer.as_function(with_arguments) if kind == "C" else with_arguments
     least_noise = 0.0 if noise is None else finite_number("noise", noise, least=0.0)
     point = Point(function, x, inplace=inplace, noise=least_noise, bounds=bounds)
     further = kwargs or {}
@@ -110,4 +111,15 @@ def check_gradient(
             return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args, **further))
         return CandidateGradient(point, gradient)
 
-    return run_check(point, candidate, options)
+    report = run_check(point, candidate, options)
+    there = point.structure.at(point.x)
+    call = Call(
+        f,
+        (there, *args),
+        point.names,
+        checked_arrays(there),
+        keywords=further,
+        gradient=gradient if callable(gradient) else None,
+        reads_x_itself=inplace or point.is_constant,
+    )
+    return with_program(report, call)

@@ -195,6 +195,11 @@ class Point:
 
         return Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR, coarse=self.coarse)
 
+    def named(self) -> dict[str, Floats]:
+        """The entries of each array at x."""
+        parts = zip(self.names, self.spans, self.shapes, strict=True)
+        return {name: self.x[span].reshape(shape) for name, span, shape in parts}
+
     def leaf_of(self, entry: int) -> int:
         """The array of an entry."""
         return next(leaf for leaf, span in enumerate(self.spans) if entry < span.stop)

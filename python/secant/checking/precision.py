@@ -183,7 +183,7 @@ def _changed(report: GradientReport, which: Set[int], **changes: Any) -> Gradien
     """A report with another verdict of some arrays, and nothing that was said of entries."""
     arrays = tuple(replace(array, **changes) if i in which else array for i, array in enumerate(report.arrays))
     passed = all(array.passed for array in arrays)
-    return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None)
+    return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None, program="")
 
 
 def _wrong_in_float64(report: GradientReport, wrong: Set[int], differs: bool, dtype: str) -> GradientReport:

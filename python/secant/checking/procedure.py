@@ -72,4 +72,5 @@ def _check(point: Point, given: Candidate, options: Options, start: float) -> Gr
         note=("" if diagnosis else point.standstill()) or (_STEPS if probe.rises_in_steps else ""),
         seed=options.rng,
         resolution=given.eps,
+        x=point.named(),
     )

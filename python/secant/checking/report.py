@@ -2,17 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from secant._common.validation import Floats
 from secant.checking.structure import EPS
-from secant.errors import GradientMismatchError
+from secant.errors import GradientMismatchError, UnsupportedError
 
 SMALL = 1e-6
 """Relative errors that a constant or a tolerance may explain."""
 SOLVER = 0.01
 """Relative errors that a solver's tolerance may explain: up to 0.7 % at SciPy's default for `solve_ivp`, 1e-3."""
+LARGE = 1000
+"""Entries of an array that is written out, in JSON and in programs: some 20 kB."""
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
@@ -117,6 +120,12 @@ class GradientReport:
         Of a function with several values: the random numbers that these were multiplied by before they were summed, as
         arrays in the structure of f(x), or a list of them. In reverse mode it is the incoming gradient. It is not in
         the JSON.
+    x : dict of str to ndarray
+        Where it was checked: the entries of each array. In the JSON, arrays of more than 1,000 entries are null.
+    versions : dict of str to str
+        Those of Python, NumPy, the framework, and the packages of f and of the gradient, if they have one.
+    program : str
+        What `reproducer` returns; empty if no entry was found to be wrong. It is not in the JSON.
     """
 
     passed: bool
@@ -132,6 +141,9 @@ class GradientReport:
     resolution: float = EPS
     mode: str = ""
     cotangent: Any = field(default=None, compare=False)
+    x: Mapping[str, Floats] = field(default_factory=dict, compare=False)
+    versions: Mapping[str, str] = field(default_factory=dict, compare=False)
+    program: str = field(default="", compare=False)
 
     @property
     def sensitivity(self) -> dict[str, float]:
@@ -171,6 +183,45 @@ class GradientReport:
         if not self.passed:
             raise GradientMismatchError(str(self), self)
 
+    def reproducer(self) -> str:
+        """Return a short program without Secant that prints the worst entry of the gradient and its slope.
+
+        To be pasted into an issue. It imports f by its name; where f has none that a program can import, such as a
+        lambda, there is a placeholder that says so. Arrays of more than 1,000 entries are loaded from files, which the
+        first lines name.
+
+        Raises
+        ------
+        UnsupportedError
+            If no single entry was found to be wrong.
+
+        Examples
+        --------
+        >>> from scipy.optimize import rosen
+        >>> report = secant.check_gradient(rosen, np.ones(2), np.array([0.0, 0.5]))
+        >>> print(report.reproducer())  # doctest: +ELLIPSIS
+        # Python ...
+        import numpy as np
+        from scipy.optimize import rosen
+        <BLANKLINE>
+        x = np.array([1.0, 1.0])
+        <BLANKLINE>
+        <BLANKLINE>
+        def value(x):
+            return rosen(x)
+        <BLANKLINE>
+        <BLANKLINE>
+        step = np.zeros_like(x)
+        step[1] = 1e-05
+        difference = value(x + step) - value(x - step)
+        print("gradient: ", 0.5)  # x[1]
+        print("numerical:", float(difference) / 2e-05)
+        <BLANKLINE>
+        """
+        if not self.program:
+            raise UnsupportedError("no single entry was found to be wrong, so there is nothing to reproduce")
+        return self.program
+
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
 
@@ -181,8 +232,11 @@ class GradientReport:
         >>> json.loads(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).to_json())["passed"]
         True
         """
-        values = asdict(replace(self, cotangent=None), dict_factory=_without_nan)
-        del values["cotangent"]
+        values = asdict(replace(self, cotangent=None, x={}, program=""), dict_factory=_without_nan)
+        del values["cotangent"], values["program"]
+        for entry, finding in zip(values["findings"], self.findings, strict=True):
+            entry["name"] = finding.name
+        values["x"] = {name: array.tolist() if array.size <= LARGE else None for name, array in self.x.items()}
         return json.dumps({"verdict": self.verdict, **values})
 
     def __repr__(self) -> str:
@@ -228,7 +282,8 @@ class GradientReport:
     def _by_hand(self, entry: str) -> str:
         """Say how to compute an entry."""
         f = "f" if self.cotangent is None else "sum(c * f)"
-        return f"compute {entry} by hand: move it by a small h, and divide {f}(x + h) - {f}(x - h) by 2 h"
+        by_hand = f"compute {entry} by hand: move it by a small h, and divide {f}(x + h) - {f}(x - h) by 2 h"
+        return f"{by_hand}, as the program of report.reproducer() does" if self.program else by_hand
 
     def _may_be_a_solvers(self) -> bool:
         """Whether all errors are as small as those of a solver in f, and nothing else explains them."""

@@ -14,7 +14,8 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.options import Options
 from secant.checking.report import GradientReport
-from secant.checking.structure import Structure, as_vector
+from secant.checking.reproducer import Call, checked_arrays
+from secant.checking.structure import Structure, as_vector, walk
 from secant.differentiation.rounding import norm
 from secant.errors import ShapeError
 
@@ -190,6 +191,10 @@ class _Function(autodiff.Function):
         require_callable("f", f)
         self._f, self._product, self.inputs = f, product, Structure("x", x, least="float64")
         self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
+
+    def call(self, x: Any) -> Call:
+        outputs = [path for path, array in walk("output", self.outputs.value) if array.size]
+        return Call(self._f, (x,), self.inputs.names, checked_arrays(x), outputs=outputs)
 
     def values(self, x: Any) -> Arrays:
         return [array.copy() for array in self.outputs.like("f near x", self._f(x))]  # f may return one buffer

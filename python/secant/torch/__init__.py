@@ -276,6 +276,7 @@ def check_module(
         raise DTypeError("module must have a parameter that requires a gradient, got none")
 
     def function(*arguments: Any) -> Any:
+        """the loss of the module with these parameters"""  # noqa: D400, D403 (programs that reproduce say it)
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 
