@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.errors import GradientMismatchError, UnsupportedError
+from secant.errors import GradientMismatchError, ShapeError, UnsupportedError
 
 
 @pytest.fixture
@@ -278,3 +278,35 @@ def test_a_value_that_is_only_rounding_is_no_other_value(jax):
 def test_inference_mode_is_named(torch):
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
         secant.torch.check_module(torch.nn.Linear(2, 2), torch.ones(2))
+
+
+def test_entries_have_the_names_that_the_caller_gives():
+    names = ["metric:log_L_1_1", "metric:log_L_2_1", "noise"]
+    x = np.array([1.0, 2.0, 3.0])
+    report = secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names)
+    (finding,) = report.findings
+    assert (finding.name, finding.array, finding.index) == ("metric:log_L_2_1", "x", (1,))
+    assert "\n  metric:log_L_2_1   1.30000e+01" in str(report)
+    assert report.diagnosis.startswith("one entry, metric:log_L_2_1, is ")
+    assert "# metric:log_L_2_1\n" in report.reproducer()
+    again = json.loads(report.to_json())
+    assert again["names"] == {"x": names}
+    assert again["findings"][0]["name"] == "metric:log_L_2_1"
+    with pytest.raises(GradientMismatchError, match="metric:log_L_2_1"):
+        secant.testing.assert_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names)
+
+
+def test_names_have_the_structure_of_x():
+    x = {"w": np.ones((2, 2)), "z": [np.array([1 + 1j]), np.ones(0)], "rest": np.ones(2)}
+    wrong = {"w": np.array([[2.0, 2], [9, 2]]), "z": [np.array([2 + 9j]), np.ones(0)], "rest": np.array([2.0, 9])}
+
+    def f(p):
+        return np.sum(p["w"] ** 2) + np.sum(np.abs(p["z"][0]) ** 2) + np.sum(p["rest"] ** 2)
+
+    names = {"w": [["a", "b"], ["c", "d"]], "z": [["pole"], None]}
+    report = secant.check_gradient(f, x, wrong, names=names)
+    assert {finding.name for finding in report.findings} == {"c", "pole.imag", "rest[1]"}
+    assert secant.check_gradient(f, x, wrong, names=names, inplace=True).findings == report.findings
+    for other in (["a"], {"q": ["a"]}, {"w": ["a", "b"]}, {"w": [[1, 2], [3, 4]]}, {"w": 3}):
+        with pytest.raises(ShapeError, match=r"^names"):
+            secant.check_gradient(f, x, wrong, names=other)

@@ -30,6 +30,7 @@ def check_gradient(
     kwargs: dict[str, Any] | None = None,
     bounds: Any = None,
     noise: float | None = None,
+    names: Any = None,
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -61,6 +62,9 @@ def check_gradient(
     noise : float, optional
         By how much values of f may be off, such as by the tolerance of a solver, which does not scatter: then slopes
         may be off as well, by as much as two values at the largest usual step.
+    names : the same structure as x, of strings, optional
+        What you call the entries: a list of names for a vector, or a dict of such lists, in which arrays may be
+        missing. The report, its JSON and its program use them in place of ``x[4]``.
     progress : bool
         Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
     rng : int
@@ -104,6 +108,7 @@ def check_gradient(
     function = c_pointer.as_function(with_arguments) if kind == "C" else with_arguments
     least_noise = 0.0 if noise is None else finite_number("noise", noise, least=0.0)
     point = Point(function, x, inplace=inplace, noise=least_noise, bounds=bounds)
+    point.labels = {} if names is None else point.structure.labels(names)
     further = kwargs or {}
 
     def candidate() -> CandidateGradient:

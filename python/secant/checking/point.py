@@ -56,6 +56,8 @@ class Point:
         Where their entries are; and those of both parts of a complex array.
     x : ndarray
         All entries.
+    labels : dict of str to ndarray
+        What the caller calls the entries of arrays.
     error : Exception, optional
         The last one that f raised at x shifted.
     progress : callable
@@ -85,6 +87,7 @@ class Point:
         with TURNS.together():  # no other check shifts it meanwhile
             self.x = as_vector(self._own)
         self._bounds = bounds if bounds is None or isinstance(bounds, Bounds) else self._read(bounds)
+        self.labels: dict[str, Any] = {}
         self.evaluations = 0
         self.progress: Callable[[str, int, int], object] = lambda *_: None
         self.work = "", 0, 0
@@ -148,6 +151,7 @@ class Point:
             with suppress(ValueRangeError):
                 other = Point(self._f, self.structure, inplace=True, noise=self.noise, bounds=self._bounds)
                 other.evaluations = self.evaluations
+                other.labels = self.labels
                 return other
         return None
 

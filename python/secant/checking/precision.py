@@ -106,8 +106,11 @@ class Comparison:
         errors = self.errors[:-1]
         worst = [k for k in np.argsort(-errors)[:FINDINGS].tolist() if errors[k] > 1]
         places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
-        values = [map(float, (self.own[k], self.exact[k], self.allowed[k] / _BARS)) for k in worst]
-        return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
+        error_bars = self.allowed / _BARS
+        return [
+            Finding(array.name, place, float(self.own[k]), float(self.exact[k]), float(error_bars[k]))
+            for place, k in zip(places, worst, strict=True)
+        ]
 
 
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]

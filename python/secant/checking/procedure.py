@@ -73,4 +73,5 @@ def _check(point: Point, given: Candidate, options: Options, start: float) -> Gr
         seed=options.rng,
         resolution=given.eps,
         x=point.named(),
+        names=point.labels,
     )

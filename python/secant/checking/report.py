@@ -34,6 +34,8 @@ class Finding:
         What the gradient that is checked says, and the slope of f.
     error_bar : float
         How far the slope may be off.
+    label : str
+        The name of the entry, if the check was given one.
     """
 
     array: str
@@ -41,10 +43,13 @@ class Finding:
     gradient: float
     numerical: float
     error_bar: float
+    label: str = ""
 
     @property
     def name(self) -> str:
-        """Such as ``W1[318, 0]``."""
+        """What the caller calls it; or its place, such as ``W1[318, 0]``."""
+        if self.label:
+            return self.label
         return f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
 
 
@@ -124,6 +129,8 @@ class GradientReport:
         Where it was checked: the entries of each array. In the JSON, arrays of more than 1,000 entries are null.
     versions : dict of str to str
         Those of Python, NumPy, the framework, and the packages of f and of the gradient, if they have one.
+    names : dict of str to ndarray
+        The names of the entries of each array, where the check was given some. In the JSON as x.
     program : str
         What `reproducer` returns; empty if no entry was found to be wrong. It is not in the JSON.
     """
@@ -143,6 +150,7 @@ class GradientReport:
     cotangent: Any = field(default=None, compare=False)
     x: Mapping[str, Floats] = field(default_factory=dict, compare=False)
     versions: Mapping[str, str] = field(default_factory=dict, compare=False)
+    names: Mapping[str, Any] = field(default_factory=dict, compare=False)
     program: str = field(default="", compare=False)
 
     @property
@@ -232,11 +240,14 @@ class GradientReport:
         >>> json.loads(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).to_json())["passed"]
         True
         """
-        values = asdict(replace(self, cotangent=None, x={}, program=""), dict_factory=_without_nan)
+        values = asdict(replace(self, cotangent=None, x={}, names={}, program=""), dict_factory=_without_nan)
         del values["cotangent"], values["program"]
         for entry, finding in zip(values["findings"], self.findings, strict=True):
             entry["name"] = finding.name
-        values["x"] = {name: array.tolist() if array.size <= LARGE else None for name, array in self.x.items()}
+        for attribute, arrays in (("x", self.x), ("names", self.names)):
+            values[attribute] = {
+                name: array.tolist() if array.size <= LARGE else None for name, array in arrays.items()
+            }
         return json.dumps({"verdict": self.verdict, **values})
 
     def __repr__(self) -> str:

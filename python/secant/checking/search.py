@@ -163,7 +163,9 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
     leaf = point.leaf_of(number)
     place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
     numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
-    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step))
+    labels = point.labels.get(point.names[leaf])
+    label = "" if labels is None else str(labels[place])
+    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step), label)
     return Entry(leaf, number, found, measured.wrong or not math.isfinite(value))
 
 
