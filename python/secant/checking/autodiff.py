@@ -55,6 +55,8 @@ class Function(ABC):
         Types of what it computes on the way, as far as that is known: with automatic casts, of lower precision.
     has_half : bool
         Whether it may compute in 16 bits on the way.
+    is_known_elsewhere : bool
+        Whether its derivatives can be computed at other x.
     is_used : bool or None
         Whether it depends on an argument: then it may have one value, as rounding does. None if that is not known.
     """
@@ -65,6 +67,7 @@ class Function(ABC):
     skipped: Sequence[str] = ()
     inside: Sequence[str] = ()
     has_half = True
+    is_known_elsewhere = True
     is_used: bool | None = None
 
     def in_float64(self) -> Function:
@@ -147,6 +150,9 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
     def gradient(factor: float) -> Any:
         return noted(*function.pulled_back(inputs.at(point.x), outputs.at(factor * weights)))
 
+    def gradient_at(other: Point) -> Candidate:
+        return CandidateGradient(other, function.pulled_back(inputs.at(other.x), outputs.at(weights))[1])
+
     def along(direction: Floats) -> float:
         return total(noted(*function.pushed_forward(inputs.at(point.x), inputs.at(direction)))).number
 
@@ -156,6 +162,7 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
             return _Tangents(point, along, outputs, tangents)
         given = CandidateGradient.repeated(point, gradient, LINEAR)
         given.remark = given.remark or function.fault(given, outputs.at(weights))
+        given.elsewhere = gradient_at if function.is_known_elsewhere else None
         return given
 
     report = run_check(point, candidate, options)

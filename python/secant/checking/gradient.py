@@ -112,9 +112,14 @@ def check_gradient(
     further = kwargs or {}
 
     def candidate() -> CandidateGradient:
-        if callable(gradient):
-            return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args, **further))
-        return CandidateGradient(point, gradient)
+        if not callable(gradient):
+            return CandidateGradient(point, gradient)
+        given = CandidateGradient.repeated(point, lambda _: gradient_at(point))
+        given.elsewhere = lambda other: CandidateGradient(other, gradient_at(other))
+        return given
+
+    def gradient_at(there: Point) -> Any:
+        return gradient(there.structure.at(there.x), *args, **further)
 
     report = run_check(point, candidate, options)
     there = point.structure.at(point.x)

@@ -131,6 +131,9 @@ class GradientReport:
         Those of Python, NumPy, the framework, and the packages of f and of the gradient, if they have one.
     names : dict of str to ndarray
         The names of the entries of each array, where the check was given some. In the JSON as x.
+    elsewhere : tuple of two int, or None
+        Of a wrong gradient that is a function: at how many other x near this one it is wrong, and at how many it was
+        checked. None if it is no function, or could not be checked there.
     program : str
         What `reproducer` returns; empty if no entry was found to be wrong. It is not in the JSON.
     """
@@ -151,6 +154,7 @@ class GradientReport:
     x: Mapping[str, Floats] = field(default_factory=dict, compare=False)
     versions: Mapping[str, str] = field(default_factory=dict, compare=False)
     names: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    elsewhere: tuple[int, int] | None = None
     program: str = field(default="", compare=False)
 
     @property
@@ -266,6 +270,8 @@ class GradientReport:
         if self.cotangent is not None and self.verdict == "wrong":
             yield self._what_is_differentiated()
         yield f"{self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}"
+        if self.elsewhere and self.verdict == "wrong":
+            yield self._said_of_others(*self.elsewhere)
         if self.diagnosis:
             yield f"looks like: {self.diagnosis}"
         elif not self.passed:
@@ -276,6 +282,11 @@ class GradientReport:
         is_reverse = self.mode.startswith("reverse")
         c = "the incoming gradient c" if is_reverse else "c"
         return f"it is the gradient of sum(c * f(x)); {c} is report.cotangent: random, the same for rng={self.seed}"
+
+    def _said_of_others(self, wrong: int, checked: int) -> str:
+        if not wrong:
+            return f"right at {checked} other x near this one: is a branch wrong, or a special case?"
+        return f"also wrong at {wrong} of {checked} other x"
 
     def _next_step(self) -> str:
         """What to do where no diagnosis fits."""

@@ -84,6 +84,14 @@ class Structure:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
         return parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))
 
+    def moved(self, vector: Floats) -> Structure:
+        """A structure like this one, with the entries of a vector."""
+        other = copy.copy(self)
+        other.value = self.at(vector)
+        other._given = [array for _, array in walk("", other.value) if array.size]
+        other.arrays = parts_of(other._given)
+        return other
+
     def labels(self, names: Any) -> dict[str, Array]:
         """The names of entries, for each array that they are given for.
 

@@ -97,7 +97,7 @@ def check_jvp(
     Returns
     -------
     GradientReport
-        ``gradient`` of a finding is what ``jvp`` says of that entry alone. There is no diagnosis.
+        ``gradient`` of a finding is what ``jvp`` says of that entry alone.
 
     Raises
     ------
@@ -186,6 +186,8 @@ def _is_elementwise(f: Callable[[Any], Any], x: Array) -> bool:
 
 class _Function(autodiff.Function):
     """A function of arrays of NumPy, with a VJP or a JVP of one's own, which may use what f left: f goes first."""
+
+    is_known_elsewhere = False
 
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
