@@ -112,8 +112,10 @@ def test_what_is_refused(door):
     with pytest.raises(ValueRangeError, match="f must be deterministic"):
         door.require(lambda x: x * random.uniform(), x)
     with pytest.raises(ValueRangeError, match=r"must depend on .*: it has one value"):
+        door.check(lambda _: door.np.sin(other), x)
+    with pytest.warns(RuntimeWarning, match=r"nothing is checked: .* must depend on .*: it has one value"):
         door.require(lambda _: door.np.sin(other), x)
-    with pytest.warns(RuntimeWarning, match="have no elements: nothing is checked"):
+    with pytest.warns(RuntimeWarning, match="nothing is checked: arguments and outputs must have elements"):
         door.require(lambda x: x[:0], x)
 
 

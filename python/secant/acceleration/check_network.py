@@ -25,6 +25,7 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
+from secant.acceleration.backpropagation import backpropagation_mistake
 from secant.acceleration.log_offset import LogOffset, find_log_offset
 from secant.acceleration.recognition.isolation import isolated
 from secant.acceleration.recognition.layouts import duplicate
@@ -135,8 +136,13 @@ def check_network(
         copied = _copied(net, params, loss_of)
         check = partial(_check, names=names, loss_of=loss_of, x=x, t=t, hints=mode_hints, progress=progress, rng=rng)
         if copied is None:
-            return check(net, params, candidate, again or candidate)
-    return check(*copied, candidate, again or candidate)
+            report = check(net, params, candidate, again or candidate)
+    if copied is not None:
+        report = check(*copied, candidate, again or candidate)
+    if report.verdict != "wrong" or report.diagnosis:
+        return report
+    mistake = backpropagation_mistake(net, names, x, t, candidate, report)
+    return replace(report, diagnosis=mistake or None)
 
 
 def _check(

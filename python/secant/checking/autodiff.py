@@ -26,7 +26,7 @@ from secant.checking.reproducer import Call, with_program
 from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of, walk
 from secant.differentiation.rounding import norm
 from secant.differentiation.slopes import COARSE_IN_FLOAT32
-from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, GradientMismatchError, UnsupportedError, ValueRangeError
 
 Mode = Literal["rev", "fwd"]
 Arrays = list[Array]
@@ -36,7 +36,11 @@ MODES = {"rev": "reverse", "fwd": "forward"}
 
 
 class NothingToCheckError(ValueRangeError):
-    """Arguments or outputs have no elements."""
+    """Arguments or outputs have no elements, or outputs do not depend on what is checked."""
+
+
+class NoFloatingPointError(DTypeError, NothingToCheckError):
+    """Outputs are integers."""
 
 
 class Function(ABC):
@@ -173,7 +177,7 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
             "than the function"
         )
     if point.standstill() and function.is_used is not None:
-        raise ValueRangeError("the function must depend on what is checked: it has one value")
+        raise NothingToCheckError("the function must depend on what is checked: it has one value")
     cotangent = None if weights.size == 1 else function.native(outputs.at(weights))
     report = replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
     return with_program(report, _call(function, point.x, outputs.at(weights), mode))
@@ -289,14 +293,15 @@ def first_failed(options: Options, own: Function, modes: Sequence[str]) -> Gradi
 def are_right(options: Options, functions: Iterable[Function], modes: Sequence[str], raises: bool = True) -> bool:
     """Return whether all are right. If one is not, raise an error with its report, or return False.
 
-    Warn if there is nothing to be checked.
+    A function of which nothing can be checked counts as right, with a warning: it has no elements, integers alone, or
+    one value and the derivative 0.
     """
     __tracebackhide__ = True
     try:
         for function in functions:
             first_failed(options, function, modes).raise_if_failed()
-    except NothingToCheckError:
-        warn("arguments or outputs have no elements: nothing is checked")
+    except NothingToCheckError as error:
+        warn(f"nothing is checked: {error}")
     except GradientMismatchError:
         if raises:
             raise

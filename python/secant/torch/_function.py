@@ -271,7 +271,9 @@ def floating(value: Any) -> dict[str, Any]:
         if isinstance(output, torch.Tensor) and (output.is_floating_point() or output.is_complex()):
             found[path] = output
     if not found:
-        raise DTypeError("func must return a tensor of floating-point numbers, got no such tensor")
+        has_tensors = any(isinstance(output, torch.Tensor) for _, output in walk("output", value))
+        error = autodiff.NoFloatingPointError if has_tensors else DTypeError
+        raise error("func must return a tensor of floating-point numbers, got no such tensor")
     return found
 
 
