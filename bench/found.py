@@ -77,7 +77,7 @@ def outcome(check: Check) -> Outcome:
             said, message = f"{type(error).__name__}", str(error)
     return Outcome(
         said.replace("wrong", "differs"),
-        max((_relative(f.candidate, f.numerical) for report in reports for f in report.findings), default=math.nan),
+        max((_relative(f.gradient, f.numerical) for report in reports for f in report.findings), default=math.nan),
         max(
             (a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0),
             default=math.nan,

@@ -17,6 +17,7 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Arrays, Mode
 from secant.checking.options import Options, argument_names, warn_of_ignored
 from secant.checking.report import GradientReport
+from secant.checking.reproducer import Call
 from secant.checking.structure import Structure
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
@@ -146,10 +147,16 @@ class _Function(autodiff.Function):
     is_used = False
 
     def __init__(
-        self, value: Callable[..., list[Any]], names: Sequence[str], given: Sequence[Any], of: str = ""
+        self,
+        value: Callable[..., list[Any]],
+        names: Sequence[str],
+        given: Sequence[Any],
+        of: str = "",
+        original: tuple[Callable[..., Any], Callable[..., tuple[Any, ...]], list[str]] | None = None,
     ) -> None:
         self._names, self.of = list(names), of
         self._precision: Callable[[], Any] = contextlib.nullcontext
+        self._original = original or (value, tuple, [])
         self._compute(value)
         self._begin(given)
 
@@ -202,6 +209,14 @@ class _Function(autodiff.Function):
             if re.search("^KeyboardInterrupt", str(error), re.MULTILINE):
                 raise KeyboardInterrupt from error
             raise
+
+    def call(self, x: Arrays) -> Call:
+        """How a program calls it."""
+        parts = (("real", "imag") if np.iscomplexobj(each) else ("",) for each in x)
+        checked = [(each, part) for each, own in zip(x, parts, strict=True) for part in own]
+        f, arguments, outputs = self._original
+        numbered = [f"output[{i}]" for i in range(len(self.outputs.dtypes))]  # of a derivative
+        return Call(f, arguments(x), self.inputs.names, checked, "jax", outputs=outputs or numbered)
 
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
@@ -440,15 +455,21 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any]) -> _Function:
     names = argument_names(f, "args", len(args))
     paths = [names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in (found[i] for i in checked)]
 
-    def value(*arrays: Any) -> list[Any]:
+    places = list[str]()  # of the outputs
+
+    def arguments(arrays: Sequence[Any]) -> Any:
         full = leaves | dict(zip(checked, arrays, strict=True))
-        outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full.values())))
-        inexact = [jnp.asarray(output) for output in outputs if _is_inexact(output)]
+        return jax.tree_util.tree_unflatten(tree, full.values())
+
+    def value(*arrays: Any) -> list[Any]:
+        outputs, _ = jax.tree_util.tree_flatten_with_path(f(*arguments(arrays)))
+        inexact = [(path, jnp.asarray(output)) for path, output in outputs if _is_inexact(output)]
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
-        return [output for output in inexact if output.size]
+        places[:] = [f"output{jax.tree_util.keystr(path)}" for path, output in inexact if output.size]
+        return [output for _, output in inexact if output.size]
 
-    return _Function(value, paths, [leaves[i] for i in checked])
+    return _Function(value, paths, [leaves[i] for i in checked], original=(f, arguments, places))
 
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)

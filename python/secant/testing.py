@@ -23,6 +23,7 @@ def assert_gradient(
     kwargs: dict[str, Any] | None = None,
     bounds: Any = None,
     noise: float | None = None,
+    names: Any = None,
     progress: bool = False,
     rng: int = 0,
 ) -> None:
@@ -30,7 +31,7 @@ def assert_gradient(
 
     Parameters
     ----------
-    f, x, gradient, inplace, args, kwargs, bounds, noise, progress, rng
+    f, x, gradient, inplace, args, kwargs, bounds, noise, names, progress, rng
         As for `secant.check_gradient`.
 
     Raises
@@ -53,6 +54,7 @@ def assert_gradient(
         kwargs=kwargs,
         bounds=bounds,
         noise=noise,
+        names=names,
         progress=progress,
         rng=rng,
     )

@@ -112,8 +112,10 @@ def test_what_is_refused(door):
     with pytest.raises(ValueRangeError, match="f must be deterministic"):
         door.require(lambda x: x * random.uniform(), x)
     with pytest.raises(ValueRangeError, match=r"must depend on .*: it has one value"):
+        door.check(lambda _: door.np.sin(other), x)
+    with pytest.warns(RuntimeWarning, match=r"nothing is checked: .* must depend on .*: it has one value"):
         door.require(lambda _: door.np.sin(other), x)
-    with pytest.warns(RuntimeWarning, match="have no elements: nothing is checked"):
+    with pytest.warns(RuntimeWarning, match="nothing is checked: arguments and outputs must have elements"):
         door.require(lambda x: x[:0], x)
 
 
@@ -123,7 +125,7 @@ def test_what_autograd_does_not_follow_is_wrong_and_the_cotangent_repeats_it(doo
     assert report.verdict == "wrong"
     (cotangent,) = report.cotangent if isinstance(report.cotangent, (list, tuple)) else [report.cotangent]
     gradient = np.array(POINTS) * np.asarray(cotangent)
-    assert [found.candidate for found in report.findings] == [gradient[found.index] for found in report.findings]
+    assert [found.gradient for found in report.findings] == [gradient[found.index] for found in report.findings]
     door.require(door.np.floor, door.array([0.5, 1.5]))  # it is used, and its derivative is 0
 
 
@@ -153,7 +155,7 @@ def test_derivatives_that_are_nan_are_told_alike_in_both_modes(door, dtype):
         report = door.check(lambda x: door.np.sqrt(x**4), x, mode=mode)
         assert report.verdict == "wrong"
         assert re.fullmatch(f"1 of 3 entries of the ({of}) are NaN", report.diagnosis)
-        assert np.isnan(report.findings[0].candidate)
+        assert np.isnan(report.findings[0].gradient)
         assert report.findings[0].index == (0,)
         assert abs(report.findings[0].numerical) < 1e-6
 

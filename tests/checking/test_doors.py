@@ -76,12 +76,42 @@ def test_a_double_backward_that_forgets_the_cotangent_is_wrong(torch):
         secant.torch.gradgradcheck(lambda x: sine(x).sum(), x)
 
 
+UNCHECKED = "check_batched_grad", "check_grad_dtypes", "masked"
+NON_CONTIGUOUS = "gen_non_contig_grad_outputs"
+
+
+def test_all_options_of_pytorch_are_accepted(torch):
+    for name in ("gradcheck", "gradgradcheck"):
+        theirs = inspect.signature(getattr(torch.autograd, name)).parameters
+        assert theirs.keys() <= inspect.signature(getattr(secant.torch, name)).parameters.keys()
+
+
+def test_a_constant_or_integers_are_right_with_a_warning_as_in_pytorch(torch):
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    functions = {
+        "it has one value": lambda x: torch.ones(3),
+        "has no such tensor|got no such tensor": lambda x: x.argmax(),
+        "it has one value ": lambda x: torch.zeros(2, requires_grad=True),
+    }
+    for said, f in functions.items():
+        assert torch.autograd.gradcheck(f, x)
+        with pytest.warns(RuntimeWarning, match=f"^nothing is checked: .*({said.strip()})"):
+            assert secant.torch.gradcheck(f, x)
+    assert torch.autograd.gradcheck(lambda x: (x.sin(), x.argmax()), x)
+    assert secant.torch.gradcheck(lambda x: (x.sin(), x.argmax()), x)
+    for check in (torch.autograd.gradcheck, secant.torch.gradcheck):  # it changes
+        with pytest.raises(RuntimeError):
+            check(lambda x: 2 * x.detach(), x)
+
+
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
     assert secant.torch.gradcheck(torch.sin, x, fast_mode=True)
     for check in (secant.torch.gradcheck, secant.torch.gradgradcheck):
-        with pytest.raises(TypeError, match="'check_batched_grad'"):  # which PyTorch's own checks
-            check(torch.sin, x, check_batched_grad=True)
+        for option in (*UNCHECKED, "check_batched_forward_grad" if check.__name__ == "gradcheck" else NON_CONTIGUOUS):
+            with pytest.warns(UserWarning, match=f"^{check.__name__} ignores {option}: ") as warned:
+                assert check(torch.sin, x, **{option: True})
+            assert len(warned) == 1
         with pytest.warns(UserWarning, match=f"{check.__name__} ignores atol, nondet_tol: tolerances are measured"):
             assert check(torch.sin, x, atol=1e-3, nondet_tol=1e-5)
         with pytest.raises(TypeError, match="'max_evals'"):
@@ -151,8 +181,11 @@ def test_outputs_that_cannot_be_checked_are_named(torch):
         secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
     with pytest.raises(UnsupportedError, match=r"^output must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(lambda x: x.to_sparse(), x)
+    for check in (secant.torch.check, secant.torch.gradgradcheck):
+        with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got no such tensor"):
+            check(lambda x: (x.argmax(), "it"), x)
     with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got no such tensor"):
-        secant.torch.gradcheck(lambda x: (x.argmax(), "it"), x)
+        secant.torch.gradcheck(lambda x: "it", x)
     with pytest.raises(UnsupportedError, match=r"inputs\[0\] must be dense, got torch.sparse_coo"):
         secant.torch.gradcheck(torch.sin, torch.eye(2).to_sparse().requires_grad_())
     with pytest.raises(RuntimeError, match="does not require grad"):
@@ -291,7 +324,7 @@ def test_what_torch_inputs_may_not_be(torch):
         secant.torch.gradcheck(lambda x: torch.nn.functional.dropout(x, 0.5), torch.ones(30, requires_grad=True))
     inputs = (torch.ones(4, requires_grad=True), torch.ones(0, requires_grad=True))
     with pytest.raises(ValueRangeError, match="must depend on what is checked: it has one value"):
-        secant.torch.gradcheck(lambda x, empty: empty.sum() + 3, inputs)
+        secant.torch.check(lambda x, empty: empty.sum() + 3, inputs)
     with pytest.raises(DTypeError, match="module must have a parameter that requires a gradient, got none"):
         secant.torch.check_module(torch.nn.ReLU(), torch.ones(3))
     with pytest.raises(DTypeError, match="floating point"):

@@ -5,12 +5,13 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import secant
-from secant.errors import GradientMismatchError, UnsupportedError
+from secant.errors import GradientMismatchError, ShapeError, UnsupportedError
 
 
 @pytest.fixture
@@ -108,7 +109,9 @@ def test_a_report_says_what_to_do_next():
     assert "next:" not in str(secant.check_gradient(softplus, x, right))
     assert last(secant.check_gradient(softplus, x, 2 * right)).startswith("looks like: ")
     report = secant.check_gradient(softplus, x, right + np.arange(8.0) ** 2)
-    assert last(report) == "next: work out x[7] by hand"
+    by_hand = "compute x[7] by hand: move it by a small h, and divide f(x + h) - f(x - h) by 2 h, "
+    by_hand += "as the program of report.reproducer() does"
+    assert last(report) == f"next: {by_hand}"
     low = x.astype(np.float32)
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
@@ -138,16 +141,19 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
 def test_the_cotangent_repeats_what_was_checked():
     a, x = np.random.default_rng(0).normal(size=(3, 4)), np.linspace(0.1, 1, 4)
     report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=np.int64(7))
-    said = "  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng=7\n"
+    c = "the incoming gradient c is report.cotangent: random, the same for rng=7"
+    said = f"  it is the gradient of sum(c * f(x)); {c}\n"
     assert said in str(report)
+    assert "divide sum(c * f)(x + h) - sum(c * f)(x - h) by 2 h" in last(replace(report, diagnosis=None))
     c = report.cotangent
     for found in report.findings:
-        assert found.candidate == (a.T @ c)[found.index]
+        assert found.gradient == (a.T @ c)[found.index]
         assert math.isclose(found.numerical, (a.T @ (c * (1 - np.tanh(a @ x) ** 2)))[found.index], rel_tol=1e-9)
     again = json.loads(report.to_json())
     assert again["verdict"] == "wrong"
     assert (again["mode"], again["seed"]) == ("reverse mode", 7)
     assert "cotangent" not in again
+    assert "candidate" not in str(report)
     assert str(report).startswith("gradient (reverse mode) in 4 entries: WRONG by ")
     assert str(secant.check_jvp(lambda x: a @ x, x, lambda t: a @ t)).startswith("gradient (forward mode) in 4 entries")
 
@@ -272,3 +278,35 @@ def test_a_value_that_is_only_rounding_is_no_other_value(jax):
 def test_inference_mode_is_named(torch):
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
         secant.torch.check_module(torch.nn.Linear(2, 2), torch.ones(2))
+
+
+def test_entries_have_the_names_that_the_caller_gives():
+    names = ["metric:log_L_1_1", "metric:log_L_2_1", "noise"]
+    x = np.array([1.0, 2.0, 3.0])
+    report = secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names)
+    (finding,) = report.findings
+    assert (finding.name, finding.array, finding.index) == ("metric:log_L_2_1", "x", (1,))
+    assert "\n  metric:log_L_2_1   1.30000e+01" in str(report)
+    assert report.diagnosis.startswith("one entry, metric:log_L_2_1, is ")
+    assert "# metric:log_L_2_1\n" in report.reproducer()
+    again = json.loads(report.to_json())
+    assert again["names"] == {"x": names}
+    assert again["findings"][0]["name"] == "metric:log_L_2_1"
+    with pytest.raises(GradientMismatchError, match="metric:log_L_2_1"):
+        secant.testing.assert_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names)
+
+
+def test_names_have_the_structure_of_x():
+    x = {"w": np.ones((2, 2)), "z": [np.array([1 + 1j]), np.ones(0)], "rest": np.ones(2)}
+    wrong = {"w": np.array([[2.0, 2], [9, 2]]), "z": [np.array([2 + 9j]), np.ones(0)], "rest": np.array([2.0, 9])}
+
+    def f(p):
+        return np.sum(p["w"] ** 2) + np.sum(np.abs(p["z"][0]) ** 2) + np.sum(p["rest"] ** 2)
+
+    names = {"w": [["a", "b"], ["c", "d"]], "z": [["pole"], None]}
+    report = secant.check_gradient(f, x, wrong, names=names)
+    assert {finding.name for finding in report.findings} == {"c", "pole.imag", "rest[1]"}
+    assert secant.check_gradient(f, x, wrong, names=names, inplace=True).findings == report.findings
+    for other in (["a"], {"q": ["a"]}, {"w": ["a", "b"]}, {"w": [[1, 2], [3, 4]]}, {"w": 3}):
+        with pytest.raises(ShapeError, match=r"^names"):
+            secant.check_gradient(f, x, wrong, names=other)

@@ -80,7 +80,7 @@ def test_a_wrong_vjp_and_jvp_name_the_entry():
         assert not report.passed
         assert [finding.name for finding in report.findings] == ["x[1]"]
         finding = report.findings[0]
-        assert 0.4e-6 < abs(finding.candidate - finding.numerical) < 1.6e-6
+        assert 0.4e-6 < abs(finding.gradient - finding.numerical) < 1.6e-6
 
 
 def test_what_a_jvp_says_of_an_entry_of_the_second_array():
@@ -92,7 +92,7 @@ def test_what_a_jvp_says_of_an_entry_of_the_second_array():
 
     (finding,) = secant.check_jvp(lambda x: x["a"] @ x["a"] + np.exp(x["b"]).sum(), x, jvp).findings
     assert finding.name == "b[3]"
-    assert finding.candidate == pytest.approx(1.5 * finding.numerical, rel=1e-9)
+    assert finding.gradient == pytest.approx(1.5 * finding.numerical, rel=1e-9)
 
 
 def test_where_no_array_of_a_wrong_jvp_is_wrong_by_itself_none_is_said_to_be_right():
@@ -304,3 +304,26 @@ def test_a_derivative_of_an_elementwise_function():
         secant.check_derivative(np.sin, x, lambda x: 1.0)
     with pytest.raises(ShapeError, match=r"^f must return an array of the shape of x, \(3, 4\), got \(3,\)$"):
         secant.check_derivative(lambda x: x.sum(axis=1), x, lambda x: 1 + 0 * x)
+
+
+def softmax(x):
+    y = np.exp(x - x.max())
+    return y / y.sum()
+
+
+def test_the_derivative_of_a_function_that_is_not_elementwise():
+    x = np.linspace(-1, 1.5, 6)
+    wrong = secant.check_derivative(softmax, x, lambda x: softmax(x) * (1 - softmax(x)))
+    assert wrong.verdict == "wrong"
+    assert wrong.diagnosis.startswith("f is not elementwise: an element of f(x) depends on other elements of x")
+    z = x + 1j * x[::-1]
+    wrong = secant.check_derivative(lambda z: z / np.abs(z).sum(), z, np.ones_like)
+    assert "not elementwise" in wrong.diagnosis
+
+
+@pytest.mark.parametrize("x", [np.linspace(-1, 1.5, 6), np.linspace(1, 2, 6).reshape(2, 3) * (1 + 1j), np.array([0.5])])
+def test_an_elementwise_derivative_is_not_called_reverse_mode(x):
+    report = secant.check_derivative(np.sin, x, lambda x: np.cos(x) ** 2)
+    assert str(report).startswith("gradient (elementwise) in ")
+    assert report.verdict == "wrong"
+    assert "not elementwise" not in str(report)

@@ -132,7 +132,7 @@ def test_check_of_the_right_gradient(case):
     report = check(case, case.jacobian())
     if case.own_error:  # which the check is fine enough to see
         size = np.max(np.abs(case.jacobian()))
-        assert all(abs(each.candidate - each.numerical) <= case.own_error * size for each in report.findings)
+        assert all(abs(each.gradient - each.numerical) <= case.own_error * size for each in report.findings)
     else:
         assert report.verdict in (("right", "not verified") if case.is_float32 else ("right",)), report
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
+from secant.acceleration.backpropagation import backpropagation_mistake
 from secant.acceleration.log_offset import LogOffset, find_log_offset
 from secant.acceleration.recognition.isolation import isolated
 from secant.acceleration.recognition.layouts import duplicate
@@ -136,8 +137,13 @@ def check_network(
         copied = _copied(net, params, loss_of)
         check = partial(_check, names=names, loss_of=loss_of, x=x, t=t, hints=mode_hints, progress=progress, rng=rng)
         if copied is None:
-            return check(net, params, candidate, again or candidate)
-    return check(*copied, candidate, again or candidate)
+            report = check(net, params, candidate, again or candidate)
+    if copied is not None:
+        report = check(*copied, candidate, again or candidate)
+    if report.verdict != "wrong" or report.diagnosis:
+        return report
+    mistake = backpropagation_mistake(net, names, x, t, candidate, report)
+    return replace(report, diagnosis=mistake or None)
 
 
 def _check(
@@ -157,6 +163,7 @@ def _check(
     """Check a network in place."""
 
     def with_offset(_: Any) -> float:
+        """the loss of the network with these parameters"""  # noqa: D403, D400 (programs that reproduce say it)
         return loss_of(net)
 
     def report_of(f: Callable[[Any], float]) -> GradientReport:
@@ -174,6 +181,7 @@ def _check(
         return replace(report, note=_joined(report.note, *hints))
 
     def without_offset(_: Any) -> float:
+        """the loss of the network with these parameters, without its offset"""  # noqa: D400, D403
         return loss_of(net) + offset.contribution()
 
     def report_without_offset() -> GradientReport:

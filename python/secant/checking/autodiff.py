@@ -22,10 +22,11 @@ from secant.checking.point import Point, Value
 from secant.checking.precision import in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of
+from secant.checking.reproducer import Call, with_program
+from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of, walk
 from secant.differentiation.rounding import norm
 from secant.differentiation.slopes import COARSE_IN_FLOAT32
-from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, GradientMismatchError, UnsupportedError, ValueRangeError
 
 Mode = Literal["rev", "fwd"]
 Arrays = list[Array]
@@ -35,7 +36,11 @@ MODES = {"rev": "reverse", "fwd": "forward"}
 
 
 class NothingToCheckError(ValueRangeError):
-    """Arguments or outputs have no elements."""
+    """Arguments or outputs have no elements, or outputs do not depend on what is checked."""
+
+
+class NoFloatingPointError(DTypeError, NothingToCheckError):
+    """Outputs are integers."""
 
 
 class Function(ABC):
@@ -54,6 +59,8 @@ class Function(ABC):
         Types of what it computes on the way, as far as that is known: with automatic casts, of lower precision.
     has_half : bool
         Whether it may compute in 16 bits on the way.
+    is_known_elsewhere : bool
+        Whether its derivatives can be computed at other x.
     is_used : bool or None
         Whether it depends on an argument: then it may have one value, as rounding does. None if that is not known.
     """
@@ -64,6 +71,7 @@ class Function(ABC):
     skipped: Sequence[str] = ()
     inside: Sequence[str] = ()
     has_half = True
+    is_known_elsewhere = True
     is_used: bool | None = None
 
     def in_float64(self) -> Function:
@@ -85,6 +93,10 @@ class Function(ABC):
     def fault(self, given: CandidateGradient, cotangents: Any) -> str:
         """What else is seen to be wrong with a gradient: the diagnosis."""
         return ""
+
+    @abstractmethod
+    def call(self, x: Any) -> Call:
+        """How a program calls it at x."""
 
     def native(self, cotangents: Any) -> Any:
         """Cotangents as the function's library has them, for the report."""
@@ -142,6 +154,9 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
     def gradient(factor: float) -> Any:
         return noted(*function.pulled_back(inputs.at(point.x), outputs.at(factor * weights)))
 
+    def gradient_at(other: Point) -> Candidate:
+        return CandidateGradient(other, function.pulled_back(inputs.at(other.x), outputs.at(weights))[1])
+
     def along(direction: Floats) -> float:
         return total(noted(*function.pushed_forward(inputs.at(point.x), inputs.at(direction)))).number
 
@@ -151,6 +166,7 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
             return _Tangents(point, along, outputs, tangents)
         given = CandidateGradient.repeated(point, gradient, LINEAR)
         given.remark = given.remark or function.fault(given, outputs.at(weights))
+        given.elsewhere = gradient_at if function.is_known_elsewhere else None
         return given
 
     report = run_check(point, candidate, options)
@@ -161,9 +177,21 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
             "than the function"
         )
     if point.standstill() and function.is_used is not None:
-        raise ValueRangeError("the function must depend on what is checked: it has one value")
+        raise NothingToCheckError("the function must depend on what is checked: it has one value")
     cotangent = None if weights.size == 1 else function.native(outputs.at(weights))
-    return replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
+    report = replace(report, mode=f"{MODES[mode]}{function.of} mode", cotangent=cotangent)
+    return with_program(report, _call(function, point.x, outputs.at(weights), mode))
+
+
+def _call(function: Function, x: Floats, weights: Any, mode: str) -> Call:
+    """How a program calls a function, and sums its outputs."""
+    call = function.call(function.inputs.at(x))
+    incoming = [array for _, array in walk("", weights) if array.size]
+    returns_number = call.outputs == ["output"] and incoming[0].shape == ()
+    if call.library == "jax" or not returns_number:
+        call.incoming = incoming
+    call.is_pulled_back = mode == "rev"
+    return call
 
 
 def _compared(report: GradientReport, own: Function, exact: Function, mode: str, options: Options) -> GradientReport:
@@ -193,7 +221,15 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
         except Exception:  # f may not be defined there
             return both(own.inputs.at(x), factors)
 
-    return in_both(report, coarsest, sample, norm(x), mode == "rev")
+    found = in_both(report, coarsest, sample, norm(x), mode == "rev")
+    if not found.findings or found.program:
+        return found
+    # The gradient in float64 is right, that in the user's precision is not: for these weights.
+    incoming = fixed.at(weights)
+    call = _call(exact, x, incoming, mode)
+    call.is_pulled_back = False
+    cotangent = None if weights.size == 1 else own.native(incoming)
+    return with_program(replace(found, cotangent=cotangent), call)
 
 
 def _move(exact: Function, own: Function, seed: int) -> bool:
@@ -257,14 +293,15 @@ def first_failed(options: Options, own: Function, modes: Sequence[str]) -> Gradi
 def are_right(options: Options, functions: Iterable[Function], modes: Sequence[str], raises: bool = True) -> bool:
     """Return whether all are right. If one is not, raise an error with its report, or return False.
 
-    Warn if there is nothing to be checked.
+    A function of which nothing can be checked counts as right, with a warning: it has no elements, integers alone, or
+    one value and the derivative 0.
     """
     __tracebackhide__ = True
     try:
         for function in functions:
             first_failed(options, function, modes).raise_if_failed()
-    except NothingToCheckError:
-        warn("arguments or outputs have no elements: nothing is checked")
+    except NothingToCheckError as error:
+        warn(f"nothing is checked: {error}")
     except GradientMismatchError:
         if raises:
             raise

@@ -52,8 +52,11 @@ class Candidate:
         The arrays that differed when they were computed again.
     eps : float
         The relative rounding of its entries, or of those of x, if that is more.
+    elsewhere : callable, optional
+        Takes another point, and returns what is said to be the derivative there; None of what is known at x alone.
     """
 
+    elsewhere: Callable[[Point], Candidate] | None = None
     not_finite = np.zeros(0, int)
     remark = ""
 

@@ -15,6 +15,7 @@ from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.reproducer import Call, checked_arrays, with_program
 from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.options import bound
 
@@ -29,6 +30,7 @@ def check_gradient(
     kwargs: dict[str, Any] | None = None,
     bounds: Any = None,
     noise: float | None = None,
+    names: Any = None,
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
@@ -60,6 +62,9 @@ def check_gradient(
     noise : float, optional
         By how much values of f may be off, such as by the tolerance of a solver, which does not scatter: then slopes
         may be off as well, by as much as two values at the largest usual step.
+    names : the same structure as x, of strings, optional
+        What you call the entries: a list of names for a vector, or a dict of such lists, in which arrays may be
+        missing. The report, its JSON and its program use them in place of ``x[4]``.
     progress : bool
         Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
     rng : int
@@ -99,15 +104,32 @@ def check_gradient(
     (False, 'x[1]')
     """
     options = Options(progress, rng)
-    f, kind = bound(f, args, kwargs)
-    function = c_pointer.as_function(f) if kind == "C" else f
+    with_arguments, kind = bound(f, args, kwargs)
+    function = c_pointer.as_function(with_arguments) if kind == "C" else with_arguments
     least_noise = 0.0 if noise is None else finite_number("noise", noise, least=0.0)
     point = Point(function, x, inplace=inplace, noise=least_noise, bounds=bounds)
+    point.labels = {} if names is None else point.structure.labels(names)
     further = kwargs or {}
 
     def candidate() -> CandidateGradient:
-        if callable(gradient):
-            return CandidateGradient.repeated(point, lambda _: gradient(point.structure.at(point.x), *args, **further))
-        return CandidateGradient(point, gradient)
+        if not callable(gradient):
+            return CandidateGradient(point, gradient)
+        given = CandidateGradient.repeated(point, lambda _: gradient_at(point))
+        given.elsewhere = lambda other: CandidateGradient(other, gradient_at(other))
+        return given
 
-    return run_check(point, candidate, options)
+    def gradient_at(there: Point) -> Any:
+        return gradient(there.structure.at(there.x), *args, **further)
+
+    report = run_check(point, candidate, options)
+    there = point.structure.at(point.x)
+    call = Call(
+        f,
+        (there, *args),
+        point.names,
+        checked_arrays(there),
+        keywords=further,
+        gradient=gradient if callable(gradient) else None,
+        reads_x_itself=inplace or point.is_constant,
+    )
+    return with_program(report, call)

@@ -29,6 +29,13 @@ def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
         warn(f"{function} ignores {', '.join(named)}: tolerances are measured", UserWarning)
 
 
+def warn_of_unchecked(function: str, given: Mapping[str, Any], what: Mapping[str, str]) -> None:
+    """Warn of each option that asks for more than is checked here: ``what`` says what is not."""
+    for name, value in given.items():
+        if value:
+            warn(f"{function} ignores {name}: {what[name]}", UserWarning)
+
+
 def argument_names(function: Callable[..., Any], prefix: str, count: int) -> list[str]:
     """The names of arguments in the signature of a function; ``inputs[1]``, say, of those that it does not tell.
 

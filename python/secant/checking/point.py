@@ -56,6 +56,8 @@ class Point:
         Where their entries are; and those of both parts of a complex array.
     x : ndarray
         All entries.
+    labels : dict of str to ndarray
+        What the caller calls the entries of arrays.
     error : Exception, optional
         The last one that f raised at x shifted.
     progress : callable
@@ -85,6 +87,7 @@ class Point:
         with TURNS.together():  # no other check shifts it meanwhile
             self.x = as_vector(self._own)
         self._bounds = bounds if bounds is None or isinstance(bounds, Bounds) else self._read(bounds)
+        self.labels: dict[str, Any] = {}
         self.evaluations = 0
         self.progress: Callable[[str, int, int], object] = lambda *_: None
         self.work = "", 0, 0
@@ -148,6 +151,7 @@ class Point:
             with suppress(ValueRangeError):
                 other = Point(self._f, self.structure, inplace=True, noise=self.noise, bounds=self._bounds)
                 other.evaluations = self.evaluations
+                other.labels = self.labels
                 return other
         return None
 
@@ -194,6 +198,35 @@ class Point:
             return Sample(np.array([value]), moved)
 
         return Samples(shifted, np.array([self.value]), unit=self.resolution / _NEAR, coarse=self.coarse)
+
+    def value_beside(self, entry: int, step: float) -> float:
+        """The value of f where one entry is shifted; NaN outside of the bounds, and where f raises an exception."""
+        if step == 0:
+            return self.value
+        vector = self.x.copy()
+        vector[entry] += step
+        if self._bounds is not None and not self._bounds.lower[entry] <= vector[entry] <= self._bounds.upper[entry]:
+            return math.nan
+        try:
+            return self._value(vector).number
+        except Exception:  # whatever f raises
+            return math.nan
+
+    def moved(self, rng: np.random.Generator) -> Point:
+        """The same function at another x near this one: entries move by up to a quarter, zeros as by a step."""
+        x = self.x * rng.uniform(0.75, 1.25, self.x.size)
+        x = np.where(self.x == 0, self.direction(rng), x)
+        if self._bounds is not None:
+            x = np.clip(x, self._bounds.lower, self._bounds.upper)
+        other = Point(self._f, self.structure.moved(x), noise=self.noise, bounds=self._bounds)
+        other.coarse = self.coarse
+        other.is_used = self.is_used
+        return other
+
+    def named(self) -> dict[str, Floats]:
+        """The entries of each array at x."""
+        parts = zip(self.names, self.spans, self.shapes, strict=True)
+        return {name: self.x[span].reshape(shape) for name, span, shape in parts}
 
     def leaf_of(self, entry: int) -> int:
         """The array of an entry."""

@@ -106,8 +106,11 @@ class Comparison:
         errors = self.errors[:-1]
         worst = [k for k in np.argsort(-errors)[:FINDINGS].tolist() if errors[k] > 1]
         places = [tuple(map(int, np.unravel_index(k, array.shape))) for k in worst]
-        values = [map(float, (self.own[k], self.exact[k], self.allowed[k] / _BARS)) for k in worst]
-        return [Finding(array.name, place, *of_entry) for place, of_entry in zip(places, values, strict=True)]
+        error_bars = self.allowed / _BARS
+        return [
+            Finding(array.name, place, float(self.own[k]), float(self.exact[k]), float(error_bars[k]))
+            for place, k in zip(places, worst, strict=True)
+        ]
 
 
 Sampler = Callable[[float, float], Iterable[tuple[Floats, Floats]]]
@@ -183,7 +186,7 @@ def _changed(report: GradientReport, which: Set[int], **changes: Any) -> Gradien
     """A report with another verdict of some arrays, and nothing that was said of entries."""
     arrays = tuple(replace(array, **changes) if i in which else array for i, array in enumerate(report.arrays))
     passed = all(array.passed for array in arrays)
-    return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None)
+    return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None, program="")
 
 
 def _wrong_in_float64(report: GradientReport, wrong: Set[int], differs: bool, dtype: str) -> GradientReport:

@@ -12,6 +12,7 @@ from secant._common.progress import Progress
 from secant.checking.candidate import Candidate
 from secant.checking.diagnosis import diagnosed
 from secant.checking.directional_probe import DirectionalProbe
+from secant.checking.elsewhere import count_elsewhere
 from secant.checking.options import Options
 from secant.checking.point import Point
 from secant.checking.report import FINDINGS, GradientReport
@@ -72,4 +73,7 @@ def _check(point: Point, given: Candidate, options: Options, start: float) -> Gr
         note=("" if diagnosis else point.standstill()) or (_STEPS if probe.rises_in_steps else ""),
         seed=options.rng,
         resolution=given.eps,
+        x=point.named(),
+        names=point.labels,
+        elsewhere=count_elsewhere(probe, options.rng) if evidence.wrong and not point.inplace else None,
     )

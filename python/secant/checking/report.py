@@ -2,17 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from secant._common.validation import Floats
 from secant.checking.structure import EPS
-from secant.errors import GradientMismatchError
+from secant.errors import GradientMismatchError, UnsupportedError
 
 SMALL = 1e-6
 """Relative errors that a constant or a tolerance may explain."""
 SOLVER = 0.01
 """Relative errors that a solver's tolerance may explain: up to 0.7 % at SciPy's default for `solve_ivp`, 1e-3."""
+LARGE = 1000
+"""Entries of an array that is written out, in JSON and in programs: some 20 kB."""
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
@@ -27,21 +30,26 @@ class Finding:
     array : str
         The path of its array.
     index : tuple of int
-    candidate, numerical : float
+    gradient, numerical : float
         What the gradient that is checked says, and the slope of f.
     error_bar : float
         How far the slope may be off.
+    label : str
+        The name of the entry, if the check was given one.
     """
 
     array: str
     index: tuple[int, ...]
-    candidate: float
+    gradient: float
     numerical: float
     error_bar: float
+    label: str = ""
 
     @property
     def name(self) -> str:
-        """Such as ``W1[318, 0]``."""
+        """What the caller calls it; or its place, such as ``W1[318, 0]``."""
+        if self.label:
+            return self.label
         return f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
 
 
@@ -58,8 +66,8 @@ class ArrayReport:
     sensitivity : float
         The least error of one entry that would have been noticed.
     largest : float
-        The largest entry of the candidate, in absolute value, of both parts of a complex array; NaN if what is checked
-        is no gradient.
+        The largest entry of the gradient that is checked, in absolute value, of both parts of a complex array; NaN if
+        only derivatives along directions are known, as in forward mode.
     norm : float
         The root of the sum of squares of the same entries; NaN likewise.
     unverified : str
@@ -111,10 +119,23 @@ class GradientReport:
     resolution : float
         The relative rounding of x, or of the gradient if that is coarser: 2.2e-16 in float64.
     mode : str
-        What of automatic differentiation was checked, such as "reverse mode"; else empty.
+        What was checked of a function with several values: "reverse mode", "forward mode", or "elementwise", the
+        derivative of an elementwise function; else empty.
     cotangent
         Of a function with several values: the random numbers that these were multiplied by before they were summed, as
-        arrays in the structure of f(x), or a list of them. It is not in the JSON.
+        arrays in the structure of f(x), or a list of them. In reverse mode it is the incoming gradient. It is not in
+        the JSON.
+    x : dict of str to ndarray
+        Where it was checked: the entries of each array. In the JSON, arrays of more than 1,000 entries are null.
+    versions : dict of str to str
+        Those of Python, NumPy, the framework, and the packages of f and of the gradient, if they have one.
+    names : dict of str to ndarray
+        The names of the entries of each array, where the check was given some. In the JSON as x.
+    elsewhere : tuple of two int, or None
+        Of a wrong gradient that is a function: at how many other x near this one it is wrong, and at how many it was
+        checked. None if it is no function, or could not be checked there.
+    program : str
+        What `reproducer` returns; empty if no entry was found to be wrong. It is not in the JSON.
     """
 
     passed: bool
@@ -130,6 +151,11 @@ class GradientReport:
     resolution: float = EPS
     mode: str = ""
     cotangent: Any = field(default=None, compare=False)
+    x: Mapping[str, Floats] = field(default_factory=dict, compare=False)
+    versions: Mapping[str, str] = field(default_factory=dict, compare=False)
+    names: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    elsewhere: tuple[int, int] | None = None
+    program: str = field(default="", compare=False)
 
     @property
     def sensitivity(self) -> dict[str, float]:
@@ -169,6 +195,45 @@ class GradientReport:
         if not self.passed:
             raise GradientMismatchError(str(self), self)
 
+    def reproducer(self) -> str:
+        """Return a short program without Secant that prints the worst entry of the gradient and its slope.
+
+        To be pasted into an issue. It imports f by its name; where f has none that a program can import, such as a
+        lambda, there is a placeholder that says so. Arrays of more than 1,000 entries are loaded from files, which the
+        first lines name.
+
+        Raises
+        ------
+        UnsupportedError
+            If no single entry was found to be wrong.
+
+        Examples
+        --------
+        >>> from scipy.optimize import rosen
+        >>> report = secant.check_gradient(rosen, np.ones(2), np.array([0.0, 0.5]))
+        >>> print(report.reproducer())  # doctest: +ELLIPSIS
+        # Python ...
+        import numpy as np
+        from scipy.optimize import rosen
+        <BLANKLINE>
+        x = np.array([1.0, 1.0])
+        <BLANKLINE>
+        <BLANKLINE>
+        def value(x):
+            return rosen(x)
+        <BLANKLINE>
+        <BLANKLINE>
+        step = np.zeros_like(x)
+        step[1] = 1e-05
+        difference = value(x + step) - value(x - step)
+        print("gradient: ", 0.5)  # x[1]
+        print("numerical:", float(difference) / 2e-05)
+        <BLANKLINE>
+        """
+        if not self.program:
+            raise UnsupportedError("no single entry was found to be wrong, so there is nothing to reproduce")
+        return self.program
+
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
 
@@ -179,8 +244,14 @@ class GradientReport:
         >>> json.loads(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).to_json())["passed"]
         True
         """
-        values = asdict(replace(self, cotangent=None), dict_factory=_without_nan)
-        del values["cotangent"]
+        values = asdict(replace(self, cotangent=None, x={}, names={}, program=""), dict_factory=_without_nan)
+        del values["cotangent"], values["program"]
+        for entry, finding in zip(values["findings"], self.findings, strict=True):
+            entry["name"] = finding.name
+        for attribute, arrays in (("x", self.x), ("names", self.names)):
+            values[attribute] = {
+                name: array.tolist() if array.size <= LARGE else None for name, array in arrays.items()
+            }
         return json.dumps({"verdict": self.verdict, **values})
 
     def __repr__(self) -> str:
@@ -197,21 +268,44 @@ class GradientReport:
             yield self.note
         yield from self._rows()
         if self.cotangent is not None and self.verdict == "wrong":
-            yield f"it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
+            yield self._what_is_differentiated()
         yield f"{self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}"
+        if self.elsewhere and self.verdict == "wrong":
+            yield self._said_of_others(*self.elsewhere)
         if self.diagnosis:
             yield f"looks like: {self.diagnosis}"
         elif not self.passed:
             yield f"next: {self._next_step()}"
 
+    def _what_is_differentiated(self) -> str:
+        """Say of which sum a function with several values is the gradient."""
+        is_reverse = self.mode.startswith("reverse")
+        c = "the incoming gradient c" if is_reverse else "c"
+        return f"it is the gradient of sum(c * f(x)); {c} is report.cotangent: random, the same for rng={self.seed}"
+
+    def _said_of_others(self, wrong: int, checked: int) -> str:
+        if not wrong:
+            return f"right at {checked} other x near this one: is a branch wrong, or a special case?"
+        return f"also wrong at {wrong} of {checked} other x"
+
     def _next_step(self) -> str:
+        """What to do where no diagnosis fits."""
         if self.verdict == "not verified":
-            in_float64 = "compute in float64, which tells a mistake from rounding and from kinks nearby"
-            return in_float64 if self.resolution > EPS else "check at another x"
-        where = self.findings[0].name if self.findings else "some entries"
+            if self.resolution > EPS:
+                return "compute in float64, which tells a mistake from rounding and from kinks nearby"
+            return "check at another x"
+        if not self.findings:
+            return "compare with secant.numerical_gradient(f, x), entry by entry"
+        by_hand = self._by_hand(self.findings[0].name)
         if self._may_be_a_solvers():
-            return f"if f calls a solver, give its tolerance in f as noise=; else work out {where} by hand"
-        return f"work out {where} by hand" + (" for this c" if self.cotangent is not None else "")
+            return f"if f calls a solver, give its tolerance in f as noise=; else {by_hand}"
+        return by_hand
+
+    def _by_hand(self, entry: str) -> str:
+        """Say how to compute an entry."""
+        f = "f" if self.cotangent is None else "sum(c * f)"
+        by_hand = f"compute {entry} by hand: move it by a small h, and divide {f}(x + h) - {f}(x - h) by 2 h"
+        return f"{by_hand}, as the program of report.reproducer() does" if self.program else by_hand
 
     def _may_be_a_solvers(self) -> bool:
         """Whether all errors are as small as those of a solver in f, and nothing else explains them."""
@@ -219,7 +313,7 @@ class GradientReport:
         wrong = {array.name: array for array in self.arrays if not (array.passed or array.unverified)}
         has_small_norms = all(array.relative_error < SOLVER for array in wrong.values())
         has_small_entries = all(
-            abs(each.candidate - each.numerical) <= SOLVER * wrong[each.array].largest for each in self.findings
+            abs(each.gradient - each.numerical) <= SOLVER * wrong[each.array].largest for each in self.findings
         )
         return takes_noise and has_small_norms and has_small_entries
 
@@ -254,11 +348,11 @@ class GradientReport:
             return
         listed = self.findings[:most]
         width = max(5, *(len(finding.name) for finding in listed))
-        differ = (n for n in (5, 11) if all(f"{e.candidate:.{n}e}" != f"{e.numerical:.{n}e}" for e in listed))
-        digits = next(differ, 15)
-        yield f"{'entry':{width}}  {'candidate':>{digits + 7}}  {'numerical':>{digits + 7}}  error bar"
+        digits = _digits_that_differ(listed)
+        column = digits + 7
+        yield f"{'entry':{width}}  {'gradient':>{column}}  {'numerical':>{column}}  error bar"
         for entry in listed:
-            values = f"{entry.candidate:{digits + 7}.{digits}e}  {entry.numerical:{digits + 7}.{digits}e}"
+            values = f"{entry.gradient:{column}.{digits}e}  {entry.numerical:{column}.{digits}e}"
             yield f"{entry.name:{width}}  {values}  {entry.error_bar:.0e}"
         if more := len(self.findings) - len(listed):
             yield f"... and {more} more"
@@ -280,6 +374,14 @@ def percent(ratio: float) -> str:
     """A share, as people write it."""
     share = 100 * ratio
     return f"{share:.0f} %" if 10 <= share < 1e4 else f"{share:.2g} %"
+
+
+def _digits_that_differ(findings: Sequence[Finding]) -> int:
+    """So many digits that the two numbers of each entry are seen to differ."""
+    for digits in (5, 11):
+        if all(f"{each.gradient:.{digits}e}" != f"{each.numerical:.{digits}e}" for each in findings):
+            return digits
+    return 15
 
 
 def _entries(count: int) -> str:

@@ -149,7 +149,7 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
     not_finite = ranges.probe.candidate.not_finite.tolist()
     single = [begin for begin, end in ranges if end == begin + 1]
     entries = [_entry(ranges, number) for number in dict.fromkeys(single + not_finite[:FINDINGS])]
-    entries.sort(key=lambda entry: -np.nan_to_num(abs(entry.found.numerical - entry.found.candidate), nan=np.inf))
+    entries.sort(key=lambda entry: -np.nan_to_num(abs(entry.found.numerical - entry.found.gradient), nan=np.inf))
     wrong = {entry.leaf for entry in entries if entry.wrong}
     kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.items() if measured.is_kink}
     on_kinks = (arrays.on_kinks | kinks) - wrong
@@ -163,7 +163,9 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
     leaf = point.leaf_of(number)
     place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
     numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
-    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step))
+    labels = point.labels.get(point.names[leaf])
+    label = "" if labels is None else str(labels[place])
+    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step), label)
     return Entry(leaf, number, found, measured.wrong or not math.isfinite(value))
 
 

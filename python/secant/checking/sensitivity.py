@@ -65,7 +65,7 @@ class Arrays:
         if not entries:
             return math.nan
         numbers = np.array([entry.number for entry in entries])
-        found = np.array([(each.found.numerical, each.found.candidate, each.found.error_bar) for each in entries])
+        found = np.array([(each.found.numerical, each.found.gradient, each.found.error_bar) for each in entries])
         measured, errors, bars = found[:, 0], found[:, 0] - found[:, 1], found[:, 2]
         right, rest = measured, 0.0
         if leaf not in evidence.sampled:  # then all others are right, but for what the array's own probe leaves

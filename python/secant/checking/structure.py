@@ -84,6 +84,29 @@ class Structure:
         """The arrays of another structure of the same shapes, in the order of this one: dicts are paired by keys."""
         return parts_of(array for _, array in _leaves(title, "", value, self.value, self._title))
 
+    def moved(self, vector: Floats) -> Structure:
+        """A structure like this one, with the entries of a vector."""
+        other = copy.copy(self)
+        other.value = self.at(vector)
+        other._given = [array for _, array in walk("", other.value) if array.size]
+        other.arrays = parts_of(other._given)
+        return other
+
+    def labels(self, names: Any) -> dict[str, Array]:
+        """The names of entries, for each array that they are given for.
+
+        They have the structure of this one; arrays, or lists, of strings have the shapes of its arrays. Those of arrays
+        may be left out, as None or without their key.
+        """
+        found = dict[str, Array]()
+        own_names = iter(self.names)
+        for array, own in zip(_strings("names", names, self.value, self._title), self._given, strict=True):
+            for part in _PARTS[own.dtype.kind == "c"]:
+                name = next(own_names)
+                if array.size:
+                    found[name] = np.char.add(array, part)
+        return found
+
     def write(self, vector: Floats, arrays: Sequence[Array]) -> None:
         """Write the entries of a vector to arrays of the same shapes."""
         for array, span in zip(arrays, self.spans, strict=True):
@@ -182,6 +205,27 @@ def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterat
         raise ShapeError(f"{title}{path} must have the shape of {source}{path}, {like.shape}, got {array.shape}")
     if array.size:
         yield name, array + 0j if np.iscomplexobj(like) and not np.iscomplexobj(array) else array
+
+
+def _strings(title: str, value: Any, like: Any, source: str) -> Iterator[Array]:
+    """The names of entries of each array that has some, in the order of ``like``; empty if there are none."""
+    parts = _parts(like)
+    if parts is None:
+        if not like.size:
+            return
+        array = np.asarray([] if value is None else value)
+        if value is not None and (array.dtype.kind != "U" or array.shape != like.shape):
+            got = f"{array.dtype} of the shape {array.shape}"
+            raise ShapeError(f"{title} must be strings of the shape of {source}, {like.shape}, got {got}")
+        yield array.astype(np.str_)
+        return
+    own = _parts(value) if value is not None else {}
+    if own is None or own.keys() - parts.keys():
+        got = type(value).__name__ if own is None else ", ".join(map(str, own))
+        raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, parts))}, got {got}")
+    for key, inner in parts.items():
+        place = f"[{key!r}]"
+        yield from _strings(title + place, own.get(key), inner, source + place)
 
 
 def refuse_tensor(title: str, value: Any) -> None:

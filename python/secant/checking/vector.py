@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,18 @@ from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.options import Options
 from secant.checking.report import GradientReport
-from secant.checking.structure import Structure, as_vector
+from secant.checking.reproducer import Call, checked_arrays
+from secant.checking.structure import Structure, as_vector, walk
+from secant.differentiation.rounding import norm
 from secant.errors import ShapeError
+
+_MOVE = 1e-3  # of an element, and of the typical one, by which elements are moved
+_SPREADS = 1e-6
+"""Of the largest change of f: other elements of an elementwise function change by less."""
+_NOT_ELEMENTWISE = (
+    "f is not elementwise: an element of f(x) depends on other elements of x. "
+    "check_derivative is for functions such as tanh; use check_vjp for others"
+)
 
 
 def check_vjp(
@@ -85,7 +97,7 @@ def check_jvp(
     Returns
     -------
     GradientReport
-        ``candidate`` of a finding is what ``jvp`` says of that entry alone. There is no diagnosis.
+        ``gradient`` of a finding is what ``jvp`` says of that entry alone.
 
     Raises
     ------
@@ -125,7 +137,8 @@ def check_derivative(
     Returns
     -------
     GradientReport
-        The report of the gradient of the sum of f(x) times random numbers, ``report.cotangent``.
+        The report of the gradient of the sum of f(x) times random numbers, ``report.cotangent``. If it is wrong, and an
+        element of f(x) depends on another element of x, the diagnosis says so: see `check_vjp` for such functions.
 
     Raises
     ------
@@ -152,16 +165,38 @@ def check_derivative(
         product = np.asarray(cotangent * slope.conj())
         return product if np.iscomplexobj(there) else product.real
 
-    return check_vjp(f, x, vjp, progress=progress, rng=rng)
+    report = replace(check_vjp(f, x, vjp, progress=progress, rng=rng), mode="elementwise")
+    if report.verdict == "wrong" and not _is_elementwise(f, there):
+        return replace(report, diagnosis=_NOT_ELEMENTWISE)
+    return report
+
+
+def _is_elementwise(f: Callable[[Any], Any], x: Array) -> bool:
+    """Whether a change of every second element of x leaves f as it is at the others."""
+    moved = x.copy()
+    size = np.abs(x) + norm(np.abs(x).ravel()) / math.sqrt(x.size)
+    moved.flat[::2] += _MOVE * size.flat[::2]
+    try:
+        changes = np.abs(np.asarray(f(moved)) - np.asarray(f(x.copy()))).ravel()
+    except Exception:  # f may not be defined there
+        return True
+    of_others = np.nanmax(changes[1::2], initial=0)
+    return not of_others > _SPREADS * np.nanmax(changes, initial=0)
 
 
 class _Function(autodiff.Function):
     """A function of arrays of NumPy, with a VJP or a JVP of one's own, which may use what f left: f goes first."""
 
+    is_known_elsewhere = False
+
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
         self._f, self._product, self.inputs = f, product, Structure("x", x, least="float64")
         self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
+
+    def call(self, x: Any) -> Call:
+        outputs = [path for path, array in walk("output", self.outputs.value) if array.size]
+        return Call(self._f, (x,), self.inputs.names, checked_arrays(x), outputs=outputs)
 
     def values(self, x: Any) -> Arrays:
         return [array.copy() for array in self.outputs.like("f near x", self._f(x))]  # f may return one buffer

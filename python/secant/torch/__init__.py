@@ -14,7 +14,7 @@ from typing import Any
 
 from secant.checking import autodiff
 from secant.checking.autodiff import Mode
-from secant.checking.options import Options, argument_names, warn_of_ignored
+from secant.checking.options import Options, argument_names, warn_of_ignored, warn_of_unchecked
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError
 
@@ -24,6 +24,15 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
 from secant.torch._function import Function, differentiable, shared_state
+
+_UNCHECKED = {
+    "check_batched_grad": "gradients under torch.vmap are not checked",
+    "check_batched_forward_grad": "forward mode under torch.vmap is not checked",
+    "check_grad_dtypes": "types of gradients are not compared with those of inputs",
+    "gen_non_contig_grad_outputs": "incoming gradients have the strides of the outputs",
+    "masked": "inputs and outputs must be dense, and all of their elements count",
+}
+"""What options of PyTorch's checks ask for that these do not do."""
 
 
 def check(
@@ -50,7 +59,7 @@ def check(
     Returns
     -------
     GradientReport
-        Its ``cotangent`` is what the outputs were multiplied by: a list of tensors.
+        Its ``cotangent`` is the incoming gradient, a list of tensors: what the outputs were multiplied by.
 
     Raises
     ------
@@ -83,9 +92,13 @@ def gradcheck(
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
     check_forward_ad: bool = False,
     check_backward_ad: bool = True,
     fast_mode: bool = False,
+    masked: bool | None = None,
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
@@ -114,6 +127,8 @@ def gradcheck(
         The modes that are checked.
     fast_mode : bool
         Ignored: every check is fast.
+    check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
+        Options of `torch.autograd.gradcheck` that are ignored; a warning says what is not checked.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -134,8 +149,9 @@ def gradcheck(
     Warns
     -----
     RuntimeWarning
-        Names outputs that have no gradient, beside others that have one: they are not checked. Says that inputs or
-        outputs have no elements.
+        Names outputs that have no gradient, next to others that have one: they are not checked. Says that inputs or
+        outputs have no elements, that all outputs are integers, or that ``func`` has one value and the gradient 0:
+        then the result is True, as that of `torch.autograd.gradcheck`.
 
     Notes
     -----
@@ -154,10 +170,17 @@ def gradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
+    unchecked = {
+        "check_grad_dtypes": check_grad_dtypes,
+        "check_batched_grad": check_batched_grad,
+        "check_batched_forward_grad": check_batched_forward_grad,
+        "masked": masked,
+    }
+    warn_of_unchecked("gradcheck", unchecked, _UNCHECKED)
     modes = ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad
     with shared_state():
-        function = _function(func, inputs, check_undefined_grad)
-        return autodiff.are_right(options, [function], modes, raise_exception)
+        functions = (_function(func, each, check_undefined_grad) for each in [inputs])  # may return integers alone
+        return autodiff.are_right(options, functions, modes, raise_exception)
 
 
 def gradgradcheck(
@@ -168,12 +191,16 @@ def gradgradcheck(
     eps: float | None = None,
     atol: float | None = None,
     rtol: float | None = None,
+    gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True,
     nondet_tol: float = 0.0,
     check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
     check_fwd_over_rev: bool = False,
     check_rev_over_rev: bool = True,
     fast_mode: bool = False,
+    masked: bool = False,
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
@@ -184,9 +211,11 @@ def gradgradcheck(
     func, inputs
         As for `gradcheck`, but ``func`` must take the inputs from its arguments.
     grad_outputs : tensor or sequence of tensors, optional
-        Cotangents of the outputs, which are arguments of the first gradient; by default random ones.
+        Incoming gradients of the outputs, which are arguments of the first gradient; by default random ones.
     eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, fast_mode
         As for `gradcheck`.
+    gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
+        Options of `torch.autograd.gradgradcheck` that are ignored; a warning says what is not checked.
     check_fwd_over_rev, check_rev_over_rev : bool
         The modes that the first gradient is differentiated in.
     progress, rng
@@ -211,6 +240,13 @@ def gradgradcheck(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
+    unchecked = {
+        "gen_non_contig_grad_outputs": gen_non_contig_grad_outputs,
+        "check_grad_dtypes": check_grad_dtypes,
+        "check_batched_grad": check_batched_grad,
+        "masked": masked,
+    }
+    warn_of_unchecked("gradgradcheck", unchecked, _UNCHECKED)
     modes = ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev
     with shared_state():
         function = _function(func, inputs, check_undefined_grad).gradient(grad_outputs, rng)
@@ -276,6 +312,7 @@ def check_module(
         raise DTypeError("module must have a parameter that requires a gradient, got none")
 
     def function(*arguments: Any) -> Any:
+        """the loss of the module with these parameters"""  # noqa: D400, D403 (programs that reproduce say it)
         outputs = module(*arguments)
         return outputs if loss is None else loss(outputs)
 

@@ -23,6 +23,7 @@ from secant._common.validation import Array
 from secant.checking import autodiff
 from secant.checking.autodiff import Arrays
 from secant.checking.candidate import CandidateGradient
+from secant.checking.reproducer import Call
 from secant.checking.structure import Structure, mapped, walk
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
@@ -117,6 +118,15 @@ class Function(autodiff.Function):
 
         other._begin(precision, higher)
         return other
+
+    def call(self, x: Arrays) -> Call:
+        """How a program calls it; parameters of a module are no arguments."""
+        made = dict(zip(self._leaves, map(tensor_like, self._like, x), strict=True))
+        tensors = [each.requires_grad_() for each in made.values()]
+        parts = (("real", "imag") if each.is_complex() else ("",) for each in tensors)
+        checked = [(each, part) for each, own in zip(tensors, parts, strict=True) for part in own]
+        arguments = mapped(self._arguments, lambda value: made.get(id(value), value))
+        return Call(self._function, arguments, self.inputs.names, checked, "torch", outputs=self._paths)
 
     def values(self, x: Arrays) -> Arrays:
         """Its outputs."""
@@ -261,7 +271,9 @@ def floating(value: Any) -> dict[str, Any]:
         if isinstance(output, torch.Tensor) and (output.is_floating_point() or output.is_complex()):
             found[path] = output
     if not found:
-        raise DTypeError("func must return a tensor of floating-point numbers, got no such tensor")
+        has_tensors = any(isinstance(output, torch.Tensor) for _, output in walk("output", value))
+        error = autodiff.NoFloatingPointError if has_tensors else DTypeError
+        raise error("func must return a tensor of floating-point numbers, got no such tensor")
     return found
 
 
