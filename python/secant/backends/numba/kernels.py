@@ -17,7 +17,7 @@ from secant.errors import MissingExtraError
 try:
     import numba
 except ModuleNotFoundError:
-    raise MissingExtraError("the backend 'numba' needs Numba: pip install 'secant[numba]'") from None
+    raise MissingExtraError("the backend 'numba' needs Numba: pip install numba") from None
 if numba.config.DISABLE_JIT:
     raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
