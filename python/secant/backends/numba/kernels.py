@@ -2,7 +2,7 @@
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
 exception. Kernels release the GIL, so that other threads run beside one. What they compute is that of the NumPy
-backend; "direct" is docs/method.md, "Changes, not differences" and "Small shifts".
+backend; "direct" is docs/derivation.md, "Changes, not differences" and "Small shifts".
 """
 
 import math
