@@ -29,7 +29,7 @@ from pages import PAGES, ROOT, blocks, name_of
 
 import secant
 
-RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "reliability")]  # by programs
+RECORDS = ["docs/benchmarks.md"]  # by programs
 RECORDS += [name_of(page) for page in PAGES if page.parent.name == "records"]
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
