@@ -74,41 +74,43 @@ def exponents(measured: Measured) -> list[str]:
 QUESTIONS = (
     Question(
         "How fast is a central difference?",
-        """Of all 39,760 parameters, compared with the plain NumPy loop of the chapter, and with libraries that evaluate the
-loss for each parameter. By default Secant uses the series if its error is proven to be small enough.""",
+        """Of all 39,760 parameters, compared with the plain NumPy loop of the chapter, and with libraries that
+evaluate the loss for each parameter. By default Secant uses the series if its error is proven to be
+small enough.""",
         "gradient",
         lambda measured, path: charts.difference_dots(measured["A gradient"], path),
         lambda measured: gradient.against_the_loop(measured["A gradient"]),
     ),
     Question(
         "How does it compare with backpropagation elsewhere?",
-        """A central difference of Secant costs about as much as backpropagation elsewhere; *by hand* means backpropagation
-written out for this network. Ratios are medians within a round; below 1, the other is faster.""",
+        """A central difference of Secant costs about as much as backpropagation elsewhere; *by hand* means
+backpropagation written out for this network. Ratios are medians within a round; below 1, the other
+is faster.""",
         "backpropagation",
         lambda measured, path: charts.backpropagation_bars(measured["A gradient"], path),
         against_backpropagation,
     ),
     Question(
         "How fast is training?",
-        """The picture: one iteration, which draws a mini-batch and returns the loss after the update. Others train by
-backpropagation. The table: the chapter's 10,000 iterations on MNIST, including conversion and compilation.
-scikit-learn trains a network without the second sigmoid.""",
+        """The picture: one iteration, which draws a mini-batch and returns the loss after the update. Others
+train by backpropagation. The table: the chapter's 10,000 iterations on MNIST, including conversion
+and compilation. scikit-learn trains a network without the second sigmoid.""",
         "training",
         lambda measured, path: charts.training_bars(measured["A training iteration"], path),
         whole_runs,
     ),
     Question(
         "How does the cost grow?",
-        """One gradient; one quantity varies, the others have the chapter's size. The exponent is fitted from there up: it is
-above 1 where weights or inputs outgrow a cache.""",
+        """One gradient; one quantity varies, the others have the chapter's size. The exponent is fitted from
+there up: it is above 1 where weights or inputs outgrow a cache.""",
         "growth",
         lambda measured, path: charts.growth_curves(measured["How the cost grows"], path),
         exponents,
     ),
     Question(
         "What does a second thread bring?",
-        """The picture: a training iteration. One thread is timed in CPU time and two threads in wall time. The table: a gradient
-of Secant, of two sizes.""",
+        """The picture: a training iteration. One thread is timed in CPU time and two threads in wall time. The
+table: a gradient of Secant, of two sizes.""",
         "threads",
         lambda measured, path: charts.thread_bars(measured["A training iteration"], path),
         lambda measured: growth.two_threads(measured["How the cost grows"]),
