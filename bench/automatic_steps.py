@@ -1,6 +1,6 @@
 """What `scheme="auto"` costs and how precise it is, beside numdifftools' default, on functions with exact gradients.
 
-    python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/functions_method.md
+    python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/records/functions.md
 
 The functions are those of tests/checking/families.py, in 200 dimensions. Ratios of errors are taken entry by entry, and
 their median; an error below the rounding of the largest entry counts as that rounding.
@@ -79,4 +79,4 @@ def table(outcomes: dict[str, list[Outcome]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    alone(__doc__, measure, table, page="functions_method.md")
+    alone(__doc__, measure, table, page="records/functions.md")

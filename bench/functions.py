@@ -1,6 +1,6 @@
 """What a gradient of any function costs, by the way in which f is evaluated: Rosenbrock's function, from 10 to 10,000.
 
-    python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/functions_method.md
+    python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/records/functions.md
 
 Contestants take turns of one gradient each; ratios are medians over the rounds. The plain loop is the chapter's,
 without a check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are
@@ -191,4 +191,4 @@ def chart(measured: Measured, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    alone(__doc__, measure, table, page="functions_method.md", draw=chart)
+    alone(__doc__, measure, table, page="records/functions.md", draw=chart)

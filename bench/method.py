@@ -1,4 +1,4 @@
-"""The figures of docs/method.md: python bench/method.py writes docs/method-*.svg.
+"""The figures of docs/derivation.md: python bench/method.py writes docs/method-*.svg.
 
 The truth is MPFR's, of tests/oracles.py: of a small network, so that all of its parameters are looked at.
 """

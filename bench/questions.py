@@ -15,11 +15,10 @@ Measured = dict[str, Any]
 
 HEAD = """# Benchmarks
 
-Written by `secant bench`, on a machine with {cores} cores ({processor}). One thread and float64, where
-nothing else is said. The network is 784-50-10 with its 39,760 parameters, a mini-batch has 100 samples, and h = 1e-4.
-MNIST has 81 % zeros, which Secant skips; dense inputs have none. Answers are checked before anything is timed. Ratios
-hold for this machine; absolute times vary. [Benchmarks in detail](records/benchmarks.md) has all figures: float32,
-precision, spread, versions, and how each thing was measured.
+Written by `secant bench`, on a machine with {cores} cores ({processor}). The network is 784-50-10 with 39,760
+parameters, a mini-batch has 100 samples, and h = 1e-4; one thread and float64, unless a table says otherwise. MNIST has
+81 % zeros, which Secant skips; dense inputs have none. Answers are compared before anything is timed. Absolute times
+vary. [Benchmarks in detail](records/benchmarks.md) has all figures and how they were measured.
 """
 
 
@@ -75,42 +74,43 @@ def exponents(measured: Measured) -> list[str]:
 QUESTIONS = (
     Question(
         "How fast is a central difference?",
-        """Of all 39,760 parameters, against the plain NumPy loop of the chapter and against libraries that evaluate
-the loss for each parameter. `method="auto"` takes the series wherever its error is proven to be small enough.""",
+        """Of all 39,760 parameters, compared with the plain NumPy loop of the chapter, and with libraries that
+evaluate the loss for each parameter. By default Secant uses the series if its error is proven to be
+small enough.""",
         "gradient",
         lambda measured, path: charts.difference_dots(measured["A gradient"], path),
         lambda measured: gradient.against_the_loop(measured["A gradient"]),
     ),
     Question(
         "How does it compare with backpropagation elsewhere?",
-        """A central difference of Secant, by the series, costs about as much as backpropagation elsewhere; *by hand* it
-is written out for this network. Ratios are medians within a round; below 1, the other is faster. Dense inputs take the
-time of products of matrices at full rate, and a central difference needs half a product more: for its third order.""",
+        """A central difference of Secant costs about as much as backpropagation elsewhere; *by hand* means
+backpropagation written out for this network. Ratios are medians within a round; below 1, the other
+is faster.""",
         "backpropagation",
         lambda measured, path: charts.backpropagation_bars(measured["A gradient"], path),
         against_backpropagation,
     ),
     Question(
         "How fast is training?",
-        """The picture: one iteration, which draws a mini-batch and gives the loss after the update. Others train by
-backpropagation. The table: the chapter's 10,000 iterations on MNIST, with all that is converted or compiled.
-scikit-learn trains a network without the second sigmoid.""",
+        """The picture: one iteration, which draws a mini-batch and returns the loss after the update. Others
+train by backpropagation. The table: the chapter's 10,000 iterations on MNIST, including conversion
+and compilation. scikit-learn trains a network without the second sigmoid.""",
         "training",
         lambda measured, path: charts.training_bars(measured["A training iteration"], path),
         whole_runs,
     ),
     Question(
         "How does the cost grow?",
-        """One gradient, one quantity at a time, from the chapter's size, input as sparse as MNIST. The exponent is
-fitted from there up: above 1 where weights or inputs outgrow a cache.""",
+        """One gradient; one quantity varies, the others have the chapter's size. The exponent is fitted from
+there up: it is above 1 where weights or inputs outgrow a cache.""",
         "growth",
         lambda measured, path: charts.growth_curves(measured["How the cost grows"], path),
         exponents,
     ),
     Question(
         "What does a second thread bring?",
-        """The picture: a training iteration. One thread is timed in CPU time and two in wall time, so that
-interruptions count against two. The table: a gradient of Secant, by the series, of two sizes.""",
+        """The picture: a training iteration. One thread is timed in CPU time and two threads in wall time. The
+table: a gradient of Secant, of two sizes.""",
         "threads",
         lambda measured, path: charts.thread_bars(measured["A training iteration"], path),
         lambda measured: growth.two_threads(measured["How the cost grows"]),

@@ -160,6 +160,14 @@ def test_options_are_keywords_and_all_else_may_be():
     assert {name: names for name, names in optional.items() if names} == POSITIONAL
 
 
+def test_no_message_names_a_package_that_is_not_ours():
+    """Nothing was published as secant: a message names the library that is missing, a page installs from the clone."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")]
+    for path in [*pages, *(ROOT / "python").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"secant\[[a-z]|pip install ['\"]?secant\b", text), path
+
+
 def test_the_page_of_the_contract_has_its_rows():
     page = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
     for promise in bounds.CONTRACT:

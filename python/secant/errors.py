@@ -44,7 +44,7 @@ class DownloadError(DataError):
 
 
 class MissingExtraError(SecantError, ImportError):
-    """An optional dependency is not installed. The message names the extra that brings it."""
+    """An optional dependency is not installed. The message names it."""
 
 
 class DivergenceError(SecantError, ArithmeticError):

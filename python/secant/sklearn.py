@@ -31,7 +31,7 @@ try:
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ModuleNotFoundError as error:
-    raise MissingExtraError("secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'") from error
+    raise MissingExtraError("secant.sklearn needs scikit-learn: pip install scikit-learn") from error
 
 _LOG_OFFSET = 1e-100  # a very wrong probability still has a gradient, and products are not subnormal
 _LEARNED = 0.99  # of the loss of a guess: what is above has learned nothing

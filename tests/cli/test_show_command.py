@@ -87,4 +87,4 @@ def test_files_that_cannot_be_used(net, tmp_path, monkeypatch):
     assert_error(show(net, "--output", tmp_path / "no" / "a.png"), ".*a.png could not be written: No such file")
     assert_error(show(net, "--output", tmp_path / "a.png", data="mine"), "--data must be auto, full, subset")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert_error(show(net), r"Plots need Matplotlib: pip install 'secant\[plot\]'")
+    assert_error(show(net), r"Plots need Matplotlib: pip install matplotlib")

@@ -248,7 +248,7 @@ def test_an_unpacked_file_of_another_data_set_is_named(tiny, mirrors, tmp_path):
 def test_without_the_extra_there_is_no_download(tiny, mirrors, tmp_path, monkeypatch, module):
     (mirror,) = mirrors(TINY)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"^The download of MNIST needs .*: pip install 'secant\[mnist\]'"):
+    with pytest.raises(MissingExtraError, match=r"^The download of MNIST needs .*pip install pooch tqdm"):
         load_mnist(data_home=tmp_path, progress=True)
     assert mirror.requests == []
     write(tmp_path, TINY)

@@ -294,7 +294,7 @@ def test_without_scipy_the_error_names_it(monkeypatch):
         return real(name, *rest, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(MissingExtraError, match=r"pip install 'secant\[sparse\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install scipy"):
         secant.numerical_jacobian(tridiagonal, X.copy(), sparsity=pattern(7))
 
 

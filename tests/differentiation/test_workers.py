@@ -138,7 +138,7 @@ def test_workers_have_copies_of_x(each):
 
 def test_without_joblib_the_error_comes_before_the_first_evaluation(monkeypatch):
     monkeypatch.setitem(sys.modules, "joblib", None)
-    with pytest.raises(secant.errors.MissingExtraError, match=r"workers needs joblib: pip install 'secant\[parallel"):
+    with pytest.raises(secant.errors.MissingExtraError, match=r"workers needs joblib: pip install joblib"):
         secant.numerical_gradient(not_called, X.copy(), scheme="forward", workers=2)
 
 

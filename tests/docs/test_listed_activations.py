@@ -29,7 +29,7 @@ def test_what_is_known():
 
 
 def test_the_table_of_the_method():
-    page = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "derivation.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(.*)` \| (.*) \| .* \| (.*) \|$", page, re.MULTILINE)
     assert [row[0] for row in rows] == list(ACTIVATIONS)
     for name, formula, steepest, coefficients in rows:

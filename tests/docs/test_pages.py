@@ -1,20 +1,21 @@
 """Every block of code in README and docs/ runs, and prints what the page says.
 
-- python: a doctest, or code; blocks of a page share their names, of which a few are given (`names`)
+- python: a doctest, or code. It runs as a script in an empty folder; a block without `import secant` goes on with the
+  script above it
 - text: what the python block above it prints; in pages that are records, what was printed in the past. The programs of
   records/flaws.md are run by tests/bench/test_found.py
-- sh: commands; console: commands after "$ " with what they print. Each runs in a folder with the files of a reader
+- sh: commands; console: commands after "$ " with what they print. Each runs in an empty folder, or, below
+  `cd examples/FOLDER`, in a copy of that
 - a block whose first line is the name of a file, "# f.py" or "// f.c": a file for the commands of its page
 
 Numbers that differ from machine to machine are compared as if they were the same (`MEASURED`).
 """
 
+import ast
 import contextlib
 import doctest
 import functools
 import importlib.util
-import io
-import itertools
 import os
 import re
 import shutil
@@ -22,17 +23,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 from pages import PAGES, ROOT, blocks, name_of
 
 import secant
-from secant.book import common_functions, common_gradient
 
-READER = Path(__file__).parent / "reader"
-RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "reliability")]  # by programs
+RECORDS = ["docs/benchmarks.md"]  # by programs
 RECORDS += [name_of(page) for page in PAGES if page.parent.name == "records"]
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -44,6 +41,10 @@ MEASURED = re.compile(
 NEEDS = {"plot": "matplotlib"}  # what a block has in it, and needs
 NEEDS |= {name: name for name in ("distributed", "jax", "joblib", "numba", "scipy", "sklearn", "torch")}
 FILE = re.compile(r"(?:#|//) (\w+\.\w+)\n")
+IMPORT = re.compile(r"^(?:>>> )?(?:import |from |import numpy as np, )secant\b", re.MULTILINE)
+GO = re.compile(r"^cd (examples/\w+)$", re.MULTILINE)
+HOOK = ast.parse("sys.displayhook", mode="eval").body  # what the prompt prints values with
+MARK = "-- the next piece --"
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -84,68 +85,92 @@ def test_every_block_says_what_it_is_and_is_run(page):
     assert [name for name in files(page) if name not in commands] == []
 
 
-@pytest.fixture
-def names(monkeypatch):
-    """What a page need not define: a network of the reader's, and digits to train it on."""
-    spec = importlib.util.spec_from_file_location("two_layer_net", READER / "two_layer_net.py")
-    own = importlib.util.module_from_spec(spec)
-    modules = {"common": ModuleType("common"), "common.functions": common_functions, "common.gradient": common_gradient}
-    for name, module in modules.items() | {("two_layer_net", own)}:
-        monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(own)
-    (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True, one_hot_label=True)
-    np.random.seed(0)
-    return {
-        "np": np,
-        "secant": secant,
-        "TwoLayerNet": own.TwoLayerNet,
-        "YourNetwork": own.TwoLayerNet,
-        "x_train": x_train,
-        "t_train": t_train,
-        "x_test": x_test,
-        "t_test": t_test,
-        "x_batch": x_train[:100],
-        "t_batch": t_train[:100],
-    }
+def programs(page):
+    """The blocks of Python that a reader runs as one script: a block that imports secant begins one, others go on."""
+    scripts = []
+    for block in languages(page, "python"):
+        if not FILE.match(block.text):
+            if not scripts or IMPORT.search(block.text):
+                scripts.append([])
+            scripts[-1].append(block)
+    return scripts
 
 
-README_FIRST = [
-    pytest.param(page, marks=() if name_of(page) == "README.md" else pytest.mark.slow)
+def shown(source):
+    """The code of a line at the prompt, where an expression prints its value."""
+    tree = ast.parse(source)
+    if isinstance(tree.body[-1], ast.Expr):
+        tree.body[-1].value = ast.Call(HOOK, [tree.body[-1].value], [])
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def parts(page, block):
+    """What a block runs, piece by piece, and what the page says that each prints: None if it does not say."""
+    if ">>> " in block.text:
+        return [(shown(example.source), example.want) for example in doctest.DocTestParser().get_examples(block.text)]
+    every = blocks(page)
+    after = every[every.index(block) + 1 :]
+    printed = after[0].text if after and after[0].language == "text" else None
+    return [(block.text, printed)]
+
+
+def place(page, line):
+    """The folder of the clone to which the page has sent its reader before this line; None for an empty folder."""
+    earlier = [block.text for block in languages(page, "sh") if block.line < line]
+    found = [name for text in earlier for name in GO.findall(text)]
+    return found[-1] if found else None
+
+
+@contextlib.contextmanager
+def folder_of_reader(example, own_files):
+    """An empty folder, or a copy of one with examples, and the files that the page shows."""
+    with tempfile.TemporaryDirectory() as folder:
+        if example:
+            shutil.copytree(ROOT / example, folder, dirs_exist_ok=True)
+        for name, text in own_files:
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        yield folder
+
+
+def environment(**others):
+    package = str(Path(secant.__file__).parents[1])
+    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return os.environ | {"PYTHONPATH": paths} | others
+
+
+SCRIPTS = [
+    pytest.param(
+        page,
+        number,
+        id=f"{name_of(page)}:{script[0].line + 1}",
+        marks=() if name_of(page) == "README.md" else pytest.mark.slow,
+    )
     for page in PAGES
     if name_of(page) not in RECORDS
+    for number, script in enumerate(programs(page))
 ]
 
 
-@pytest.mark.parametrize("page", README_FIRST, ids=name_of)
-def test_python(page, names, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
-    train = functools.partial(secant.train, n_iterations=100)  # where the page does not say
-    monkeypatch.setattr(secant, "train", train)
-    listed = [block for block in blocks(page) if not FILE.match(block.text)]
-    skipped = []
-    for block, after in itertools.zip_longest(listed, listed[1:]):
-        if block.language != "python":
-            continue
-        if lacking := missing(block.text):
-            skipped += lacking
-            continue
-        if ">>> " not in block.text:
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
-                exec(compile("\n" * (block.line + 1) + block.text, page, "exec"), names)
-            if after and after.language == "text":
-                assert Checker().check_output(after.text, printed.getvalue(), FLAGS), printed.getvalue()
-            continue
-        example = doctest.DocTestParser().get_doctest(block.text, names, name_of(page), str(page), block.line + 1)
-        output = []
-        failed, _ = doctest.DocTestRunner(Checker(), optionflags=FLAGS).run(
-            example, out=output.append, clear_globs=False
+@pytest.mark.parametrize(("page", "number"), SCRIPTS)
+def test_python(page, number):
+    """Each script runs in an empty folder, and is given nothing that the page does not give its reader."""
+    script = programs(page)[number]
+    text = "\n".join(block.text for block in script)
+    if lacking := missing(text):
+        pytest.skip(f"{', '.join(sorted(set(lacking)))}: not installed here")
+    pieces = [part for block in script for part in parts(page, block)]
+    source = f"print({MARK!r})\n".join(f"{code}\n" for code, _ in pieces)
+    if any(">>> " in block.text for block in script):
+        source = f"import sys\n{source}"
+    with folder_of_reader(place(page, script[0].line), ()) as folder:
+        (Path(folder) / "script.py").write_text(source, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "script.py"], cwd=folder, env=environment(), capture_output=True, text=True, timeout=600
         )
-        assert not failed, "".join(output)
-        names |= example.globs
-    if skipped:
-        pytest.skip(f"all but the blocks that need {', '.join(sorted(set(skipped)))}, not installed here")
+    assert (done.returncode, done.stderr) == (0, "")
+    outputs = done.stdout.split(f"{MARK}\n")
+    for (code, wanted), printed in zip(pieces, outputs, strict=True):
+        assert wanted is None or Checker().check_output(wanted, printed, FLAGS), f"{code}\n{printed}"
 
 
 def commands(block):
@@ -158,26 +183,18 @@ def commands(block):
 
 
 @functools.cache  # most pages have the same few commands
-def outcome(command, own_files):
-    """The exit code and output of a command, in a new folder with the files of a reader, and of the page."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(READER, folder, dirs_exist_ok=True)
-        for name, text in own_files:
-            (Path(folder) / name).write_text(text, encoding="utf-8")
+def outcome(command, example, own_files):
+    """The exit code and output of a command, in a folder of its own."""
+    with folder_of_reader(example, own_files) as folder:
         programs = Path(folder) / ".venv" / "bin"
         programs.mkdir(parents=True)
         for name, module in {"secant": " -m secant", "python": ""}.items():
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n', encoding="utf-8")
             (programs / name).chmod(0o755)
-        package = str(Path(secant.__file__).parents[1])
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=folder,
-            env=os.environ
-            | {
-                "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
-                "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
-            },
+            env=environment(PATH=os.pathsep.join([str(programs), os.environ["PATH"]])),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -194,12 +211,14 @@ def test_shell(page):
     for block in languages(page, "sh", "console"):
         if INSTALL.search(block.text):
             continue  # .ci/run does: see the next test
+        if GO.fullmatch(block.text.strip()):
+            continue
         for command, printed in commands(block):
             own_files = tuple((name, text) for name, text in files(page).items() if name in command)
             if lacking := missing(str(own_files)):
                 skipped += lacking
                 continue
-            code, output = outcome(command, own_files)
+            code, output = outcome(command, place(page, block.line), own_files)
             if "MNIST could not be downloaded" in " ".join(output.split()):
                 pytest.skip("the page is about all of MNIST, which is not here")
             assert code == 0, output

@@ -36,7 +36,7 @@ def test_the_page_of_the_command_line_has_every_command_and_option():
 
 
 def test_the_page_of_the_environment_has_every_variable_of_ours():
-    page = (ROOT / "docs/environment.md").read_text("utf-8")
+    page = (ROOT / "docs/command_line.md").read_text("utf-8")
     sources = [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]
     read = {name for path in sources for name in re.findall(r'"(SECANT_[A-Z_]+)"', path.read_text("utf-8"))}
     assert read <= set(re.findall(r"`(SECANT_\w+)`", page))

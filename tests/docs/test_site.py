@@ -127,4 +127,4 @@ def test_pages_show_what_they_should(site):
     assert re.search(r"secant\.train\(\s*net,\s*x_train,\s*t_train", train)
     for heading in ("Parameters", "Returns", "Raises", "Examples"):
         assert heading in train
-    assert "<math" in (SITE / "method.html").read_text(encoding="utf-8")
+    assert "<math" in (SITE / "derivation.html").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Measure how reliable Secant is, and write docs/reliability.md.
+"""Measure how reliable Secant is, and write docs/records/reliability.md, and its summary in docs/contract.md.
 
     python tests/reliability [--quick] [--only NAME]
 
@@ -16,11 +16,10 @@ from typing import Any
 
 from launching import HERE, measured
 from outcome import Outcome, from_json, joined
-from page import machine, page
+from page import DOCS, PAGE, RECORD, SUMMARY, machine, page, with_summary
 from rows import ROWS
 from writers import is_sanitized
 
-RECORD = HERE.parent.parent / "docs" / "reliability.json"
 AT_A_TIME = 2
 PARTS = 4  # of a row, for each that runs at a time
 LONGEST = 7200  # seconds of a part
@@ -68,12 +67,14 @@ def write(done: dict[str, Any]) -> None:
     before = json.loads(RECORD.read_text(encoding="utf-8"))
     rows = {name: (before | done)[name] for name in ROWS if name in before | done}
     RECORD.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    RECORD.with_suffix(".md").write_text(page(rows), encoding="utf-8")
+    PAGE.write_text(page(rows), encoding="utf-8")
+    SUMMARY.write_text(with_summary(SUMMARY.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 def commit() -> str:
-    """The commit that is measured, and whether files are changed that are not this page."""
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs/reliability.*")
+    """The commit that is measured, and whether files are changed that it does not write."""
+    written = [f":(top,exclude)docs/{path.relative_to(DOCS)}" for path in (RECORD, PAGE, SUMMARY)]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *written)
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
 
 

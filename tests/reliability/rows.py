@@ -1,4 +1,4 @@
-"""What is measured: the rows of docs/reliability.md."""
+"""What is measured: the rows of docs/records/reliability.md."""
 
 import importlib
 import json

@@ -1,13 +1,13 @@
-"""A few trials of each promise of docs/reliability.md. `python tests/reliability` makes all of them."""
+"""A few trials of each promise of docs/records/reliability.md. `python tests/reliability` makes all of them."""
 
 import importlib.util
 import json
 import sys
 
 import pytest
-from launching import HERE, measured
+from launching import measured
 from outcome import Outcome
-from page import page
+from page import PAGE, RECORD, SUMMARY, page, with_summary
 from rows import ROWS
 from sweep import check
 
@@ -33,9 +33,11 @@ NAMES = [
 
 
 def test_the_page_has_the_rows_that_are_measured_and_no_others():
-    recorded = json.loads((HERE.parents[1] / "docs" / "reliability.json").read_text(encoding="utf-8"))
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))
     assert list(recorded) == list(ROWS)
-    assert page(recorded) == (HERE.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert page(recorded) == PAGE.read_text(encoding="utf-8")
+    contract = SUMMARY.read_text(encoding="utf-8")
+    assert with_summary(contract, recorded) == contract
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""Proven bounds of the truncation error of the series (docs/method.md, "How many terms" and "Small shifts").
+"""Proven bounds of the truncation error of the series (docs/derivation.md, "How many terms" and "Small shifts").
 
 The compiled core has the same constants: a test compares them.
 """

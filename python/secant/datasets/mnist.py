@@ -90,7 +90,7 @@ def load_mnist(
     DataError
         A file is damaged, or cannot be read or written.
     MissingExtraError
-        A download is needed, and the extra ``mnist`` is not installed.
+        A download is needed, and pooch or tqdm is not installed.
 
     Notes
     -----
@@ -197,8 +197,8 @@ def _pooch(progress: bool) -> Any:
             import tqdm  # noqa: F401 - pooch needs it
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "The download of MNIST needs pooch and tqdm: pip install 'secant[mnist]', set SECANT_DATA_HOME to a folder "
-            "with the four files, or call load_mnist(subset=True)."
+            "The download of MNIST needs pooch and tqdm: install them (pip install pooch tqdm), set "
+            "SECANT_DATA_HOME to a folder with the four files, or call load_mnist(subset=True)."
         ) from error
     return pooch
 

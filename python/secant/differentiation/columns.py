@@ -367,7 +367,7 @@ class Pattern:
             from scipy.optimize._numdiff import group_columns
             from scipy.sparse import csr_array, issparse
         except ModuleNotFoundError:
-            raise MissingExtraError("sparsity needs SciPy: pip install 'secant[sparse]'") from None
+            raise MissingExtraError("sparsity needs SciPy: pip install scipy") from None
         if isinstance(sparsity, tuple) and len(sparsity) == 2 and (issparse(sparsity[0]) or np.ndim(sparsity[0]) == 2):
             sparsity = sparsity[0]
         if issparse(sparsity):

@@ -141,7 +141,7 @@ class Problem(NamedTuple):
             if kind == "C":
                 raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
         elif threads(workers) and problem.is_shared() and not find_spec("joblib"):
-            raise MissingExtraError("workers needs joblib: pip install 'secant[parallel]'")
+            raise MissingExtraError("workers needs joblib: pip install joblib")
         may_look = kind == "Python" and not vectorized and not problem.asks_for_workers
         return problem._replace(in_place=in_place(f, x, own)) if may_look else problem
 

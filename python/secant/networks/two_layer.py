@@ -306,8 +306,8 @@ class TwoLayerNet:
         Notes
         -----
         The loss change is computed directly and never as a difference of two losses. So the result is closer to the
-        exact central difference than that of the plain loop: docs/method.md has the derivation and the error bounds. It
-        also works in float32, where the rounding error of a plain loop is as large as the gradient. With h = 1e-4 a
+        exact central difference than that of the plain loop: docs/derivation.md has the proof and the error bounds.
+        It also works in float32, where the rounding error of a plain loop is as large as the gradient. With h = 1e-4 a
         float32 gradient usually needs one term only, and then costs exactly what backpropagation costs.
 
         Examples

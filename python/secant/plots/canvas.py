@@ -140,7 +140,7 @@ def figure_class() -> "type[Figure]":
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtraError("Plots need Matplotlib: pip install 'secant[plot]'.") from error
+        raise MissingExtraError("Plots need Matplotlib: pip install matplotlib") from error
     return Figure
 
 

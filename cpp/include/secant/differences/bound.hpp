@@ -1,4 +1,4 @@
-// How many terms of the series are enough: a proven bound of the truncation error (docs/method.md).
+// How many terms of the series are enough: a proven bound of the truncation error (docs/derivation.md).
 //
 // phi is analytic. If |phi| <= M on the disc |s| <= rho, then |c_m| <= M / rho^m (Cauchy), and with r = h max|x| of its inputs the terms
 // above the odd order K change a central difference by at most

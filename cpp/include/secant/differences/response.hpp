@@ -1,7 +1,7 @@
 // The unit response phi: how much the loss of one sample changes when one pre-activation of the network is shifted.
 //
 // Two losses are never subtracted: that cancels half of the digits, and is all of the error of a plain central difference.
-// The change itself is computed (docs/method.md), at +s and at -s.
+// The change itself is computed (docs/derivation.md), at +s and at -s.
 #pragma once
 
 #include "secant/interface/constants.hpp"

@@ -2,7 +2,7 @@
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
 exception. Kernels release the GIL, so that other threads run beside one. What they compute is that of the NumPy
-backend; "direct" is docs/method.md, "Changes, not differences" and "Small shifts".
+backend; "direct" is docs/derivation.md, "Changes, not differences" and "Small shifts".
 """
 
 import math
@@ -17,7 +17,7 @@ from secant.errors import MissingExtraError
 try:
     import numba
 except ModuleNotFoundError:
-    raise MissingExtraError("the backend 'numba' needs Numba: pip install 'secant[numba]'") from None
+    raise MissingExtraError("the backend 'numba' needs Numba: pip install numba") from None
 if numba.config.DISABLE_JIT:
     raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 

@@ -1,4 +1,4 @@
-"""The central differences of one sample, for shifts of any size (docs/method.md, "Changes, not differences").
+"""The central differences of one sample, for shifts of any size (docs/derivation.md, "Changes, not differences").
 
 The change of the loss is computed directly and never as a difference of two losses. Both sides stand in one array: what
 belongs to +h first, then what belongs to -h.

@@ -1,4 +1,4 @@
-"""The central difference from the Taylor series of the unit response (docs/method.md, "The series").
+"""The central difference from the Taylor series of the unit response (docs/derivation.md, "The series").
 
 With phi(s) = c_1 s + c_2 s^2 + ..., it is the mean over samples of the sum over odd m <= K of h^(m-1) x^m c_m. Cut
 after c_1 it is the derivative, and this is backpropagation. A shift that may take a relu across its kink has no series

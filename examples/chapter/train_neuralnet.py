@@ -1,8 +1,13 @@
-"""A script as readers of the chapter write it."""
+"""The training loop of the chapter, with numerical gradients.
+
+secant run train_neuralnet.py    # half a minute
+python train_neuralnet.py        # days
+"""
 
 import numpy as np
-from dataset.mnist import load_mnist
 from two_layer_net import TwoLayerNet
+
+from secant.book import load_mnist
 
 np.random.seed(0)
 (x_train, t_train), (x_test, t_test) = load_mnist(normalize=True, one_hot_label=True)

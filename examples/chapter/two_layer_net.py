@@ -1,8 +1,8 @@
-"""A network as readers of the chapter write it."""
+"""The network of the chapter, as its readers write it. In the book the four functions come from its folder `common`."""
 
 import numpy as np
-from common.functions import cross_entropy_error, sigmoid, softmax
-from common.gradient import numerical_gradient
+
+from secant.book import cross_entropy_error, numerical_gradient, sigmoid, softmax
 
 
 class TwoLayerNet:
