@@ -82,7 +82,7 @@ def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(core,
     if not (build := core.build_info())["openmp"]:
         pytest.skip("the core has no threads")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    name, value = ("KMP_BLOCKTIME", 1) if build["compiler"].startswith("clang") else ("GOMP_SPINCOUNT", 8000)
+    name, value = ("KMP_BLOCKTIME", 1) if build["compiler"].startswith("clang") else ("GOMP_SPINCOUNT", 2000)
     given = dict([variable.split("=")]) if variable else {}
     done = run_python(WAITS, **given)
     assert done.stdout.splitlines()[0] == str([given.get("GOMP_SPINCOUNT"), given.get("KMP_BLOCKTIME")])

@@ -143,26 +143,24 @@ private:
     // to(count,) = sums; or += that. Like the functions below it returns 0, or NaN where something is not finite.
     static Pack put(const Real* sums, bool add, Real* to, std::size_t count) {
         Pack finite{};
-        for (std::size_t j = 0; j < count; j += lanes) {
-            const std::size_t some = std::min(lanes, count - j);
+        for_packs(count, [&](std::size_t j, std::size_t some) {
             const Pack own = load_part(sums + j, some), sum = add ? load_part(to + j, some) + own : own;
             finite += zero_or_nan(sum);
             store_part(to + j, sum, some);
-        }
+        });
         return finite;
     }
 
     // to(count,) += sums, where rounding has added `lost` so far.
     static Pack put_compensated(const Real* sums, Real* to, Real* lost, std::size_t count) {
         Pack finite{};
-        for (std::size_t j = 0; j < count; j += lanes) {
-            const std::size_t some = std::min(lanes, count - j);
+        for_packs(count, [&](std::size_t j, std::size_t some) {
             Pack sum = load_part(to + j, some), lost_of_sum = load_part(lost + j, some);
             add_compensated(sum, lost_of_sum, load_part(sums + j, some));
             finite += zero_or_nan(sum);
             store_part(lost + j, lost_of_sum, some);
             store_part(to + j, sum, some);
-        }
+        });
         return finite;
     }
 

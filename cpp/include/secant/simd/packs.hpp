@@ -70,12 +70,19 @@ inline void store_part(Real* to, Pack p, std::size_t count) { count == lanes ? s
 
 constexpr std::size_t pad(std::size_t n) { return ceil_of(n, lanes) * lanes; }
 
+// body(i, count) for each pack of so many numbers: `count` of them, from number i on. Whole packs are a loop of their own, with a constant
+// count: in a loop that may copy a part of a pack, gcc keeps sums in memory, and a gradient of 784-512-10 in float32 took 1.1 of the time.
+template <class Body>
+SECANT_INLINE void for_packs(std::size_t size, const Body& body) {
+    std::size_t i = 0;
+    for (; i + lanes <= size; i += lanes) body(i, lanes);
+    if (i < size) body(i, size - i);
+}
+
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>
 void map(const Real* x, Real* out, std::size_t size, Function function) {
-    std::size_t i = 0;
-    for (; i + lanes <= size; i += lanes) store(out + i, function(load(x + i)));
-    if (i < size) store_part(out + i, function(load_part(x + i, size - i)), size - i);
+    for_packs(size, [&](std::size_t i, std::size_t count) { store_part(out + i, function(load_part(x + i, count)), count); });
 }
 
 }  // namespace secant::SECANT_ISA
