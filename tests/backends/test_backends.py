@@ -125,6 +125,12 @@ def test_contexts_nest_and_one_of_none_is_the_default(backend, monkeypatch):
     secant.backends._default.cache_clear()
 
 
+def test_a_context_ends_where_an_exception_leaves_it(backend):
+    with pytest.raises(ZeroDivisionError), secant.use_backend("numpy"):
+        raise ZeroDivisionError
+    assert secant.get_backend() == backend
+
+
 def test_a_context_holds_for_its_own_thread_only(backend):
     secant.set_backend("numpy")
     inside, seen = threading.Event(), {}
