@@ -241,11 +241,12 @@ def test_an_accelerated_network_says_where_its_data_are_wrong(net, data):
         quiet(secant.accelerate(ByHand(net.params)), data)
 
 
-def test_parameters_are_updated_in_place_and_data_may_be_read_only(net, data):
+@pytest.mark.parametrize("writeable", [True, False], ids=["data writeable", "data read-only"])
+def test_parameters_are_updated_in_place_and_data_are_not(net, data, writeable):
     before, values = dict(net.params), copy.deepcopy(net.params)
     copies = [array.copy() for array in data]
     for array in data:
-        array.flags.writeable = False
+        array.flags.writeable = writeable
     quiet(net, data)
     for array, copied in zip(data, copies, strict=True):
         assert np.array_equal(array, copied)
