@@ -115,6 +115,29 @@ def compiled():
         yield name
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """What the backend in use is asked for, gradient by gradient: method, h and the number of threads.
+
+    Zero threads leave the number to the backend.
+    """
+    calls, backend = [], backend_module()
+    compute_gradient = backend.gradient
+    train = backend.train
+
+    def gradient(batch, method, h, n_threads, *more):
+        calls.append((method, h, n_threads))
+        return compute_gradient(batch, method, h, n_threads, *more)
+
+    def trained(batch, indices, descent, losses):
+        calls.append((descent.method, descent.h, descent.n_threads))
+        return train(batch, indices, descent, losses)
+
+    monkeypatch.setattr(backend, "gradient", gradient)
+    monkeypatch.setattr(backend, "train", trained)
+    return calls
+
+
 @pytest.fixture(autouse=True)
 def global_random_state():
     """A test may seed and use the legacy global state; the next one does not notice."""

@@ -1,6 +1,10 @@
 """Whether the tests notice that the code is changed: its constants, signs and comparisons, one at a time.
 
     python tests/mutants.py [--language python] [--only checking] [--count 100] [--seed 0] [--workers 2]
+    python tests/mutants.py --promises [--only sklearn]
+
+With ``--promises`` the changes are those of tests/promises.toml. Each breaks a sentence of a docstring, and one that no
+test notices is an error. Of the others, which are chosen at random, some are none that a test should notice.
 
 Each worker has a clone of what is committed. A mutant of Python is tried by the folders of tests that belong to its
 module (`ROOMS`), which should notice it. A mutant of the core is compiled for the best instruction set of this machine,
@@ -22,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import tokenize
+import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +34,7 @@ from queue import Queue
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
+PROMISES = Path(__file__).with_name("promises.toml")
 FOLDERS = {"cpp": ("cpp/include/secant", "cpp/src"), "python": ("python/secant",)}
 OF_THE_CORE = [
     ["tests/contract", "tests/core", "tests/cpp"],  # notice most
@@ -200,17 +206,22 @@ def parsed(path: Path) -> tuple[int, str]:
 
 def noticed_by(clone: Path, mutant: Mutant) -> str:
     """The first test that fails."""
-    path = clone / mutant.file
-    original = path.read_text(encoding="utf-8")
-    lines = original.splitlines(keepends=True)
+    lines = (clone / mutant.file).read_text(encoding="utf-8").splitlines(keepends=True)
     line, end = lines[mutant.line], mutant.column + len(mutant.before)
     lines[mutant.line] = line[: mutant.column] + mutant.after + line[end:]
-    path.write_text("".join(lines), encoding="utf-8")
+    return try_out(clone, mutant.file, "".join(lines), tests_of(mutant.file))
+
+
+def try_out(clone: Path, file: str, changed: str, where_to_test: Sequence[Sequence[str]]) -> str:
+    """The first test that fails while a file has another text."""
+    path = clone / file
+    original = path.read_text(encoding="utf-8")
+    path.write_text(changed, encoding="utf-8")
     try:
         code, said = build(clone) if path.suffix != ".py" else parsed(path)
         if code:
             return said if said == "hangs" else DOES_NOT_COMPILE
-        for where in tests_of(mutant.file):
+        for where in where_to_test:
             code, said = tests(clone, where)
             if code:
                 failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
@@ -218,6 +229,44 @@ def noticed_by(clone: Path, mutant: Mutant) -> str:
     finally:
         path.write_text(original, encoding="utf-8")
     return SURVIVED
+
+
+def fault_of(clone: Path, promise: dict[str, str]) -> str:
+    """Why the list does not hold for a promise: a test must notice that it is broken."""
+    text = (clone / promise["file"]).read_text(encoding="utf-8")
+    if text.count(promise["before"]) != 1:
+        return f"{promise['file']} does not have this once: {promise['before']}"
+    if not is_said(clone, promise["sentence"]):
+        return "no docstring says so any more"
+    changed = text.replace(promise["before"], promise["after"])
+    by = try_out(clone, promise["file"], changed, [[promise["tests"]]])
+    return by if by in (SURVIVED, DOES_NOT_COMPILE) else ""
+
+
+def is_said(clone: Path, sentence: str) -> bool:
+    """Whether a sentence stands in a module, however its lines are broken."""
+    files = (clone / "python" / "secant").rglob("*.py")
+    return any(sentence in " ".join(path.read_text(encoding="utf-8").split()) for path in files)
+
+
+def check_promises(only: str) -> None:
+    """Break each promise in turn. Exit with an error if one is not noticed, or the list does not fit the code."""
+    listed = tomllib.loads(PROMISES.read_text(encoding="utf-8"))["promise"]
+    chosen = [promise for promise in listed if only in promise["file"]]
+    faults = []
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "clone"
+        prepare(clone, "python")
+        code, said = tests(clone, sorted({promise["tests"] for promise in chosen}))
+        if code:
+            sys.exit(f"tests fail without a change:\n{said[-2000:]}")
+        for promise in chosen:
+            if fault := fault_of(clone, promise):
+                faults.append(f"{promise['sentence']}: {fault}")
+                print(faults[-1], flush=True)
+    print(f"{len(chosen) - len(faults)} of {len(chosen)} promises have a test that notices when they are broken")
+    if faults or not chosen:
+        sys.exit(1)
 
 
 def main() -> None:
@@ -230,7 +279,11 @@ def main() -> None:
     parser.add_argument(
         "--results", type=Path, default=ROOT / "build" / "mutants.jsonl", help="a file that is added to"
     )
+    parser.add_argument("--promises", action="store_true", help="those of promises.toml: all must be noticed")
     options = parser.parse_args()
+    if options.promises:
+        check_promises(options.only)
+        return
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     options.results.parent.mkdir(parents=True, exist_ok=True)

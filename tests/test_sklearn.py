@@ -81,17 +81,40 @@ def test_the_defaults_learn_at_once_and_converge(compiled):
     assert model.loss_ == model.loss_curve_[-1] < 0.02 < model.loss_curve_[0]
 
 
+def trained_by_hand(samples, labels, hidden_activation="relu", **options):
+    """The network of `short`, trained by `secant.train`, and the record of that."""
+    numbers = np.random.RandomState(0)
+    net = secant.TwoLayerNet(
+        4, 8, 3, 1.0, hidden_activation=hidden_activation, output_activation="identity", log_offset=1e-100, rng=numbers
+    )
+    net.params["W1"] *= math.sqrt((2 if hidden_activation == "relu" else 1) / 4)
+    net.params["W2"] *= math.sqrt(1 / 8)
+    return net, secant.train(net, samples, labels, rng=numbers, progress=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sampling", "batch_size"),
+    [
+        ({}, "epoch", 200),
+        ({"batch_size": 1000}, "epoch", 450),
+        ({"shuffle": False}, "ordered", 200),
+        ({"shuffle": False, "batch_size": 40}, "ordered", 40),
+    ],
+)
+def test_mini_batches_are_as_the_parameters_say(parameters, sampling, batch_size):
+    samples, labels = np.tile(X, (3, 1)), np.tile(y, 3)
+    model = short(**parameters).fit(samples, labels)
+    iterations = 3 * math.ceil(450 / batch_size)
+    net, _ = trained_by_hand(samples, labels, n_iterations=iterations, batch_size=batch_size, sampling=sampling)
+    assert bits(model) == [net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")]
+
+
 @pytest.mark.parametrize("hidden_activation", ACTIVATIONS)
 @pytest.mark.parametrize("gradient", ["numerical", "backprop"])
 def test_it_is_the_network_that_train_makes(hidden_activation, gradient):
     options = {"hidden_activation": hidden_activation, "gradient": gradient, "batch_size": 40}
     model = short(learning_rate_init=0.3, **options).fit(X, y)
-    numbers, activation = np.random.RandomState(0), {"hidden_activation": options.pop("hidden_activation")}
-    net = secant.TwoLayerNet(4, 8, 3, 1.0, output_activation="identity", log_offset=1e-100, rng=numbers, **activation)
-    net.params["W1"] *= math.sqrt((2 if hidden_activation == "relu" else 1) / 4)
-    net.params["W2"] *= math.sqrt(1 / 8)
-    options |= {"n_iterations": 12, "learning_rate": 0.3, "sampling": "epoch", "rng": numbers, "progress": False}
-    history = secant.train(net, X, y, **options)
+    net, history = trained_by_hand(X, y, n_iterations=12, learning_rate=0.3, sampling="epoch", **options)
     assert bits(model) == [net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")]
     assert np.array_equal(model.predict_proba(X), net.predict(X))
     losses = np.reshape(history.train_loss_list, (3, 4))
@@ -125,6 +148,15 @@ def test_a_random_state_gives_the_same_bits_whatever_the_global_state_and_the_th
     assert bits(short(random_state=None).fit(X, y)) == bits(unseeded)
 
 
+@pytest.mark.parametrize(
+    ("n_jobs", "threads"),
+    [(None, 1), (1, 1), (3, 3), (-1, 0), (-2, max(1, joblib.cpu_count() - 1))],  # 0: as many as the backend takes
+)
+def test_jobs_are_threads_of_the_backend(asked, n_jobs, threads):
+    short(n_jobs=n_jobs).fit(X, y)
+    assert {n_threads for _, _, n_threads in asked} == {threads}
+
+
 @pytest.mark.parametrize("labels", [NAMES, y - 5, y == 1, NAMES.tolist()], ids=["str", "negative", "bool", "list"])
 def test_labels_of_any_type(labels):
     model = TwoLayerNetClassifier(random_state=0, max_iter=100, **ENDLESS).fit(X, labels)
@@ -140,8 +172,18 @@ def test_decisions_and_logarithms_are_those_of_the_probabilities(classes):
     assert np.allclose(p.sum(axis=1), 1)
     assert np.array_equal(model.predict_log_proba(X), np.log(p))
     far = 1e4 * X
-    assert np.isfinite(model.predict_log_proba(far)).all()
-    assert 0 in model.predict_proba(far)
+    probabilities = model.predict_proba(far)
+    assert 0 in probabilities
+    assert np.array_equal(model.predict_log_proba(far), np.log(np.maximum(probabilities, 2.0**-1022)))
+
+
+def test_the_weights_of_the_attributes_are_those_of_the_network():
+    model = short().fit(X, y)
+    for held, keys in ((model.coefs_, ("W1", "W2")), (model.intercepts_, ("b1", "b2"))):
+        assert all(array is model.net_.params[key] for array, key in zip(held, keys, strict=True))
+    model.coefs_[1][...] = 0
+    model.intercepts_[1][...] = [0, 1, 0]
+    assert (model.predict(X) == 1).all()
 
 
 def test_early_stopping_keeps_the_weights_with_the_best_score(compiled):
@@ -220,12 +262,23 @@ def test_any_form_of_the_same_samples_gives_the_same_bits():
         assert np.array_equal(model.predict_proba(samples), model.predict_proba(whole))
 
 
+def test_columns_of_a_data_frame_are_remembered():
+    frame = pytest.importorskip("pandas", reason="pandas is not installed").DataFrame(X, columns=["a", "b", "c", "d"])
+    model = short().fit(frame, y)
+    assert model.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    assert bits(model) == bits(short().fit(X, y))
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[["b", "a", "c", "d"]])
+    assert not hasattr(short().fit(X, y), "feature_names_in_")
+
+
 def test_warm_start_goes_on():
     twice = short(warm_start=True, early_stopping=True).fit(X, y)
     first = twice.validation_scores_
     twice.fit(X, y)
     assert (twice.n_iter_, len(twice.loss_curve_), twice.validation_scores_[:3]) == (6, 6, first)
     assert len(twice.validation_scores_) == 6
+    assert twice.best_validation_score_ == max(twice.validation_scores_[3:])
     _, held_out, _, theirs = train_test_split(X, y, test_size=0.1, stratify=y, random_state=np.random.RandomState(0))
     assert twice.score(held_out, theirs) == twice.best_validation_score_
     assert bits(twice) != bits(clone(twice).fit(X, y))
@@ -347,6 +400,28 @@ def test_ctrl_c_leaves_an_estimator_that_can_be_used(early_stopping, default_han
     assert bits(model) == bits(wanted)
     assert model.score(X, y) == wanted.score(X, y)
     assert model.set_params(early_stopping=False).partial_fit(X, y).n_iter_ == 4
+
+
+def test_an_epoch_that_was_interrupted_counts(default_handler, monkeypatch):
+    compute_gradient, calls = secant.TwoLayerNet.numerical_gradient, []
+
+    def interrupted(net, *data, **options):
+        calls.append(data)
+        if len(calls) == 6:  # the second of the second epoch, of four mini-batches
+            signal.raise_signal(signal.SIGINT)
+        return compute_gradient(net, *data, **options)
+
+    monkeypatch.setattr(secant.TwoLayerNet, "numerical_gradient", interrupted)
+    model = short(batch_size=40)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    monkeypatch.undo()
+    _, history = trained_by_hand(X, y, n_iterations=6, batch_size=40, sampling="epoch")
+    losses = np.reshape([*history.train_loss_list, 0, 0], (2, 4))
+    assert (model.n_iter_, model.loss_) == (2, model.loss_curve_[1])
+    np.testing.assert_allclose(
+        model.loss_curve_, [losses[0] @ [40, 40, 40, 30] / 150, losses[1, :2].mean()], rtol=1e-12
+    )
 
 
 def test_pickles_and_copies(compiled, tmp_path):

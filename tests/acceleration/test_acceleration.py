@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -61,14 +62,23 @@ def test_nothing_is_changed_where_a_network_is_not_known(reader):
     assert all(value is before[name] for name, value in vars(net).items())
 
 
+class DrawsFromPython(Keyed):
+    def loss(self, x, t):
+        random.random()
+        return super().loss(x, t)
+
+
 def test_nobody_notices_that_a_network_was_tried_out(capsys):
-    net, drops = readers.Talkative(*SIZES), readers.WithDropout(*SIZES)
+    net = readers.Talkative(*SIZES)
+    others = [readers.WithDropout(*SIZES), DrawsFromPython(*SIZES)]
     params = bits(net)
     np.random.seed(3)
-    state = np.random.get_state()[1].copy()
+    state, of_python = np.random.get_state()[1].copy(), random.getstate()
     secant.recognize(net)
-    secant.recognize(drops)
+    for other in others:
+        secant.recognize(other)
     assert np.array_equal(np.random.get_state()[1], state)
+    assert random.getstate() == of_python
     assert bits(net) == params
     assert capsys.readouterr() == ("", "")
 
@@ -197,6 +207,23 @@ def test_the_arguments_are_x_and_t_by_the_readers_names_and_n_threads():
     for more, named in ((), {"h": 1e-3}), ((2,), {}):  # of the reader's own, and not the number of threads
         with pytest.raises(TypeError, match=r"takes x and t; its h is 0\.0001"):
             net.numerical_gradient(x, t, *more, **named)
+
+
+@pytest.mark.parametrize("as_class", [False, True], ids=["instance", "class"])
+@pytest.mark.parametrize(("given", "of_call", "threads"), [(None, None, 0), (3, None, 3), (3, 2, 2), (None, 2, 2)])
+def test_the_number_of_threads_is_that_of_the_call_or_of_accelerate(asked, as_class, given, of_call, threads):
+    cls = fresh(Keyed)
+    if as_class:
+        net = secant.accelerate(cls, n_threads=given)(*SIZES)
+    else:
+        net = secant.accelerate(cls(*SIZES), n_threads=given)
+    net.numerical_gradient(*batch())
+    asked.clear()  # of what recognized it
+    net.numerical_gradient(*batch(), n_threads=of_call)
+    assert [n_threads for _, _, n_threads in asked] == [threads]
+    asked.clear()
+    secant.train(net, *batch(20), n_iterations=3, batch_size=5, n_threads=of_call, **OPTIONS)
+    assert {n_threads for _, _, n_threads in asked} == {threads}
 
 
 @pytest.mark.parametrize(("bad", "error"), [(0, ValueRangeError), ("all", DTypeError)])
@@ -422,4 +449,21 @@ def test_lazily_targets_that_are_not_known_run_its_own():
     net.numerical_gradient(*batch())
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])
     assert "no gradient is returned" in said[1]
+    assert said[1].endswith("Its own numerical_gradient runs")
+
+
+def test_lazily_a_network_whose_loss_differed_runs_its_own_for_good():
+    class Changing(Keyed):
+        factor = 1
+
+        def loss(self, x, t):
+            return self.factor * super().loss(x, t)
+
+    cls, said = lazily(Changing)
+    net, (x, t) = filled(cls(*SIZES)), batch()
+    net.numerical_gradient(x, t)
+    for net.factor in (2, 1):  # also when it is again what it was
+        right = Changing.numerical_gradient(net, x, t)
+        assert all(np.array_equal(grad, right[key]) for key, grad in net.numerical_gradient(x, t).items())
+    assert len(said) == 2
     assert said[1].endswith("Its own numerical_gradient runs")

@@ -224,13 +224,14 @@ def test_training_ends_where_a_decay_is_turned_on():
     net, good = secant.accelerate(decaying(lambda net: CLOSURE["decay"])(*SIZES)), []
 
     def callback(net, history):
-        good.append(bits(net))
+        good.append((bits(net), [*history.train_loss_list]))
         CLOSURE["decay"] = 0.1
 
     options = {"n_iterations": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
+    history = secant.History()
     with pytest.raises(LossDiffersError):
-        secant.train(net, X, T, **options)
-    assert good == [bits(net)]
+        secant.train(net, X, T, history=history, **options)
+    assert good == [(bits(net), history.train_loss_list)]
 
 
 def test_training_compares_at_its_end():

@@ -125,6 +125,12 @@ def test_contexts_nest_and_one_of_none_is_the_default(backend, monkeypatch):
     secant.backends._default.cache_clear()
 
 
+def test_a_context_ends_where_an_exception_leaves_it(backend):
+    with pytest.raises(ZeroDivisionError), secant.use_backend("numpy"):
+        raise ZeroDivisionError
+    assert secant.get_backend() == backend
+
+
 def test_a_context_holds_for_its_own_thread_only(backend):
     secant.set_backend("numpy")
     inside, seen = threading.Event(), {}
@@ -153,6 +159,15 @@ def test_a_network_keeps_its_backend_whatever_is_in_use(backend):
     for name in ("numpy", backend):
         with secant.use_backend(name):
             assert (net.predict([1, 2, 3]).tobytes(), net.loss([1, 2, 3], 1)) == expected
+
+
+@pytest.mark.parametrize("call", ["predict", "loss", "accuracy", "gradient", "numerical_gradient"])
+def test_a_network_with_a_backend_of_its_own_calls_no_other(compiled, monkeypatch, call):
+    net, other = secant.TwoLayerNet(3, 2, 2, rng=0, backend=compiled), backend_module("numpy")
+    for name in ("predict", "cross_entropy", "gradient"):
+        monkeypatch.setattr(other, name, lambda *_, name=name: pytest.fail(f"{name} of another backend was called"))
+    with secant.use_backend("numpy"):
+        getattr(net, call)([1, 2, 3], *[1] * (call != "predict"))
 
 
 # ---- what every backend computes -------------------------------------------------------------------------------------

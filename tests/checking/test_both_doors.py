@@ -91,6 +91,30 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(door, dtype):
         door.require(wrong, z)
 
 
+def report_of(check, *args, **options):
+    """The report of a check that raises an error: what it checks is wrong."""
+    with pytest.raises(GradientMismatchError) as raised:
+        check(*args, **options)
+    return raised.value.report
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["check", "gradcheck or check_grads"])
+def test_the_seed_chooses_the_numbers_that_outputs_are_multiplied_by(door, raises):
+    x, wrong = door.array(POINTS), sine(door, 1.5)
+
+    def numbers(**seed):
+        if not raises:
+            report = door.door.check(wrong, (x,), **seed)
+        elif door.conjugates:
+            report = report_of(door.door.gradcheck, wrong, (x,), **seed)
+        else:
+            report = report_of(door.door.check_grads, wrong, (x,), modes="rev", **seed)
+        return np.concatenate([np.ravel(np.asarray(part)) for part in report.cotangent]).tolist()
+
+    assert numbers() == numbers(rng=0)
+    assert not set(numbers()) & set(numbers(rng=1))
+
+
 def test_errors_that_cancel_in_the_sum_of_outputs(door):
     """The softmax of two numbers: second derivatives of both sum to 0."""
     doubled = door.function(lambda x: 1 * x, lambda x, c: 2 * c)

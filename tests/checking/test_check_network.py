@@ -299,6 +299,15 @@ def test_methods_under_other_names():
     assert report.note.startswith("lose(x, t) adds 1e-7")
 
 
+def test_the_seed_chooses_the_directions():
+    """Other directions notice errors of another least size."""
+    net = Chapter5(*SIZES, rng=0)
+    default, again, other = (secant.check_network(net, X, ONE_HOT, **seed) for seed in ({}, {"rng": 0}, {"rng": 1}))
+    assert default.arrays == again.arrays
+    assert default.verdict == other.verdict
+    assert all(a.sensitivity != b.sensitivity for a, b in zip(default.arrays, other.arrays, strict=True))
+
+
 def test_a_network_that_cannot_be_copied_is_checked_in_place():
     class Single(Decayed):
         def __deepcopy__(self, memo):

@@ -230,6 +230,64 @@ def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
     assert secant.torch.gradcheck(Twice.apply, x, check_undefined_grad=False)
 
 
+def test_undefined_gradients_of_a_first_gradient(torch):
+    """That of a product has two outputs, and its own backward function takes undefined gradients for ones."""
+
+    class Gradients(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y, c):
+            ctx.save_for_backward(x, y, c)
+            ctx.set_materialize_grads(False)
+            return c * y, c * x
+
+        @staticmethod
+        def backward(ctx, g, h):
+            x, y, c = ctx.saved_tensors
+            g, h = (torch.ones_like(c) if each is None else each for each in (g, h))
+            return c * h, c * g, y * g + x * h
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, y)
+            return x * y
+
+        @staticmethod
+        def backward(ctx, c):
+            return Gradients.apply(*ctx.saved_tensors, c)
+
+    inputs = [torch.randn(4, dtype=torch.float64, requires_grad=True) for _ in "xy"]
+    assert secant.torch.gradgradcheck(torch.mul, inputs)
+    with pytest.raises(GradientMismatchError, match=r"check_undefined_grad=False leaves this out"):
+        secant.torch.gradgradcheck(Product.apply, inputs)
+    assert secant.torch.gradgradcheck(Product.apply, inputs, check_undefined_grad=False)
+
+
+@pytest.mark.parametrize("is_one", [True, False], ids=["tensor", "sequence"])
+def test_cotangents_of_second_derivatives_are_those_that_are_given(torch, is_one):
+    seen = []
+
+    def product(x, c):
+        seen.append(c.detach().clone())
+        return c * x.cos()
+
+    sine = Torch().function(torch.sin, product)
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    given = torch.tensor([3.0, 4.0, 5.0], dtype=torch.float64, requires_grad=True)
+    before = given.detach().clone()
+    assert secant.torch.gradgradcheck(sine, x, given if is_one else [given])
+    assert torch.equal(seen[0], before)
+    assert torch.equal(given, before)
+    constant = before.clone()
+    assert secant.torch.gradgradcheck(sine, x, constant)  # which is not differentiated by
+    with pytest.raises(GradientMismatchError) as raised:
+        secant.torch.gradgradcheck(lambda x: (x.detach() * x).sin(), x, given)
+    assert [array.name for array in raised.value.report.arrays] == ["x", "grad_outputs[0]"]
+    with pytest.raises(GradientMismatchError) as raised:
+        secant.torch.gradgradcheck(lambda x: (x.detach() * x).sin(), x, constant)
+    assert [array.name for array in raised.value.report.arrays] == ["x"]
+
+
 def test_arguments_need_no_tuple(torch):
     x, y = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
     assert [array.name for array in secant.torch.check(lambda x, y: x * y.exp(), x, y).arrays] == ["x", "y"]
@@ -411,6 +469,36 @@ def test_random_states_the_default_type_and_what_a_module_has_are_left_as_they_w
     assert module.training
     assert module.weight.grad is grad
     assert grad.dtype == torch.float32
+
+
+def test_a_loss_that_is_a_module_is_what_it_was(torch):
+    class Loss(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(3))
+            self.seen, self.sums = [], {}
+
+        def forward(self, y):
+            self.mean += y.detach().mean(0)
+            self.seen.append(float(y.detach().sum()))
+            self.sums["last"] = self.seen[-1]
+            return (y**2).mean()
+
+    loss = Loss()
+    mean = loss.mean
+    assert secant.torch.check_module(torch.nn.Linear(4, 3), torch.randn(5, 4), loss).passed
+    assert loss.mean is mean
+    assert torch.equal(mean, torch.zeros(3))
+    assert (loss.seen, loss.sums) == ([], {})
+
+
+def test_the_inputs_keep_what_is_in_their_grad(torch):
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    x.grad = grad = torch.ones(3, dtype=torch.float64)
+    for check in (secant.torch.gradcheck, secant.torch.gradgradcheck, secant.torch.check):
+        assert check(torch.sin, x)
+        assert x.grad is grad
+        assert torch.equal(grad, torch.ones(3))
 
 
 @pytest.mark.slow
@@ -629,6 +717,46 @@ def test_derivatives_of_functions_that_return_arrays_of_jax(jax):
         gradient = secant.numerical_gradient(lambda x: jax.numpy.sum(x), np.array([0.25, 0.5]))
     assert gradient.round(1).tolist() == [1, 1]
     assert secant.numerical_diff(lambda x: 2 * x, jax.numpy.ones(2)).round(9).tolist() == [2, 2]  # in float64
+
+
+def chain(jax, factor):
+    """A sine, whose third derivative is multiplied by a factor."""
+    sine, cosine, minus_sine = jax.custom_jvp(jax.numpy.sin), jax.custom_jvp(jax.numpy.cos), jax.custom_jvp(_minus_sine)
+    sine.defjvp(lambda x, t: (sine(*x), cosine(*x) * t[0]))
+    cosine.defjvp(lambda x, t: (cosine(*x), minus_sine(*x) * t[0]))
+    minus_sine.defjvp(lambda x, t: (minus_sine(*x), -factor * cosine(*x) * t[0]))
+    return sine
+
+
+def _minus_sine(x):
+    return -importlib.import_module("jax").numpy.sin(x)
+
+
+@pytest.mark.parametrize("modes", ["fwd", "rev", pytest.param(("fwd", "rev"), marks=pytest.mark.slow)], ids=str)
+def test_an_order_is_the_highest_that_is_checked(jax, modes):
+    x = (jax.numpy.linspace(0.1, 1, 4),)
+    secant.jax.check_grads(chain(jax, 1.0), x, order=3, modes=modes)
+    secant.jax.check_grads(chain(jax, 1.5), x, order=2, modes=modes)
+    with pytest.raises(GradientMismatchError, match=r"^(gradient|derivative) .*-over-.*-over-"):
+        secant.jax.check_grads(chain(jax, 1.5), x, order=3, modes=modes)
+
+
+def test_both_modes_are_checked_unless_one_is_named(jax):
+    """A derivative whose transpose is wrong: its reverse mode alone."""
+    from jax.custom_derivatives import linear_call
+
+    sine = jax.custom_jvp(jax.numpy.sin)
+
+    def push(point, tangent):
+        along = linear_call(lambda x, t: jax.numpy.cos(x) * t, lambda x, c: 2 * jax.numpy.cos(x) * c, *point, *tangent)
+        return sine(*point), along
+
+    sine.defjvp(push)
+    x = (jax.numpy.linspace(0.1, 1, 4),)
+    secant.jax.check_grads(sine, x, modes="fwd")
+    for options in ({}, {"modes": "rev"}, {"modes": ["rev"]}, {"modes": ("fwd", "rev")}):
+        with pytest.raises(GradientMismatchError, match="2 times too large"):
+            secant.jax.check_grads(sine, x, **options)
 
 
 def test_a_custom_vjp_has_no_forward_mode(jax):

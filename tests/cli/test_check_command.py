@@ -30,6 +30,13 @@ def at_home(_):
 def random(x):
     return np.random.default_rng().uniform()
 
+def rounded(x):
+    return float(np.round(f(x)))
+
+def itself(x):
+    assert x["w"] is X["w"], "a copy"
+    return f(X)
+
 assert __name__ != "__main__"
 """
 
@@ -71,6 +78,20 @@ def test_a_function_that_does_not_use_its_argument(check):
     assert check("at_home", "RIGHT", "X").exit_code == 0
     assert check("at_home", "WRONG", "X").exit_code == 1
     assert check("at_home", "RIGHT", "X", options=["--inplace"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("mine.py:rounded", "mine.py:RIGHT", "mine.py:X"), 1, "gradient in 5 entries: not verified"),
+        (("mine.py:itself", "mine.py:RIGHT", "mine.py:X", "--inplace"), 0, "gradient in 5 entries: right"),
+        (("mine.py:itself", "mine.py:RIGHT", "mine.py:X"), 1, "AssertionError: a copy"),
+    ],
+)
+def test_the_code_is_0_only_of_what_is_right(check, arguments, code, said):
+    result = CliRunner().invoke(app, ["check", *arguments])
+    assert result.exit_code == code, result.output
+    assert said in result.output
 
 
 @pytest.mark.parametrize(
@@ -188,9 +209,10 @@ def test_a_wrong_network(check_file):
     [
         (BY_LABELS, [], "gradient in 59 entries: right", "Net() of net.py on 20 random samples with labels"),
         (NETWORK, ["--gradient", "backward"], BOOK, "Base() of net.py"),
+        (RIGHT.replace("def loss(", "def cost("), ["--loss", "cost"], BOOK, "Net() of net.py"),
         (RIGHT + "mine = Net(6, 5, 4)\n", [], BOOK, "mine of net.py on 20 random samples with one-hot targets"),
     ],
-    ids=["labels", "other names of methods", "an object comes before its class"],
+    ids=["labels", "another name of the gradient", "another name of the loss", "an object comes before its class"],
 )
 def test_what_is_taken_of_a_file(check_file, source, arguments, first, checked):
     result = check_file(source, *arguments)

@@ -120,6 +120,20 @@ def test_a_saved_network_is_trained_further(tmp_path):
     assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
 
 
+def test_a_saved_network_goes_on_with_the_backend_that_is_asked_for(tmp_path):
+    net, path = secant.TwoLayerNet(784, 4, 10, rng=1), tmp_path / "net.npz"
+    net.save(path)
+    arguments = ("--iters", 2, "--batch", 5, "--data", "subset", "--load", path, "--backend", "numpy")
+    result = run("train", *arguments, "--save", path, "--history", tmp_path / "h.json")
+    assert result.exit_code == 0, result.output
+    assert History.load(tmp_path / "h.json").settings["backend"] == "numpy"
+    (x_train, t_train), _ = secant.load_mnist(subset=True, normalize=False)
+    net.backend = "numpy"
+    train(net, x_train, t_train, n_iterations=2, batch_size=5, rng=0, normalize=True, progress=False)
+    after = TwoLayerNet.load(path)
+    assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
+
+
 @pytest.mark.parametrize("option", [("--hidden", 4), ("--dtype", "float64"), ("--log-offset", 0)])
 def test_what_a_saved_network_has_of_its_own_is_no_option(tmp_path, option):
     secant.TwoLayerNet(784, 4, 10).save(tmp_path / "net.npz")

@@ -136,6 +136,15 @@ def test_a_data_set_has_the_sizes_of_its_files(folder):
     assert (x.shape, x.dtype, t.shape, t_test.tolist()) == ((4, 1, 3, 2), np.uint8, (4, 5), np.eye(5)[[4, 1]].tolist())
 
 
+@pytest.mark.parametrize("options", [{}, {"normalize": False}, {"normalize": False, "one_hot_label": True}])
+def test_the_arrays_are_the_users(folder, options):
+    for _ in range(2):
+        arrays = [array for part in secant.load_idx(folder, **options) for array in part]
+        assert arrays[0].max() > 0
+        for array in arrays:
+            array[...] = 0
+
+
 def test_files_may_be_spelled_with_a_dot(folder):
     wanted = secant.load_idx(folder)
     for path in list(folder.iterdir()):

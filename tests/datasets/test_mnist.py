@@ -273,6 +273,15 @@ def test_a_download_fills_the_cache_and_only_what_is_missing_is_downloaded(tiny,
     assert (sorted(mirror.requests[:-1]), mirror.requests[-1]) == (sorted(TINY), TEST_IMAGES)
 
 
+def test_files_that_are_there_unpacked_are_not_downloaded(tiny, cache, mirrors):
+    write(cache, {name.removesuffix(".gz"): content for name, content in TINY_CONTENTS.items() if name != TEST_LABELS})
+    (mirror,) = mirrors(TINY)
+    before = listing(cache)
+    assert_is_tiny(load_mnist())
+    assert mirror.requests == [TEST_LABELS]
+    assert listing(cache) == sorted([*before, TEST_LABELS])
+
+
 def test_a_progress_bar_if_asked_for(tiny, cache, mirrors, capsys):
     mirrors(TINY)
     load_mnist(progress=True)

@@ -131,6 +131,21 @@ def test_a_simple_net_has_gradients_of_its_own(kind):
     assert grad.shape == (4, 3)
 
 
+@pytest.mark.parametrize("h", [1e-4, 0.5])
+def test_the_gradient_of_a_simple_net_is_a_difference_over_that_h(h):
+    net, x = secant.SimpleNet(rng=0), np.array([0.6, 0.9])
+    expected, w = np.empty((2, 3)), net.W.copy()
+    for index in np.ndindex(2, 3):
+        losses = []
+        for sign in (1, -1):
+            net.W = w.copy()
+            net.W[index] += sign * h
+            losses.append(net.loss(x, 2))
+        expected[index] = (losses[0] - losses[1]) / (2 * h)
+    net.W = w
+    np.testing.assert_allclose(net.numerical_gradient(x, 2, h=h)["W"], expected, rtol=0, atol=1e-11)
+
+
 def test_the_weights_of_a_simple_net_have_two_names():
     net = secant.SimpleNet(4, 3, rng=0)
     assert net.W is net.params["W"]
@@ -263,6 +278,14 @@ def test_the_smallest_and_the_largest_steps_give_numbers(backend, method):
 
 
 # ---- how a gradient was computed -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_threads", [None, 1, 3])
+def test_the_options_of_a_gradient_reach_the_backend(asked, n_threads):
+    net, (x, t) = network(), batch()
+    net.numerical_gradient(x, t, h=1e-3, method="direct", n_threads=n_threads)
+    net.gradient(x, t, n_threads=n_threads)
+    assert asked == [("direct", 1e-3, n_threads or 0), ("derivative", 1.0, n_threads or 0)]
 
 
 def test_a_series_is_that_of_auto_where_it_is_proven(backend):

@@ -47,6 +47,14 @@ def test_weights_are_those_of_the_units_with_the_largest_ones():
     assert low == -high < 0
 
 
+def test_the_largest_of_a_thousand_weights_share_the_darkest_colors():
+    ax = plots.weights(np.arange(-500.0, 500.0).reshape(100, 10))
+    _, high = ax.images[0].get_clim()
+    darker = sum((np.abs(image.get_array()) >= high).sum() for image in ax.images)
+    assert darker == 5
+    assert plots.weights(np.arange(4.0).reshape(4, 1)).images[0].get_clim()[1] < 3
+
+
 def test_weights_of_chosen_units_and_shape():
     matrix = np.arange(18.0).reshape(6, 3)
     ax = plots.weights(matrix, units=[2, 0], shape=(2, 3))

@@ -158,6 +158,34 @@ def test_losses_before_the_update_of_a_network_of_ones_own(net, data):
     assert history.settings["loss"] == "before"
 
 
+@pytest.mark.parametrize(
+    ("options", "method", "h", "n_threads"),
+    [
+        ({}, "auto", 1e-4, 0),
+        ({"h": 1e-3}, "auto", 1e-3, 0),
+        ({"method": "direct", "n_threads": 3}, "direct", 1e-4, 3),
+        ({"method": "series", "n_threads": 1}, "series", 1e-4, 1),
+        ({"gradient": "backprop", "n_threads": 3}, "derivative", 1.0, 3),
+    ],
+)
+def test_the_options_of_a_gradient_reach_the_backend(net, data, asked, options, method, h, n_threads):
+    quiet(net, data, **options)
+    assert {*asked} == {(method, h, n_threads)}
+
+
+@pytest.mark.parametrize("h", [1e-4, 0.5])
+def test_training_takes_steps_of_that_h(net, data, h):
+    by_hand, draws = copy.deepcopy(net), np.random.RandomState(2)
+    for _ in range(5):
+        batch = draws.choice(SIZE, 10)
+        grads = by_hand.numerical_gradient(data[0][batch], data[1][batch], h=h)
+        for key, param in by_hand.params.items():
+            param -= 0.1 * grads[key]
+    quiet(net, data, h=h)
+    for key, param in net.params.items():
+        np.testing.assert_allclose(param, by_hand.params[key], rtol=0, atol=1e-12)
+
+
 class Dropout(ByHand):
     """Drops half of the hidden units of each mini-batch, drawn from the stream that the mini-batches come from."""
 
@@ -213,11 +241,12 @@ def test_an_accelerated_network_says_where_its_data_are_wrong(net, data):
         quiet(secant.accelerate(ByHand(net.params)), data)
 
 
-def test_parameters_are_updated_in_place_and_data_may_be_read_only(net, data):
+@pytest.mark.parametrize("writeable", [True, False], ids=["data writeable", "data read-only"])
+def test_parameters_are_updated_in_place_and_data_are_not(net, data, writeable):
     before, values = dict(net.params), copy.deepcopy(net.params)
     copies = [array.copy() for array in data]
     for array in data:
-        array.flags.writeable = False
+        array.flags.writeable = writeable
     quiet(net, data)
     for array, copied in zip(data, copies, strict=True):
         assert np.array_equal(array, copied)
