@@ -23,6 +23,7 @@ import gradient
 import growth
 import precision
 import questions
+import readme
 import secant
 import training
 import whole_run
@@ -30,7 +31,6 @@ from timing import FULL, LEVEL, QUICK, Effort, launched, ratio
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MARGIN = 1.1  # for a neighbor that fills the caches
-READMES = ("README.md", "README.zh-CN.md")
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
         gradient,
@@ -111,8 +111,8 @@ def main() -> None:
     else:
         write(measured, folder)
         if folder.resolve() == DOCS:
-            for readme, text in readmes(measured).items():
-                readme.write_text(text, encoding="utf-8")
+            for path, text in readme.readmes(measured).items():
+                path.write_text(text, encoding="utf-8")
     if before is not None:
         changed = changes(before, measured)
         print("\n".join(changed) or "Nothing changed beyond the noise.")
@@ -160,15 +160,6 @@ def write(measured: dict[str, Any], folder: Path) -> None:
     (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n", encoding="utf-8")
 
 
-def readmes(measured: dict[str, Any]) -> dict[Path, str]:
-    """The READMEs, with those rows of the first table that are in them as they were measured now."""
-    rows = {_key(row): row for row in gradient.against_the_loop(measured["A gradient"])}
-    texts = {}
-    for path in (DOCS.parent / name for name in READMES):
-        texts[path] = "\n".join(rows.get(_key(line), line) for line in path.read_text(encoding="utf-8").split("\n"))
-    return texts
-
-
 def details(measured: dict[str, Any]) -> str:
     """All tables, as Markdown."""
     facts = "\n".join(f"{key:16} {value}" for key, value in measured["machine"].items())
@@ -177,10 +168,6 @@ def details(measured: dict[str, Any]) -> str:
         lines += [f"## {title}", "", text.format(samples=measured["machine"]["training set"]), ""]
         lines += [*question.table(measured[title]), ""]
     return "\n".join(lines).replace("\n\n\n", "\n\n")
-
-
-def _key(row: str) -> tuple[str, ...]:
-    return tuple(row.split(" | ")[:4])
 
 
 def rounded(value: Any) -> Any:

@@ -104,6 +104,11 @@ def significant(value: float) -> str:
 
 def put(page: Path, program: str, lines: Sequence[str]) -> None:
     """Put what a program found into a page, between the comments with its name and the next ``<!-- end -->``."""
+    page.write_text(replaced(page.read_text(encoding="utf-8"), program, lines), encoding="utf-8")
+
+
+def replaced(text: str, program: str, lines: Sequence[str]) -> str:
+    """The text of a page with what a program found."""
     begin, end = f"<!-- bench/{program} -->\n", "<!-- end -->\n"
-    before, rest = page.read_text(encoding="utf-8").split(begin)
-    page.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1], encoding="utf-8")
+    before, rest = text.split(begin)
+    return before + begin + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1]

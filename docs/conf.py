@@ -37,9 +37,10 @@ numpydoc_show_class_members = False  # the template of a class lists them
 nitpick_ignore_regex = [("py:.*", r"(numpy|np|torch|jax|scipy|sklearn|joblib|concurrent|unittest|collections)\..*")]
 
 html_theme = "pydata_sphinx_theme"
-html_title = "Secant"
+html_title = f"Secant {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["names.js"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_theme_options = {
@@ -64,7 +65,15 @@ def language_of_page(app, pagename, templatename, context, doctree):
         context["language"] = found[1]
 
 
+def hide_records_from_search(app, env):
+    """Leave what programs wrote out of the search: it is found from the page that says what it means."""
+    for page in env.found_docs:
+        if page.startswith("records/"):
+            env.metadata[page]["nosearch"] = True
+
+
 def setup(app):
     """Register what is written above."""
     app.add_html_math_renderer("mathml", inline_renderers=(formula, None), block_renderers=(formula, None))
     app.connect("html-page-context", language_of_page)
+    app.connect("env-check-consistency", hide_records_from_search)

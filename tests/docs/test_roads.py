@@ -9,7 +9,7 @@ ROADS = "quickstart", "checks", "functions", "estimator"
 
 
 def test_the_home_page_leads_to_each_road():
-    home = (ROOT / "docs/index.md").read_text("utf-8").split("## Install")[0]
+    home = (ROOT / "docs/index.md").read_text("utf-8")
     assert re.findall(r"^- \[.*?\]\((\w+)\.md\)", home, re.MULTILINE) == [*ROADS]
 
 

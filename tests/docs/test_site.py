@@ -128,3 +128,12 @@ def test_pages_show_what_they_should(site):
     for heading in ("Parameters", "Returns", "Raises", "Examples"):
         assert heading in train
     assert "<math" in (SITE / "derivation.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_records_are_not_in_the_search(site):
+    index = (SITE / "searchindex.js").read_text(encoding="utf-8")
+    assert "How a gradient check works" in index
+    for record in (DOCS / "records").glob("*.md"):
+        title = re.search(r"^# (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE)[1]
+        assert title not in index, title
