@@ -122,7 +122,8 @@ def check_grads(
     __tracebackhide__ = True
     options = Options(progress, rng)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
-    order, found = positive_int("order", order), [modes] if isinstance(modes, str) else list(modes)
+    order = positive_int("order", order)
+    found = [modes] if isinstance(modes, str) else list(modes)
     autodiff.are_right(options, _orders(_of_arrays(f, args), found, order, rng), found)
 
 
@@ -154,7 +155,8 @@ class _Function(autodiff.Function):
         of: str = "",
         original: tuple[Callable[..., Any], Callable[..., tuple[Any, ...]], list[str]] | None = None,
     ) -> None:
-        self._names, self.of = list(names), of
+        self._names = list(names)
+        self.of = of
         self._precision: Callable[[], Any] = contextlib.nullcontext
         self._original = original or (value, tuple, [])
         self._compute(value)
@@ -162,10 +164,13 @@ class _Function(autodiff.Function):
 
     def _compute(self, value: Callable[..., list[Any]]) -> None:
         self.value = value
-        self._call, self._pull, self._push = _Compiled(value), _Compiled(self._vjp), _Compiled(self._jvp)
+        self._call = _Compiled(value)
+        self._pull = _Compiled(self._vjp)
+        self._push = _Compiled(self._jvp)
 
     def _begin(self, given: Sequence[Any]) -> None:
-        self.given, self._traced = list(given), None
+        self.given = list(given)
+        self._traced = None
         with self._running():
             outputs = self.value(*map(jnp.array, self.given))  # not traced, as f may keep what it computes
         self.inputs = _structure("args", self.given, self._names)
@@ -179,7 +184,8 @@ class _Function(autodiff.Function):
 
     def in_float64(self) -> _Function:
         """The same function in float64, with the same random numbers."""
-        other, own = copy.copy(self), self._traced
+        other = copy.copy(self)
+        own = self._traced
         other._precision = lambda: _enable_x64(True)
         with _enable_x64(True):
             given = [*map(_higher, self.given)]
@@ -304,7 +310,8 @@ def _raised(value: Any, known: dict[int, Any] | None = None) -> Any:
     """
     known = {} if known is None else known
     if isinstance(value, functools.partial):
-        arguments, keywords = _raised(value.args, known), _raised(value.keywords, known)
+        arguments = _raised(value.args, known)
+        keywords = _raised(value.keywords, known)
         return functools.partial(_raised(value.func, known), *arguments, **keywords)
     if isinstance(value, type(jax.jit(_raised))):
         return _raised(value.__wrapped__, known)
@@ -384,7 +391,8 @@ def _drawn(exact: Any, own: Any, values: Sequence[Any], moves: Sequence[bool], n
     kind = exact.primitive.name
     if kind == "random_bits" and name == "_uniform":  # its digits are the first ones that float64 has
         (bits,) = _bound(own, values)
-        width, of_exact = own.params["bit_width"], exact.params["bit_width"]
+        width = own.params["bit_width"]
+        of_exact = exact.params["bit_width"]
         kept = _MANTISSAS.get(width, width)
         digits = (bits >> (width - kept)).astype(exact.outvars[0].aval.dtype)
         return [digits << (of_exact - kept) if width != of_exact else bits]

@@ -133,6 +133,8 @@ def test_a_factor_that_is_the_same_at_other_x():
 def test_a_wrong_gradient_that_is_a_function_is_checked_at_other_x():
     wrong = secant.check_gradient(f_of_scale, X_OF_SCALE, lambda x: right_of_scale(x) + np.eye(4)[1])
     assert wrong.elsewhere == (2, 2)
+    given = secant.check_gradient(f_of_scale, X_OF_SCALE, right_of_scale(X_OF_SCALE) + np.eye(4)[1])
+    assert wrong.evaluations > given.evaluations + 50
     assert "\n  also wrong at 2 of 2 other x\n" in str(wrong)
 
     def branch(x):

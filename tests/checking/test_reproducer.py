@@ -155,6 +155,9 @@ def test_a_gradient_without_a_name_is_a_number(package, tmp_path):
         program = reproduces(secant.check_gradient(own.total, x.astype(dtype), gradient), tmp_path)
         assert f'print("gradient: ", {gradient[3]!s}' in program
     assert reproduces(secant.check_gradient(own.total, np.array(3.0), 5.0), tmp_path)
+    nan = run(secant.check_gradient(own.total, x, 2 * x + [0, np.nan, 0, 0, 0]), tmp_path)
+    assert np.isnan(nan[0])
+    assert nan[1] == pytest.approx(2 * x[1])
     assert reproduces(secant.check_gradient(own.total, [1e-9, 2e-9], [2e-9, 5e-9]), tmp_path)
 
 

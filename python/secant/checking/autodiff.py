@@ -134,14 +134,17 @@ def checked(options: Options, function: Function, mode: str) -> GradientReport:
 
     They are those of the sum of products of outputs and random numbers.
     """
-    inputs, outputs, eps = function.inputs, function.outputs, function.outputs.eps
+    inputs = function.inputs
+    outputs = function.outputs
+    eps = function.outputs.eps
     weights = sum_weights(outputs, np.random.default_rng([options.rng, 1]))
 
     def total(values: Arrays) -> Value:
         terms = weights * as_vector(values)
         return Value(float(terms.sum()), norm(eps / 2 * terms))
 
-    point, values_there = Point(lambda x: total(function.values(x)), inputs), list[float]()
+    point = Point(lambda x: total(function.values(x)), inputs)
+    values_there = list[float]()
     if not function.has_half and point.eps == EPS:
         point.coarse = COARSE_IN_FLOAT32
 
@@ -199,7 +202,9 @@ def _compared(report: GradientReport, own: Function, exact: Function, mode: str,
     rng = np.random.default_rng([options.rng, 3])
     coarsest = max((*own.inputs.dtypes, *own.outputs.dtypes, *own.inside), key=eps_of)
     fixed = own.outputs if mode == "rev" else own.inputs
-    x, weights, eps = as_vector(own.inputs.arrays), sum_weights(fixed, rng), eps_of(coarsest)
+    x = as_vector(own.inputs.arrays)
+    weights = sum_weights(fixed, rng)
+    eps = eps_of(coarsest)
 
     def near(numbers: Floats, of: Structure, ulps: float) -> Any:
         moved = ulps * eps * random_numbers(of, rng)
@@ -268,7 +273,8 @@ def first_failed(options: Options, own: Function, modes: Sequence[str]) -> Gradi
                 break
         return report
 
-    lowest, note = max(own.inputs.dtypes, key=eps_of), ""
+    lowest = max(own.inputs.dtypes, key=eps_of)
+    note = ""
     if eps_of(lowest) > EPS:
         try:
             exact = own.in_float64()
@@ -277,7 +283,8 @@ def first_failed(options: Options, own: Function, modes: Sequence[str]) -> Gradi
             report = report_of(exact)
             # Values of few bits often tie, and sums of them are exact at x alone.
             if report.verdict == "not verified" and _move(exact, own, options.rng):
-                before, report = report.evaluations, report_of(exact)
+                before = report.evaluations
+                report = report_of(exact)
                 note = f"{report.note}; x is moved within its rounding".removeprefix("; ")
                 return replace(report, note=note, evaluations=before + report.evaluations)
             return report

@@ -61,8 +61,11 @@ class Candidate:
     remark = ""
 
     def __init__(self, point: Point, derivative: Callable[[Floats], float]) -> None:
-        self._point, self._derivative, self.eps = point, derivative, point.eps
-        self.given, self.varying = np.full(point.x.size, np.nan), set[int]()
+        self._point = point
+        self._derivative = derivative
+        self.eps = point.eps
+        self.given = np.full(point.x.size, np.nan)
+        self.varying = set[int]()
 
     def ask_again(self) -> None:
         """Once f was called elsewhere, see whether it still says the same of x, if it may be asked."""
@@ -72,7 +75,8 @@ class Candidate:
 
         In less than float64, terms may cancel where f is curved.
         """
-        units, of_values = _ULPS * self.eps, self._point.noise / step_of(0)
+        units = _ULPS * self.eps
+        of_values = self._point.noise / step_of(0)
         if self.eps <= EPS:
             return units * contribution + of_values
         return float(self.eps**RIGHT_DIGITS) * contribution + units * curvature + of_values
@@ -108,7 +112,9 @@ class CandidateGradient(Candidate):
 
     def __init__(self, point: Point, gradient: Any) -> None:
         arrays = point.structure.like("gradient", gradient)
-        self._point, self.given, self.varying = point, as_vector(arrays), set[int]()
+        self._point = point
+        self.given = as_vector(arrays)
+        self.varying = set[int]()
         self.eps = max(point.eps, *(float(np.finfo(array.dtype).eps) for array in arrays))
         self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
         self.not_finite = np.flatnonzero(~np.isfinite(self.given))
@@ -136,7 +142,8 @@ class CandidateGradient(Candidate):
 
         All that differ are added to ``varying``.
         """
-        one, other = self.given, as_vector(self._point.structure.like("gradient", gradient)) / factor
+        one = self.given
+        other = as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
         least = max(_ULPS * self.eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding

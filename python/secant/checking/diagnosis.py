@@ -124,7 +124,9 @@ class _Case:
             corrected = other.candidate.given.copy()
             corrected[self.suspects] /= factor
             other.candidate = CandidateGradient(other.point, other.point.structure.at(corrected))
-        return bool(others) and all(_is_clean(other, self._rng) for other in others)
+        is_right = bool(others) and all(_is_clean(other, self._rng) for other in others)
+        self.point.evaluations += sum(other.point.evaluations for other in others)
+        return is_right
 
     def times(self, pattern: Floats, values: Floats, measured: Floats, error_bars: Floats) -> list[float]:
         """How many times a pattern makes up the values: as the entry tells that shows what is measured best."""
@@ -206,7 +208,8 @@ def _decay(case: _Case) -> str | None:
 def _transposed(case: _Case) -> str | None:
     if len(case.leaves) != 1 or not case.wrong:
         return None
-    shape, span = case.point.shapes[case.leaves[0]], case.point.spans[case.leaves[0]]
+    shape = case.point.shapes[case.leaves[0]]
+    span = case.point.spans[case.leaves[0]]
     if len(shape) != 2 or min(shape) < 2:
         return None
     transposed = case.given[span].reshape(shape[::-1]).T.ravel()
@@ -236,7 +239,8 @@ def _exchanged_entries(case: _Case) -> str | None:
 def _shifted(case: _Case) -> str | None:
     if len(case.leaves) != 1 or len(case.wrong) < 2:
         return None
-    shape, span = case.point.shapes[case.leaves[0]], case.point.spans[case.leaves[0]]
+    shape = case.point.shapes[case.leaves[0]]
+    span = case.point.spans[case.leaves[0]]
     array = case.given[span].reshape(shape)
     name = case.point.names[case.leaves[0]]
     for axis in range(array.ndim):

@@ -67,8 +67,11 @@ class Comparison:
     """
 
     def __init__(self, own: Floats, exact: Floats) -> None:
-        self.own, self.exact, self.count = own, exact, 0
-        self._mean, self._squares = np.zeros(exact.size + 1), np.zeros(exact.size + 1)
+        self.own = own
+        self.exact = exact
+        self.count = 0
+        self._mean = np.zeros(exact.size + 1)
+        self._squares = np.zeros(exact.size + 1)
         self._right = np.where(np.isfinite(exact), exact, 0)
         self.norm = float(np.linalg.norm(self._right))
         self.add(own, exact)
@@ -90,7 +93,8 @@ class Comparison:
 
     def judge(self, same: float, floor: float) -> None:
         """See what the points say: ``same`` is rounding that does not vary, ``floor`` what any number may be off by."""
-        finite, root = np.isfinite(self._mean), math.sqrt(self.exact.size)
+        finite = np.isfinite(self._mean)
+        root = math.sqrt(self.exact.size)
         standard = np.sqrt(np.where(finite, self._squares, 0) / (self.count - 1) / self.count)
         entries = standard[:-1]
         typical = min(float(np.linalg.norm(entries)) / root, _TYPICAL * float(np.median(entries)) or math.inf)
@@ -139,7 +143,8 @@ def _compared(sample: Sampler, eps: float, x_size: float) -> list[Comparison]:
                 comparison.add(*pair)
         if is_steep and values.typical_error <= _PRECISE * eps * here[0]:  # next to 0 f may be larger by far
             norms = here
-        size, total = norms[0], math.hypot(*norms[1:])
+        size = norms[0]
+        total = math.hypot(*norms[1:])
         values.judge(other, other * size)
         for comparison in derivatives:
             comparison.judge(same, floor * total)
@@ -154,7 +159,8 @@ def in_both(report: GradientReport, dtype: str, sample: Sampler, x_size: float, 
     ``dtype`` is that of the lowest precision, ``x_size`` the norm of x. Derivatives are those ``by_array``, or those of
     outputs, which all arrays share.
     """
-    start, eps = time.perf_counter(), eps_of(dtype)
+    start = time.perf_counter()
+    eps = eps_of(dtype)
     values, *found = _compared(sample, eps, x_size or 1.0)
     if values.differs and eps <= _FLOAT32:
         raise TypeError("f has other values")

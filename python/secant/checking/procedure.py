@@ -61,6 +61,8 @@ def _check(point: Point, given: Candidate, options: Options, start: float) -> Gr
         evidence = locate(probe, evidence, hidden, rng)
     diagnosis = (given.remark or point.standstill() or diagnosed(probe, rng, evidence)) if evidence.wrong else ""
     reports = Arrays(probe, evidence).reports()
+    looks_elsewhere = evidence.wrong and not point.inplace
+    elsewhere = count_elsewhere(probe, options.rng) if looks_elsewhere else None
     findings = [entry.found for entry in evidence.entries if entry.wrong]
     return GradientReport(
         passed=all(array.passed for array in reports),
@@ -75,5 +77,5 @@ def _check(point: Point, given: Candidate, options: Options, start: float) -> Gr
         resolution=given.eps,
         x=point.named(),
         names=point.labels,
-        elsewhere=count_elsewhere(probe, options.rng) if evidence.wrong and not point.inplace else None,
+        elsewhere=elsewhere,
     )

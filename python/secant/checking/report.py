@@ -319,28 +319,36 @@ class GradientReport:
 
     def _rows(self) -> Iterator[str]:
         """Arrays, those that are wrong or not verified first if there are many; and the worst entries."""
-        arrays, most = self.arrays, max(_ROWS // 2, _ROWS - len(self.findings))
+        most = max(_ROWS // 2, _ROWS - len(self.findings))
+        arrays = list(self.arrays)
         if len(arrays) > most:
-            arrays = tuple(sorted(arrays, key=lambda array: (array.passed, bool(array.unverified)))[:most])
-        width = max(len(_title(array)) for array in arrays)
-        for array in arrays:
+            arrays.sort(key=lambda array: (array.passed, bool(array.unverified)))
+        listed = arrays[:most]
+        left_out = arrays[most:]
+        width = max(len(_title(array)) for array in listed)
+        for array in listed:
             yield f"{_title(array):{width}}  {self._of_array(array)}"
-        if rest := len(self.arrays) - len(arrays):
-            left = sum(not array.passed for array in self.arrays) - sum(not array.passed for array in arrays)
-            yield f"... and {rest} more arrays, {left or 'none'} of them wrong or not verified"
-        yield from self._entry_rows(_ROWS - len(arrays))
+        if left_out:
+            failed = sum(not array.passed for array in left_out)
+            yield f"... and {len(left_out)} more arrays, {failed or 'none'} of them wrong or not verified"
+        yield from self._entry_rows(_ROWS - len(listed))
 
     def _of_array(self, array: ArrayReport) -> str:
+        """What is said of an array."""
         if array.unverified:
             return f"not verified: {array.unverified}"
         if array.passed:
             return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
-        count, size = sum(finding.array == array.name for finding in self.findings), math.prod(array.shape)
-        text, about = "wrong", "" if count == size else "about "  # a search ends when it has found some of many
+
+        # It is wrong: in how many entries, and by how much. A search ends when it has found some of many.
+        count = sum(finding.array == array.name for finding in self.findings)
+        size = math.prod(array.shape)
+        is_all = count == size
+        text = "wrong"
         if count and size > 1:
-            text += f" in {'all' if count == size else 'at least'} {count} {_entries(count)}"
+            text += f" in {'all' if is_all else 'at least'} {count} {_entries(count)}"
         if math.isfinite(array.relative_error):
-            text += f", off by {about}{percent(array.relative_error)} of its norm"
+            text += f", off by {'' if is_all else 'about '}{percent(array.relative_error)} of its norm"
         return text
 
     def _entry_rows(self, most: int) -> Iterator[str]:
@@ -360,14 +368,17 @@ class GradientReport:
     @property
     def _headline(self) -> str:
         """The verdict and, at a glance, how wrong it is: the largest error of an array, as a share of its norm."""
+        if self.passed and self.compared_with:
+            return f"{self.verdict} for {self.compared_with}"
         if self.verdict != "wrong":
-            return f"{self.verdict} for {self.compared_with}" if self.compared_with and self.passed else self.verdict
-        off = max((array.relative_error for array in self.arrays if math.isfinite(array.relative_error)), default=None)
-        if off is None:
+            return self.verdict
+        errors = [array.relative_error for array in self.arrays if math.isfinite(array.relative_error)]
+        if not errors:
             return "WRONG"
-        if off < SMALL:
-            return f"WRONG: differs by {off:.0e} of its norm (a rounding constant? a solver's tolerance? the step h?)"
-        return f"WRONG by {percent(off)}"
+        if max(errors) < SMALL:
+            asked = "a rounding constant? a solver's tolerance? the step h?"
+            return f"WRONG: differs by {max(errors):.0e} of its norm ({asked})"
+        return f"WRONG by {percent(max(errors))}"
 
 
 def percent(ratio: float) -> str:

@@ -150,7 +150,7 @@ def _program(call: Call, entry: Finding, h: float, own: Mapping[str, str]) -> st
     computed = "" if why else _computed_gradient(text, call, arguments)
     place = f"[{', '.join(map(str, entry.index))}]" if entry.index else "[()]"
     of_part = f".{part}" if part else ""
-    said = f"float({computed}{place}{of_part})" if computed else repr(entry.gradient)
+    said = f"float({computed}{place}{of_part})" if computed else text(entry.gradient)
     zeros = "torch" if call.library == "torch" else "np"
     detached = ".detach()" if call.library == "torch" else ""
     lines = [

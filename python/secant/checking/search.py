@@ -82,7 +82,8 @@ class Evidence:
 
 def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:
     """Probes of all entries, of which the last may show a kink."""
-    point, probes = probe.point, list[MeasuredError]()
+    point = probe.point
+    probes = list[MeasuredError]()
     point.work = "probing", point.evaluations, EVALUATIONS
     while len(probes) < _PROBES and not noticed(probes):
         before = point.evaluations
@@ -133,9 +134,11 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
 
     It does not where few of it are wrong, or the error of the whole array is larger than that of all together would be.
     """
-    point, sampled = ranges.probe.point, set[int]()
+    point = ranges.probe.point
+    sampled = set[int]()
     for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
-        begin, end = point.spans[leaf].start, point.spans[leaf].stop
+        begin = point.spans[leaf].start
+        end = point.spans[leaf].stop
         picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
         if not ranges.may_go_on():
             break
@@ -158,8 +161,10 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
 
 
 def _entry(ranges: _Ranges, number: int) -> Entry:
-    point, measured = ranges.probe.point, ranges[number, number + 1]
-    step, value = float(ranges.direction[number]), ranges.probe.candidate.entry(number, ranges.direction)
+    point = ranges.probe.point
+    measured = ranges[number, number + 1]
+    step = float(ranges.direction[number])
+    value = ranges.probe.candidate.entry(number, ranges.direction)
     leaf = point.leaf_of(number)
     place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
     numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
@@ -184,7 +189,9 @@ class _Ranges(dict[tuple[int, int], MeasuredError]):
     """The errors of ranges of entries along a direction, each measured when it is first asked for."""
 
     def __init__(self, probe: DirectionalProbe, direction: Floats) -> None:
-        self.probe, self.direction, self._last = probe, direction, probe.point.evaluations + _SEARCHES
+        self.probe = probe
+        self.direction = direction
+        self._last = probe.point.evaluations + _SEARCHES
 
     def __missing__(self, ends: tuple[int, int]) -> MeasuredError:
         self[ends] = self.probe.measure(self.direction, slice(*ends))
@@ -196,7 +203,8 @@ class _Ranges(dict[tuple[int, int], MeasuredError]):
 
     def halve(self, begin: int, end: int) -> None:
         """Measure halves of a range, the worst first, down to single entries."""
-        queue, found = [(0.0, begin, end)], 0
+        queue = [(0.0, begin, end)]
+        found = 0
         while queue and found < FINDINGS and self.may_go_on():
             _, begin, end = heapq.heappop(queue)
             middle = (begin + end) // 2

@@ -58,15 +58,20 @@ class Structure:
         dtypes: Sequence[str] = (),
         least: str = "float16",
     ) -> None:
-        self._title, self.least, self.value = title, least, mapped(value, _as_array, _is_list_of_numbers)
+        self._title = title
+        self.least = least
+        self.value = mapped(value, _as_array, _is_list_of_numbers)
         named = [(title, self.value)] if names is None else zip(names, self.value, strict=True)
         found = [leaf for name, each in named for leaf in _leaves(name, "", each, each, name)]
         if not found and names is None:
             raise ShapeError(f"{title} must hold at least one array, got {value!r}")
-        self._given, self.names, self.wholes = [array for _, array in found], list[str](), list[slice]()
+        self._given = [array for _, array in found]
+        self.names = list[str]()
+        self.wholes = list[slice]()
         self.dtypes = dtypes or [array.dtype.name for array in self._given]
         for name, array in found:
-            parts, begin = _PARTS[array.dtype.kind == "c"], self.wholes[-1].stop if self.wholes else 0
+            parts = _PARTS[array.dtype.kind == "c"]
+            begin = self.wholes[-1].stop if self.wholes else 0
             self.names += [name + part for part in parts]
             self.wholes += [slice(begin, begin + len(parts) * array.size)] * len(parts)
         self.arrays = parts_of(self._given)
@@ -193,7 +198,8 @@ def _leaves(title: str, path: str, value: Any, like: Any, source: str) -> Iterat
             place = f"[{key}]" if isinstance(key, int) else f".{key}"
             yield from _leaves(title, path + place, parts[key], inner, source)
         return
-    array, name = _as_array(value), path[1:] if path.startswith(".") else title + path
+    array = _as_array(value)
+    name = path[1:] if path.startswith(".") else title + path
     refuse_matrix(name, array)
     refuse_tensor(name, array)
     if not is_plain(array) or array.dtype.char not in _TYPES:

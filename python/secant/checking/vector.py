@@ -191,7 +191,9 @@ class _Function(autodiff.Function):
 
     def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
         require_callable("f", f)
-        self._f, self._product, self.inputs = f, product, Structure("x", x, least="float64")
+        self._f = f
+        self._product = product
+        self.inputs = Structure("x", x, least="float64")
         self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
 
     def call(self, x: Any) -> Call:

@@ -303,7 +303,8 @@ def check_module(
     >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
-    options, given = Options(progress, rng), _tuple(inputs)
+    options = Options(progress, rng)
+    given = _tuple(inputs)
     parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     names = argument_names(module.forward, "inputs", len(given))
     names = [f"inputs.{name}" if name in parameters else name for name in names]

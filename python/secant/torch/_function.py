@@ -88,7 +88,10 @@ class Function(autodiff.Function):
     ) -> None:
         if torch.is_inference_mode_enabled():
             raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
-        self._function, self._arguments, self.of, self._undefined = function, arguments, of, undefined
+        self._function = function
+        self._arguments = arguments
+        self.of = of
+        self._undefined = undefined
         self._module = torch.nn.ModuleList(each for each in owners if isinstance(each, torch.nn.Module))
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.numel()}
         # A tensor that is not a leaf is replaced by one that shares its elements, as its own graph must not change.
@@ -97,10 +100,12 @@ class Function(autodiff.Function):
         self._begin(contextlib.nullcontext, lambda value: value)
 
     def _begin(self, precision: Callable[[], Any], converted: Change) -> None:
-        self._precision, self._converted = precision, converted
+        self._precision = precision
+        self._converted = converted
         self._like = [*map(converted, self._tensors.values())]
         self.inputs = structure_of("inputs", self._like, list(self._tensors))
-        self.is_used, self._paths = self.of != "", list[str]()
+        self.is_used = self.of != ""
+        self._paths = list[str]()
         self._drawn = dict[Any, list[Any]]()
         seen = _Seen()
         with entered(seen, _Draws(self._drawn)):
@@ -111,7 +116,8 @@ class Function(autodiff.Function):
 
     def in_float64(self) -> Function:
         """The same function in float64."""
-        other, drawn = copy.copy(self), self._drawn
+        other = copy.copy(self)
+        drawn = self._drawn
 
         def precision() -> Any:
             return entered(_InFloat64(), _DrawsAlike(drawn)) if drawn else entered(_InFloat64())
@@ -155,7 +161,8 @@ class Function(autodiff.Function):
             cotangents = [leaf for _, leaf in walk("", grad_outputs)]
 
         def gradients(*both: Any) -> Any:
-            arguments, cotangents = both[:-1], both[-1]
+            arguments = both[:-1]
+            cotangents = both[-1]
             tensors = list(differentiable(map(str, itertools.count()), arguments).values())
             outputs = self._kept(self._function(*arguments))
             grads = torch.autograd.grad(outputs, tensors, cotangents, create_graph=True, allow_unused=True)
@@ -169,7 +176,8 @@ class Function(autodiff.Function):
 
     def fault(self, given: CandidateGradient, cotangents: Sequence[Array]) -> str:
         """What is wrong with backward functions that run again on one graph, or without gradients of some outputs."""
-        incoming, own = self.native(cotangents), self.native(cotangents)
+        incoming = self.native(cotangents)
+        own = self.native(cotangents)
 
         def again(outputs: list[Any]) -> str:
             """The first or the second time."""
@@ -239,7 +247,8 @@ class Function(autodiff.Function):
 
         ``keep`` the graph, so that backward functions can run again.
         """
-        inputs, in_graph = list(self._leaves.values()), [output for output in outputs if output.requires_grad]
+        inputs = list(self._leaves.values())
+        in_graph = [output for output in outputs if output.requires_grad]
         incoming = [c for output, c in zip(outputs, cotangents, strict=True) if output.requires_grad]
         grads = torch.autograd.grad(in_graph, inputs, incoming, allow_unused=True, retain_graph=keep)
         return self._derivatives(inputs, grads)
@@ -340,7 +349,8 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
     def restore() -> None:
         torch.clear_autocast_cache()
         for own, value, grad in before:
-            own.grad, own.data = None, value
+            own.grad = None
+            own.data = value
             own.grad = grad
         for own, content in zip(held, contents, strict=True):
             own.clear()  # also of what was added
@@ -349,7 +359,8 @@ def borrowed(module: Any, values: Sequence[tuple[Any, Any]], current: Change) ->
     with put_back(restore):
         torch.clear_autocast_cache()  # which knows tensors, not their values
         for own, value in values:
-            own.grad, own.data = None, value
+            own.grad = None
+            own.data = value
         for each in modules:
             tensors = {name: own for name, own in vars(each).items() if isinstance(own, torch.Tensor)}
             vars(each).update(mapped(tensors | {"_buffers": each._buffers}, current))
@@ -474,7 +485,8 @@ class _DrawsAlike(_OPERATOR_MODE):  # type: ignore[misc]
         if "dtype" in {argument.name for argument in func._schema.arguments}:
             kwargs["dtype"] = returned
         if "out" in kwargs:
-            written, kwargs["out"] = kwargs["out"], _with_type(kwargs["out"], returned)
+            written = kwargs["out"]
+            kwargs["out"] = _with_type(kwargs["out"], returned)
         else:
             written = args[0] if func._schema.is_mutable else None
         found = func(*lowered, **kwargs)
