@@ -278,13 +278,20 @@ def test_warm_start_goes_on():
     twice.fit(X, y)
     assert (twice.n_iter_, len(twice.loss_curve_), twice.validation_scores_[:3]) == (6, 6, first)
     assert len(twice.validation_scores_) == 6
-    assert twice.best_validation_score_ == max(twice.validation_scores_[3:])
     _, held_out, _, theirs = train_test_split(X, y, test_size=0.1, stratify=y, random_state=np.random.RandomState(0))
     assert twice.score(held_out, theirs) == twice.best_validation_score_
     assert bits(twice) != bits(clone(twice).fit(X, y))
     with pytest.raises(ValueRangeError, match=r"y must hold labels of classes_, \[0 1 2\], got \[3\]"):
         twice.fit(X, y + 1)
     assert short().fit(X, y).fit(X, y).n_iter_ == 3
+
+
+def test_the_best_score_is_that_of_the_last_fit():
+    model = short(warm_start=True, early_stopping=True, batch_size=32, max_iter=20).fit(X, y)
+    first = model.best_validation_score_
+    model.fit(X, np.random.RandomState(0).permutation(y))  # of which nothing can be learned
+    assert model.best_validation_score_ == max(model.validation_scores_[20:])
+    assert model.best_validation_score_ < first == max(model.validation_scores_[:20])
 
 
 def test_the_first_partial_fit_names_the_classes_and_no_other_changes_them():
