@@ -1,11 +1,13 @@
 """Imports secant._core so that its threads do not wait awake for long.
 
-libgomp's threads spin 300,000 times, about 4 ms, wherever they wait for each other. On a
-busy machine they then keep the core that the others need: two threads took 8 to 50 times
-as long as one. With 8,000 spins a gradient took 4.4 times as long (2.6 to 4.9 in five
-rounds), with 2,000 spins 1.5 times (1.2 to 2.3). This was measured on two cores of an
-AMD Zen, beside eight busy processes, by `python bench/busy.py`; the gradient is that of
-784-50-10 and 100 samples. libomp's threads spin for 200 ms.
+libgomp's threads spin 300,000 times, about 4 ms, wherever they wait for each other. On a busy machine they then keep
+the core that the others need: two threads took 8 to 50 times as long as one. `python bench/busy.py` measures this. On
+two cores of an AMD Zen 4, beside 8 processes and more that were busy, gradients of 784-50-10 and 100 samples took two
+threads 1.5 times as long as one with 2,000 spins (1.2 to 2.3 in five rounds), and 4.4 times with 8,000 (2.6 to 4.9);
+under more load 3.4 (2.9 to 4.0) and 9.2 times (8.0 to 10). On an idle machine both took 0.6 of the time of one
+thread, 1,000 spins took 0.7, and with 300 there was no gain. On an Intel Xeon 2,000 spins lose a quarter of what two
+threads gain when idle: a small loss there is better than a large one on a busy machine. libomp's threads spin for
+200 ms.
 
 OpenMP reads the variables when it is loaded, so they are set for that moment only: no child of this process, and no
 other library, sees them.

@@ -1,6 +1,6 @@
 // The parameters in the order in which the engines walk over them.
 //
-// Hidden units are cut into panels of a few packs, as many as fit in registers. The sums of a unit do not depend on its panel,
+// Hidden units are cut into panels of a few packs. The sums of a unit do not depend on its panel,
 // so the number of panels may depend on that of the threads.
 #pragma once
 
