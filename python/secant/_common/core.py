@@ -2,12 +2,12 @@
 
 libgomp's threads spin 300,000 times, about 4 ms, wherever they wait for each other. On a busy machine they then keep
 the core that the others need: two threads took 8 to 50 times as long as one. `python bench/busy.py` measures this. On
-two cores of an AMD Zen 4, beside 8 processes and more that were busy, gradients of 784-50-10 and 100 samples took two
-threads 1.5 times as long as one with 2,000 spins (1.2 to 2.3 in five rounds), and 4.4 times with 8,000 (2.6 to 4.9);
-under more load 3.4 (2.9 to 4.0) and 9.2 times (8.0 to 10). On an idle machine both took 0.6 of the time of one
-thread, 1,000 spins took 0.7, and with 300 there was no gain. On an Intel Xeon 2,000 spins lose a quarter of what two
-threads gain when idle: a small loss there is better than a large one on a busy machine. libomp's threads spin for
-200 ms.
+two cores of an AMD Zen 4, gradients of 784-50-10 and 100 samples took two threads, in units of one thread's time and
+five rounds each: with 2,000 spins 1.5 (1.2 to 2.3) beside the script's 8 busy processes and other work, and 3.4 (2.9 to
+4.0) beside other work alone, at a load of 10 to 15; with 8,000 spins 4.4 (2.6 to 4.9) and 9.2 (8.0 to 10). On an idle
+machine, where this was measured before there was the script, both took 0.6, 1,000 spins 0.7, and 300 gained nothing. On
+an Intel Xeon 2,000 spins lose a quarter of what two threads gain when idle: a small loss there is better than a large
+one on a busy machine. libomp's threads spin for 200 ms.
 
 OpenMP reads the variables when it is loaded, so they are set for that moment only: no child of this process, and no
 other library, sees them.
