@@ -81,7 +81,7 @@ def measure() -> list[float]:
 
 
 def ratio(run: Callable[[int], None]) -> float:
-    """Of the medians of turns."""
+    """The median time on two threads, divided by that on one."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(TURNS):
         for threads, of_threads in seconds.items():

@@ -74,7 +74,7 @@ def exponents(measured: Measured) -> list[str]:
 QUESTIONS = (
     Question(
         "How fast is a central difference?",
-        """Of all 39,760 parameters, compared with the plain NumPy loop of the chapter, and with libraries that
+        """The gradient of all 39,760 parameters, beside the plain NumPy loop of the chapter, and libraries that
 evaluate the loss for each parameter. By default Secant uses the series if its error is proven to be
 small enough.""",
         "gradient",

@@ -244,7 +244,7 @@ OTHER_FAULTS = {  # none of which is a mistake of the table
 
 
 def wrong_names(count, seed):
-    """Of so many faults, those that have another name than that of one wrong entry, and how many were found."""
+    """Plant faults: return those that got a name other than one wrong entry, and how many were found to be wrong."""
     rng = np.random.default_rng(seed)
     named, wrong = [], 0
     for number in range(count):

@@ -50,7 +50,8 @@ def diagnosed(probe: DirectionalProbe, rng: np.random.Generator, evidence: Evide
 def _is_linear(probe: DirectionalProbe) -> bool:
     """Whether derivatives along directions are -2 times as large along directions that are."""
     direction = probe.point.direction(np.random.default_rng(0))
-    along, twice = (probe.candidate.along(factor * direction, probe.point.all) for factor in (1.0, -2.0))
+    along = probe.candidate.along(direction, probe.point.all)
+    twice = probe.candidate.along(-2 * direction, probe.point.all)
     return abs(twice + 2 * along) <= math.sqrt(probe.candidate.eps) * (abs(along) + abs(twice))
 
 
@@ -135,11 +136,12 @@ class _Case:
         return _rounded(float(values[best] / pattern[best])) if clear[best] > _BARS else []
 
     def measured(self) -> tuple[Floats, Floats, Floats]:
-        """Of the entries of wrong arrays: their numbers, slopes and error bars."""
+        """The numbers of the measured entries of wrong arrays, their slopes, and the error bars of these."""
         own = [entry for entry in self.entries if entry.leaf in self.leaves]
         numbers = np.array([entry.number for entry in own], int)
         slopes = np.array([entry.found.numerical for entry in own])
-        return numbers, slopes, np.array([entry.found.error_bar for entry in own])
+        error_bars = np.array([entry.found.error_bar for entry in own])
+        return numbers, slopes, error_bars
 
 
 def _is_clean(probe: DirectionalProbe, rng: np.random.Generator) -> bool:

@@ -132,8 +132,8 @@ class GradientReport:
     names : dict of str to ndarray
         The names of the entries of each array, where the check was given some. In the JSON as x.
     elsewhere : tuple of two int, or None
-        Of a wrong gradient that is a function: at how many other x near this one it is wrong, and at how many it was
-        checked. None if it is no function, or could not be checked there.
+        At how many other x near this one a wrong gradient is wrong, too, and at how many it was checked. None if the
+        gradient was not given as a function, or could not be checked there.
     program : str
         What `reproducer` returns; empty if no entry was found to be wrong. It is not in the JSON.
     """

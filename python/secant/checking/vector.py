@@ -21,7 +21,7 @@ from secant.errors import ShapeError
 
 _MOVE = 1e-3  # of an element, and of the typical one, by which elements are moved
 _SPREADS = 1e-6
-"""Of the largest change of f: other elements of an elementwise function change by less."""
+"""A change of f that is smaller, relative to the largest one, is rounding."""
 _NOT_ELEMENTWISE = (
     "f is not elementwise: an element of f(x) depends on other elements of x. "
     "check_derivative is for functions such as tanh; use check_vjp for others"
