@@ -15,7 +15,7 @@ from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.elsewhere import count_elsewhere
 from secant.checking.options import Options
 from secant.checking.point import Point
-from secant.checking.report import FINDINGS, GradientReport
+from secant.checking.report import FINDINGS, LARGE, GradientReport
 from secant.checking.search import Evidence, locate, probe_together
 from secant.checking.sensitivity import Arrays
 from secant.checking.turns import TURNS
@@ -75,7 +75,7 @@ def _check(point: Point, given: Candidate, options: Options, start: float) -> Gr
         note=("" if diagnosis else point.standstill()) or (_STEPS if probe.rises_in_steps else ""),
         seed=options.rng,
         resolution=given.eps,
-        x=point.named(),
+        x={name: array.copy() if array.size <= LARGE else None for name, array in point.named().items()},
         names=point.labels,
         elsewhere=elsewhere,
     )

@@ -15,7 +15,7 @@ SMALL = 1e-6
 SOLVER = 0.01
 """Relative errors that a solver's tolerance may explain: up to 0.7 % at SciPy's default for `solve_ivp`, 1e-3."""
 LARGE = 1000
-"""Entries of an array that is written out, in JSON and in programs: some 20 kB."""
+"""Entries of an array that is kept, and written out in JSON and in programs, at most: some 20 kB."""
 FINDINGS = 20
 """Wrong entries of an array that are named, at most."""
 _ROWS = 12  # of arrays and entries that are printed
@@ -125,12 +125,13 @@ class GradientReport:
         Of a function with several values: the random numbers that these were multiplied by before they were summed, as
         arrays in the structure of f(x), or a list of them. In reverse mode it is the incoming gradient. It is not in
         the JSON.
-    x : dict of str to ndarray
-        Where it was checked: the entries of each array. In the JSON, arrays of more than 1,000 entries are null.
+    x : dict of str to ndarray or None
+        Where it was checked: the entries of each array; None, in the JSON null, if it has more than 1,000 entries.
     versions : dict of str to str
         Those of Python, NumPy, the framework, and the packages of f and of the gradient, if they have one.
     names : dict of str to ndarray
-        The names of the entries of each array, where the check was given some. In the JSON as x.
+        The names of the entries of each array, where the check was given some. In the JSON they are null if there are
+        more than 1,000.
     elsewhere : tuple of two int, or None
         At how many other x near this one a wrong gradient is wrong, too, and at how many it was checked. None if the
         gradient was not given as a function, or could not be checked there.
@@ -151,7 +152,7 @@ class GradientReport:
     resolution: float = EPS
     mode: str = ""
     cotangent: Any = field(default=None, compare=False)
-    x: Mapping[str, Floats] = field(default_factory=dict, compare=False)
+    x: Mapping[str, Floats | None] = field(default_factory=dict, compare=False)
     versions: Mapping[str, str] = field(default_factory=dict, compare=False)
     names: Mapping[str, Any] = field(default_factory=dict, compare=False)
     elsewhere: tuple[int, int] | None = None
@@ -250,7 +251,7 @@ class GradientReport:
             entry["name"] = finding.name
         for attribute, arrays in (("x", self.x), ("names", self.names)):
             values[attribute] = {
-                name: array.tolist() if array.size <= LARGE else None for name, array in arrays.items()
+                name: None if array is None or array.size > LARGE else array.tolist() for name, array in arrays.items()
             }
         return json.dumps({"verdict": self.verdict, **values})
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from secant.checking.report import LARGE, Finding, GradientReport
 from secant.checking.structure import walk
-from secant.differentiation.rounding import norm
 
 _WIDTH = 80  # columns of numbers
 _USUAL = "float64", "int64", "bool", "complex128"  # NumPy takes these for such numbers
@@ -96,21 +95,22 @@ def with_program(report: GradientReport, call: Call) -> GradientReport:
         return report
     worst = report.findings[0]
     with suppress(Exception):  # whatever objects of the user raise: the report counts
-        return replace(report, program=_program(call, worst, _step_of(report, worst), own))
+        noise = max(report.noise, report.resolution)
+        return replace(report, program=_program(call, worst, noise, own))
     return report
 
 
-def _step_of(report: GradientReport, entry: Finding) -> float:
+def _step_of(x: Any, entry: Finding, noise: float) -> float:
     """The step of a central difference: the cube root of the noise, of the size of the entry, as a power of ten."""
-    array = report.x[entry.array]
-    size = max(abs(float(array[entry.index])), norm(array.ravel()) / math.sqrt(array.size)) or 1.0
-    noise = max(report.noise, report.resolution)
+    typical = math.sqrt((x * x).mean().item())
+    size = max(abs(x[entry.index].item()), typical) or 1.0
     return float(10.0 ** round(math.log10(noise ** (1 / 3) * size)))
 
 
-def _program(call: Call, entry: Finding, h: float, own: Mapping[str, str]) -> str:
+def _program(call: Call, entry: Finding, noise: float, own: Mapping[str, str]) -> str:
     """Write the program."""
     x, part = call.checked[call.names.index(entry.array)]
+    h = _step_of(getattr(x, part) if part else x, entry, noise)
     text = _Writer(call.library, x)
     x_is = text.array(x)
 
