@@ -1,4 +1,8 @@
-"""What a contributor runs: `nox` for tests and linters, `nox -s docs` for the site, `nox -s bench` for the figures."""
+"""What a contributor runs: `nox` for tests and linters, `nox -s docs` for the site,
+`nox -s bench` for the figures.
+"""
+
+from pathlib import Path
 
 import nox
 
@@ -19,15 +23,29 @@ def lint(session: nox.Session) -> None:
     session.install(".[dev]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    sources = [*Path("cpp").rglob("*.?pp"), *Path("tests/cpp").rglob("*.?pp")]
+    session.run("clang-format", "--dry-run", "--Werror", *map(str, sources))
     session.run("mypy")
     session.run("stubtest", "secant._core", "--allowlist", "tests/stubtest.txt")
 
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Build the documentation in build/docs. It needs no compiler; a warning is an error."""
+    """Build the documentation in build/docs.
+
+    It needs no compiler; a warning is an error.
+    """
     session.install(".[docs]", env={"SECANT_PURE": "1"})
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "docs", "build/docs", *session.posargs)
+    session.run(
+        "sphinx-build",
+        "-W",
+        "--keep-going",
+        "-n",
+        "-q",
+        "docs",
+        "build/docs",
+        *session.posargs,
+    )
 
 
 @nox.session(default=False)

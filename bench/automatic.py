@@ -11,7 +11,9 @@ from peers import EPSILON, KEYS, RATE, Params
 
 
 class Jax:
-    """Automatic differentiation, compiled: one iteration per call, or all of them in one by `lax.scan`."""
+    """Automatic differentiation, compiled: one iteration per call, or all of them in
+    one by `lax.scan`.
+    """
 
     def __init__(self, data: Data, dtype: str, after: bool, scan: bool) -> None:
         import jax
@@ -20,9 +22,13 @@ class Jax:
         configure("jax_enable_x64", True)
         configure("jax_cpu_enable_async_dispatch", False)
         self.x, self.t = jax_arrays(data, dtype)
-        self.p = jax.device_put({key: param.astype(dtype) for key, param in data.params.items()})
+        self.p = jax.device_put(
+            {key: param.astype(dtype) for key, param in data.params.items()}
+        )
         self.scan, iteration = scan, partial(jax_iteration, after)
-        self.step = jax.jit(partial(jax_scan, iteration) if scan else iteration, donate_argnums=0)
+        self.step = jax.jit(
+            partial(jax_scan, iteration) if scan else iteration, donate_argnums=0
+        )
 
     def descend(self, indices: NDArray[np.int64]) -> Any:
         if self.scan:
@@ -72,22 +78,33 @@ def jax_loss(p: Any, x: Any, t: Any) -> Any:
 class Torch:
     """PyTorch by automatic differentiation, eagerly or compiled."""
 
-    def __init__(self, data: Data, dtype: str, after: bool, compiled: bool = False) -> None:
+    def __init__(
+        self, data: Data, dtype: str, after: bool, compiled: bool = False
+    ) -> None:
         import torch
 
         self.x = torch.from_numpy(data.typed(dtype))
         self.t = torch.from_numpy(data.t)
-        self.p = [torch.from_numpy(data.params[key].astype(dtype)).requires_grad_() for key in KEYS]
-        self.iteration = torch.compile(self.eager, dynamic=False) if compiled else self.eager
+        self.p = [
+            torch.from_numpy(data.params[key].astype(dtype)).requires_grad_()
+            for key in KEYS
+        ]
+        self.iteration = (
+            torch.compile(self.eager, dynamic=False) if compiled else self.eager
+        )
         self.after = after
 
     def descend(self, indices: NDArray[np.int64]) -> Any:
         import torch
 
-        return torch.stack([self.iteration(batch) for batch in torch.from_numpy(indices)]).numpy()
+        return torch.stack(
+            [self.iteration(batch) for batch in torch.from_numpy(indices)]
+        ).numpy()
 
     def params(self) -> Params:
-        return {key: param.detach().numpy() for key, param in zip(KEYS, self.p, strict=True)}
+        return {
+            key: param.detach().numpy() for key, param in zip(KEYS, self.p, strict=True)
+        }
 
     def eager(self, batch: Any) -> Any:
         import torch
@@ -109,13 +126,17 @@ class Torch:
 
 
 class TorchByHand(Torch):
-    """PyTorch's operations with the gradient written out, in place where that saves an array."""
+    """PyTorch's operations with the gradient written out, in place where that saves an
+    array.
+    """
 
     def descend(self, indices: NDArray[np.int64]) -> Any:
         import torch
 
         with torch.no_grad():
-            return torch.stack([self.by_hand(batch) for batch in torch.from_numpy(indices)]).numpy()
+            return torch.stack(
+                [self.by_hand(batch) for batch in torch.from_numpy(indices)]
+            ).numpy()
 
     def by_hand(self, batch: Any) -> Any:
         w1, b1, w2, b2 = self.p
@@ -136,7 +157,9 @@ class TorchByHand(Torch):
             return x.T @ d1, d1.sum(0), z1.T @ d2, d2.sum(0)
 
     def deltas(self, x: Any, t: Any, rate: float) -> tuple[Any, ...]:
-        """The hidden units, ``rate`` times the gradients in the pre-activations, and the probabilities of t."""
+        """The hidden units, ``rate`` times the gradients in the pre-activations, and
+        the probabilities of t.
+        """
         z1, z2, y, p = self.forward(x, t)
         d2 = y.scatter_add_(1, t, p.new_full((), -1).expand_as(p))
         d2.mul_(p / (p + EPSILON) * (rate / len(t))).mul_(z2).mul_(z2.neg_().add_(1))

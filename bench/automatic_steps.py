@@ -1,9 +1,11 @@
-"""What `scheme="auto"` costs and how precise it is, beside numdifftools' default, on functions with exact gradients.
+"""What `scheme="auto"` costs and how precise it is, beside numdifftools' default, on
+functions with exact gradients.
 
     python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/records/functions.md
 
-The functions are those of tests/checking/families.py, in 200 dimensions. Ratios of errors are taken entry by entry, and
-their median; an error below the rounding of the largest entry counts as that rounding.
+The functions are those of tests/checking/families.py, in 200 dimensions. Ratios of
+errors are taken entry by entry, and their median; an error below the rounding of the
+largest entry counts as that rounding.
 """
 
 import sys
@@ -28,7 +30,9 @@ Floats = NDArray[np.float64]
 
 
 class Outcome(NamedTuple):
-    """Of one function: the numbers of evaluations; of each entry the ratio of errors, bar over error, and coverage."""
+    """Of one function: the numbers of evaluations; of each entry the ratio of errors,
+    bar over error, and coverage.
+    """
 
     own: int
     other: int
@@ -42,21 +46,36 @@ def outcome(case: Any) -> Outcome:
     own, other = Counted(case.f), Counted(case.f)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        result = secant.numerical_gradient(own, case.x.copy(), scheme="auto", full_output=True)
+        result = secant.numerical_gradient(
+            own, case.x.copy(), scheme="auto", full_output=True
+        )
         found, bars = result.value, result.error
         theirs = Gradient(other)(case.x.copy())
     least = 2.0**-53 * np.abs(case.gradient).max() + np.finfo(np.float64).tiny
-    error, their_error = (np.abs(gradient - case.gradient) for gradient in (found, theirs))
+    error, their_error = (
+        np.abs(gradient - case.gradient) for gradient in (found, theirs)
+    )
     ratios = np.maximum(error, least) / np.maximum(their_error, least)
-    return Outcome(own.calls, other.calls, ratios, bars / np.maximum(error, least), error <= bars)
+    return Outcome(
+        own.calls, other.calls, ratios, bars / np.maximum(error, least), error <= bars
+    )
 
 
 def row(name: str, outcomes: list[Outcome]) -> list[str]:
     """Medians over functions, and over entries."""
-    own, other = np.median([(outcome.own, outcome.other) for outcome in outcomes], axis=0) / SIZE
-    errors, bars, covered = (np.concatenate(part) for part in list(zip(*outcomes, strict=True))[2:])
+    own, other = (
+        np.median([(outcome.own, outcome.other) for outcome in outcomes], axis=0) / SIZE
+    )
+    errors, bars, covered = (
+        np.concatenate(part) for part in list(zip(*outcomes, strict=True))[2:]
+    )
     ratios = significant(float(np.median(errors))), significant(float(np.median(bars)))
-    return [name, f"{significant(own)} of {significant(other)}", *ratios, f"{100 * float(np.mean(covered)):.2f} %"]
+    return [
+        name,
+        f"{significant(own)} of {significant(other)}",
+        *ratios,
+        f"{100 * float(np.mean(covered)):.2f} %",
+    ]
 
 
 def measure(effort: Effort) -> dict[str, list[Outcome]]:
@@ -66,7 +85,10 @@ def measure(effort: Effort) -> dict[str, list[Outcome]]:
         for name, family in families.FAMILIES.items():
             cases = [family(rng, SIZE) for _ in range(2 if effort.quick else 10)]
             label = name.replace("_", " ") + (", in float32" if rounded else "")
-            outcomes[label] = [outcome(families.in_float32(case) if rounded else case) for case in cases]
+            outcomes[label] = [
+                outcome(families.in_float32(case) if rounded else case)
+                for case in cases
+            ]
     return outcomes
 
 

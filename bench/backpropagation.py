@@ -1,7 +1,8 @@
-"""One gradient of a mini-batch by backpropagation, with the peers of peers.py and automatic.py.
+"""One gradient of a mini-batch by backpropagation, with the peers of peers.py and
+automatic.py.
 
-Each way takes the mini-batch as the data, and a type, and gives a function that computes the gradient anew at each
-call: arrays in the order of `peers.KEYS`.
+Each way takes the mini-batch as the data, and a type, and gives a function that
+computes the gradient anew at each call: arrays in the order of `peers.KEYS`.
 """
 
 from collections.abc import Callable
@@ -62,7 +63,10 @@ WAYS: dict[str, dict[str, Way]] = {
     "NumPy": {"NumPy by hand": partial(numpy_by_hand, peers.NumPy)},
     "SciPy": {"SciPy, sparse, by hand": partial(numpy_by_hand, peers.SciPySparse)},
     "JAX": {"JAX jit and grad": jax_jit},
-    "PyTorch": {"PyTorch autograd": partial(torch_autograd, False), "PyTorch by hand": torch_by_hand},
+    "PyTorch": {
+        "PyTorch autograd": partial(torch_autograd, False),
+        "PyTorch by hand": torch_by_hand,
+    },
 }
 COMPILED: dict[str, Way] = {"PyTorch, torch.compile": partial(torch_autograd, True)}
 

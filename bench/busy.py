@@ -1,10 +1,12 @@
-"""Two threads on a busy machine, and on an idle one: what they take, in units of the time of one.
+"""Two threads on a busy machine, and on an idle one: what they take, in units of the
+time of one.
 
     python bench/busy.py [--idle] [--spins 300,2000,8000]
 
-For each number of spins, and in each of five rounds, a fresh process computes gradients of 784-50-10 and 100 digits,
-then trains it, on one thread and on two in turn, by the wall clock. Without `--idle` there are four busy processes a
-core beside it. These medians chose the number of spins in `secant/_common/core.py`.
+For each number of spins, and in each of five rounds, a fresh process computes gradients
+of 784-50-10 and 100 digits, then trains it, on one thread and on two in turn, by the
+wall clock. Without `--idle` there are four busy processes a core beside it. These
+medians chose the number of spins in `secant/_common/core.py`.
 """
 
 import argparse
@@ -24,7 +26,9 @@ QUESTIONS = "gradient", "training"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--idle", action="store_true")
     parser.add_argument("--spins", default="300,1000,2000,8000")
     asked = parser.parse_args()
@@ -41,7 +45,10 @@ def main() -> None:
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
     """So many processes that do nothing else than take a core."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(count)
+    ]
     try:
         yield
     finally:
@@ -54,7 +61,11 @@ def measured_apart(spins: str) -> list[float]:
     """`measure` in a process whose threads spin so often."""
     done = subprocess.run(
         [sys.executable, "-c", "import busy; print(*busy.measure())"],
-        env={**os.environ, "GOMP_SPINCOUNT": spins, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "GOMP_SPINCOUNT": spins,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
         cwd=os.path.dirname(os.path.abspath(__file__)),
         stdout=subprocess.PIPE,
         text=True,
@@ -64,7 +75,9 @@ def measured_apart(spins: str) -> list[float]:
 
 
 def measure() -> list[float]:
-    """The times on two threads in units of those on one: of gradients, and of training."""
+    """The times on two threads in units of those on one: of gradients, and of
+    training.
+    """
     import secant
 
     net, x, one_hot = mnist(100)
@@ -75,7 +88,15 @@ def measure() -> list[float]:
             net.numerical_gradient(x, labels, n_threads=threads)
 
     def training(threads: int) -> None:
-        secant.train(net, x, labels, n_iterations=CALLS, n_threads=threads, batch_size=100, progress=False)
+        secant.train(
+            net,
+            x,
+            labels,
+            n_iterations=CALLS,
+            n_threads=threads,
+            batch_size=100,
+            progress=False,
+        )
 
     return [ratio(run) for run in (gradients, training)]
 

@@ -1,4 +1,6 @@
-"""The cases that tests and benchmarks share: real digits, and inputs as large without a zero."""
+"""The cases that tests and benchmarks share: real digits, and inputs as large without a
+zero.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +19,9 @@ BACKENDS = {"cpp": "Secant", "numba": "Secant in Numba", "numpy": "Secant in Num
 
 
 class Case(NamedTuple):
-    """A network 784-50-10 as the chapter initializes it, and a mini-batch: x (N, 784), t one-hot (N, 10)."""
+    """A network 784-50-10 as the chapter initializes it, and a mini-batch: x (N, 784),
+    t one-hot (N, 10).
+    """
 
     net: secant.TwoLayerNet
     x: NDArray[Any]
@@ -31,7 +35,9 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A training set, x (M, 784) and labels t (M,), and the parameters to start with."""
+    """A training set, x (M, 784) and labels t (M,), and the parameters to start
+    with.
+    """
 
     x: NDArray[Any]
     t: NDArray[np.int64]
@@ -43,7 +49,9 @@ class Data:
         return self.x.astype(dtype, copy=False)
 
 
-def mnist(samples: int = 100, backend: str | None = None, dtype: str = "float64") -> Case:
+def mnist(
+    samples: int = 100, backend: str | None = None, dtype: str = "float64"
+) -> Case:
     """Real digits, of which 81 % of the pixels are zero."""
     x, t = _digits()
     return Case(_network(backend, dtype), x[:samples].copy(), t[:samples].copy())
@@ -54,7 +62,9 @@ def _digits() -> tuple[NDArray[Any], NDArray[Any]]:
     return secant.load_mnist(one_hot_label=True, subset=True)[0]
 
 
-def dense(samples: int = 100, backend: str | None = None, dtype: str = "float64") -> Case:
+def dense(
+    samples: int = 100, backend: str | None = None, dtype: str = "float64"
+) -> Case:
     """Random inputs, all different and none zero, in the place of the digits."""
     x = np.random.RandomState(1).uniform(0.01, 1.0, (samples, 784))
     return Case(_network(backend, dtype), x, mnist(samples).t)
@@ -69,14 +79,21 @@ def training_set(name: str) -> Data:
 
 
 def backends(quick: bool) -> dict[str, str]:
-    """What computes in Secant, and what to call it: the compiled core first, and alone if it has to be quick."""
+    """What computes in Secant, and what to call it: the compiled core first, and alone
+    if it has to be quick.
+    """
     return {
-        backend: name for backend, name in BACKENDS.items() if backend in KNOWN and not (quick and backend != "cpp")
+        backend: name
+        for backend, name in BACKENDS.items()
+        if backend in KNOWN and not (quick and backend != "cpp")
     }
 
 
 def methods(backend: str) -> tuple[Method, ...]:
-    """How a backend computes differences. NumPy's direct is left out: it is the loop."""
+    """How a backend computes differences.
+
+    NumPy's direct is left out: it is the loop.
+    """
     return ("series",) if backend == "numpy" else ("direct", "series")
 
 
@@ -88,7 +105,9 @@ def require_series(backend: str) -> None:
 
 @cache
 def mnist_or_subset() -> Any:
-    """MNIST, or where it cannot be downloaded the 12,000 digits that come with the package."""
+    """MNIST, or where it cannot be downloaded the 12,000 digits that come with the
+    package.
+    """
     try:
         return secant.load_mnist()
     except secant.errors.DownloadError:

@@ -1,9 +1,11 @@
-"""Gradient checks compared: what they cost, which seeded faults they notice, and false alarms.
+"""Gradient checks compared: what they cost, which seeded faults they notice, and false
+alarms.
 
     python bench/checks.py [--quick] [--write]    # --write puts the table into docs/records/check_comparison.md
 
-A float64 loss is that of a network 784-50-10 with tanh, its mean over 20 samples; in float32 it is the same. Faults are
-those of `FAULTS`, in turn. Each check has the defaults of its library, and is told so where float32 needs others.
+A float64 loss is that of a network 784-50-10 with tanh, its mean over 20 samples; in
+float32 it is the same. Faults are those of `FAULTS`, in turn. Each check has the
+defaults of its library, and is told so where float32 needs others.
 """
 
 import contextlib
@@ -37,12 +39,17 @@ class Problem(NamedTuple):
 
 def parts(w: Any) -> list[Any]:
     ends = np.cumsum([0, *SIZES]).tolist()
-    return [w[a:b].reshape(shape) for a, b, shape in zip(ends, ends[1:], SHAPES, strict=False)]
+    return [
+        w[a:b].reshape(shape)
+        for a, b, shape in zip(ends, ends[1:], SHAPES, strict=False)
+    ]
 
 
 def problem(rng: np.random.Generator, dtype: str) -> Problem:
     data, targets = rng.uniform(size=(20, 784)).astype(dtype), rng.integers(0, 10, 20)
-    w = np.concatenate([rng.standard_normal(size) * 0.05 for size in SIZES]).astype(dtype)
+    w = np.concatenate([rng.standard_normal(size) * 0.05 for size in SIZES]).astype(
+        dtype
+    )
     rows = np.arange(20)
 
     def forward(w: Array) -> tuple[Array, Array]:
@@ -56,8 +63,12 @@ def problem(rng: np.random.Generator, dtype: str) -> Problem:
     d2[rows, targets] -= 1
     d2 /= 20
     d1 = d2 @ parts(w)[2].T * (1 - z * z)
-    gradient = np.concatenate([(data.T @ d1).ravel(), d1.sum(0), (z.T @ d2).ravel(), d2.sum(0)])
-    return Problem(lambda w: -forward(w)[1][rows, targets].mean(), w, gradient, data, targets)
+    gradient = np.concatenate(
+        [(data.T @ d1).ravel(), d1.sum(0), (z.T @ d2).ravel(), d2.sum(0)]
+    )
+    return Problem(
+        lambda w: -forward(w)[1][rows, targets].mean(), w, gradient, data, targets
+    )
 
 
 def one_weight(g: Array, rng: np.random.Generator) -> None:
@@ -91,7 +102,9 @@ def ours(case: Problem) -> tuple[bool, int]:
 
 
 def scipy_check(case: Problem) -> tuple[bool, int]:
-    """It returns a norm: right is what is below 1e-5 of that of the gradient, by the usual rule of thumb."""
+    """It returns a norm: right is what is below 1e-5 of that of the gradient, by the
+    usual rule of thumb.
+    """
     from scipy.optimize import check_grad
 
     f = Counted(case.loss)
@@ -100,7 +113,9 @@ def scipy_check(case: Problem) -> tuple[bool, int]:
 
 
 def numdifftools_check(case: Problem) -> tuple[bool, int]:
-    """The whole gradient, found once a loss: right is what agrees in all entries, within 1e-5 and 1e-8."""
+    """The whole gradient, found once a loss: right is what agrees in all entries,
+    within 1e-5 and 1e-8.
+    """
     import numdifftools
 
     if case.loss not in _found:
@@ -121,7 +136,9 @@ def torch_check(fast: bool, **options: float) -> Check:
 
         def loss(w: Any) -> Any:
             w1, b1, w2, b2 = parts(w)
-            return torch.nn.functional.cross_entropy(torch.tanh(x @ w1 + b1) @ w2 + b2, t)
+            return torch.nn.functional.cross_entropy(
+                torch.tanh(x @ w1 + b1) @ w2 + b2, t
+            )
 
         class Loss(torch.autograd.Function):  # type: ignore[misc]
             @staticmethod
@@ -134,7 +151,9 @@ def torch_check(fast: bool, **options: float) -> Check:
 
         f = Counted(Loss.apply)
         w = torch.from_numpy(case.w.copy()).requires_grad_()
-        right = torch.autograd.gradcheck(f, w, fast_mode=fast, raise_exception=False, **options)
+        right = torch.autograd.gradcheck(
+            f, w, fast_mode=fast, raise_exception=False, **options
+        )
         return bool(right), f.calls
 
     return check
@@ -152,7 +171,9 @@ def jax_check(case: Problem) -> tuple[bool, int]:
         y = jax.nn.log_softmax(jax.numpy.tanh(case.data @ w1 + b1) @ w2 + b2)
         return -y[np.arange(20), case.targets].mean()
 
-    loss.defvjp(lambda w: (loss(w), None), lambda _, cotangent: (cotangent * case.gradient,))
+    loss.defvjp(
+        lambda w: (loss(w), None), lambda _, cotangent: (cotangent * case.gradient,)
+    )
     f = Counted(loss)
     try:
         check_grads(f, (jax.numpy.asarray(case.w),), order=1, modes=["rev"])
@@ -161,12 +182,16 @@ def jax_check(case: Problem) -> tuple[bool, int]:
     return True, f.calls
 
 
-# and whether it may look at every entry, and is tried once: torch's fast_mode does so where it fails
+# and whether it may look at every entry, and is tried once: torch's fast_mode does so
+# where it fails
 CHECKS: dict[str, tuple[Check, bool]] = {
     "Secant": (ours, False),
     "PyTorch gradcheck": (torch_check(False), True),
     "PyTorch gradcheck, fast_mode": (torch_check(True), True),
-    "the same, eps 1e-3, atol and rtol 1e-2": (torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2), True),
+    "the same, eps 1e-3, atol and rtol 1e-2": (
+        torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2),
+        True,
+    ),
     "JAX check_grads": (jax_check, False),
     "SciPy check_grad": (scipy_check, True),
     "numdifftools Gradient": (numdifftools_check, True),
@@ -194,7 +219,9 @@ def row(name: str, dtype: str, trials: int) -> list[str] | None:
     return None
 
 
-def cases(rng: np.random.Generator, dtype: str, count: int) -> Iterator[tuple[bool, Problem]]:
+def cases(
+    rng: np.random.Generator, dtype: str, count: int
+) -> Iterator[tuple[bool, Problem]]:
     """Right gradients, and each with all faults."""
     for _ in range(count):
         case = problem(rng, dtype)
@@ -208,7 +235,10 @@ def cases(rng: np.random.Generator, dtype: str, count: int) -> Iterator[tuple[bo
 def measure(effort: Effort) -> dict[str, list[list[str]]]:
     """The rows of each type, of 20 right gradients, each of which gets all faults."""
     rows: dict[str, list[list[str]]] = {"float64": [], "float32": []}
-    names = [name for name, (_, every) in CHECKS.items() if not (effort.quick and every)]  # those take minutes
+    # those take minutes
+    names = [
+        name for name, (_, every) in CHECKS.items() if not (effort.quick and every)
+    ]
     for dtype in rows:
         for name in names:
             if found := row(name, dtype, 2 if effort.quick else 20):
@@ -219,7 +249,11 @@ def measure(effort: Effort) -> dict[str, list[list[str]]]:
 
 def table(rows: dict[str, list[list[str]]]) -> list[str]:
     columns = "calls of f", "seconds", "noticed", "false alarms"
-    return [line for dtype, each in rows.items() for line in ("", *markdown([f"in {dtype}", *columns], each))][1:]
+    return [
+        line
+        for dtype, each in rows.items()
+        for line in ("", *markdown([f"in {dtype}", *columns], each))
+    ][1:]
 
 
 if __name__ == "__main__":

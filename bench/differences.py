@@ -1,8 +1,9 @@
-"""Derivatives of the loss in a few parameters of 784-50-10, by libraries that evaluate it for each.
+"""Derivatives of the loss in a few parameters of 784-50-10, by libraries that evaluate
+it for each.
 
-gradient.py times them, precision.py compares them with the truth. Each differentiates the same loss of the whole
-mini-batch in the parameters `CHOSEN`: what a parameter costs does not depend on which it is, so the whole gradient is
-extrapolated from some.
+gradient.py times them, precision.py compares them with the truth. Each differentiates
+the same loss of the whole mini-batch in the parameters `CHOSEN`: what a parameter costs
+does not depend on which it is, so the whole gradient is extrapolated from some.
 """
 
 from collections.abc import Callable
@@ -18,16 +19,25 @@ from secant.backends.numpy.direct import central_difference
 from secant.backends.numpy.forward import cross_entropy, logits, softmax
 
 H = 1e-4
-CHOSEN: dict[str, Any] = {"W1": np.s_[406, :10], "b1": np.s_[:5], "W2": np.s_[7], "b2": np.s_[:5]}
+CHOSEN: dict[str, Any] = {
+    "W1": np.s_[406, :10],
+    "b1": np.s_[:5],
+    "W2": np.s_[7],
+    "b2": np.s_[:5],
+}
 Derivatives = Callable[[], NDArray[np.float64]]
 
 
 def chosen(arrays: Any) -> NDArray[np.float64]:
     """The elements of `CHOSEN`, of parameters or gradients, (30,)."""
-    return np.concatenate([np.asarray(arrays[key])[index] for key, index in CHOSEN.items()])
+    return np.concatenate(
+        [np.asarray(arrays[key])[index] for key, index in CHOSEN.items()]
+    )
 
 
-def whole(gradient: Callable[..., Any], case: cases.Case, **options: Any) -> NDArray[np.float64]:
+def whole(
+    gradient: Callable[..., Any], case: cases.Case, **options: Any
+) -> NDArray[np.float64]:
     """The chosen elements of a gradient that is computed as a whole."""
     return chosen(gradient(case.x, case.t, **options))
 
@@ -35,7 +45,9 @@ def whole(gradient: Callable[..., Any], case: cases.Case, **options: Any) -> NDA
 def share() -> float:
     """How many times as many parameters the whole network has."""
     case = cases.mnist()
-    return sum(param.size for param in case.net.params.values()) / len(chosen(case.net.params))
+    return sum(param.size for param in case.net.params.values()) / len(
+        chosen(case.net.params)
+    )
 
 
 def numpy_loop(case: cases.Case) -> Derivatives:
@@ -45,7 +57,9 @@ def numpy_loop(case: cases.Case) -> Derivatives:
 
     def derivatives() -> NDArray[np.float64]:
         with threadpool_limits(1, user_api="blas"):
-            return np.concatenate([central_difference(lambda _: loss(), view, H) for view in views])
+            return np.concatenate(
+                [central_difference(lambda _: loss(), view, H) for view in views]
+            )
 
     return derivatives
 
@@ -71,28 +85,46 @@ def gradcheck(case: cases.Case) -> Derivatives:
     import torch
     from torch.autograd.gradcheck import _get_numerical_jacobian
 
-    x, t = torch.from_numpy(np.asarray(case.x, float)), torch.from_numpy(case.t.argmax(axis=1))[:, None]
+    x, t = (
+        torch.from_numpy(np.asarray(case.x, float)),
+        torch.from_numpy(case.t.argmax(axis=1))[:, None],
+    )
     p = {key: torch.from_numpy(param.copy()) for key, param in case.net.params.items()}
     views = tuple(p[key][index].requires_grad_() for key, index in CHOSEN.items())
 
     def loss(*_: Any) -> Any:  # the views share the parameters' memory
-        z2 = torch.addmm(p["b2"], torch.addmm(p["b1"], x, p["W1"]).sigmoid(), p["W2"]).sigmoid()
+        z2 = torch.addmm(
+            p["b2"], torch.addmm(p["b1"], x, p["W1"]).sigmoid(), p["W2"]
+        ).sigmoid()
         return -(z2.softmax(1).gather(1, t) + 1e-7).log().mean()
 
-    return lambda: torch.cat([jacobian.ravel() for (jacobian,) in _get_numerical_jacobian(loss, views, eps=H)]).numpy()
+    return lambda: torch.cat(
+        [
+            jacobian.ravel()
+            for (jacobian,) in _get_numerical_jacobian(loss, views, eps=H)
+        ]
+    ).numpy()
 
 
-def numpy_loss(case: cases.Case) -> tuple[dict[str, NDArray[np.float64]], Callable[[], float]]:
+def numpy_loss(
+    case: cases.Case,
+) -> tuple[dict[str, NDArray[np.float64]], Callable[[], float]]:
     """Copies of the parameters, and the loss as a function of what is in them."""
     params = {key: param.copy() for key, param in case.net.params.items()}
     w1, b1, w2, b2 = params.values()
     net = Parameters(w1, b1, w2, b2)
     x = case.x.astype(np.float64)
-    return params, lambda: cross_entropy(softmax(logits(net, x)), case.t, net.log_offset)
+    return params, lambda: cross_entropy(
+        softmax(logits(net, x)), case.t, net.log_offset
+    )
 
 
-def loss_of_chosen(case: cases.Case) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]:
-    """The chosen parameters as one array, and the loss as a function of such an array."""
+def loss_of_chosen(
+    case: cases.Case,
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]:
+    """The chosen parameters as one array, and the loss as a function of such an
+    array.
+    """
     params, loss = numpy_loss(case)
     views = [params[key][index] for key, index in CHOSEN.items()]
     ends = np.cumsum([view.size for view in views])[:-1]

@@ -2,8 +2,9 @@
 
     python bench/footprint.py [--quick]
 
-Imports are CPU time of fresh interpreters, less that of one which imports nothing, each the median of some. A size is
-that of the installed files, its dependencies included. Last, the most memory that `secant train` takes.
+Imports are CPU time of fresh interpreters, less that of one which imports nothing, each
+the median of some. A size is that of the installed files, its dependencies included.
+Last, the most memory that `secant train` takes.
 """
 
 import contextlib
@@ -34,7 +35,9 @@ Costs = dict[str, dict[str, float]]
 
 
 def measure(effort: Effort) -> Costs:
-    """Seconds to import and megabytes on disk of each library; megabytes of memory of `secant train`."""
+    """Seconds to import and megabytes on disk of each library; megabytes of memory of
+    `secant train`.
+    """
     times = 1 if effort.quick else 3
     nothing = median(spent("-c", "pass") for _ in range(times))
     costs: Costs = {}
@@ -43,7 +46,9 @@ def measure(effort: Effort) -> Costs:
             size = sum(map(installed, closure(distribution, set()))) / 1e6
         except metadata.PackageNotFoundError:
             continue
-        seconds = median(spent("-c", f"import {module}") for _ in range(times)) - nothing
+        seconds = (
+            median(spent("-c", f"import {module}") for _ in range(times)) - nothing
+        )
         costs[name] = {"seconds": seconds, "MB on disk": size}
     return costs | {"secant train": {"MB of memory": apart(2, memory_of_training)}}
 
@@ -64,7 +69,12 @@ def memory_of_training() -> float:
 def spent(*arguments: str) -> float:
     """Seconds of CPU time of a Python process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, *arguments],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -95,9 +105,16 @@ def table(costs: Costs) -> list[str]:
     """One row a library."""
     costs = dict(costs)
     memory = costs.pop("secant train")["MB of memory"]
-    rows = [[name, significant(1e3 * cost["seconds"]), f"{cost['MB on disk']:,.0f}"] for name, cost in costs.items()]
+    rows = [
+        [name, significant(1e3 * cost["seconds"]), f"{cost['MB on disk']:,.0f}"]
+        for name, cost in costs.items()
+    ]
     columns = ["", "import, ms", "on disk with what it requires, MB"]
-    return [*markdown(columns, rows), "", f"`secant train` took at most {memory:.0f} MB of memory."]
+    return [
+        *markdown(columns, rows),
+        "",
+        f"`secant train` took at most {memory:.0f} MB of memory.",
+    ]
 
 
 if __name__ == "__main__":

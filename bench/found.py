@@ -1,13 +1,16 @@
-"""The checks over gradients that released packages write themselves, and reports of the errors that they found.
+"""The checks over gradients that released packages write themselves, and reports of the
+errors that they found.
 
     python bench/found.py [PACKAGE ...] [--results FILE] [--write]
     python bench/found.py --requirements    # the pinned versions, for `pip install -r`
     python bench/found.py --flaws           # puts the reports of bench/found/reports/ into docs/records/flaws.md
 
-A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that are not installed are left out,
-and other versions than the pinned ones are named. What is in the file of results is not checked again. `--write`
-puts the tables into docs/records/packages.md. The reports need none of these checks: each is a text for the
-maintainers of a package, with a program that shows the error without Secant, and what it prints.
+A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that
+are not installed are left out, and other versions than the pinned ones are named. What
+is in the file of results is not checked again. `--write` puts the tables into
+docs/records/packages.md. The reports need none of these checks: each is a text for the
+maintainers of a package, with a program that shows the error without Secant, and what
+it prints.
 """
 
 import argparse
@@ -43,7 +46,8 @@ class Outcome(NamedTuple):
     size : float
         The largest relative error of an entry; NaN if it is not wrong.
     sensitivity : float
-        The least error that would have been noticed, relative to the largest entry of its array; the worst array's.
+        The least error that would have been noticed, relative to the largest entry of
+        its array; the worst array's.
     evaluations : int
     message : str
     """
@@ -65,21 +69,39 @@ def outcome(check: Check) -> Outcome:
             raise GradientMismatchError(str(report))
 
     said, message = "right", ""
-    with mock.patch.object(GradientReport, "raise_if_failed", recorded), warnings.catch_warnings():
+    with (
+        mock.patch.object(GradientReport, "raise_if_failed", recorded),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         try:
             returned = check.run()
             if isinstance(returned, GradientReport):
                 recorded(returned)
         except GradientMismatchError as error:
-            said, message = reports[-1].verdict if reports and not reports[-1].passed else "wrong", str(error)
+            said, message = (
+                reports[-1].verdict if reports and not reports[-1].passed else "wrong",
+                str(error),
+            )
         except Exception as error:
             said, message = f"{type(error).__name__}", str(error)
     return Outcome(
         said.replace("wrong", "differs"),
-        max((_relative(f.gradient, f.numerical) for report in reports for f in report.findings), default=math.nan),
         max(
-            (a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0),
+            (
+                _relative(f.gradient, f.numerical)
+                for report in reports
+                for f in report.findings
+            ),
+            default=math.nan,
+        ),
+        max(
+            (
+                a.sensitivity / a.largest
+                for r in reports
+                for a in r.arrays
+                if a.passed and a.largest > 0
+            ),
             default=math.nan,
         ),
         sum(report.evaluations for report in reports),
@@ -88,7 +110,11 @@ def outcome(check: Check) -> Outcome:
 
 
 def _relative(given: float, numerical: float) -> float:
-    return abs(given - numerical) / max(abs(given), abs(numerical)) if math.isfinite(given) else math.inf
+    return (
+        abs(given - numerical) / max(abs(given), abs(numerical))
+        if math.isfinite(given)
+        else math.inf
+    )
 
 
 Row = tuple[str, str, str, list[str]]
@@ -100,7 +126,15 @@ def packages_table(rows: list[Row]) -> list[str]:
     for name, version in dict.fromkeys((name, version) for name, version, *_ in rows):
         own = [(said, row) for package, _, said, row in rows if package == name]
         right = [row[0] + limit(row[2]) for said, row in own if said == "right"]
-        cells.append([name, version, str(len(right)), str(len(own) - len(right)), "; ".join(right)])
+        cells.append(
+            [
+                name,
+                version,
+                str(len(right)),
+                str(len(own) - len(right)),
+                "; ".join(right),
+            ]
+        )
     total = [sum(int(row[column]) for row in cells) for column in (2, 3)]
     cells.append([f"{len(cells)} packages", "", *map(str, total), ""])
     return markdown(["package", "version", "right", "other", "what is right"], cells, 5)
@@ -108,11 +142,17 @@ def packages_table(rows: list[Row]) -> list[str]:
 
 def limit(least: str) -> str:
     """What is said of a gradient that is right to less than four digits."""
-    return f" (errors below {least} of the largest entry pass)" if least and float(least) > 1e-4 else ""
+    return (
+        f" (errors below {least} of the largest entry pass)"
+        if least and float(least) > 1e-4
+        else ""
+    )
 
 
 def others_table(rows: list[Row]) -> list[str]:
-    cells = [[name, row[0], row[1], row[3]] for name, _, said, row in rows if said != "right"]
+    cells = [
+        [name, row[0], row[1], row[3]] for name, _, said, row in rows if said != "right"
+    ]
     return markdown(["package", "gradient", "verdict", "why"], cells, 4)
 
 
@@ -126,7 +166,9 @@ orphan: true
 Written by `python bench/found.py --flaws` from `bench/found/reports/`; [a table](../found.md) lists them. Each program
 needs only the packages above it, and prints what stands below it.
 """
-    return "\n".join([head, *(f"#{report.read_text(encoding='utf-8')}" for report in REPORTS)])
+    return "\n".join(
+        [head, *(f"#{report.read_text(encoding='utf-8')}" for report in REPORTS)]
+    )
 
 
 def main() -> int:
@@ -134,13 +176,28 @@ def main() -> int:
         importlib.import_module(f"found_{library}")  # it registers its packages
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="all by default")
-    parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="what is in this file is not checked again")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/records/packages.md")
-    parser.add_argument("--flaws", action="store_true", help="write docs/records/flaws.md and stop")
+    parser.add_argument(
+        "--requirements", action="store_true", help="print the pinned versions and stop"
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS,
+        help="what is in this file is not checked again",
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the tables into docs/records/packages.md",
+    )
+    parser.add_argument(
+        "--flaws", action="store_true", help="write docs/records/flaws.md and stop"
+    )
     options = parser.parse_args()
     if options.requirements:
-        print("\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items()))
+        print(
+            "\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items())
+        )
         return 0
     if options.flaws:
         FLAWS.write_text(flaws_page(), encoding="utf-8")
@@ -148,7 +205,9 @@ def main() -> int:
     options.results.parent.mkdir(exist_ok=True)
     options.results.touch()
     known = {
-        k: v for line in options.results.read_text(encoding="utf-8").splitlines() for k, v in json.loads(line).items()
+        k: v
+        for line in options.results.read_text(encoding="utf-8").splitlines()
+        for k, v in json.loads(line).items()
     }
     rows: list[Row] = []
     for name in options.packages or PACKAGES:
@@ -168,11 +227,26 @@ def main() -> int:
             if key not in known:
                 with options.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({key: found}) + "\n")
-            size = f" by {found.size:.1e}" if found.said == "differs" and not math.isnan(found.size) else ""
+            size = (
+                f" by {found.size:.1e}"
+                if found.said == "differs" and not math.isnan(found.size)
+                else ""
+            )
             least = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
-            row = [check.what, found.said + size, least, check.remark if found.said != "right" else ""]
+            row = [
+                check.what,
+                found.said + size,
+                least,
+                check.remark if found.said != "right" else "",
+            ]
             rows.append((name, version, found.said, row))
-            print(name, *row, f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
+            print(
+                name,
+                *row,
+                f"{found.evaluations} in {time.perf_counter() - start:.2f} s",
+                sep=" | ",
+                flush=True,
+            )
     if options.write:
         put(PAGE, "found.py", [*packages_table(rows), "", *others_table(rows)])
     return 0

@@ -16,7 +16,8 @@ class Check(NamedTuple):
     ----------
     what : str
     run : callable
-        Checks it: it raises an error where the gradient is not right, or returns a report.
+        Checks it: it raises an error where the gradient is not right, or returns a
+        report.
     remark : str
         Why it is not right.
     """
@@ -48,5 +49,7 @@ def normal(*shape: int) -> Any:
 
 
 def symmetric(function: Any) -> Any:
-    """The function of the symmetric part: what is said of symmetric matrices only holds for shifts that are."""
+    """The function of the symmetric part: what is said of symmetric matrices only holds
+    for shifts that are.
+    """
     return lambda a, *rest: function((a + a.mT) / 2, *rest)

@@ -30,13 +30,18 @@ def pair(what: str, f: Any, x: Any, remark: str = "") -> Check:
 
 def elementwise(what: str, f: Any, x: Any, slope: Any, remark: str = "") -> Check:
     """Check the derivative of an elementwise function."""
-    return Check(what, partial(secant.check_vjp, f, x, lambda cotangent: cotangent * slope(x)), remark)
+    return Check(
+        what,
+        partial(secant.check_vjp, f, x, lambda cotangent: cotangent * slope(x)),
+        remark,
+    )
 
 
 @package("scipy==1.17.1")
 def scipy() -> Iterator[Check]:
     optimize, special, linalg, interpolate = (
-        import_module(f"scipy.{part}") for part in ("optimize", "special", "linalg", "interpolate")
+        import_module(f"scipy.{part}")
+        for part in ("optimize", "special", "linalg", "interpolate")
     )
     yield gradient("optimize.rosen_der", optimize.rosen, Y[:8], optimize.rosen_der)
     direction = Y[8:16]
@@ -49,7 +54,12 @@ def scipy() -> Iterator[Check]:
     a = normal(4, 4)
     yield Check(
         "linalg.expm_frechet",
-        partial(secant.check_jvp, linalg.expm, a, lambda t: linalg.expm_frechet(a, t, compute_expm=False)),
+        partial(
+            secant.check_jvp,
+            linalg.expm,
+            a,
+            lambda t: linalg.expm_frechet(a, t, compute_expm=False),
+        ),
     )
     z = np.linspace(0.3, 9.0, 12)
     for name in "jv", "yv", "kv", "iv":
@@ -65,15 +75,26 @@ def scipy() -> Iterator[Check]:
         z / 10,
         lambda x: special.legendre_p(5, x, diff_n=1)[1],
     )
-    yield elementwise("special.polygamma(1, x) of digamma", special.digamma, z, partial(special.polygamma, 1))
+    yield elementwise(
+        "special.polygamma(1, x) of digamma",
+        special.digamma,
+        z,
+        partial(special.polygamma, 1),
+    )
     knots, values = np.sort(np.random.default_rng(1).uniform(0, 10, 12)), normal(12)
     inside = np.linspace(knots[0] + 0.1, knots[-1] - 0.1, 9)
     for name in "CubicSpline", "PchipInterpolator", "Akima1DInterpolator":
         spline = getattr(interpolate, name)(knots, values)
-        yield elementwise(f"interpolate.{name}.derivative", spline, inside, spline.derivative())
+        yield elementwise(
+            f"interpolate.{name}.derivative", spline, inside, spline.derivative()
+        )
     spline = interpolate.make_interp_spline(knots, values, k=5)
-    yield elementwise("interpolate.BSpline.derivative", spline, inside, spline.derivative())
-    surface = interpolate.RectBivariateSpline(np.arange(6.0), np.arange(7.0), normal(6, 7))
+    yield elementwise(
+        "interpolate.BSpline.derivative", spline, inside, spline.derivative()
+    )
+    surface = interpolate.RectBivariateSpline(
+        np.arange(6.0), np.arange(7.0), normal(6, 7)
+    )
     other = np.linspace(0.4, 5.3, 9)
     yield elementwise(
         "interpolate.RectBivariateSpline, dx=1",
@@ -96,7 +117,12 @@ def scikit_learn() -> Iterator[Check]:
     for name, target in targets.items():
         each = getattr(loss, name)()
         prediction = np.abs(raw) + 0.1 if "Identity" in name else raw
-        yield elementwise(f"_loss.{name}", partial(each.loss, target), prediction, partial(each.gradient, target))
+        yield elementwise(
+            f"_loss.{name}",
+            partial(each.loss, target),
+            prediction,
+            partial(each.gradient, target),
+        )
     classes = np.arange(30.0) % 3
     multinomial = loss.HalfMultinomialLoss(n_classes=3)
     yield Check(
@@ -109,22 +135,34 @@ def scikit_learn() -> Iterator[Check]:
         ),
     )
 
-    linear = import_module("sklearn.linear_model._linear_loss").LinearModelLoss(multinomial, fit_intercept=True)
+    linear = import_module("sklearn.linear_model._linear_loss").LinearModelLoss(
+        multinomial, fit_intercept=True
+    )
     start = normal(3, 4).ravel(order="F")
     loss_gradient = partial(linear.loss_gradient, X=X, y=classes, l2_reg_strength=0.3)
     yield pair("LinearModelLoss, multinomial with L2", loss_gradient, start)
     huber = import_module("sklearn.linear_model._huber")._huber_loss_and_gradient
-    yield pair("HuberRegressor", lambda w: huber(w, X, Y, 1.35, 0.1, np.ones(30)), np.r_[Y[:4], 0.8])
+    yield pair(
+        "HuberRegressor",
+        lambda w: huber(w, X, Y, 1.35, 0.1, np.ones(30)),
+        np.r_[Y[:4], 0.8],
+    )
 
     process = import_module("sklearn.gaussian_process")
     kernels = process.kernels
 
     def likelihood(what: str, model: Any, remark: str = "") -> Check:
         f = model.log_marginal_likelihood
-        return gradient(what, f, model.kernel_.theta, lambda t: f(t, eval_gradient=True)[1], remark)
+        return gradient(
+            what, f, model.kernel_.theta, lambda t: f(t, eval_gradient=True)[1], remark
+        )
 
-    periodic = process.GaussianProcessRegressor(kernels.ExpSineSquared(1.2, 2.3), alpha=0.3, optimizer=None)
-    yield likelihood("log_marginal_likelihood, ExpSineSquared", periodic.fit(X[:, :1], Y))
+    periodic = process.GaussianProcessRegressor(
+        kernels.ExpSineSquared(1.2, 2.3), alpha=0.3, optimizer=None
+    )
+    yield likelihood(
+        "log_marginal_likelihood, ExpSineSquared", periodic.fit(X[:, :1], Y)
+    )
     for kernel in (
         kernels.RBF([0.8, 1.1, 2.0]), kernels.Matern(1.3, nu=0.5), kernels.Matern(1.3, nu=1.5),
         kernels.Matern([1.3, 0.8, 1.0], nu=2.5), kernels.Matern(1.3, nu=0.9), kernels.RationalQuadratic(1.1, 0.7),
@@ -132,27 +170,46 @@ def scikit_learn() -> Iterator[Check]:
         kernels.ConstantKernel(1.4) * kernels.RBF(0.9) + kernels.WhiteKernel(0.2),
         kernels.CompoundKernel([kernels.RBF(0.9)]).kernels[0] + kernels.DotProduct(0.4),
     ):  # fmt: skip
-        model = process.GaussianProcessRegressor(kernel, alpha=0.3, optimizer=None).fit(X, Y)
-        name = "Matern nu=" + str(kernel.nu) if isinstance(kernel, kernels.Matern) else str(kernel)
+        model = process.GaussianProcessRegressor(kernel, alpha=0.3, optimizer=None).fit(
+            X, Y
+        )
+        name = (
+            "Matern nu=" + str(kernel.nu)
+            if isinstance(kernel, kernels.Matern)
+            else str(kernel)
+        )
         yield likelihood(f"log_marginal_likelihood, {name}", model, NUMERICAL)
-    classifier = process.GaussianProcessClassifier(kernels.RBF(1.1), optimizer=None).fit(X, Y > 0)
+    classifier = process.GaussianProcessClassifier(
+        kernels.RBF(1.1), optimizer=None
+    ).fit(X, Y > 0)
     yield likelihood("GaussianProcessClassifier, log_marginal_likelihood", classifier)
 
     tsne = import_module("sklearn.manifold._t_sne")
     joint = np.random.default_rng(2).uniform(size=10 * 9 // 2)
     joint /= 2 * joint.sum()
-    sparse = import_module("scipy.sparse").csr_matrix(import_module("scipy.spatial.distance").squareform(joint))
+    sparse = import_module("scipy.sparse").csr_matrix(
+        import_module("scipy.spatial.distance").squareform(joint)
+    )
     for size in 2, 3:
         known = {"degrees_of_freedom": size - 1, "n_samples": 10, "n_components": size}
         start = normal(10 * size)
         energy = partial(tsne._kl_divergence, P=joint, **known)
         yield pair(f"t-SNE, exact, n_components={size}", energy, start, FLAW)
         energy = partial(tsne._kl_divergence_bh, P=sparse, angle=0.0, **known)
-        yield pair(f"t-SNE, barnes_hut, angle 0, n_components={size}", energy, start.astype(np.float32), FLAW)
+        yield pair(
+            f"t-SNE, barnes_hut, angle 0, n_components={size}",
+            energy,
+            start.astype(np.float32),
+            FLAW,
+        )
     nca = import_module("sklearn.neighbors").NeighborhoodComponentsAnalysis()
     nca.n_iter_ = 1
     same = (classes[:, None] == classes).astype(float)
-    yield pair("NeighborhoodComponentsAnalysis", lambda t: nca._loss_grad_lbfgs(t, X, same), Y[:6])
+    yield pair(
+        "NeighborhoodComponentsAnalysis",
+        lambda t: nca._loss_grad_lbfgs(t, X, same),
+        Y[:6],
+    )
 
 
 @package("statsmodels==0.15.0")
@@ -210,7 +267,10 @@ def statsmodels() -> Iterator[Check]:
     }.items():  # fmt: skip
         model = sm.GLM(np.abs(Y) + 0.1, Design, family=family)
         yield gradient(
-            f"GLM.score, {name}, scale=1.3", partial(model.loglike, scale=1.3), small, partial(model.score, scale=1.3)
+            f"GLM.score, {name}, scale=1.3",
+            partial(model.loglike, scale=1.3),
+            small,
+            partial(model.score, scale=1.3),
         )
     yield gradient(
         "GLM.score, InverseGaussian, scale=None",
@@ -228,16 +288,34 @@ def autograd() -> Iterator[Check]:
         import_module("autograd.numpy"),
         import_module("autograd.scipy.special"),
     )
-    stats, linalg, signal = (import_module(f"autograd.scipy.{part}") for part in ("stats", "linalg", "signal"))
+    stats, linalg, signal = (
+        import_module(f"autograd.scipy.{part}")
+        for part in ("stats", "linalg", "signal")
+    )
     x, u = np.abs(Y[:8]) + 0.2, 1 / (1 + np.exp(-Y[:8]))
 
     def of(what: str, f: Any, *args: Any, remark: str = "") -> Check:
         total = lambda xs: np_.sum(np_.sin(f(*xs)))  # noqa: E731
-        return gradient(what, total, list(args), lambda xs: list(grad(total)(list(xs))), remark)
+        return gradient(
+            what, total, list(args), lambda xs: list(grad(total)(list(xs))), remark
+        )
 
     yield of("special.beta", special.beta, x, u)
     yield of("special.betainc, in x", lambda u: special.betainc(1.5, 2.5, u), u)
-    for name in "gamma", "gammaln", "rgamma", "digamma", "j0", "y0", "j1", "y1", "i0", "i1", "erf", "erfc":
+    for name in (
+        "gamma",
+        "gammaln",
+        "rgamma",
+        "digamma",
+        "j0",
+        "y0",
+        "j1",
+        "y1",
+        "i0",
+        "i1",
+        "erf",
+        "erfc",
+    ):
         yield of(f"special.{name}", getattr(special, name), x)
     for name in "jn", "yn", "iv", "ive", "polygamma", "gammainc", "gammaincc":
         yield of(f"special.{name}", partial(getattr(special, name), 2), x)
@@ -251,17 +329,30 @@ def autograd() -> Iterator[Check]:
         for name in "cdf", "pdf", "logpdf":
             yield of(
                 f"stats.chi2.{name}, in x, df={freedom}",
-                partial(lambda x, f, df: f(x, df), f=getattr(stats.chi2, name), df=freedom),
+                partial(
+                    lambda x, f, df: f(x, df), f=getattr(stats.chi2, name), df=freedom
+                ),
                 x,
                 remark=FLAW,
             )
-    for name, args in {"norm": (0.3, 1.4), "t": (3.5, 0.3, 1.4), "gamma": (1.7,), "beta": (1.7, 2.2)}.items():
+    for name, args in {
+        "norm": (0.3, 1.4),
+        "t": (3.5, 0.3, 1.4),
+        "gamma": (1.7,),
+        "beta": (1.7, 2.2),
+    }.items():
         shape = [np.full(8, arg) for arg in args]
         at = u if name == "beta" else x
         yield of(f"stats.{name}.logpdf", getattr(stats, name).logpdf, at, *shape)
         yield of(f"stats.{name}.pdf", getattr(stats, name).pdf, at, *shape)
-        yield of(f"stats.{name}.cdf, in x", partial(lambda x, f, s: f(x, *s), f=getattr(stats, name).cdf, s=args), at)
-    yield of("stats.t.cdf, in loc", lambda m: stats.t.cdf(x, 3.5, m, 1.4), np.full(8, 0.3))
+        yield of(
+            f"stats.{name}.cdf, in x",
+            partial(lambda x, f, s: f(x, *s), f=getattr(stats, name).cdf, s=args),
+            at,
+        )
+    yield of(
+        "stats.t.cdf, in loc", lambda m: stats.t.cdf(x, 3.5, m, 1.4), np.full(8, 0.3)
+    )
     yield of(
         "stats.norm.logcdf, logsf",
         lambda x, m, s: stats.norm.logcdf(x, m, s) + stats.norm.logsf(x, m, s),
@@ -281,21 +372,61 @@ def autograd() -> Iterator[Check]:
         Y[:3],
         a,
     )
-    yield of("stats.multivariate_normal.entropy", lambda a: stats.multivariate_normal.entropy(np.zeros(3), half(a)), a)
-    yield of("stats.dirichlet.logpdf, in alpha", lambda x: stats.dirichlet.logpdf(u[:3] / u[:3].sum(), x), x[:3])
+    yield of(
+        "stats.multivariate_normal.entropy",
+        lambda a: stats.multivariate_normal.entropy(np.zeros(3), half(a)),
+        a,
+    )
+    yield of(
+        "stats.dirichlet.logpdf, in alpha",
+        lambda x: stats.dirichlet.logpdf(u[:3] / u[:3].sum(), x),
+        x[:3],
+    )
     yield of("linalg.sqrtm", linalg.sqrtm, a)
-    yield of("linalg.solve_triangular", lambda a, b: linalg.solve_triangular(a, b, lower=True), a, Y[:3])
+    yield of(
+        "linalg.solve_triangular",
+        lambda a, b: linalg.solve_triangular(a, b, lower=True),
+        a,
+        Y[:3],
+    )
     yield of("linalg.solve_sylvester", linalg.solve_sylvester, a, a + 1, X[:3].copy())
-    yield of("numpy.linalg.eigh, projector", lambda a: (lambda v: v @ v.T)(np_.linalg.eigh(half(a))[1][:, :2]), a)
-    yield of("numpy.linalg.svd, singular values", lambda a: np_.linalg.svd(a, full_matrices=False)[1], X[:5].copy())
+    yield of(
+        "numpy.linalg.eigh, projector",
+        lambda a: (lambda v: v @ v.T)(np_.linalg.eigh(half(a))[1][:, :2]),
+        a,
+    )
+    yield of(
+        "numpy.linalg.svd, singular values",
+        lambda a: np_.linalg.svd(a, full_matrices=False)[1],
+        X[:5].copy(),
+    )
     yield of("numpy.linalg.pinv", np_.linalg.pinv, X[:5].copy())
     yield of("numpy.linalg.cholesky", lambda a: np_.linalg.cholesky(half(a)), a)
-    yield of("numpy.linalg.norm, nuclear", lambda a: np_.linalg.norm(a, "nuc"), X[:5].copy())
-    yield of("numpy.linalg.norm, order 3", lambda a: np_.linalg.norm(a, 3, axis=0), X[:5].copy())
+    yield of(
+        "numpy.linalg.norm, nuclear", lambda a: np_.linalg.norm(a, "nuc"), X[:5].copy()
+    )
+    yield of(
+        "numpy.linalg.norm, order 3",
+        lambda a: np_.linalg.norm(a, 3, axis=0),
+        X[:5].copy(),
+    )
     yield of("numpy.fft.rfft", lambda a: np_.abs(np_.fft.rfft(a)), Y[:8])
-    yield of("numpy.fft.irfftn", lambda a: np_.fft.irfftn(np_.fft.rfftn(a) ** 2), X[:6].reshape(3, 6))
+    yield of(
+        "numpy.fft.irfftn",
+        lambda a: np_.fft.irfftn(np_.fft.rfftn(a) ** 2),
+        X[:6].reshape(3, 6),
+    )
     yield of("signal.convolve", signal.convolve, X[:6].copy(), X[6:8].copy())
-    yield of("signal.convolve, mode same", partial(signal.convolve, mode="same"), X[:6].copy(), X[6:9].copy())
+    yield of(
+        "signal.convolve, mode same",
+        partial(signal.convolve, mode="same"),
+        X[:6].copy(),
+        X[6:9].copy(),
+    )
     yield of("numpy.sinc", np_.sinc, Y[:6])
     yield of("numpy.logaddexp", np_.logaddexp, Y[:6], Y[6:12])
-    yield of("numpy.std, numpy.var", lambda a: np_.std(a, axis=0, ddof=1) + np_.var(a, axis=0), X)
+    yield of(
+        "numpy.std, numpy.var",
+        lambda a: np_.std(a, axis=0, ddof=1) + np_.var(a, axis=0),
+        X,
+    )

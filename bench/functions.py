@@ -1,10 +1,11 @@
-"""What a gradient of any function costs, by the way in which f is evaluated: Rosenbrock's function, from 10 to 10,000.
+"""What a gradient of any function costs, by the way in which f is evaluated:
+Rosenbrock's function, from 10 to 10,000.
 
     python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/records/functions.md
 
-Contestants take turns of one gradient each; ratios are medians over the rounds. The plain loop is the chapter's,
-without a check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are
-compared first.
+Contestants take turns of one gradient each; ratios are medians over the rounds. The
+plain loop is the chapter's, without a check. SciPy's `approx_fprime` takes half as many
+evaluations, those of forward differences. Answers are compared first.
 """
 
 import time
@@ -33,7 +34,9 @@ Floats = NDArray[np.float64]
 
 
 class Measured(TypedDict):
-    """Seconds per gradient, by dimension; and of the slow f, alone and on two processes."""
+    """Seconds per gradient, by dimension; and of the slow f, alone and on two
+    processes.
+    """
 
     gradients: dict[int, Samples]
     slow: tuple[float, float]
@@ -62,7 +65,9 @@ jitted = numba.njit(_loop)
 
 @numba.njit  # type: ignore[untyped-decorator]
 def evaluations(x: Any) -> Any:
-    """As many evaluations as central differences take, and nothing else: no gradient on one thread takes less."""
+    """As many evaluations as central differences take, and nothing else: no gradient on
+    one thread takes less.
+    """
     total = 0.0
     for i in range(x.size):
         for shift in (1e-4, -1e-4):
@@ -72,7 +77,9 @@ def evaluations(x: Any) -> Any:
     return total
 
 
-signature = numba.types.float64(numba.types.CPointer(numba.types.float64), numba.types.intp, numba.types.voidptr)
+signature = numba.types.float64(
+    numba.types.CPointer(numba.types.float64), numba.types.intp, numba.types.voidptr
+)
 pointer = numba.cfunc(signature)(lambda p, n, data: jitted(numba.carray(p, (n,))))
 
 
@@ -116,7 +123,10 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
 
 def measure(effort: Effort) -> Measured:
     rounds = 5 if effort.quick else 25
-    return {"gradients": {size: gradients(size, rounds) for size in SIZES}, "slow": workers()}
+    return {
+        "gradients": {size: gradients(size, rounds) for size in SIZES},
+        "slow": workers(),
+    }
 
 
 def gradients(size: int, rounds: int) -> Samples:
@@ -128,7 +138,13 @@ def gradients(size: int, rounds: int) -> Samples:
         found = call()
         if name == ALONE:
             continue
-        np.testing.assert_allclose(found, right, rtol=1e-2 if name == SCIPY else 1e-6, atol=1e-2 * size, err_msg=name)
+        np.testing.assert_allclose(
+            found,
+            right,
+            rtol=1e-2 if name == SCIPY else 1e-6,
+            atol=1e-2 * size,
+            err_msg=name,
+        )
     samples: Samples = {name: [[]] for name in every}
     for _ in range(rounds):
         for name, call in every.items():
@@ -137,7 +153,9 @@ def gradients(size: int, rounds: int) -> Samples:
 
 
 def workers() -> tuple[float, float]:
-    """Seconds that a gradient of the slow f takes in 200 dimensions, alone and on two processes."""
+    """Seconds that a gradient of the slow f takes in 200 dimensions, alone and on two
+    processes.
+    """
     x = np.ones(200)
     with ProcessPoolExecutor(2) as pool:
         secant.numerical_gradient(slow, x[:20], workers=pool.map)
@@ -151,7 +169,9 @@ def workers() -> tuple[float, float]:
 
 
 def table(measured: Measured) -> list[str]:
-    """Microseconds per gradient, and in brackets how many times faster than the plain loop."""
+    """Microseconds per gradient, and in brackets how many times faster than the plain
+    loop.
+    """
     by_size, (one, two) = measured["gradients"], measured["slow"]
     rows = []
     for name in by_size[SIZES[0]]:
@@ -163,27 +183,57 @@ def table(measured: Measured) -> list[str]:
     lines = [*markdown(["", *(f"n = {size:,}" for size in by_size)], rows), ""]
     for size, kind in product((1_000, 10_000), ("f in Numba", "C pointer")):
         times = by_size[size]
-        scipy, single, double = times[SCIPY], times[f"{kind}, 1 thread"], times[f"{kind}, 2 threads"]
-        pairs = (scipy, single), (scipy, double), (single, double), (times[ALONE], single)
+        scipy, single, double = (
+            times[SCIPY],
+            times[f"{kind}, 1 thread"],
+            times[f"{kind}, 2 threads"],
+        )
+        pairs = (
+            (scipy, single),
+            (scipy, double),
+            (single, double),
+            (times[ALONE], single),
+        )
         on_one, on_two, threads, share = (ratio(*pair).median for pair in pairs)
         lines.append(
             f"- {kind}, n = {size:,}: {on_one:.1f} times faster than SciPy on one thread, {on_two:.1f} on two, "
             f"which are {threads:.2f} times faster than one; f alone takes {100 * share:.0f} % of the time on one."
         )
-    return [*lines, "", f"f of 10 ms, n = 200: {one / two:.2f} times faster on two processes than on one."]
+    return [
+        *lines,
+        "",
+        f"f of 10 ms, n = 200: {one / two:.2f} times faster on two processes than on one.",
+    ]
 
 
 def chart(measured: Measured, path: Path) -> None:
     """Time a gradient against dimension, both axes logarithmic."""
     by_size = measured["gradients"]
     figure, (panel,) = charts.canvas(1, 1, 5.4)
-    colors = [charts.INK, "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
+    colors = [
+        charts.INK,
+        "#d0452f",
+        "#e39b3d",
+        "#9a9a9a",
+        "#4269d0",
+        "#4269d0",
+        "#3ca951",
+        "#3ca951",
+    ]
     names = [name for name in by_size[SIZES[0]] if name != ALONE]
     for name, color in zip(names, colors, strict=True):
         middle = [1e3 * median(times[name]) for times in by_size.values()]
         style = "--" if name.endswith("2 threads") else "-"
         label = name if name in (LOOP, SCIPY) else f"Secant, {name}"
-        panel.plot(list(by_size), middle, style, color=color, marker="o", markersize=3.5, label=label)
+        panel.plot(
+            list(by_size),
+            middle,
+            style,
+            color=color,
+            marker="o",
+            markersize=3.5,
+            label=label,
+        )
     charts.logarithmic(panel, "xy")
     figure.legend(**charts.LEGEND, loc="outside lower center")
     charts.finish(panel, "Rosenbrock: ms a gradient", "dimensions")

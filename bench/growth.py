@@ -1,13 +1,15 @@
-"""How the cost of a gradient grows, from 784-50-10 and a mini-batch of 100: with N, I, H, O, the density, the threads.
+"""How the cost of a gradient grows, from 784-50-10 and a mini-batch of 100: with N, I,
+H, O, the density, the threads.
 
     python bench/growth.py [--quick]
 
-Inputs are random, as many of them zero as in MNIST. Central differences by the series, and backpropagation, on one
-thread; that the series is right is checked for each size, against backpropagation, from which it may differ by what a
-step of 1e-4 does.
+Inputs are random, as many of them zero as in MNIST. Central differences by the series,
+and backpropagation, on one thread; that the series is right is checked for each size,
+against backpropagation, from which it may differ by what a step of 1e-4 does.
 
-Then both against backpropagation in NumPy by hand, in the same type: for each size again, with inputs that are all not
-zero, and for some more sizes. That the gradients are equal is checked, too.
+Then both against backpropagation in NumPy by hand, in the same type: for each size
+again, with inputs that are all not zero, and for some more sizes. That the gradients
+are equal is checked, too.
 """
 
 from collections.abc import Callable
@@ -30,7 +32,14 @@ KINDS = ("series", "backpropagation")
 NUMPY, DTYPES = "NumPy", ("float64", "float32")
 TRUNCATION = 1e-7  # more than h^2 / 6 times a third derivative
 ROUNDING = {"float64": 1e-12, "float32": 1e-4}  # of the largest component
-COLUMNS = ["", "from, to", "series", "exponent", "of backpropagation", "series / backpropagation, at most"]
+COLUMNS = [
+    "",
+    "from, to",
+    "series",
+    "exponent",
+    "of backpropagation",
+    "series / backpropagation, at most",
+]
 
 
 class Size(NamedTuple):
@@ -61,13 +70,19 @@ SIZES = [
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds per gradient, for each value of each quantity, and for each number of threads."""
+    """Seconds per gradient, for each value of each quantity, and for each number of
+    threads.
+    """
     contests: Contests = {}
     for quantity, values in SWEEPS.items():
         chosen = values[-4:-1] if effort.quick else values
-        contests[quantity] = race({"Secant": partial(steps, quantity, chosen)}, 1, effort)
+        contests[quantity] = race(
+            {"Secant": partial(steps, quantity, chosen)}, 1, effort
+        )
     contests["threads"] = race({"Secant": thread_steps}, 2, effort)
-    contests[NUMPY] = race({"Secant": partial(steps_against_numpy, compared(effort.quick))}, 1, effort)
+    contests[NUMPY] = race(
+        {"Secant": partial(steps_against_numpy, compared(effort.quick))}, 1, effort
+    )
     return contests
 
 
@@ -81,7 +96,9 @@ def steps(quantity: str, values: tuple[Any, ...]) -> dict[str, Step]:
 
 def thread_steps() -> dict[str, Step]:
     return {
-        f"{name} | {threads}": Step(partial(gradients(size)["series"], n_threads=threads))
+        f"{name} | {threads}": Step(
+            partial(gradients(size)["series"], n_threads=threads)
+        )
         for name, size in THREADS.items()
         for threads in (1, 2)
     }
@@ -90,9 +107,14 @@ def thread_steps() -> dict[str, Step]:
 def compared(quick: bool) -> dict[str, Size]:
     """The sizes for which we are compared with NumPy, by name."""
     dense = Size(density=1.0)
-    swept = [dense._replace(**{quantity: value}) for quantity, values in SWEEPS.items() for value in values]
+    swept = [
+        dense._replace(**{quantity: value})
+        for quantity, values in SWEEPS.items()
+        for value in values
+    ]
     return {
-        f"{size.I}-{size.H}-{size.O} x {size.N:,}, {size.density:.0%}": size for size in SIZES + swept * (not quick)
+        f"{size.I}-{size.H}-{size.O} x {size.N:,}, {size.density:.0%}": size
+        for size in SIZES + swept * (not quick)
     }
 
 
@@ -101,12 +123,16 @@ def steps_against_numpy(sizes: dict[str, Size]) -> dict[str, Step]:
         f"{name} | {dtype} | {kind}": Step(call)
         for name, size in sizes.items()
         for dtype in DTYPES
-        for kind, call in (gradients(size, dtype) | {NUMPY: by_hand(size, dtype)}).items()
+        for kind, call in (
+            gradients(size, dtype) | {NUMPY: by_hand(size, dtype)}
+        ).items()
     }
 
 
 def by_hand(size: Size, dtype: str) -> Callable[[], object]:
-    """Backpropagation in NumPy, checked: as a step of training does it, without the batch that this gathers."""
+    """Backpropagation in NumPy, checked: as a step of training does it, without the
+    batch that this gathers.
+    """
     net, x, t = problem(size, dtype)
     peer = NumPy(Data(x, t, net.params), dtype, after=False)
     peer.allocate(size.N)
@@ -122,26 +148,36 @@ def by_hand(size: Size, dtype: str) -> Callable[[], object]:
     return gradient
 
 
-def problem(size: Size, dtype: str) -> tuple[secant.TwoLayerNet, NDArray[Any], NDArray[np.int64]]:
+def problem(
+    size: Size, dtype: str
+) -> tuple[secant.TwoLayerNet, NDArray[Any], NDArray[np.int64]]:
     """A network of this size, and a mini-batch."""
     rng = np.random.RandomState(0)
-    x = rng.uniform(0.01, 1, (size.N, size.I)) * (rng.uniform(size=(size.N, size.I)) < size.density)
+    x = rng.uniform(0.01, 1, (size.N, size.I)) * (
+        rng.uniform(size=(size.N, size.I)) < size.density
+    )
     net = secant.TwoLayerNet(size.I, size.H, size.O, rng=0, dtype=np.dtype(dtype))
     return net, x.astype(dtype), rng.randint(size.O, size=size.N)
 
 
 def gradients(size: Size, dtype: str = DTYPES[0]) -> dict[str, Callable[..., Any]]:
-    """Both gradients of a network and a mini-batch of this size, one thread, checked."""
+    """Both gradients of a network and a mini-batch of this size, one thread,
+    checked.
+    """
     net, x, t = problem(size, dtype)
     series = partial(net.numerical_gradient, x, t, h=STEP, method="series", n_threads=1)
     backward = partial(net.gradient, x, t, n_threads=1)
     for key, grad in backward().items():
-        np.testing.assert_allclose(series()[key], grad, rtol=0, atol=TRUNCATION, err_msg=key)
+        np.testing.assert_allclose(
+            series()[key], grad, rtol=0, atol=TRUNCATION, err_msg=key
+        )
     return dict(zip(KINDS, (series, backward), strict=True))
 
 
 def table(contests: Contests) -> list[str]:
-    """The growth of each quantity, the most expensive series, and what a second thread brings."""
+    """The growth of each quantity, the most expensive series, and what a second thread
+    brings.
+    """
     lines = [*markdown(COLUMNS, sweeps(contests)), "", *two_threads(contests)]
     return [*lines, "", *against_numpy(contests[NUMPY]["samples"])]
 
@@ -153,20 +189,36 @@ def sweeps(contests: Contests) -> list[list[str]]:
         samples = contests[quantity]["samples"]
         values = [name.split(" | ")[0] for name in samples if name.endswith(KINDS[0])]
         most_expensive = max(
-            (ratio(*(samples[f"{value} | {kind}"] for kind in KINDS)) for value in values), key=lambda r: r.median
+            (
+                ratio(*(samples[f"{value} | {kind}"] for kind in KINDS))
+                for value in values
+            ),
+            key=lambda r: r.median,
         )
         ends = (
-            f"{significant(1e3 * median(samples[f'{value} | {KINDS[0]}']))} ms" for value in (values[0], values[-1])
+            f"{significant(1e3 * median(samples[f'{value} | {KINDS[0]}']))} ms"
+            for value in (values[0], values[-1])
         )
         exponents = (f"{exponent(quantity, samples, kind):.2f}" for kind in KINDS)
-        rows.append([quantity, f"{values[0]} to {values[-1]}", " to ".join(ends), *exponents, str(most_expensive)])
+        rows.append(
+            [
+                quantity,
+                f"{values[0]} to {values[-1]}",
+                " to ".join(ends),
+                *exponents,
+                str(most_expensive),
+            ]
+        )
     return rows
 
 
 def two_threads(contests: Contests) -> list[str]:
     """What a second thread brings, for each size."""
     samples = contests["threads"]["samples"]
-    faster = [[name, str(ratio(samples[f"{name} | 1"], samples[f"{name} | 2"]))] for name in THREADS]
+    faster = [
+        [name, str(ratio(samples[f"{name} | 1"], samples[f"{name} | 2"]))]
+        for name in THREADS
+    ]
     return markdown(["two threads against one", "times faster"], faster)
 
 
@@ -176,7 +228,10 @@ def against_numpy(samples: Samples) -> list[str]:
     for name in dict.fromkeys(sample.split(" | ")[0] for sample in samples):
         row = [name]
         for dtype, kind in product(DTYPES, reversed(KINDS)):
-            times = (samples[f"{name} | {dtype} | {contestant}"] for contestant in (kind, NUMPY))
+            times = (
+                samples[f"{name} | {dtype} | {contestant}"]
+                for contestant in (kind, NUMPY)
+            )
             row.append(str(ratio(*times)))
         rows.append(row)
     columns = [f"{dtype}, {kind}" for dtype, kind in product(DTYPES, reversed(KINDS))]
@@ -185,8 +240,14 @@ def against_numpy(samples: Samples) -> list[str]:
 
 def exponent(quantity: str, samples: Samples, kind: str) -> float:
     """P of cost ~ value^p, fitted from the chapter's size up."""
-    points = [(float(name.split(" | ")[0]), median(turns)) for name, turns in samples.items() if name.endswith(kind)]
-    values, seconds = np.log([point for point in points if point[0] >= getattr(Size(), quantity)]).T
+    points = [
+        (float(name.split(" | ")[0]), median(turns))
+        for name, turns in samples.items()
+        if name.endswith(kind)
+    ]
+    values, seconds = np.log(
+        [point for point in points if point[0] >= getattr(Size(), quantity)]
+    ).T
     return float(np.polyfit(values, seconds, 1)[0])
 
 

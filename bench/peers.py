@@ -1,11 +1,14 @@
-"""The same training iteration in other libraries: 784-50-10, sigmoids, softmax, cross entropy, backpropagation.
+"""The same training iteration in other libraries: 784-50-10, sigmoids, softmax, cross
+entropy, backpropagation.
 
-An iteration gathers the mini-batch from the training set, runs it forward, takes the gradient and updates the
-parameters. The loss that it gives is either that of the updated network (`after`), which takes a second forward pass
-and is what the chapter gives, or that of the forward pass which the gradient needs anyway.
+An iteration gathers the mini-batch from the training set, runs it forward, takes the
+gradient and updates the parameters. The loss that it gives is either that of the
+updated network (`after`), which takes a second forward pass and is what the chapter
+gives, or that of the forward pass which the gradient needs anyway.
 
-Each peer is written as its users would write it for speed, and is given the training set in the type it computes with.
-Secant takes float32 as `load_mnist` returns it, and in a network of float64 widens what it reads.
+Each peer is written as its users would write it for speed, and is given the training
+set in the type it computes with. Secant takes float32 as `load_mnist` returns it, and
+in a network of float64 widens what it reads.
 """
 
 import warnings
@@ -28,8 +31,14 @@ Way = TypeVar("Way")
 def taking_part(
     ways: dict[str, dict[str, Way]], compiled: dict[str, Way], inputs: str, quick: bool
 ) -> dict[str, dict[str, Way]]:
-    """The ways of each library: SciPy's where there are zeros, and what takes long to compile if there is time."""
-    chosen = {library: of for library, of in ways.items() if library != "SciPy" or inputs == "MNIST"}
+    """The ways of each library: SciPy's where there are zeros, and what takes long to
+    compile if there is time.
+    """
+    chosen = {
+        library: of
+        for library, of in ways.items()
+        if library != "SciPy" or inputs == "MNIST"
+    }
     return chosen if quick else chosen | {"PyTorch": chosen["PyTorch"] | compiled}
 
 
@@ -51,7 +60,9 @@ class NumPy:
     def __init__(self, data: Data, dtype: str, after: bool) -> None:
         self.x: Any = data.typed(dtype)
         self.t, self.after = data.t, after
-        self.w1, self.b1, self.w2, self.b2 = self.p = [data.params[key].astype(dtype) for key in KEYS]
+        self.w1, self.b1, self.w2, self.b2 = self.p = [
+            data.params[key].astype(dtype) for key in KEYS
+        ]
         self.grads = [np.empty_like(param) for param in self.p]
         self.rows = np.arange(0)
 
@@ -66,8 +77,12 @@ class NumPy:
         if len(self.rows) != size:
             self.rows = np.arange(size)
             widths = (*self.w1.shape, len(self.b2), len(self.b2))
-            self.xb, self.z1, self.z2, self.y = (np.empty((size, width), self.x.dtype) for width in widths)
-            self.slope1, self.slope2, self.d1 = map(np.empty_like, (self.z1, self.z2, self.z1))
+            self.xb, self.z1, self.z2, self.y = (
+                np.empty((size, width), self.x.dtype) for width in widths
+            )
+            self.slope1, self.slope2, self.d1 = map(
+                np.empty_like, (self.z1, self.z2, self.z1)
+            )
 
     def iteration(self, batch: NDArray[np.int64]) -> float:
         self.gather(batch)
@@ -154,15 +169,28 @@ def cross_entropy(p: NDArray[Any]) -> float:
 class ScikitLearn:
     """`MLPClassifier`, whose loop is its own.
 
-    What differs: no sigmoid before the softmax, so its losses are others; the loss is that of the first forward pass;
-    a shuffled set is walked through; each call of its loop, of one epoch, checks the shape of the data.
+    What differs: no sigmoid before the softmax, so its losses are others; the loss is
+    that of the first forward pass; a shuffled set is walked through; each call of its
+    loop, of one epoch, checks the shape of the data.
     """
 
-    def __init__(self, data: Data, dtype: str, epochs: int = 1, shuffle: bool = True) -> None:
+    def __init__(
+        self, data: Data, dtype: str, epochs: int = 1, shuffle: bool = True
+    ) -> None:
         from sklearn.neural_network import MLPClassifier
 
-        self.x, self.t, self.iterations = data.typed(dtype), data.t, epochs * len(data.x) // 100
-        options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "learning_rate_init": RATE, "batch_size": 100}
+        self.x, self.t, self.iterations = (
+            data.typed(dtype),
+            data.t,
+            epochs * len(data.x) // 100,
+        )
+        options = {
+            "solver": "sgd",
+            "momentum": 0.0,
+            "alpha": 0.0,
+            "learning_rate_init": RATE,
+            "batch_size": 100,
+        }
         loop = {"max_iter": epochs, "warm_start": True, "shuffle": shuffle}
         self.net = MLPClassifier(50, activation="logistic", **options, **loop)
 
@@ -179,19 +207,31 @@ class ScikitLearn:
 
 
 class Secant:
-    """One call of the core, which `secant.train` makes, for each block of mini-batches."""
+    """One call of the core, which `secant.train` makes, for each block of
+    mini-batches.
+    """
 
     def __init__(
-        self, data: Data, backend: str, numerical: bool, threads: int, dtype: str = "float64", after: bool = True
+        self,
+        data: Data,
+        backend: str,
+        numerical: bool,
+        threads: int,
+        dtype: str = "float64",
+        after: bool = True,
     ) -> None:
         self.net = secant.TwoLayerNet(784, 50, 10, rng=0, backend=backend)
-        self.net.params = {key: param.astype(dtype) for key, param in data.params.items()}
+        self.net.params = {
+            key: param.astype(dtype) for key, param in data.params.items()
+        }
         take = (
             partial(self.net.numerical_gradient, h=H, method="auto", n_threads=threads)
             if numerical
             else partial(self.net.gradient, n_threads=threads)
         )
-        self.run = iterations_of(self.net, data.x, data.t, take, RATE, before=not after).run
+        self.run = iterations_of(
+            self.net, data.x, data.t, take, RATE, before=not after
+        ).run
 
     def descend(self, indices: NDArray[np.int64]) -> list[float]:
         losses: list[float] = []

@@ -1,4 +1,7 @@
-"""docs/benchmarks.md: what most readers ask, each with a picture and a short table. The rest is in bench/report.py."""
+"""docs/benchmarks.md: what most readers ask, each with a picture and a short table.
+
+The rest is in bench/report.py.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,23 +39,47 @@ def page(measured: Measured) -> str:
     """The page, as Markdown."""
     lines = [HEAD.format(**measured["machine"])]
     for title, text, picture, _, table in QUESTIONS:
-        lines += [f"## {title}", "", text, "", f"![{title}](benchmarks-{picture}.svg)", "", *table(measured), ""]
+        lines += [
+            f"## {title}",
+            "",
+            text,
+            "",
+            f"![{title}](benchmarks-{picture}.svg)",
+            "",
+            *table(measured),
+            "",
+        ]
     return "\n".join(lines)
 
 
 def against_backpropagation(measured: Measured) -> list[str]:
-    """Milliseconds a gradient, and how many times Secant's central difference that is."""
+    """Milliseconds a gradient, and how many times Secant's central difference that
+    is.
+    """
     columns = by_inputs(measured["A gradient"], 1)
     rows = []
     for name in rivals_of_the_series(next(iter(columns.values()))):
         row = [short(name)]
         for samples in columns.values():
             if name in samples:
-                row += [significant(1e3 * median(samples[name])), str(ratio(samples[name], samples[gradient.SERIES]))]
+                row += [
+                    significant(1e3 * median(samples[name])),
+                    str(ratio(samples[name], samples[gradient.SERIES])),
+                ]
             else:
                 row += ["–", "–"]
         rows.append(row)
-    return markdown(["", *(cell for inputs in columns for cell in (f"{inputs}, ms", "times Secant, series"))], rows)
+    return markdown(
+        [
+            "",
+            *(
+                cell
+                for inputs in columns
+                for cell in (f"{inputs}, ms", "times Secant, series")
+            ),
+        ],
+        rows,
+    )
 
 
 def whole_runs(measured: Measured) -> list[str]:
@@ -61,14 +88,21 @@ def whole_runs(measured: Measured) -> list[str]:
     for name, got in measured["The whole run"].items():
         who, dtype = name.split(" | ")
         if dtype == "float64":
-            good = [f"{got['accuracy']:.1%}", f"{got['MB']:,.0f}"] if "accuracy" in got else ["–", "–"]
+            good = (
+                [f"{got['accuracy']:.1%}", f"{got['MB']:,.0f}"]
+                if "accuracy" in got
+                else ["–", "–"]
+            )
             rows.append([who, significant(got["seconds"]), *good])
     return markdown(["", "s", "test accuracy", "memory, MB"], rows)
 
 
 def exponents(measured: Measured) -> list[str]:
     """How the cost of the series grows."""
-    return markdown(growth.COLUMNS[:4], [row[:4] for row in growth.sweeps(measured["How the cost grows"])])
+    return markdown(
+        growth.COLUMNS[:4],
+        [row[:4] for row in growth.sweeps(measured["How the cost grows"])],
+    )
 
 
 QUESTIONS = (
@@ -87,7 +121,9 @@ small enough.""",
 backpropagation written out for this network. Ratios are medians within a round; below 1, the other
 is faster.""",
         "backpropagation",
-        lambda measured, path: charts.backpropagation_bars(measured["A gradient"], path),
+        lambda measured, path: charts.backpropagation_bars(
+            measured["A gradient"], path
+        ),
         against_backpropagation,
     ),
     Question(
@@ -96,7 +132,9 @@ is faster.""",
 train by backpropagation. The table: the chapter's 10,000 iterations on MNIST, including conversion
 and compilation. scikit-learn trains a network without the second sigmoid.""",
         "training",
-        lambda measured, path: charts.training_bars(measured["A training iteration"], path),
+        lambda measured, path: charts.training_bars(
+            measured["A training iteration"], path
+        ),
         whole_runs,
     ),
     Question(
@@ -104,7 +142,9 @@ and compilation. scikit-learn trains a network without the second sigmoid.""",
         """One gradient; one quantity varies, the others have the chapter's size. The exponent is fitted from
 there up: it is above 1 where weights or inputs outgrow a cache.""",
         "growth",
-        lambda measured, path: charts.growth_curves(measured["How the cost grows"], path),
+        lambda measured, path: charts.growth_curves(
+            measured["How the cost grows"], path
+        ),
         exponents,
     ),
     Question(
@@ -112,7 +152,9 @@ there up: it is above 1 where weights or inputs outgrow a cache.""",
         """The picture: a training iteration. One thread is timed in CPU time and two threads in wall time. The
 table: a gradient of Secant, of two sizes.""",
         "threads",
-        lambda measured, path: charts.thread_bars(measured["A training iteration"], path),
+        lambda measured, path: charts.thread_bars(
+            measured["A training iteration"], path
+        ),
         lambda measured: growth.two_threads(measured["How the cost grows"]),
     ),
 )

@@ -1,6 +1,8 @@
-"""The table of the READMEs, from what was measured: python bench/readme.py writes it again, and so does `secant bench`.
+"""The table of the READMEs, from what was measured: python bench/readme.py writes it
+again, and so does `secant bench`.
 
-Checks are those of docs/records/check_comparison.md, in float64; training runs those of docs/benchmarks.json.
+Checks are those of docs/records/check_comparison.md, in float64; training runs those of
+docs/benchmarks.json.
 """
 
 import json
@@ -19,7 +21,9 @@ BY_HAND = {"README.md": "NumPy by hand", "README.zh-CN.md": "NumPy 手写反向�
 
 
 class Row(NamedTuple):
-    """Who; which rows of the checks, with what stands in brackets last; which training run."""
+    """Who; which rows of the checks, with what stands in brackets last; which training
+    run.
+    """
 
     who: str
     checks: tuple[str, ...]
@@ -40,9 +44,14 @@ ROWS = (
 
 
 def checks() -> dict[str, list[str]]:
-    """The rows of the first table of the record: calls, seconds, faults, false alarms."""
+    """The rows of the first table of the record: calls, seconds, faults, false
+    alarms.
+    """
     table = CHECKS.read_text(encoding="utf-8").split("| in float32 |")[0]
-    rows = [line.strip("| ").split(" | ") for line in re.findall(r"^\| .*\|$", table, re.MULTILINE)]
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in re.findall(r"^\| .*\|$", table, re.MULTILINE)
+    ]
     return {name: cells for name, *cells in rows}
 
 
@@ -62,7 +71,9 @@ def table(measured: dict[str, Any], readme: str) -> list[str]:
         who = BY_HAND[readme] if row.who == "NumPy" else row.who
         calls = joined([checked[name][0] for name in row.checks])
         faults = joined([checked[name][2] for name in row.checks])
-        seconds = significant(measured["The whole run"][f"{row.run} | float64"]["seconds"])
+        seconds = significant(
+            measured["The whole run"][f"{row.run} | float64"]["seconds"]
+        )
         rows.append([who, calls, faults, seconds])
     return markdown(COLUMNS[readme], rows)
 
@@ -78,6 +89,8 @@ def readmes(measured: dict[str, Any]) -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in readmes(json.loads((DOCS / "benchmarks.json").read_text(encoding="utf-8"))).items():
+    for path, text in readmes(
+        json.loads((DOCS / "benchmarks.json").read_text(encoding="utf-8"))
+    ).items():
         path.write_text(text, encoding="utf-8")
         print(path)

@@ -1,4 +1,5 @@
-"""Measure everything; write docs/benchmarks.md with its pictures, docs/records/benchmarks.md, and all samples as JSON.
+"""Measure everything; write docs/benchmarks.md with its pictures,
+docs/records/benchmarks.md, and all samples as JSON.
 
     python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json] [--again OLD.json]
 
@@ -31,7 +32,8 @@ from timing import FULL, LEVEL, QUICK, Effort, launched, ratio
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MARGIN = 1.1  # for a neighbor that fills the caches
-SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
+# the question; what measures it; what to know of the answer
+SECTIONS: dict[str, tuple[ModuleType, str]] = {
     "A gradient": (
         gradient,
         """All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4; the first table is of float64. The NumPy
@@ -93,13 +95,35 @@ anything is timed. Ratios hold for this machine; absolute times vary.
 
 def main() -> None:
     """Measure everything and write it down."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few minutes; prints, if there is no --output")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: docs/)")
-    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what became slower since; fail if it did")
-    parser.add_argument("--again", type=Path, metavar="OLD.json", help="write the page of an earlier run, unmeasured")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a few minutes; prints, if there is no --output",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where to write (default: docs/)"
+    )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="OLD.json",
+        help="say what became slower since; fail if it did",
+    )
+    parser.add_argument(
+        "--again",
+        type=Path,
+        metavar="OLD.json",
+        help="write the page of an earlier run, unmeasured",
+    )
     options = parser.parse_args()
-    before = json.loads(options.compare.read_text(encoding="utf-8")) if options.compare else None
+    before = (
+        json.loads(options.compare.read_text(encoding="utf-8"))
+        if options.compare
+        else None
+    )
     measured = (
         json.loads(options.again.read_text(encoding="utf-8"))
         if options.again
@@ -123,13 +147,18 @@ def measure(effort: Effort) -> dict[str, Any]:
     """What each question measured, and the machine."""
     facts = machine()
     questions = {title: question.measure for title, (question, _) in SECTIONS.items()}
-    measured = launched(questions, effort, lambda text: print(text, file=sys.stderr, flush=True))
-    facts["launches"] = len(measured["A gradient"]["MNIST, 1 thread"]["samples"][gradient.LOOP])
+    measured = launched(
+        questions, effort, lambda text: print(text, file=sys.stderr, flush=True)
+    )
+    facts["launches"] = len(
+        measured["A gradient"]["MNIST, 1 thread"]["samples"][gradient.LOOP]
+    )
     return rounded({"machine": facts} | measured)  # type: ignore[no-any-return]
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What of Secant became slower or faster, relative to the first other library of each contest that both runs have.
+    """What of Secant became slower or faster, relative to the first other library of
+    each contest that both runs have.
 
     Its interval lies wholly on one side of the earlier one, by more than the margin.
     """
@@ -138,14 +167,24 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for contest in before[title].keys() & now[title].keys():
             old, new = (run[title][contest].get("samples", {}) for run in (before, now))
             names = [name for name in new if name in old]
-            yardstick = next((name for name in names if not name.startswith("Secant")), None)
+            yardstick = next(
+                (name for name in names if not name.startswith("Secant")), None
+            )
             for name in names:
                 if yardstick is not None and name.startswith("Secant"):
-                    earlier, later = (ratio(samples[name], samples[yardstick]) for samples in (old, new))
-                    slower, faster = later.low > MARGIN * earlier.high, MARGIN * later.high < earlier.low
+                    earlier, later = (
+                        ratio(samples[name], samples[yardstick])
+                        for samples in (old, new)
+                    )
+                    slower, faster = (
+                        later.low > MARGIN * earlier.high,
+                        MARGIN * later.high < earlier.low,
+                    )
                     if slower or faster:
                         what = f"{'slower' if slower else 'faster'}: {name} ({title}, {contest})"
-                        found.append(f"{what}: {later} of the time of {yardstick}, before {earlier}")
+                        found.append(
+                            f"{what}: {later} of the time of {yardstick}, before {earlier}"
+                        )
     return sorted(found)
 
 
@@ -156,8 +195,12 @@ def write(measured: dict[str, Any], folder: Path) -> None:
         question.draw(measured, folder / f"benchmarks-{question.picture}.svg")
     (folder / "benchmarks.md").write_text(questions.page(measured), encoding="utf-8")
     (folder / "records").mkdir(exist_ok=True)
-    (folder / "records" / "benchmarks.md").write_text(details(measured), encoding="utf-8")
-    (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n", encoding="utf-8")
+    (folder / "records" / "benchmarks.md").write_text(
+        details(measured), encoding="utf-8"
+    )
+    (folder / "benchmarks.json").write_text(
+        json.dumps(measured) + "\n", encoding="utf-8"
+    )
 
 
 def details(measured: dict[str, Any]) -> str:
@@ -165,7 +208,12 @@ def details(measured: dict[str, Any]) -> str:
     facts = "\n".join(f"{key:16} {value}" for key, value in measured["machine"].items())
     lines = [HEAD.format(machine=facts, level=LEVEL)]
     for title, (question, text) in SECTIONS.items():
-        lines += [f"## {title}", "", text.format(samples=measured["machine"]["training set"]), ""]
+        lines += [
+            f"## {title}",
+            "",
+            text.format(samples=measured["machine"]["training set"]),
+            "",
+        ]
         lines += [*question.table(measured[title]), ""]
     return "\n".join(lines).replace("\n\n\n", "\n\n")
 
@@ -184,14 +232,22 @@ def machine() -> dict[str, Any]:
     config = io.StringIO()
     with contextlib.redirect_stdout(config):
         secant.show_config()
-    facts: dict[str, Any] = {line[:16].strip(): line[17:] for line in config.getvalue().splitlines()}
+    facts: dict[str, Any] = {
+        line[:16].strip(): line[17:] for line in config.getvalue().splitlines()
+    }
     versions = {}
     for _, distribution in footprint.LIBRARIES.values():
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[distribution] = metadata.version(distribution)
     peers = {name: version for name, version in versions.items() if name not in facts}
-    processor = {"processor": _processor(), "cores": os.cpu_count(), "load before": round(os.getloadavg()[0], 1)}
-    return facts | peers | processor | {"training set": len(cases.mnist_or_subset()[0][0])}
+    processor = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load before": round(os.getloadavg()[0], 1),
+    }
+    return (
+        facts | peers | processor | {"training set": len(cases.mnist_or_subset()[0][0])}
+    )
 
 
 def _processor() -> str:

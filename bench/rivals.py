@@ -1,7 +1,8 @@
 """Contestants in processes of their own, that take turns.
 
-Each family of contestants (those of one library) has a process, started with as many cores and threads as it may use,
-so that no thread pool is in another's way and nothing is limited after the fact. Only one process computes at a time.
+Each family of contestants (those of one library) has a process, started with as many
+cores and threads as it may use, so that no thread pool is in another's way and nothing
+is limited after the fact. Only one process computes at a time.
 """
 
 import multiprocessing
@@ -21,21 +22,30 @@ from typing import Any, NamedTuple, TypeVar
 import secant
 from timing import Contest, Effort, Samples, turn
 
-REST = 0.1  # seconds, after which the threads of the process before no longer spin, waiting for work
+# seconds, after which the threads of the process before no longer spin, waiting for
+# work
+REST = 0.1
 Result = TypeVar("Result")
 
 
 class Step(NamedTuple):
-    """What a contestant repeats, and how many iterations, or what part of one, that is."""
+    """What a contestant repeats, and how many iterations, or what part of one, that
+    is.
+    """
 
     call: Callable[[], object]
     iterations: float = 1
     cold: bool = False
-    """Whether the system may have taken its data out of memory: then the first of two turns does not count."""
+    """Whether the system may have taken its data out of memory: then the first of two
+    turns does not count.
+    """
 
 
 Family = Callable[[], dict[str, Step]]
-"""Makes the contestants of one library, their answers checked. It is pickled, and called in their process."""
+"""Makes the contestants of one library, their answers checked.
+
+It is pickled, and called in their process.
+"""
 
 
 class MissingLibraryError(Exception):
@@ -43,16 +53,19 @@ class MissingLibraryError(Exception):
 
 
 def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
-    """Let all contestants take turns of 50 ms on ``threads`` cores, in fresh processes: one launch.
+    """Let all contestants take turns of 50 ms on ``threads`` cores, in fresh processes:
+    one launch.
 
-    Samples are seconds per iteration: on one thread CPU time, of all threads of the process; on more, what passes.
+    Samples are seconds per iteration: on one thread CPU time, of all threads of the
+    process; on more, what passes.
     """
     missing: dict[str, str] = {}
     with _started(families, threads, missing) as processes:
         samples: Samples = {name: [[]] for _, names in processes for name in names}
         for _, (connection, names) in product(range(effort.rounds), processes):
             time.sleep(REST * (threads > 1))
-            _turn(connection, names[0])  # not counted: a process that has waited is slow for longer than a warm-up
+            # not counted: a process that has waited is slow for longer than a warm-up
+            _turn(connection, names[0])
             for name in names:
                 samples[name][0].append(_turn(connection, name))
     return {"samples": samples, "missing": missing}
@@ -64,8 +77,11 @@ def apart(threads: int, function: Callable[..., Result], *arguments: Any) -> Res
         return _in_fresh_process(function, *arguments)
 
 
-def side_by_side(calls: dict[str, Callable[[], Result]], absent: tuple[type[Exception], ...]) -> dict[str, Result]:
-    """Call functions in fresh processes, on one core each, as many at a time as there are cores.
+def side_by_side(
+    calls: dict[str, Callable[[], Result]], absent: tuple[type[Exception], ...]
+) -> dict[str, Result]:
+    """Call functions in fresh processes, on one core each, as many at a time as there
+    are cores.
 
     Those that raise one of ``absent`` are left out.
     """
@@ -84,7 +100,11 @@ def side_by_side(calls: dict[str, Callable[[], Result]], absent: tuple[type[Exce
 
     with _limited_to(1), ThreadPoolExecutor(free.qsize()) as pool:
         results = list(pool.map(attempt, calls.values()))
-    return {name: result for name, result in zip(calls, results, strict=True) if result is not None}
+    return {
+        name: result
+        for name, result in zip(calls, results, strict=True)
+        if result is not None
+    }
 
 
 def _in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -111,7 +131,9 @@ def _started(
     started: list[tuple[str, Connection, Any]] = []
     for family, make in families.items():
         ours, theirs = context.Pipe()
-        process = context.Process(target=_take_turns, args=(theirs, make, threads), daemon=True)
+        process = context.Process(
+            target=_take_turns, args=(theirs, make, threads), daemon=True
+        )
         with _limited_to(threads, first_core=len(started)):
             process.start()
         theirs.close()
@@ -167,12 +189,21 @@ def _take_turns(connection: Connection, make: Family, threads: int) -> None:
 
 @contextmanager
 def _limited_to(threads: int, first_core: int = 0) -> Iterator[None]:
-    """Processes started now may use so many cores, and their thread pools have so many threads."""
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    """Processes started now may use so many cores, and their thread pools have so many
+    threads.
+    """
+    pools = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    )
     before, known = dict(os.environ), _cores()
     os.environ.update(dict.fromkeys(pools, str(threads)))
     if known:
-        os.sched_setaffinity(0, {known[(first_core + i) % len(known)] for i in range(threads)})
+        os.sched_setaffinity(
+            0, {known[(first_core + i) % len(known)] for i in range(threads)}
+        )
     try:
         yield
     finally:

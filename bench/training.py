@@ -1,11 +1,13 @@
-"""Time one training iteration against other libraries: 784-50-10, mini-batches of 100, the chapter's loss.
+"""Time one training iteration against other libraries: 784-50-10, mini-batches of 100,
+the chapter's loss.
 
     python bench/training.py [--quick]
 
-Same parameters to start with, same mini-batches: that losses and parameters agree is checked before anything is timed.
-All are timed with the loss after the update, which takes a second forward pass, and with that of the forward pass which
-the gradient needs anyway; each is compared with Secant in its type and with its loss. Drawing the mini-batch is counted
-for all.
+Same parameters to start with, same mini-batches: that losses and parameters agree is
+checked before anything is timed. All are timed with the loss after the update, which
+takes a second forward pass, and with that of the forward pass which the gradient needs
+anyway; each is compared with Secant in its type and with its loss. Drawing the
+mini-batch is counted for all.
 """
 
 from collections.abc import Callable
@@ -31,8 +33,14 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 WAYS: dict[str, Ways] = {
     "NumPy": {"NumPy by hand": peers.NumPy},
     "SciPy": {"SciPy, sparse, by hand": peers.SciPySparse},
-    "JAX": {"JAX jit": partial(automatic.Jax, scan=False), "JAX jit and lax.scan": partial(automatic.Jax, scan=True)},
-    "PyTorch": {"PyTorch eager": automatic.Torch, "PyTorch by hand": automatic.TorchByHand},
+    "JAX": {
+        "JAX jit": partial(automatic.Jax, scan=False),
+        "JAX jit and lax.scan": partial(automatic.Jax, scan=True),
+    },
+    "PyTorch": {
+        "PyTorch eager": automatic.Torch,
+        "PyTorch by hand": automatic.TorchByHand,
+    },
 }
 COMPILED: Ways = {"PyTorch, torch.compile": partial(automatic.Torch, compiled=True)}
 KINDS = {"numerical": True, "backpropagation": False}
@@ -40,7 +48,9 @@ WORDS = "", "type", "loss"
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds per iteration of every peer, for each kind of input and number of threads."""
+    """Seconds per iteration of every peer, for each kind of input and number of
+    threads.
+    """
     inputs = cases.INPUTS[:1] if effort.quick else cases.INPUTS
     return {
         f"{name}, {label}": race(families(name, threads, effort.quick), threads, effort)
@@ -54,7 +64,9 @@ def table(contests: Contests) -> list[str]:
 
 
 def like(name: str) -> str:
-    """Secant by its numerical gradient, in the type and with the loss of a contestant."""
+    """Secant by its numerical gradient, in the type and with the loss of a
+    contestant.
+    """
     _, dtype, loss = name.split(" | ")
     return f"Secant, numerical | {dtype} | {loss}"
 
@@ -63,7 +75,10 @@ def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
     """What is timed, by library."""
     ways = taking_part(WAYS, COMPILED, inputs, quick)
     return {
-        **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
+        **{
+            name: partial(secant_steps, inputs, threads, backend)
+            for backend, name in cases.backends(quick).items()
+        },
         **{name: partial(library, inputs, of) for name, of in ways.items()},
         "scikit-learn": partial(scikit_learn_steps, inputs),
     }
@@ -79,7 +94,9 @@ def secant_steps(inputs: str, threads: int, backend: str) -> dict[str, Step]:
             f"{cases.BACKENDS[backend]}, {kind} | {dtype} | {LOSSES[after]}": peers.Secant(
                 data, backend, numerical, threads, dtype, after
             )
-            for after, dtype, (kind, numerical) in product(LOSSES, TOLERANCE, KINDS.items())
+            for after, dtype, (kind, numerical) in product(
+                LOSSES, TOLERANCE, KINDS.items()
+            )
             if after or backend == "cpp"
         },
     )
@@ -108,11 +125,19 @@ def scikit_learn_steps(inputs: str) -> dict[str, Step]:
     return steps
 
 
-def require_an_epoch(name: str, peer: peers.ScikitLearn, data: cases.Data, bound: float) -> None:
-    """Refuse a network without a second sigmoid whose epoch, unshuffled, is not that of the plain loop."""
+def require_an_epoch(
+    name: str, peer: peers.ScikitLearn, data: cases.Data, bound: float
+) -> None:
+    """Refuse a network without a second sigmoid whose epoch, unshuffled, is not that of
+    the plain loop.
+    """
     peer.fit()  # from parameters of its own
-    net = secant.TwoLayerNet(784, 50, 10, output_activation="identity", log_offset=0, backend="numpy")
-    net.params = {key: np.array(param, dtype=np.float64) for key, param in peer.params().items()}
+    net = secant.TwoLayerNet(
+        784, 50, 10, output_activation="identity", log_offset=0, backend="numpy"
+    )
+    net.params = {
+        key: np.array(param, dtype=np.float64) for key, param in peer.params().items()
+    }
     peer.fit()
     before, _ = plain_loop(net, data, np.arange(len(data.x)).reshape(-1, BATCH))
     require(f"{name}, loss", [peer.net.loss_curve_[-1]], before.mean(), bound)
@@ -120,7 +145,9 @@ def require_an_epoch(name: str, peer: peers.ScikitLearn, data: cases.Data, bound
 
 
 def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, Step]:
-    """Train each on the first mini-batches, and refuse one whose losses or parameters are not the plain loop's."""
+    """Train each on the first mini-batches, and refuse one whose losses or parameters
+    are not the plain loop's.
+    """
     stream = np.random.RandomState(0)
     first = batches(data, stream)
     net = secant.TwoLayerNet(784, 50, 10, rng=0, backend="numpy")
@@ -128,12 +155,25 @@ def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, S
     before, after = plain_loop(net, data, first)
     for name, peer in contestants.items():
         _, dtype, loss = name.split(" | ")
-        require(f"{name}, losses", peer.descend(first), after if loss == "after" else before, TOLERANCE[dtype])
+        require(
+            f"{name}, losses",
+            peer.descend(first),
+            after if loss == "after" else before,
+            TOLERANCE[dtype],
+        )
         require_params(name, peer, net, TOLERANCE[dtype])
-    return {name: Step(partial(descend, peer, data, stream), STEPS, cold=True) for name, peer in contestants.items()}
+    return {
+        name: Step(partial(descend, peer, data, stream), STEPS, cold=True)
+        for name, peer in contestants.items()
+    }
 
 
-def require_params(name: str, peer: peers.Peer | peers.ScikitLearn, net: secant.TwoLayerNet, bound: float) -> None:
+def require_params(
+    name: str,
+    peer: peers.Peer | peers.ScikitLearn,
+    net: secant.TwoLayerNet,
+    bound: float,
+) -> None:
     for key, param in peer.params().items():
         require(f"{name}, {key}", param, net.params[key], bound)
 
@@ -150,7 +190,9 @@ def batches(data: cases.Data, stream: np.random.RandomState) -> NDArray[np.int64
 def plain_loop(
     net: secant.TwoLayerNet, data: cases.Data, indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Train a network by the reference's backpropagation, and return the losses before and after each update."""
+    """Train a network by the reference's backpropagation, and return the losses before
+    and after each update.
+    """
     losses = []
     for batch in indices:
         x, t = data.x[batch], data.t[batch]

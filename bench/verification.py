@@ -2,9 +2,10 @@
 
     python bench/verification.py [--quick]
 
-784-50-10, MNIST, mini-batches of 100, one thread: the chapter's loop over an accelerated network. Two equal networks do
-one iteration each in turn: the loss of one is called and compared before a gradient is returned, the other only
-computes. Times are means of CPU time. In the end the parameters of both must be the same.
+784-50-10, MNIST, mini-batches of 100, one thread: the chapter's loop over an
+accelerated network. Two equal networks do one iteration each in turn: the loss of one
+is called and compared before a gradient is returned, the other only computes. Times are
+means of CPU time. In the end the parameters of both must be the same.
 """
 
 import argparse
@@ -65,27 +66,55 @@ def price(iterations: int) -> list[str]:
     (x, t), test = secant.load_mnist(one_hot_label=True)
     compared, trusted = (secant.accelerate(Digits()) for _ in range(2))
     rng, turns = np.random.default_rng(1), []
-    with mock.patch.object(vars(trusted)["numerical_gradient"], "require_same_loss", nothing):
+    with mock.patch.object(
+        vars(trusted)["numerical_gradient"], "require_same_loss", nothing
+    ):
         for i in range(iterations):
             chosen = rng.integers(len(x), size=100)
             batch = x[chosen], t[chosen]
             first, second = (compared, trusted) if i % 2 else (trusted, compared)
-            took = {net: cpu_seconds(partial(update, net, *batch)) for net in (first, second)}
-            turns.append((took[compared], took[trusted], cpu_seconds(partial(trusted.loss, *batch))))
-    if not all(np.array_equal(compared.params[key], trusted.params[key]) for key in trusted.params):
+            took = {
+                net: cpu_seconds(partial(update, net, *batch))
+                for net in (first, second)
+            }
+            turns.append(
+                (
+                    took[compared],
+                    took[trusted],
+                    cpu_seconds(partial(trusted.loss, *batch)),
+                )
+            )
+    if not all(
+        np.array_equal(compared.params[key], trusted.params[key])
+        for key in trusted.params
+    ):
         raise ValueError("the two networks differ: no time is worth anything")
     with_comparison, bare, loss = np.mean(turns[1:], axis=0)
-    accuracies = sum(cpu_seconds(partial(trusted.accuracy, *data)) for data in ((x, t), test))
+    accuracies = sum(
+        cpu_seconds(partial(trusted.accuracy, *data)) for data in ((x, t), test)
+    )
     loops = bare, bare + loss, bare + loss + accuracies / EPOCH
     comparing = with_comparison - bare
-    return [f"{1e6 * comparing:.0f}", *(f"{100 * comparing / each:.0f}" for each in loops)]
+    return [
+        f"{1e6 * comparing:.0f}",
+        *(f"{100 * comparing / each:.0f}" for each in loops),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the iterations")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the iterations"
+    )
     iterations = 1_000 if parser.parse_args().quick else 10_000
-    columns = ["us per call", "% of gradient and update", "% with losses", "% with accuracies, too"]
+    columns = [
+        "us per call",
+        "% of gradient and update",
+        "% with losses",
+        "% with accuracies, too",
+    ]
     with threadpool_limits(1):
         print("\n".join(markdown(columns, [price(iterations)], words=0)))
 

@@ -1,7 +1,10 @@
-"""The documentation site: ``nox -s docs``. It is built without a network, and its pages load nothing from elsewhere.
+"""The documentation site: ``nox -s docs``.
 
-Design: formulas become MathML by docutils, on which Sphinx stands: browsers show it by themselves, without the MathJax
-that Sphinx would load from a server. References to other projects' types are plain text, so that no index is fetched.
+It is built without a network, and its pages load nothing from elsewhere.
+
+Design: formulas become MathML by docutils, on which Sphinx stands: browsers show it by
+themselves, without the MathJax that Sphinx would load from a server. References to
+other projects' types are plain text, so that no index is fetched.
 """
 
 import re
@@ -15,7 +18,9 @@ ROOT = Path(__file__).parent.parent
 
 project = "Secant"
 author = project_copyright = "The Secant developers"
-release = version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+release = version = tomllib.loads(
+    (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+)["project"]["version"]
 
 extensions = ["myst_nb", "numpydoc", "sphinx_copybutton"]
 extensions += [f"sphinx.ext.{name}" for name in ("autodoc", "autosummary", "viewcode")]
@@ -34,7 +39,12 @@ autodoc_mock_imports = ["jax", "torch"]
 autosummary_generate = True
 numpydoc_show_class_members = False  # the template of a class lists them
 # Not in this site: types of other projects, and names that a docstring only mentions.
-nitpick_ignore_regex = [("py:.*", r"(numpy|np|torch|jax|scipy|sklearn|joblib|concurrent|unittest|collections)\..*")]
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(numpy|np|torch|jax|scipy|sklearn|joblib|concurrent|unittest|collections)\..*",
+    )
+]
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"Secant {version}"
@@ -55,7 +65,9 @@ copybutton_copy_empty_lines = False
 
 def formula(translator, node):
     """Write a formula as MathML."""
-    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    translator.body.append(
+        tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block))
+    )
     raise nodes.SkipNode
 
 
@@ -66,7 +78,9 @@ def language_of_page(app, pagename, templatename, context, doctree):
 
 
 def hide_records_from_search(app, env):
-    """Leave what programs wrote out of the search: it is found from the page that says what it means."""
+    """Leave what programs wrote out of the search: it is found from the page that says
+    what it means.
+    """
     for page in env.found_docs:
         if page.startswith("records/"):
             env.metadata[page]["nosearch"] = True
@@ -74,6 +88,8 @@ def hide_records_from_search(app, env):
 
 def setup(app):
     """Register what is written above."""
-    app.add_html_math_renderer("mathml", inline_renderers=(formula, None), block_renderers=(formula, None))
+    app.add_html_math_renderer(
+        "mathml", inline_renderers=(formula, None), block_renderers=(formula, None)
+    )
     app.connect("html-page-context", language_of_page)
     app.connect("env-check-consistency", hide_records_from_search)

@@ -16,9 +16,14 @@ SECONDS = 120  # a cell may take
 
 
 def executed(path: Path) -> nbformat.NotebookNode:
-    """Return a notebook with the outputs of a run in a new kernel. What it writes to standard error is an error."""
+    """Return a notebook with the outputs of a run in a new kernel.
+
+    What it writes to standard error is an error.
+    """
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", record_timing=False).execute()
+    NotebookClient(
+        notebook, timeout=SECONDS, kernel_name="python3", record_timing=False
+    ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if output.output_type == "stream" and output.name == "stderr":
@@ -29,7 +34,11 @@ def executed(path: Path) -> nbformat.NotebookNode:
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop what differs between two runs of the same code."""
     notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
     }
     for number, cell in enumerate(notebook.cells):

@@ -1,4 +1,5 @@
-"""The gradient check of chapter 5 of the book: backpropagation against numerical gradients, of all 39,760 weights.
+"""The gradient check of chapter 5 of the book: backpropagation against numerical
+gradients, of all 39,760 weights.
 
 python examples/check_network.py
 """

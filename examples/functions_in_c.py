@@ -26,14 +26,19 @@ double rosenbrock(const double *x, intptr_t n, void *data) {
 
 folder = Path(tempfile.mkdtemp())
 (folder / "rosenbrock.c").write_text(SOURCE, encoding="utf-8")
-subprocess.run(["cc", "-O3", "-shared", "-fPIC", "rosenbrock.c", "-o", "rosenbrock.so"], cwd=folder, check=True)
+subprocess.run(
+    ["cc", "-O3", "-shared", "-fPIC", "rosenbrock.c", "-o", "rosenbrock.so"],
+    cwd=folder,
+    check=True,
+)
 
 f = ctypes.CDLL(str(folder / "rosenbrock.so")).rosenbrock
 f.restype = ctypes.c_double
 f.argtypes = [ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]
 
 x = np.zeros(1000)
-gradient = secant.numerical_gradient(f, x, workers=2)  # workers says that f is thread-safe
+# workers says that f is thread-safe
+gradient = secant.numerical_gradient(f, x, workers=2)
 print(gradient[:3])
 assert np.allclose(gradient[:-1], -2, atol=1e-5)
 

@@ -1,4 +1,5 @@
-"""The gradient of a function that Numba compiles: the loop over its coordinates is compiled too, and runs on all cores.
+"""The gradient of a function that Numba compiles: the loop over its coordinates is
+compiled too, and runs on all cores.
 
 python examples/functions_in_numba.py
 """
@@ -20,10 +21,12 @@ def rosenbrock(x):
 x = np.zeros(1000)
 gradient = secant.numerical_gradient(rosenbrock, x)
 print(gradient[:3])
-assert np.array_equal(gradient, secant.numerical_gradient(rosenbrock, x, workers=1))  # the same bits on one thread
+# the same bits on one thread
+assert np.array_equal(gradient, secant.numerical_gradient(rosenbrock, x, workers=1))
 
 
-# A function of many outputs has a Jacobian. If its zeros are known, few evaluations are enough: here six.
+# A function of many outputs has a Jacobian. If its zeros are known, few evaluations are
+# enough: here six.
 @numba.njit
 def second_difference(x):
     result = -2 * x

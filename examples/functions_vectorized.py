@@ -20,11 +20,14 @@ def of_point(x):
 
 
 x = np.linspace(-1, 1, 100)
-secant.numerical_gradient(of_stack, x, vectorized=True)  # a first call also loads what is needed
+# a first call also loads what is needed
+secant.numerical_gradient(of_stack, x, vectorized=True)
 start = time.perf_counter()
 one_by_one = secant.numerical_gradient(of_point, x)
 middle = time.perf_counter()
 at_once = secant.numerical_gradient(of_stack, x, vectorized=True)
 end = time.perf_counter()
-print(f"one by one {1e3 * (middle - start):.2f} ms, at once {1e3 * (end - middle):.2f} ms")
+print(
+    f"one by one {1e3 * (middle - start):.2f} ms, at once {1e3 * (end - middle):.2f} ms"
+)
 assert np.allclose(one_by_one, at_once, rtol=0, atol=1e-6)

@@ -18,7 +18,9 @@ def f(x):
 figure = Figure(figsize=(10, 3.6), layout="constrained")
 rates = {0.001: "too small", 0.1: "right", 1.02: "too large"}
 for axes, (lr, what) in zip(figure.subplots(1, 3), rates.items(), strict=True):
-    x, path = secant.gradient_descent(f, [-3.0, 4.0], lr=lr, step_num=30, return_path=True)
+    x, path = secant.gradient_descent(
+        f, [-3.0, 4.0], lr=lr, step_num=30, return_path=True
+    )
     secant.plots.descent_paths(f, path, region=[(-6, 6), (-6, 6)], ax=axes)
     axes.set_title(f"lr = {lr}: {what}", loc="left")
     print(f"lr = {lr}: from f = {f(path[0]):.3g} to {f(x):.3g}")

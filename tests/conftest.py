@@ -1,4 +1,6 @@
-"""What all tests share: backends to run with, fresh and forked processes, and NumPy's random state left as it was."""
+"""What all tests share: backends to run with, fresh and forked processes, and NumPy's
+random state left as it was.
+"""
 
 import importlib.util
 import io
@@ -12,7 +14,8 @@ import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several processes share the cores: a thread that waits lets go
+# several processes share the cores: a thread that waits lets go
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import hypothesis
 import numpy as np
@@ -23,28 +26,42 @@ import secant
 from secant.backends import BACKENDS, backend_module
 
 if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
-    secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
+    # chosen, it is used without a warning, which would be an error here
+    secant.set_backend("numpy")
     os.environ.setdefault("SECANT_BACKEND", "numpy")  # in other processes too
 
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips a check of estimators
+# without it scikit-learn skips a check of estimators
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with Ctrl-C ignored
+# a job in the background is started with Ctrl-C ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no fault of an example. But at night the examples are the same each time: luck fails no change.
+# A busy machine is no fault of an example. But at night the examples are the same each
+# time: luck fails no change.
 hypothesis.settings.register_profile(
-    "secant", deadline=None, derandomize=not os.environ.get("SECANT_RANDOM_EXAMPLES"), database=None
+    "secant",
+    deadline=None,
+    derandomize=not os.environ.get("SECANT_RANDOM_EXAMPLES"),
+    database=None,
 )
 hypothesis.settings.load_profile("secant")
 
-if tested := os.environ.get("SECANT_TESTED"):  # by .ci/run: where what is imported has to be
+# by .ci/run: where what is imported has to be
+if tested := os.environ.get("SECANT_TESTED"):
     found = [importlib.util.find_spec(name) for name in ("secant", "secant._core")]
-    elsewhere = [spec.origin for spec in found if spec and not Path(spec.origin).is_relative_to(tested)]
+    elsewhere = [
+        spec.origin
+        for spec in found
+        if spec and not Path(spec.origin).is_relative_to(tested)
+    ]
     assert not elsewhere, f"{elsewhere} would be tested in place of {tested}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Where there is the core, the other backends are not what is used. CI tests most of them where there is none.
+    """Where there is the core, the other backends are not what is used.
+
+    CI tests most of them where there is none.
 
     What compiles by Numba is marked by hand, or has a parameter that says so.
     """
@@ -53,16 +70,25 @@ def pytest_collection_modifyitems(items):
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         values = {value.partition(",")[0] for value in values if isinstance(value, str)}
-        by_numba = item.get_closest_marker("needs_numba") or values & {"numba", "jitted"}
+        by_numba = item.get_closest_marker("needs_numba") or values & {
+            "numba",
+            "jitted",
+        }
         if by_numba or ("numpy" in values and "tests/backends/" not in item.nodeid):
             item.add_marker(pytest.mark.other_backend)
 
 
 class Scheduling(LoadScopeScheduling):
-    """A file on one process, but all that Numba compiles on one: it would be compiled on each."""
+    """A file on one process, but all that Numba compiles on one: it would be compiled
+    on each.
+    """
 
     def _split_scope(self, nodeid):
-        return "numba" if "numba" in nodeid or "jitted" in nodeid else nodeid.partition("::")[0]
+        return (
+            "numba"
+            if "numba" in nodeid or "jitted" in nodeid
+            else nodeid.partition("::")[0]
+        )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,14 +97,18 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Keep what passed and what was skipped, for .ci/untested: it says which tests no run has tried."""
+    """Keep what passed and what was skipped, for .ci/untested: it says which tests no
+    run has tried.
+    """
     folder = os.environ.get("SECANT_OUTCOMES")
     if not folder:
         return
     stats = terminalreporter.stats
     passed = [report.nodeid for report in stats.get("passed", ())]
     skipped = {report.nodeid: report.longrepr[2] for report in stats.get("skipped", ())}
-    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".json", delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=folder, suffix=".json", delete=False, encoding="utf-8"
+    ) as file:
         json.dump({"passed": passed, "skipped": skipped}, file)
 
 
@@ -117,7 +147,8 @@ def compiled():
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the backend in use is asked for, gradient by gradient: method, h and the number of threads.
+    """What the backend in use is asked for, gradient by gradient: method, h and the
+    number of threads.
 
     Zero threads leave the number to the backend.
     """
@@ -148,10 +179,16 @@ def global_random_state():
 
 @pytest.fixture
 def run_python():
-    """Run code in an interpreter of its own, where no SECANT_ variable is set but those given."""
+    """Run code in an interpreter of its own, where no SECANT_ variable is set but those
+    given.
+    """
 
     def run(code, *options, arguments=(), **variables):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SECANT_")}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("SECANT_")
+        }
         return subprocess.run(
             [sys.executable, *options, "-c", code, *arguments],
             env=environment | variables,
@@ -179,7 +216,8 @@ def forked():
 
     def call(check):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python 3.12, and of JAX: forking with threads may deadlock
+            # of Python 3.12, and of JAX: forking with threads may deadlock
+            warnings.simplefilter("ignore")
             child = os.fork()
         if child == 0:
             right = False
@@ -202,7 +240,9 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def open_terminal(monkeypatch):
-    """Return a function that puts a terminal in the place of standard output, or error, for the rest of the test."""
+    """Return a function that puts a terminal in the place of standard output, or error,
+    for the rest of the test.
+    """
 
     def opened(stream="stdout"):
         monkeypatch.setenv("TERM", "xterm")
@@ -214,7 +254,9 @@ def open_terminal(monkeypatch):
 
 @pytest.fixture
 def bar_on_stderr(open_terminal, monkeypatch):
-    """Return a function that makes standard error a terminal on which bars are drawn at once."""
+    """Return a function that makes standard error a terminal on which bars are drawn at
+    once.
+    """
     pytest.importorskip("tqdm", reason="tqdm is not installed")
     monkeypatch.setattr("secant._common.progress._DELAY_SECONDS", 0)
     monkeypatch.setattr("secant._common.progress._REDRAW_SECONDS", 0)

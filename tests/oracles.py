@@ -1,7 +1,9 @@
-"""The truth, in 50 digits: the network, its loss, and central differences of it, by MPFR.
+"""The truth, in 50 digits: the network, its loss, and central differences of it, by
+MPFR.
 
-Nothing here knows of increments, series or unit responses; an activation is the formula that the docs have. One thing
-is exploited: a perturbed weight leaves most pre-activations as they are, so only those that change are computed again.
+Nothing here knows of increments, series or unit responses; an activation is the formula
+that the docs have. One thing is exploited: a perturbed weight leaves most
+pre-activations as they are, so only those that change are computed again.
 `test_oracle_is_the_literal_definition` checks that against two whole losses.
 """
 
@@ -49,7 +51,10 @@ def evaluated(formula: str) -> Callable[[mpfr], mpfr]:
     return eval(f"lambda a: {formula}", names)
 
 
-ACTIVATIONS = {name: evaluated(activation.formula) for name, activation in activations.ACTIVATIONS.items()}
+ACTIVATIONS = {
+    name: evaluated(activation.formula)
+    for name, activation in activations.ACTIVATIONS.items()
+}
 sigmoid = ACTIVATIONS["sigmoid"]
 
 
@@ -66,7 +71,9 @@ def exact(array: np.ndarray) -> list:
 
 
 class Network:
-    """A two-layer network with a batch: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), x (N, I), t one-hot or soft (N, O)."""
+    """A two-layer network with a batch: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), x (N,
+    I), t one-hot or soft (N, O).
+    """
 
     def __init__(
         self,
@@ -79,15 +86,28 @@ class Network:
     ):
         assert gmpy2.get_context().precision >= arithmetic(50).precision
         self.params = {name: exact(value) for name, value in params.items()}
-        self.x, self.t = exact(x), exact(t if t.ndim == 2 else np.eye(len(params["b2"]))[t])
-        self.hidden, self.output = ACTIVATIONS[hidden_activation], ACTIVATIONS[output_activation]
+        self.x, self.t = (
+            exact(x),
+            exact(t if t.ndim == 2 else np.eye(len(params["b2"]))[t]),
+        )
+        self.hidden, self.output = (
+            ACTIVATIONS[hidden_activation],
+            ACTIVATIONS[output_activation],
+        )
         self.log_offset = mpfr(log_offset)
-        self.perturbed: dict[tuple, list] = {}  # probabilities, which do not depend on t
+        # probabilities, which do not depend on t
+        self.perturbed: dict[tuple, list] = {}
 
     @cached_property
     def a1(self) -> list:
         columns = list(zip(*self.params["W1"], strict=True))
-        return [[dot(x_n, column) + b for column, b in zip(columns, self.params["b1"], strict=True)] for x_n in self.x]
+        return [
+            [
+                dot(x_n, column) + b
+                for column, b in zip(columns, self.params["b1"], strict=True)
+            ]
+            for x_n in self.x
+        ]
 
     @cached_property
     def z1(self) -> list:
@@ -96,13 +116,25 @@ class Network:
     @cached_property
     def a2(self) -> list:
         columns = list(zip(*self.params["W2"], strict=True))
-        return [[dot(z_n, column) + b for column, b in zip(columns, self.params["b2"], strict=True)] for z_n in self.z1]
+        return [
+            [
+                dot(z_n, column) + b
+                for column, b in zip(columns, self.params["b2"], strict=True)
+            ]
+            for z_n in self.z1
+        ]
 
     def predict(self) -> list:
         return [softmax([self.output(a) for a in row]) for row in self.a2]
 
     def sample_loss(self, n: int, y: list) -> mpfr:
-        return -gmpy2.fsum([t * gmpy2.log(v + self.log_offset) for t, v in zip(self.t[n], y, strict=True) if t])
+        return -gmpy2.fsum(
+            [
+                t * gmpy2.log(v + self.log_offset)
+                for t, v in zip(self.t[n], y, strict=True)
+                if t
+            ]
+        )
 
     @cached_property
     def losses(self) -> list:
@@ -120,7 +152,9 @@ class Network:
         """The loss with ``shift`` added to one parameter, times N."""
         return gmpy2.fsum(
             [
-                self.sample_loss(n, self.perturbed_y(n, name, index, shift)) if self.factor(n, name, index) else loss
+                self.sample_loss(n, self.perturbed_y(n, name, index, shift))
+                if self.factor(n, name, index)
+                else loss
                 for n, loss in enumerate(self.losses)
             ]
         )
@@ -128,7 +162,9 @@ class Network:
     def perturbed_y(self, n: int, name: str, index: tuple, shift: mpfr) -> list:
         case = n, name, index, shift
         if case not in self.perturbed:
-            self.perturbed[case] = softmax([self.output(a) for a in self.perturbed_a2(*case)])
+            self.perturbed[case] = softmax(
+                [self.output(a) for a in self.perturbed_a2(*case)]
+            )
         return self.perturbed[case]
 
     def factor(self, n: int, name: str, index: tuple) -> Any:
@@ -158,7 +194,9 @@ def of(net: Any, x: np.ndarray, t: np.ndarray) -> Network:
     """The truth about a `TwoLayerNet`."""
     if net.soft_targets == "argmax" and t.ndim == 2:
         t = t.argmax(axis=1)
-    return Network(net.params, x, t, net.output_activation, net.hidden_activation, net.log_offset)
+    return Network(
+        net.params, x, t, net.output_activation, net.hidden_activation, net.log_offset
+    )
 
 
 _known: dict[bytes, dict] = {}
@@ -167,7 +205,9 @@ _known: dict[bytes, dict] = {}
 
 def gradients(net: Any, x: np.ndarray, t: np.ndarray, h: float) -> dict:
     """All central differences of a small network, rounded to float64."""
-    outputs = pickle.dumps((net.params, net.output_activation, net.hidden_activation, x))
+    outputs = pickle.dumps(
+        (net.params, net.output_activation, net.hidden_activation, x)
+    )
     question = outputs, pickle.dumps((net.soft_targets, net.log_offset, t, h))
     if question not in _known:
         network = of(net, x, t)
@@ -178,21 +218,28 @@ def gradients(net: Any, x: np.ndarray, t: np.ndarray, h: float) -> dict:
 
 @lru_cache(maxsize=4)
 def _perturbed(_outputs: bytes, _h: float) -> dict[tuple, list]:
-    """Probabilities that several kinds of targets have in common: tests go through these one after the other."""
+    """Probabilities that several kinds of targets have in common: tests go through
+    these one after the other.
+    """
     return {}
 
 
 def _gradients(network: Network, params: dict, h: float) -> dict:
     return {
-        name: np.array([float(network.central_difference(name, i, h)) for i in np.ndindex(value.shape)]).reshape(
-            value.shape
-        )
+        name: np.array(
+            [
+                float(network.central_difference(name, i, h))
+                for i in np.ndindex(value.shape)
+            ]
+        ).reshape(value.shape)
         for name, value in params.items()
     }
 
 
 def ulps(got: np.ndarray, expected: list) -> float:
-    """The largest distance of float64 results from numbers of many digits, in units in the last place of the latter."""
+    """The largest distance of float64 results from numbers of many digits, in units in
+    the last place of the latter.
+    """
     return max(
         float(abs(mpfr(float(g)) - e) / float(np.spacing(abs(float(e)))))
         for g, e in zip(np.ravel(got), expected, strict=True)

@@ -1,4 +1,6 @@
-"""What a release is made of: metadata, what an sdist has, and the workflows that build and publish it."""
+"""What a release is made of: metadata, what an sdist has, and the workflows that build
+and publish it.
+"""
 
 import json
 import os
@@ -21,10 +23,21 @@ HOOK = "import sys; from scikit_build_core import build; print(getattr(build, sy
 
 def built(hook, folder, address, sources=ROOT):
     """The metadata that a hook of the build backend writes in a folder."""
-    environment = {name: value for name, value in os.environ.items() if name != "SECANT_REPOSITORY_URL"}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "SECANT_REPOSITORY_URL"
+    }
     environment |= {"SECANT_REPOSITORY_URL": address} if address else {}
     command = [sys.executable, "-c", HOOK, hook, str(folder)]
-    done = subprocess.run(command, cwd=sources, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command,
+        cwd=sources,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     made = folder / done.stdout.splitlines()[-1]
     if hook == "build_sdist":
@@ -32,17 +45,29 @@ def built(hook, folder, address, sources=ROOT):
             archive.extractall(folder, filter="data")
         made = folder / made.name.removesuffix(".tar.gz")
     name = "PKG-INFO" if hook == "build_sdist" else "METADATA"
-    return Parser(policy=default).parsestr((made / name).read_text(encoding="utf-8")), made
+    return Parser(policy=default).parsestr(
+        (made / name).read_text(encoding="utf-8")
+    ), made
 
 
 def links(text):
-    found = [child for token in MarkdownIt("commonmark").parse(text) for child in token.children or ()]
-    return [child.attrs.get("href", child.attrs.get("src")) for child in found if child.type in ("link_open", "image")]
+    found = [
+        child
+        for token in MarkdownIt("commonmark").parse(text)
+        for child in token.children or ()
+    ]
+    return [
+        child.attrs.get("href", child.attrs.get("src"))
+        for child in found
+        if child.type in ("link_open", "image")
+    ]
 
 
 @pytest.fixture(scope="module")
 def backend():
-    pytest.importorskip("scikit_build_core", reason="scikit-build-core is not installed")
+    pytest.importorskip(
+        "scikit_build_core", reason="scikit-build-core is not installed"
+    )
 
 
 @pytest.mark.slow
@@ -75,7 +100,9 @@ def test_with_an_address_links_are_absolute(tmp_path, address):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("backend")
-def test_an_sdist_says_what_its_wheels_may_change_and_builds_them_with_another_address(tmp_path):
+def test_an_sdist_says_what_its_wheels_may_change_and_builds_them_with_another_address(
+    tmp_path,
+):
     metadata, sources = built("build_sdist", tmp_path, ADDRESS)
     assert {"Description", "Project-URL"} <= set(metadata.get_all("Dynamic"))
     assert (sources / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()
@@ -92,7 +119,9 @@ def test_an_sdist_has_every_file_of_the_repository(tmp_path):
     if not (ROOT / ".git").exists():
         pytest.skip("this is no repository")
     _, sources = built("build_sdist", tmp_path, None)
-    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    tracked = subprocess.check_output(
+        ["git", "ls-files"], cwd=ROOT, text=True
+    ).splitlines()
     lacking = [path for path in tracked if not (sources / path).exists()]
     assert lacking == [".gitignore"]
 
@@ -101,10 +130,15 @@ def test_an_sdist_has_every_file_of_the_repository(tmp_path):
 @pytest.mark.usefixtures("backend")
 def test_a_wheel_has_the_licenses_of_the_libraries_that_are_put_into_it(tmp_path):
     _, made = built("prepare_metadata_for_build_wheel", tmp_path, None)
-    licenses = {path.relative_to(made / "licenses").as_posix() for path in (made / "licenses").rglob("*.txt")}
+    licenses = {
+        path.relative_to(made / "licenses").as_posix()
+        for path in (made / "licenses").rglob("*.txt")
+    }
     overview = (ROOT / "licenses" / "OpenMP.txt").read_text(encoding="utf-8")
     named = re.findall(r"[\w.-]+\.txt", overview)
-    assert sorted(licenses) == sorted(["licenses/OpenMP.txt", *(f"licenses/{name}" for name in named)])
+    assert sorted(licenses) == sorted(
+        ["licenses/OpenMP.txt", *(f"licenses/{name}" for name in named)]
+    )
 
 
 def settings():
@@ -113,16 +147,25 @@ def settings():
 
 def named_pythons():
     classifiers = settings()["project"]["classifiers"]
-    return [line.rpartition(" ")[2] for line in classifiers if ":: Python :: 3." in line]
+    return [
+        line.rpartition(" ")[2] for line in classifiers if ":: Python :: 3." in line
+    ]
 
 
 def test_there_are_wheels_for_each_python_that_is_named():
     wanted = {f"cp{version.replace('.', '')}-*" for version in named_pythons()}
-    assert wanted == {build for build in settings()["tool"]["cibuildwheel"]["build"] if "t-" not in build}
+    assert wanted == {
+        build
+        for build in settings()["tool"]["cibuildwheel"]["build"]
+        if "t-" not in build
+    }
 
 
 def workflows():
-    return {path.name: path.read_text(encoding="utf-8") for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+    return {
+        path.name: path.read_text(encoding="utf-8")
+        for path in (ROOT / ".github" / "workflows").glob("*.yml")
+    }
 
 
 def test_each_python_that_is_named_is_tested_and_not_that_of_pipx():
@@ -133,21 +176,30 @@ def test_each_python_that_is_named_is_tested_and_not_that_of_pipx():
 
 def test_actions_are_pinned_by_their_commit():
     used = [
-        line.split("uses:")[1].strip() for text in workflows().values() for line in text.splitlines() if "uses:" in line
+        line.split("uses:")[1].strip()
+        for text in workflows().values()
+        for line in text.splitlines()
+        if "uses:" in line
     ]
     assert len(used) > 10
-    pinned = re.compile(r"(\./\.github/workflows/\w+\.yml|[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)")
+    pinned = re.compile(
+        r"(\./\.github/workflows/\w+\.yml|[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)"
+    )
     assert [each for each in used if not pinned.fullmatch(each)] == []
 
 
 def test_each_job_has_a_limit_of_time():
     for name, text in workflows().items():
-        assert text.count("\n    runs-on: ") == text.count("\n    timeout-minutes: "), name
+        assert text.count("\n    runs-on: ") == text.count("\n    timeout-minutes: "), (
+            name
+        )
 
 
 def notes(version):
     command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "changelog", version]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=60
+    )
 
 
 def test_the_notes_of_a_release_are_its_section_of_the_changelog():
@@ -160,7 +212,9 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog():
 
 def test_the_oldest_packages_are_those_of_every_extra_for_users():
     command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "oldest"]
-    pinned = subprocess.check_output(command, text=True, encoding="utf-8", timeout=60).split()
+    pinned = subprocess.check_output(
+        command, text=True, encoding="utf-8", timeout=60
+    ).split()
     project = settings()["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"]]
@@ -172,7 +226,14 @@ def test_the_oldest_packages_are_those_of_every_extra_for_users():
 @pytest.mark.parametrize(
     ("outcomes", "limit", "expected"),
     [
-        ([{"passed": ["a.py::x"], "skipped": {"a.py::y": "no y"}}, {"passed": ["a.py::y"], "skipped": {}}], 0, 0),
+        (
+            [
+                {"passed": ["a.py::x"], "skipped": {"a.py::y": "no y"}},
+                {"passed": ["a.py::y"], "skipped": {}},
+            ],
+            0,
+            0,
+        ),
         ([{"passed": ["a.py::x"], "skipped": {"a.py::y": "no y"}}], 0, 1),
         ([{"passed": ["a.py::x"], "skipped": {"a.py::y": "no y"}}], 1, 0),
         ([{"passed": ["a.py::x"], "skipped": {"b.py": "no b"}}], 0, 1),
@@ -181,17 +242,34 @@ def test_the_oldest_packages_are_those_of_every_extra_for_users():
         ([], 9, 1),
     ],
 )
-def test_the_gate_fails_where_too_much_was_skipped_in_every_run(tmp_path, outcomes, limit, expected):
+def test_the_gate_fails_where_too_much_was_skipped_in_every_run(
+    tmp_path, outcomes, limit, expected
+):
     for number, each in enumerate(outcomes):
         (tmp_path / f"{number}.json").write_text(json.dumps(each), encoding="utf-8")
-    command = [sys.executable, "-X", "utf8", ROOT / ".ci" / "untested", tmp_path, str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    command = [
+        sys.executable,
+        "-X",
+        "utf8",
+        ROOT / ".ci" / "untested",
+        tmp_path,
+        str(limit),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=60
+    )
     assert done.returncode == expected, done.stdout + done.stderr
 
 
 def test_what_was_skipped_in_every_run_can_be_given_to_pytest(tmp_path):
-    skipped = {"tests/a.py::y": "no y", "tests/b.py": "no b", "a step of the gate": "no network"}
+    skipped = {
+        "tests/a.py::y": "no y",
+        "tests/b.py": "no b",
+        "a step of the gate": "no network",
+    }
     outcomes = {"passed": ["tests/a.py::x"], "skipped": skipped}
     (tmp_path / "1.json").write_text(json.dumps(outcomes), encoding="utf-8")
-    printed = subprocess.check_output([sys.executable, ROOT / ".ci" / "untested", tmp_path], text=True, timeout=60)
+    printed = subprocess.check_output(
+        [sys.executable, ROOT / ".ci" / "untested", tmp_path], text=True, timeout=60
+    )
     assert printed.splitlines() == ["tests/a.py::y", "tests/b.py"]

@@ -1,4 +1,6 @@
-"""What works with NumPy and the standard library alone, in an interpreter that can import nothing else."""
+"""What works with NumPy and the standard library alone, in an interpreter that can
+import nothing else.
+"""
 
 import pytest
 
@@ -46,11 +48,18 @@ main()
 
 
 @pytest.mark.parametrize("backend", ["cpp", "numpy"])
-def test_numpy_alone_computes_trains_saves_and_names_what_is_missing(backend, run_python, tmp_path):
+def test_numpy_alone_computes_trains_saves_and_names_what_is_missing(
+    backend, run_python, tmp_path
+):
     if backend == "cpp":
         pytest.importorskip("secant._core", reason="the core is not built")
-    done = run_python(f"{BLOCK}BACKEND, FOLDER = {backend!r}, {str(tmp_path)!r}{PROGRAM}")
-    assert done.stderr == "error: The command line needs typer: pip install typer threadpoolctl pooch tqdm.\n"
+    done = run_python(
+        f"{BLOCK}BACKEND, FOLDER = {backend!r}, {str(tmp_path)!r}{PROGRAM}"
+    )
+    assert (
+        done.stderr
+        == "error: The command line needs typer: pip install typer threadpoolctl pooch tqdm.\n"
+    )
     assert (done.returncode, done.stdout[:22]) == (1, "train acc, test acc | ")
 
 
@@ -62,15 +71,30 @@ def test_where_scikit_learn_is_missing_the_error_names_it(run_python):
 
 def test_what_takes_long_to_import_is_imported_when_used(run_python):
     """Then ``import secant`` takes at most 1.2 times as long as ``import numpy``."""
-    heavy = {"hashlib", "importlib.metadata", "importlib.resources", "llvmlite", "numba", "numpy.random", "tempfile"}
+    heavy = {
+        "hashlib",
+        "importlib.metadata",
+        "importlib.resources",
+        "llvmlite",
+        "numba",
+        "numpy.random",
+        "tempfile",
+    }
     program = "import sys, numpy; before = {*sys.modules}; import secant; print({*sys.modules} - before & HEAVY)"
     assert run_python(program.replace("HEAVY", str(heavy))).stdout == "set()\n"
 
 
 def test_numpy_alone_runs_a_script(run_python, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import sys; from secant.book import *; print(sys.argv[1:], relu(-1), np.pi)", encoding="utf-8")
+    script.write_text(
+        "import sys; from secant.book import *; print(sys.argv[1:], relu(-1), np.pi)",
+        encoding="utf-8",
+    )
     arguments = ["run", str(script), "--lr"]
     main = f"sys.argv[1:] = {arguments}; from secant.cli import main; main()"
     done = run_python(BLOCK + main, SECANT_BACKEND="numpy")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "['--lr'] 0 3.141592653589793\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "['--lr'] 0 3.141592653589793\n",
+        "",
+    )

@@ -1,7 +1,8 @@
-"""What users may call, with its arguments and their defaults, is what tests/public_signatures.txt says.
+"""What users may call, with its arguments and their defaults, is what
+tests/public_signatures.txt says.
 
-CONTRIBUTING.md says what is public, and what a change of it needs. Write the file again, in an environment with all
-extras, PyTorch and JAX, so that the change shows:
+CONTRIBUTING.md says what is public, and what a change of it needs. Write the file
+again, in an environment with all extras, PyTorch and JAX, so that the change shows:
 
     python tests/test_public_signatures.py
 """
@@ -32,7 +33,10 @@ NEEDS = {  # the sections of the file, and what they cannot be written without
 
 
 def arguments(call: object) -> str:
-    """Names, kinds and defaults. Annotations are left out: each version of Python prints them in its own way."""
+    """Names, kinds and defaults.
+
+    Annotations are left out: each version of Python prints them in its own way.
+    """
     try:
         signature = inspect.signature(call)
     except ValueError:  # an exception, or another class that is not written in Python
@@ -40,10 +44,18 @@ def arguments(call: object) -> str:
     parameters = []
     for each in signature.parameters.values():
         default = each.default
-        if default is not each.empty and (callable(default) or isinstance(default, Enum)):
+        if default is not each.empty and (
+            callable(default) or isinstance(default, Enum)
+        ):
             default = Shown(getattr(default, "__name__", str(default)))
-        parameters.append(each.replace(annotation=inspect.Parameter.empty, default=default))
-    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+        parameters.append(
+            each.replace(annotation=inspect.Parameter.empty, default=default)
+        )
+    return str(
+        signature.replace(
+            parameters=parameters, return_annotation=inspect.Signature.empty
+        )
+    )
 
 
 class Shown(str):
@@ -55,7 +67,10 @@ class Shown(str):
 def members(name: str, cls: type) -> Iterator[str]:
     """The methods and attributes of a class that are ours, inherited ones too."""
     for member in sorted(dir(cls)):
-        ours = any(member in vars(base) and base.__module__.startswith("secant") for base in cls.__mro__)
+        ours = any(
+            member in vars(base) and base.__module__.startswith("secant")
+            for base in cls.__mro__
+        )
         if member.startswith("_") or not ours:
             continue
         value = inspect.getattr_static(cls, member)
@@ -64,12 +79,20 @@ def members(name: str, cls: type) -> Iterator[str]:
         else:
             yield f"{name}.{member}"
     written = {field for base in cls.__mro__ for field in inspect.get_annotations(base)}
-    yield from (f"{name}.{field}" for field in sorted(written - set(dir(cls))) if not field.startswith("_"))
+    yield from (
+        f"{name}.{field}"
+        for field in sorted(written - set(dir(cls)))
+        if not field.startswith("_")
+    )
 
 
 def of_module(name: str) -> Iterator[str]:
     module = importlib.import_module(name)
-    own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == name]
+    own = [
+        key
+        for key, value in vars(module).items()
+        if getattr(value, "__module__", "") == name
+    ]
     for key in sorted(getattr(module, "__all__", own)):
         value = getattr(module, key)
         full = f"{name}.{key}"
@@ -94,7 +117,11 @@ def of_the_command() -> Iterator[str]:
             is_option = parameter.param_type_name == "option"
             if is_option and parameter.hidden:
                 continue
-            names = ", ".join([*parameter.opts, *parameter.secondary_opts]) if is_option else parameter.name.upper()
+            names = (
+                ", ".join([*parameter.opts, *parameter.secondary_opts])
+                if is_option
+                else parameter.name.upper()
+            )
             yield f"secant {name} {names}"
 
 
@@ -104,14 +131,18 @@ def section(name: str) -> list[str]:
 
 def written() -> dict[str, list[str]]:
     blocks = FILE.read_text(encoding="utf-8").strip().split("\n\n")
-    return {block.splitlines()[0].strip("[]"): block.splitlines()[1:] for block in blocks}
+    return {
+        block.splitlines()[0].strip("[]"): block.splitlines()[1:] for block in blocks
+    }
 
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_change_of_what_is_public_shows_in_the_file(name):
     for module in NEEDS[name]:
         pytest.importorskip(module, reason=f"{module} is not installed")
-    assert section(name) == written()[name], f"see CONTRIBUTING.md; then run python tests/{Path(__file__).name}"
+    assert section(name) == written()[name], (
+        f"see CONTRIBUTING.md; then run python tests/{Path(__file__).name}"
+    )
 
 
 def test_the_file_has_the_sections_of_all_that_is_public():

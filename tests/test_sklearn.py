@@ -1,4 +1,6 @@
-"""`TwoLayerNetClassifier`: what scikit-learn asks of an estimator, and that it trains as `secant.train` does."""
+"""`TwoLayerNetClassifier`: what scikit-learn asks of an estimator, and that it trains
+as `secant.train` does.
+"""
 
 import doctest
 import math
@@ -36,13 +38,17 @@ from secant.training.stopping import Stopping  # noqa: E402
 X, y = load_iris(return_X_y=True)
 X = scale(X)
 NAMES = load_iris().target_names[y]
-SPARSE = np.random.RandomState(0).normal(size=(60, 30)) * (np.random.RandomState(1).uniform(size=(60, 30)) < 0.2)
+SPARSE = np.random.RandomState(0).normal(size=(60, 30)) * (
+    np.random.RandomState(1).uniform(size=(60, 30)) < 0.2
+)
 ENDLESS = {"n_iter_no_change": np.inf}
 
 
 def short(**parameters):
     """Three epochs, without a warning that they are too few."""
-    return TwoLayerNetClassifier(**{"hidden_size": 8, "max_iter": 3, "random_state": 0} | ENDLESS | parameters)
+    return TwoLayerNetClassifier(
+        **{"hidden_size": 8, "max_iter": 3, "random_state": 0} | ENDLESS | parameters
+    )
 
 
 def bits(model):
@@ -59,7 +65,11 @@ def test_what_scikit_learn_asks_of_an_estimator(compiled, estimator, check):
 @pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
-    [TwoLayerNetClassifier(hidden_activation="tanh", gradient="backprop", shuffle=False, n_jobs=-1)]
+    [
+        TwoLayerNetClassifier(
+            hidden_activation="tanh", gradient="backprop", shuffle=False, n_jobs=-1
+        )
+    ]
 )
 def test_what_it_asks_of_one_with_other_settings(compiled, estimator, check):
     check(estimator)
@@ -67,12 +77,18 @@ def test_what_it_asks_of_one_with_other_settings(compiled, estimator, check):
 
 def scaled_digits():
     images, digits = load_digits(return_X_y=True)
-    return train_test_split(scale(images), digits, test_size=0.25, random_state=0, stratify=digits)
+    return train_test_split(
+        scale(images), digits, test_size=0.25, random_state=0, stratify=digits
+    )
 
 
 @pytest.mark.slow
 def test_the_defaults_learn_at_once_and_converge(compiled):
-    assert TwoLayerNetClassifier(batch_size=32, random_state=0).fit(X, y).score(X, y) > 0.97  # of 150 samples
+    # of 150 samples
+    assert (
+        TwoLayerNetClassifier(batch_size=32, random_state=0).fit(X, y).score(X, y)
+        > 0.97
+    )
     images, others, digits, theirs = scaled_digits()
     model = TwoLayerNetClassifier(random_state=0).fit(images, digits)
     peer = MLPClassifier(random_state=0).fit(images, digits)
@@ -85,11 +101,20 @@ def trained_by_hand(samples, labels, hidden_activation="relu", **options):
     """The network of `short`, trained by `secant.train`, and the record of that."""
     numbers = np.random.RandomState(0)
     net = secant.TwoLayerNet(
-        4, 8, 3, 1.0, hidden_activation=hidden_activation, output_activation="identity", log_offset=1e-100, rng=numbers
+        4,
+        8,
+        3,
+        1.0,
+        hidden_activation=hidden_activation,
+        output_activation="identity",
+        log_offset=1e-100,
+        rng=numbers,
     )
     net.params["W1"] *= math.sqrt((2 if hidden_activation == "relu" else 1) / 4)
     net.params["W2"] *= math.sqrt(1 / 8)
-    return net, secant.train(net, samples, labels, rng=numbers, progress=False, **options)
+    return net, secant.train(
+        net, samples, labels, rng=numbers, progress=False, **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,20 +130,38 @@ def test_mini_batches_are_as_the_parameters_say(parameters, sampling, batch_size
     samples, labels = np.tile(X, (3, 1)), np.tile(y, 3)
     model = short(**parameters).fit(samples, labels)
     iterations = 3 * math.ceil(450 / batch_size)
-    net, _ = trained_by_hand(samples, labels, n_iterations=iterations, batch_size=batch_size, sampling=sampling)
-    assert bits(model) == [net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")]
+    net, _ = trained_by_hand(
+        samples,
+        labels,
+        n_iterations=iterations,
+        batch_size=batch_size,
+        sampling=sampling,
+    )
+    assert bits(model) == [
+        net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")
+    ]
 
 
 @pytest.mark.parametrize("hidden_activation", ACTIVATIONS)
 @pytest.mark.parametrize("gradient", ["numerical", "backprop"])
 def test_it_is_the_network_that_train_makes(hidden_activation, gradient):
-    options = {"hidden_activation": hidden_activation, "gradient": gradient, "batch_size": 40}
+    options = {
+        "hidden_activation": hidden_activation,
+        "gradient": gradient,
+        "batch_size": 40,
+    }
     model = short(learning_rate_init=0.3, **options).fit(X, y)
-    net, history = trained_by_hand(X, y, n_iterations=12, learning_rate=0.3, sampling="epoch", **options)
-    assert bits(model) == [net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")]
+    net, history = trained_by_hand(
+        X, y, n_iterations=12, learning_rate=0.3, sampling="epoch", **options
+    )
+    assert bits(model) == [
+        net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")
+    ]
     assert np.array_equal(model.predict_proba(X), net.predict(X))
     losses = np.reshape(history.train_loss_list, (3, 4))
-    assert np.allclose(model.loss_curve_, losses @ [40, 40, 40, 30] / 150, rtol=1e-15, atol=0)
+    assert np.allclose(
+        model.loss_curve_, losses @ [40, 40, 40, 30] / 150, rtol=1e-15, atol=0
+    )
     assert (model.n_iter_, model.loss_) == (3, model.loss_curve_[-1])
     assert (model.validation_scores_, model.best_validation_score_) == (None, None)
 
@@ -127,7 +170,12 @@ def test_it_is_the_network_that_train_makes(hidden_activation, gradient):
 def test_epochs_of_partial_fit_are_those_of_fit(shuffle):
     model, step_by_step = short(shuffle=shuffle).fit(X, NAMES), short(shuffle=shuffle)
     for _ in range(3):
-        assert step_by_step.partial_fit(X, NAMES, classes=["virginica", "setosa", "versicolor"]) is step_by_step
+        assert (
+            step_by_step.partial_fit(
+                X, NAMES, classes=["virginica", "setosa", "versicolor"]
+            )
+            is step_by_step
+        )
     assert bits(step_by_step) == bits(model)
     assert step_by_step.loss_curve_ == model.loss_curve_
     assert step_by_step.n_iter_ == 3
@@ -141,7 +189,9 @@ def test_a_random_state_gives_the_same_bits_whatever_the_global_state_and_the_th
     np.random.seed(2)
     for n_jobs in (None, 1, 2, -1, -2, 64):
         assert bits(short(early_stopping=True, n_jobs=n_jobs).fit(X, y)) == bits(wanted)
-    assert bits(wanted.fit(X, y)) == bits(short(early_stopping=True, random_state=np.random.RandomState(0)).fit(X, y))
+    assert bits(wanted.fit(X, y)) == bits(
+        short(early_stopping=True, random_state=np.random.RandomState(0)).fit(X, y)
+    )
     assert bits(short(early_stopping=True, random_state=1).fit(X, y)) != bits(wanted)
     unseeded = short(random_state=None).fit(X, y)
     np.random.seed(2)
@@ -150,19 +200,28 @@ def test_a_random_state_gives_the_same_bits_whatever_the_global_state_and_the_th
 
 @pytest.mark.parametrize(
     ("n_jobs", "threads"),
-    [(None, 1), (1, 1), (3, 3), (-1, 0), (-2, max(1, joblib.cpu_count() - 1))],  # 0: as many as the backend takes
+    # 0: as many as the backend takes
+    [(None, 1), (1, 1), (3, 3), (-1, 0), (-2, max(1, joblib.cpu_count() - 1))],
 )
 def test_jobs_are_threads_of_the_backend(asked, n_jobs, threads):
     short(n_jobs=n_jobs).fit(X, y)
     assert {n_threads for _, _, n_threads in asked} == {threads}
 
 
-@pytest.mark.parametrize("labels", [NAMES, y - 5, y == 1, NAMES.tolist()], ids=["str", "negative", "bool", "list"])
+@pytest.mark.parametrize(
+    "labels",
+    [NAMES, y - 5, y == 1, NAMES.tolist()],
+    ids=["str", "negative", "bool", "list"],
+)
 def test_labels_of_any_type(labels):
-    model = TwoLayerNetClassifier(random_state=0, max_iter=100, **ENDLESS).fit(X, labels)
+    model = TwoLayerNetClassifier(random_state=0, max_iter=100, **ENDLESS).fit(
+        X, labels
+    )
     assert np.array_equal(model.classes_, np.unique(labels))
     assert model.predict(X).dtype == model.classes_.dtype == np.asarray(labels).dtype
-    assert np.mean(model.predict(X) == np.asarray(labels)) == model.score(X, labels) > 0.9
+    assert (
+        np.mean(model.predict(X) == np.asarray(labels)) == model.score(X, labels) > 0.9
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -174,13 +233,18 @@ def test_decisions_and_logarithms_are_those_of_the_probabilities(classes):
     far = 1e4 * X
     probabilities = model.predict_proba(far)
     assert 0 in probabilities
-    assert np.array_equal(model.predict_log_proba(far), np.log(np.maximum(probabilities, 2.0**-1022)))
+    assert np.array_equal(
+        model.predict_log_proba(far), np.log(np.maximum(probabilities, 2.0**-1022))
+    )
 
 
 def test_the_weights_of_the_attributes_are_those_of_the_network():
     model = short().fit(X, y)
     for held, keys in ((model.coefs_, ("W1", "W2")), (model.intercepts_, ("b1", "b2"))):
-        assert all(array is model.net_.params[key] for array, key in zip(held, keys, strict=True))
+        assert all(
+            array is model.net_.params[key]
+            for array, key in zip(held, keys, strict=True)
+        )
     model.coefs_[1][...] = 0
     model.intercepts_[1][...] = [0, 1, 0]
     assert (model.predict(X) == 1).all()
@@ -188,12 +252,23 @@ def test_the_weights_of_the_attributes_are_those_of_the_network():
 
 def test_early_stopping_keeps_the_weights_with_the_best_score(compiled):
     images, _, digits, _ = scaled_digits()
-    model = TwoLayerNetClassifier(random_state=0, early_stopping=True, validation_fraction=0.2).fit(images, digits)
+    model = TwoLayerNetClassifier(
+        random_state=0, early_stopping=True, validation_fraction=0.2
+    ).fit(images, digits)
     _, held_out, _, theirs = train_test_split(
-        images, digits, test_size=0.2, stratify=digits, random_state=np.random.RandomState(0)
+        images,
+        digits,
+        test_size=0.2,
+        stratify=digits,
+        random_state=np.random.RandomState(0),
     )
     scores = model.validation_scores_
-    assert model.score(held_out, theirs) == model.best_validation_score_ == max(scores) > 0.95
+    assert (
+        model.score(held_out, theirs)
+        == model.best_validation_score_
+        == max(scores)
+        > 0.95
+    )
     assert len(scores) == len(model.loss_curve_) == model.n_iter_ < model.max_iter
     best = scores.index(max(scores))
     shorter = clone(model).set_params(max_iter=best + 1, **ENDLESS).fit(images, digits)
@@ -204,17 +279,34 @@ def test_early_stopping_keeps_the_weights_with_the_best_score(compiled):
 @pytest.mark.parametrize(("tol", "n_iter_no_change"), [(1e-2, 3), (0, 1)])
 def test_training_ends_when_there_is_no_progress(early_stopping, tol, n_iter_no_change):
     model = TwoLayerNetClassifier(
-        batch_size=32, random_state=0, early_stopping=early_stopping, tol=tol, n_iter_no_change=n_iter_no_change
+        batch_size=32,
+        random_state=0,
+        early_stopping=early_stopping,
+        tol=tol,
+        n_iter_no_change=n_iter_no_change,
     ).fit(X, y)
-    values = model.validation_scores_ if early_stopping else [-loss for loss in model.loss_curve_]
-    progress = [value >= max(values[:i], default=-np.inf) + tol for i, value in enumerate(values)]
+    values = (
+        model.validation_scores_
+        if early_stopping
+        else [-loss for loss in model.loss_curve_]
+    )
+    progress = [
+        value >= max(values[:i], default=-np.inf) + tol
+        for i, value in enumerate(values)
+    ]
     last = max(i for i, better in enumerate(progress) if better)
     assert len(values) - 1 - last == n_iter_no_change + 1
-    assert all(progress[i] or any(progress[i - n_iter_no_change : i]) for i in range(n_iter_no_change, last))
+    assert all(
+        progress[i] or any(progress[i - n_iter_no_change : i])
+        for i in range(n_iter_no_change, last)
+    )
 
 
 def test_training_that_did_not_converge_or_learned_nothing_warns():
-    with pytest.warns(ConvergenceWarning, match="did not converge in max_iter=2 epochs: raise max_iter"):
+    with pytest.warns(
+        ConvergenceWarning,
+        match="did not converge in max_iter=2 epochs: raise max_iter",
+    ):
         TwoLayerNetClassifier(max_iter=2).fit(X, y)
 
 
@@ -228,9 +320,17 @@ ONE_IN_A_HUNDRED = np.arange(150) % 100 == 0
     ("samples", "labels", "rate", "hint"),
     [
         pytest.param(1000 * X + 1000, y, 0.1, LOWER + SCALE, id="large"),
-        pytest.param(np.where(np.arange(4) == 2, 1000 * X, X), y, 0.1, LOWER + SCALE, id="one large feature"),
+        pytest.param(
+            np.where(np.arange(4) == 2, 1000 * X, X),
+            y,
+            0.1,
+            LOWER + SCALE,
+            id="one large feature",
+        ),
         pytest.param(X, y, 10, LOWER, id="scaled"),
-        pytest.param((X - X.min(axis=0)) / np.ptp(X, axis=0), y, 1000, LOWER, id="from 0 to 1"),
+        pytest.param(
+            (X - X.min(axis=0)) / np.ptp(X, axis=0), y, 1000, LOWER, id="from 0 to 1"
+        ),
         pytest.param(scipy.sparse.csr_matrix(X), y, 10, LOWER, id="sparse"),
         pytest.param(1e-200 * X, y, 0.1, CHANGE + SCALE, id="tiny"),
         pytest.param(X, ONE_IN_A_HUNDRED, 1e-6, CHANGE, id="too low a rate"),
@@ -238,7 +338,10 @@ ONE_IN_A_HUNDRED = np.arange(150) % 100 == 0
 )
 def test_a_network_that_learned_nothing_is_told_what_helps(samples, labels, rate, hint):
     model = TwoLayerNetClassifier(learning_rate_init=rate, random_state=0)
-    with pytest.warns(ConvergenceWarning, match=rf"^{hint} \(its loss is .*, that of a guess [01]\.\d+\)$"):
+    with pytest.warns(
+        ConvergenceWarning,
+        match=rf"^{hint} \(its loss is .*, that of a guess [01]\.\d+\)$",
+    ):
         model.fit(samples, labels)
 
 
@@ -257,13 +360,20 @@ def test_sparse_samples_give_the_bits_of_dense_ones(form, dtype, monkeypatch):
 def test_any_form_of_the_same_samples_gives_the_same_bits():
     whole = np.round(3 * X)
     model = short().fit(whole, y)
-    for samples in (np.asfortranarray(whole), whole.tolist(), whole.astype(np.int8), np.broadcast_to(whole, X.shape)):
+    for samples in (
+        np.asfortranarray(whole),
+        whole.tolist(),
+        whole.astype(np.int8),
+        np.broadcast_to(whole, X.shape),
+    ):
         assert bits(short().fit(samples, y)) == bits(model)
         assert np.array_equal(model.predict_proba(samples), model.predict_proba(whole))
 
 
 def test_columns_of_a_data_frame_are_remembered():
-    frame = pytest.importorskip("pandas", reason="pandas is not installed").DataFrame(X, columns=["a", "b", "c", "d"])
+    frame = pytest.importorskip("pandas", reason="pandas is not installed").DataFrame(
+        X, columns=["a", "b", "c", "d"]
+    )
     model = short().fit(frame, y)
     assert model.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     assert bits(model) == bits(short().fit(X, y))
@@ -276,55 +386,102 @@ def test_warm_start_goes_on():
     twice = short(warm_start=True, early_stopping=True).fit(X, y)
     first = twice.validation_scores_
     twice.fit(X, y)
-    assert (twice.n_iter_, len(twice.loss_curve_), twice.validation_scores_[:3]) == (6, 6, first)
+    assert (twice.n_iter_, len(twice.loss_curve_), twice.validation_scores_[:3]) == (
+        6,
+        6,
+        first,
+    )
     assert len(twice.validation_scores_) == 6
-    _, held_out, _, theirs = train_test_split(X, y, test_size=0.1, stratify=y, random_state=np.random.RandomState(0))
+    _, held_out, _, theirs = train_test_split(
+        X, y, test_size=0.1, stratify=y, random_state=np.random.RandomState(0)
+    )
     assert twice.score(held_out, theirs) == twice.best_validation_score_
     assert bits(twice) != bits(clone(twice).fit(X, y))
-    with pytest.raises(ValueRangeError, match=r"y must hold labels of classes_, \[0 1 2\], got \[3\]"):
+    with pytest.raises(
+        ValueRangeError, match=r"y must hold labels of classes_, \[0 1 2\], got \[3\]"
+    ):
         twice.fit(X, y + 1)
     assert short().fit(X, y).fit(X, y).n_iter_ == 3
 
 
 def test_the_best_score_is_that_of_the_last_fit():
-    model = short(warm_start=True, early_stopping=True, batch_size=32, max_iter=20).fit(X, y)
+    model = short(warm_start=True, early_stopping=True, batch_size=32, max_iter=20).fit(
+        X, y
+    )
     first = model.best_validation_score_
-    model.fit(X, np.random.RandomState(0).permutation(y))  # of which nothing can be learned
+    # of which nothing can be learned
+    model.fit(X, np.random.RandomState(0).permutation(y))
     assert model.best_validation_score_ == max(model.validation_scores_[20:])
     assert model.best_validation_score_ < first == max(model.validation_scores_[:20])
 
 
 def test_the_first_partial_fit_names_the_classes_and_no_other_changes_them():
     model = short()
-    with pytest.raises(ValueRangeError, match="classes must be given in the first call of partial_fit, got None"):
+    with pytest.raises(
+        ValueRangeError,
+        match="classes must be given in the first call of partial_fit, got None",
+    ):
         model.partial_fit(X, y)
     model.partial_fit(X[:1], y[:1], classes=[2, 1, 0])
     assert model.predict_proba(X).shape == (150, 3)
-    with pytest.raises(ValueRangeError, match=r"classes must be those of the first call, \[0 1 2\], got \[0, 1\]"):
+    with pytest.raises(
+        ValueRangeError,
+        match=r"classes must be those of the first call, \[0 1 2\], got \[0, 1\]",
+    ):
         model.partial_fit(X, y, classes=[0, 1])
-    with pytest.raises(ValueRangeError, match=r"y must hold labels of classes_, \[0 1 2\], got \[3\]"):
+    with pytest.raises(
+        ValueRangeError, match=r"y must hold labels of classes_, \[0 1 2\], got \[3\]"
+    ):
         model.partial_fit(X, y + 1)
-    with pytest.raises(UnsupportedError, match="partial_fit needs early_stopping=False"):
+    with pytest.raises(
+        UnsupportedError, match="partial_fit needs early_stopping=False"
+    ):
         model.set_params(early_stopping=True).partial_fit(X, y)
     assert model.n_iter_ == 1
     model = short().partial_fit(X, np.array(["a", "b", "b"])[y], classes=["a", "b"])
-    with pytest.raises(ValueRangeError, match=r"y must hold labels of classes_, \['a' 'b'\], got \['ab', 'bc'\]"):
-        model.partial_fit(X, np.array(["a", "ab", "bc"])[y])  # a label is not its first letter
+    with pytest.raises(
+        ValueRangeError,
+        match=r"y must hold labels of classes_, \['a' 'b'\], got \['ab', 'bc'\]",
+    ):
+        # a label is not its first letter
+        model.partial_fit(X, np.array(["a", "ab", "bc"])[y])
 
 
-@pytest.mark.parametrize("value", [{"hidden_size": 9}, {"hidden_activation": "tanh"}, {"output_activation": "sigmoid"}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"hidden_size": 9},
+        {"hidden_activation": "tanh"},
+        {"output_activation": "sigmoid"},
+    ],
+)
 def test_weights_that_are_kept_keep_their_network(value):
     model = short(warm_start=True).fit(X, y)
     model.set_params(**value)
     (name,) = value
     for train in (model.fit, model.partial_fit):
-        with pytest.raises(ValueRangeError, match=f"^{name} must be .* as long as weights are kept, got"):
+        with pytest.raises(
+            ValueRangeError,
+            match=f"^{name} must be .* as long as weights are kept, got",
+        ):
             train(X, y)
     assert model.set_params(warm_start=False).fit(X, y).n_iter_ == 3
 
 
-BAD = {"hidden_size": 0, "hidden_activation": "step", "gradient": "autograd", "learning_rate_init": 0, "batch_size": 0}
-BAD |= {"output_activation": "softmax", "max_iter": 0.5, "n_iter_no_change": 0, "tol": -1, "validation_fraction": 0}
+BAD = {
+    "hidden_size": 0,
+    "hidden_activation": "step",
+    "gradient": "autograd",
+    "learning_rate_init": 0,
+    "batch_size": 0,
+}
+BAD |= {
+    "output_activation": "softmax",
+    "max_iter": 0.5,
+    "n_iter_no_change": 0,
+    "tol": -1,
+    "validation_fraction": 0,
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -333,7 +490,10 @@ def test_a_bad_parameter_is_named(name):
     before, shown = bits(model), model.predict(X)
     parameters = model.get_params() | {name: BAD[name]}
     model.set_params(**parameters)
-    with pytest.raises((ValueError, TypeError), match=f"^{name} must be .*got {re.escape(repr(BAD[name]))}"):
+    with pytest.raises(
+        (ValueError, TypeError),
+        match=f"^{name} must be .*got {re.escape(repr(BAD[name]))}",
+    ):
         model.fit(X, y)
     assert bits(model) == before
     assert np.array_equal(model.predict(X), shown)
@@ -342,7 +502,8 @@ def test_a_bad_parameter_is_named(name):
 @pytest.mark.parametrize("n_jobs", [0, "all", 1.5, math.nan, math.inf, [1]])
 def test_a_bad_number_of_jobs_is_named(n_jobs):
     with pytest.raises(
-        ValueRangeError, match=f"^n_jobs must be None or a whole number other than 0, got {re.escape(repr(n_jobs))}$"
+        ValueRangeError,
+        match=f"^n_jobs must be None or a whole number other than 0, got {re.escape(repr(n_jobs))}$",
     ):
         short(n_jobs=n_jobs).fit(X, y)
 
@@ -351,8 +512,16 @@ def test_a_bad_number_of_jobs_is_named(n_jobs):
     ("samples", "labels", "message"),
     [
         (np.where(X > 2, np.nan, X), y, "Input X contains NaN"),
-        (np.ma.masked_greater(X, 2), y, "X must be a plain array, got a masked one: its mask would be lost"),
-        (X, np.ma.masked_equal(y, 1), "y must be a plain array, got a masked one: its mask would be lost"),
+        (
+            np.ma.masked_greater(X, 2),
+            y,
+            "X must be a plain array, got a masked one: its mask would be lost",
+        ),
+        (
+            X,
+            np.ma.masked_equal(y, 1),
+            "y must be a plain array, got a masked one: its mask would be lost",
+        ),
     ],
 )
 def test_bad_data_is_refused(samples, labels, message):
@@ -364,9 +533,14 @@ def test_bad_data_is_refused(samples, labels, message):
 
 
 def test_classes_too_small_to_hold_samples_out():
-    with pytest.raises(ValueRangeError, match=r"early_stopping holds out .*validation_fraction=0.1: .*only 1 member"):
+    with pytest.raises(
+        ValueRangeError,
+        match=r"early_stopping holds out .*validation_fraction=0.1: .*only 1 member",
+    ):
         short(early_stopping=True).fit(X[:51], y[:51])
-    with pytest.raises(ValueRangeError, match=r"validation_fraction=0\.1: .*should be greater or equal"):
+    with pytest.raises(
+        ValueRangeError, match=r"validation_fraction=0\.1: .*should be greater or equal"
+    ):
         short(early_stopping=True).fit(X[::10], y[::10])
     with pytest.raises(ValueRangeError, match=r"validation_fraction=1\.5"):
         short(early_stopping=True, validation_fraction=1.5).fit(X, y)
@@ -374,22 +548,33 @@ def test_classes_too_small_to_hold_samples_out():
 
 def test_few_samples_and_one_class():
     assert short(batch_size=1000).fit(X, y).n_iter_ == 3
-    assert short().fit(X[:1], NAMES[:1]).predict(X[50:52]).tolist() == ["setosa", "setosa"]
-    assert short().fit([[0.0], [1.0]], ["a", "b"]).predict_proba([[2.0]]).shape == (1, 2)
+    assert short().fit(X[:1], NAMES[:1]).predict(X[50:52]).tolist() == [
+        "setosa",
+        "setosa",
+    ]
+    assert short().fit([[0.0], [1.0]], ["a", "b"]).predict_proba([[2.0]]).shape == (
+        1,
+        2,
+    )
 
 
 def test_divergence_leaves_the_last_good_network():
     for samples, hint in ((X, ""), (1000 * X, SCALE)):
         model = short(learning_rate_init=1e300)
         with pytest.raises(
-            ValueRangeError, match=rf"^training diverged: lower learning_rate_init{hint} \(.* iteration 1,"
+            ValueRangeError,
+            match=rf"^training diverged: lower learning_rate_init{hint} \(.* iteration 1,",
         ):
             model.fit(samples, y)
-    assert all(np.isfinite(array).all() for array in (*model.coefs_, *model.intercepts_))
+    assert all(
+        np.isfinite(array).all() for array in (*model.coefs_, *model.intercepts_)
+    )
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_ctrl_c_leaves_an_estimator_that_can_be_used(early_stopping, default_handler, monkeypatch):
+def test_ctrl_c_leaves_an_estimator_that_can_be_used(
+    early_stopping, default_handler, monkeypatch
+):
     notice = Stopping.__call__
 
     def interrupted(self, net, history):
@@ -403,7 +588,9 @@ def test_ctrl_c_leaves_an_estimator_that_can_be_used(early_stopping, default_han
         model.fit(X, y)
     monkeypatch.undo()
     assert (model.n_iter_, len(model.loss_curve_)) == (3, 3)
-    wanted = short(max_iter=2 if early_stopping else 3, early_stopping=early_stopping).fit(X, y)
+    wanted = short(
+        max_iter=2 if early_stopping else 3, early_stopping=early_stopping
+    ).fit(X, y)
     assert bits(model) == bits(wanted)
     assert model.score(X, y) == wanted.score(X, y)
     assert model.set_params(early_stopping=False).partial_fit(X, y).n_iter_ == 4
@@ -427,17 +614,26 @@ def test_an_epoch_that_was_interrupted_counts(default_handler, monkeypatch):
     losses = np.reshape([*history.train_loss_list, 0, 0], (2, 4))
     assert (model.n_iter_, model.loss_) == (2, model.loss_curve_[1])
     np.testing.assert_allclose(
-        model.loss_curve_, [losses[0] @ [40, 40, 40, 30] / 150, losses[1, :2].mean()], rtol=1e-12
+        model.loss_curve_,
+        [losses[0] @ [40, 40, 40, 30] / 150, losses[1, :2].mean()],
+        rtol=1e-12,
     )
 
 
 def test_pickles_and_copies(compiled, tmp_path):
-    model = TwoLayerNetClassifier(300, max_iter=2, random_state=0, **ENDLESS).fit(np.tile(X, 200), NAMES)
+    model = TwoLayerNetClassifier(300, max_iter=2, random_state=0, **ENDLESS).fit(
+        np.tile(X, 200), NAMES
+    )
     tiled = np.tile(X, 200)
     joblib.dump(model, tmp_path / "model.joblib")
-    for copy in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib")):
+    for copy in (
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+    ):
         assert np.array_equal(copy.predict_proba(tiled), model.predict_proba(tiled))
-        assert bits(copy.partial_fit(tiled, NAMES)) == bits(pickle.loads(pickle.dumps(model)).partial_fit(tiled, NAMES))
+        assert bits(copy.partial_fit(tiled, NAMES)) == bits(
+            pickle.loads(pickle.dumps(model)).partial_fit(tiled, NAMES)
+        )
     unfitted = clone(model)
     assert unfitted.get_params() == model.get_params()
     assert not hasattr(unfitted, "net_")
@@ -447,11 +643,19 @@ def test_pickles_and_copies(compiled, tmp_path):
 def test_it_works_in_what_scikit_learn_builds_of_estimators():
     model = make_pipeline(StandardScaler(), short(max_iter=50, batch_size=32))
     assert cross_val_score(model, X, NAMES).min() > 0.8
-    assert CalibratedClassifierCV(model, method="isotonic").fit(X, NAMES).score(X, NAMES) > 0.9
-    importances = permutation_importance(model.fit(X, NAMES), X, NAMES, random_state=0, n_repeats=10).importances_mean
-    assert importances[2:].min() > importances[:2].max()  # petals tell the species apart
+    assert (
+        CalibratedClassifierCV(model, method="isotonic").fit(X, NAMES).score(X, NAMES)
+        > 0.9
+    )
+    importances = permutation_importance(
+        model.fit(X, NAMES), X, NAMES, random_state=0, n_repeats=10
+    ).importances_mean
+    # petals tell the species apart
+    assert importances[2:].min() > importances[:2].max()
     for voting in ("hard", "soft"):
-        both = VotingClassifier([("net", model), ("linear", LogisticRegression())], voting=voting)
+        both = VotingClassifier(
+            [("net", model), ("linear", LogisticRegression())], voting=voting
+        )
         assert both.fit(X, NAMES).score(X, NAMES) > 0.9
 
 

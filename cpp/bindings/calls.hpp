@@ -33,15 +33,16 @@ constexpr std::chrono::milliseconds between_looks{10};
 // From the module threading; set once, when this one is imported.
 inline py::handle main_thread, get_ident;
 
-// Python runs signal handlers on the main thread only; a fork makes the thread that called it the main one. To ask takes as long
-// as a small call.
+// Python runs signal handlers on the main thread only; a fork makes the thread that
+// called it the main one. To ask takes as long as a small call.
 inline bool on_main_thread() {
     struct Answer {
         unsigned at_fork;
         bool main;
     };
     thread_local std::optional<Answer> known;
-    if (!known || known->at_fork != forks) known = {forks, py::object(main_thread().attr("ident")).equal(get_ident())};
+    if (!known || known->at_fork != forks)
+        known = {forks, py::object(main_thread().attr("ident")).equal(get_ident())};
     return known->main;
 }
 
@@ -49,12 +50,14 @@ inline bool on_main_thread() {
 template <class Run>
 void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
-    next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
+    next_look =
+        on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
     const Unlocked unlocked;
     run(memory.get());
 }
 
-// Whether a signal handler has raised. Looks only now and then: another thread may hold the GIL for milliseconds.
+// Whether a signal handler has raised. Looks only now and then: another thread may hold
+// the GIL for milliseconds.
 inline bool interrupted() {
     if (Clock::now() < next_look) return false;
     const py::gil_scoped_acquire locked;

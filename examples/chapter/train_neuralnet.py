@@ -18,5 +18,8 @@ for i in range(10000):
     for key in network.params:
         network.params[key] -= 0.1 * grads[key]
     if i % 600 == 0:
-        train, test = network.accuracy(x_train, t_train), network.accuracy(x_test, t_test)
+        train, test = (
+            network.accuracy(x_train, t_train),
+            network.accuracy(x_test, t_test),
+        )
         print(f"train acc {train:.4f}, test acc {test:.4f}")

@@ -1,4 +1,7 @@
-"""The network of the chapter, as its readers write it. In the book the four functions come from its folder `common`."""
+"""The network of the chapter, as its readers write it.
+
+In the book the four functions come from its folder `common`.
+"""
 
 import numpy as np
 
@@ -25,4 +28,7 @@ class TwoLayerNet:
         return np.mean(np.argmax(self.predict(x), axis=1) == np.argmax(t, axis=1))
 
     def numerical_gradient(self, x, t):
-        return {key: numerical_gradient(lambda _: self.loss(x, t), self.params[key]) for key in self.params}
+        return {
+            key: numerical_gradient(lambda _: self.loss(x, t), self.params[key])
+            for key in self.params
+        }

@@ -1,4 +1,5 @@
-"""Secant computes numerical gradients: central differences, exact to the last digits, in a compiled core.
+"""Secant computes numerical gradients: central differences, exact to the last digits,
+in a compiled core.
 
 >>> import secant
 >>> (x_train, t_train), _ = secant.load_mnist(subset=True)
@@ -23,7 +24,14 @@ from secant.datasets.mnist import load_mnist
 from secant.differentiation.descent import gradient_descent
 from secant.differentiation.gradient import numerical_diff, numerical_gradient
 from secant.errors import SecantError
-from secant.functions import cross_entropy_error, mean_squared_error, sigmoid, softmax, step_function, to_one_hot
+from secant.functions import (
+    cross_entropy_error,
+    mean_squared_error,
+    sigmoid,
+    softmax,
+    step_function,
+    to_one_hot,
+)
 from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
 
@@ -81,7 +89,9 @@ __all__ = (
     "use_backend",
 )
 
-_LATER = {  # imported when they are used: then `import secant` takes hardly longer than `import numpy`
+# imported when they are used: then `import secant` takes hardly longer than `import
+# numpy`
+_LATER = {
     "Derivative": "differentiation.result",
     "GradientReport": "checking.report",
     "History": "training.history",

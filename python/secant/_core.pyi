@@ -35,9 +35,18 @@ def gradient(
     with_loss: bool = ...,
 ) -> _Gradient: ...
 def difference(
-    address: int, data: int, x: _Floats, begin: int, end: int, scheme: str, h: float, threads: int
+    address: int,
+    data: int,
+    x: _Floats,
+    begin: int,
+    end: int,
+    scheme: str,
+    h: float,
+    threads: int,
 ) -> _Floats: ...
-def index_inputs(x: NDArray[Any], values: _Floats | None = None) -> IndexedInputs | None: ...
+def index_inputs(
+    x: NDArray[Any], values: _Floats | None = None
+) -> IndexedInputs | None: ...
 def max_threads() -> int: ...
 def predict(net: _Network, x: _Inputs, n_threads: int) -> _Reals | None: ...
 def train(

@@ -1,12 +1,15 @@
-"""What must happen before anything else is imported: for the command ``secant``, and on macOS.
+"""What must happen before anything else is imported: for the command ``secant``, and on
+macOS.
 
-Ctrl-C while the command is not running yet, or no longer, is one line and an exit code, at once: an exception would
-come up anywhere in the imports that follow, and not all of them let it through. And ``secant train`` and
-``secant run`` have one thread in NumPy's BLAS, which asks when it is loaded: matrices of a mini-batch are small, and on
-a busy machine threads would wait for each other most of the time.
+Ctrl-C while the command is not running yet, or no longer, is one line and an exit code,
+at once: an exception would come up anywhere in the imports that follow, and not all of
+them let it through. And ``secant train`` and ``secant run`` have one thread in NumPy's
+BLAS, which asks when it is loaded: matrices of a mini-batch are small, and on a busy
+machine threads would wait for each other most of the time.
 
-On macOS, PyTorch and scikit-learn come with a copy of libomp, as Secant does, and a second copy ends the process unless
-a variable allows it. Each then has threads of its own.
+On macOS, PyTorch and scikit-learn come with a copy of libomp, as Secant does, and a
+second copy ends the process unless a variable allows it. Each then has threads of its
+own.
 """
 
 import os
@@ -21,7 +24,9 @@ INTERRUPTED = 130
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt in a ``with`` block, where there is something to keep."""
+    """Let Ctrl-C be a KeyboardInterrupt in a ``with`` block, where there is something
+    to keep.
+    """
     if signal.getsignal(signal.SIGINT) is not _end:
         yield
         return
@@ -46,8 +51,13 @@ def _end(*_: object) -> None:
 
 
 def _is_command() -> bool:
-    """Whether this is the console script, or ``python -m secant``, whose name is "-m" until runpy has found it."""
-    name, options = (getattr(sys, "argv", None) or [""])[0], getattr(sys, "orig_argv", [])
+    """Whether this is the console script, or ``python -m secant``, whose name is "-m"
+    until runpy has found it.
+    """
+    name, options = (
+        (getattr(sys, "argv", None) or [""])[0],
+        getattr(sys, "orig_argv", []),
+    )
     if name == "-m":
         before = options[options.index("secant") - 1] if "secant" in options else ""
         return before.startswith("-") and before.endswith("m")

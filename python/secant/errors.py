@@ -1,14 +1,17 @@
 """Every error that Secant raises on purpose.
 
-Each one is also the built-in exception that NumPy's users expect (``ValueError``, ``TypeError``), so code that
-catches those keeps working. A message names the argument, what was expected and what came.
+Each one is also the built-in exception that NumPy's users expect (``ValueError``,
+``TypeError``), so code that catches those keeps working. A message names the argument,
+what was expected and what came.
 """
 
 from typing import Any
 
 
 class SecantError(Exception):
-    """Base class: ``except secant.SecantError`` catches whatever Secant raises on purpose."""
+    """Base class: ``except secant.SecantError`` catches whatever Secant raises on
+    purpose.
+    """
 
 
 class ShapeError(SecantError, ValueError):
@@ -36,7 +39,10 @@ class LossDiffersError(UnsupportedError):
 
 
 class DataError(SecantError, OSError):
-    """A data file is missing, damaged or cannot be written. The message says which file and what to do."""
+    """A data file is missing, damaged or cannot be written.
+
+    The message says which file and what to do.
+    """
 
 
 class DownloadError(DataError):
@@ -48,7 +54,9 @@ class MissingExtraError(SecantError, ImportError):
 
 
 class DivergenceError(SecantError, ArithmeticError):
-    """Gradient descent diverged. The message names the step, the value and the learning rate.
+    """Gradient descent diverged.
+
+    The message names the step, the value and the learning rate.
 
     Attributes
     ----------

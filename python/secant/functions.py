@@ -1,4 +1,6 @@
-"""Activations, losses and label conversion: the chapter's functions, computed by the backend in use."""
+"""Activations, losses and label conversion: the chapter's functions, computed by the
+backend in use.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from secant.errors import ShapeError, ValueRangeError
 def step_function(x: ArrayLike) -> NDArray[np.int64]:
     """Return 1 where x > 0, else 0.
 
-    Its derivative is 0 wherever it exists, which is why a network of step functions cannot learn.
+    Its derivative is 0 wherever it exists, which is why a network of step functions
+    cannot learn.
 
     Parameters
     ----------
@@ -89,8 +92,8 @@ def softmax(x: ArrayLike) -> Floats:
 
     Notes
     -----
-    The largest element of a row is subtracted first, so that nothing overflows. The compiled core errs by at most
-    2 ulp.
+    The largest element of a row is subtracted first, so that nothing overflows. The
+    compiled core errs by at most 2 ulp.
 
     Examples
     --------
@@ -99,7 +102,10 @@ def softmax(x: ArrayLike) -> Floats:
     """
     array = validation.float_array("x", x)
     if array.ndim == 0 or array.size == 0:
-        raise ShapeError(f"x must have at least one element along its last axis, got shape {array.shape}")
+        raise ShapeError(
+            "x must have at least one element along its last axis, got shape"
+            f" {array.shape}"
+        )
     return backend_module().softmax(array)
 
 
@@ -150,12 +156,13 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     ShapeError
         If the shapes do not match, or y is empty.
     ValueRangeError
-        If a label is out of range, or a y or weight is negative or not finite, or the loss overflows. With labels, only
-        the y that they name count.
+        If a label is out of range, or a y or weight is negative or not finite, or the
+        loss overflows. With labels, only the y that they name count.
 
     Notes
     -----
-    The 1e-7 keeps the logarithm finite where y is 0. Targets that are not one-hot are used as they are.
+    The 1e-7 keeps the logarithm finite where y is 0. Targets that are not one-hot are
+    used as they are.
 
     Examples
     --------
@@ -169,7 +176,12 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
 
 
 def cross_entropy_by(
-    backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: float = LOG_OFFSET, *, given: str = "y"
+    backend: Backend,
+    y: ArrayLike,
+    t: ArrayLike,
+    log_offset: float = LOG_OFFSET,
+    *,
+    given: str = "y",
 ) -> float:
     """Return `cross_entropy_error` as one backend computes it.
 
@@ -177,13 +189,17 @@ def cross_entropy_by(
     """
     y = validation.float_array("y", y)
     if y.ndim not in (1, 2) or y.size == 0:
-        raise ShapeError(f"y must have shape (N, O) or (O,) and not be empty, got {y.shape}")
+        raise ShapeError(
+            f"y must have shape (N, O) or (O,) and not be empty, got {y.shape}"
+        )
     rows = y if y.ndim == 2 else y[np.newaxis]
     checked = validation.targets(t, *rows.shape, is_one_sample=y.ndim == 1, like=given)
     loss = backend.cross_entropy(rows, checked, log_offset)
     if not math.isfinite(loss):  # only then is it worth a look at every element
         fault = faults.of_targets(checked, rows.shape[1]) or faults.of_weights("y", y)
-        raise faults.error(fault or faults.of_result(math.inf, log_offset), {"t": checked, "y": y})
+        raise faults.error(
+            fault or faults.of_result(math.inf, log_offset), {"t": checked, "y": y}
+        )
     return loss
 
 
@@ -223,7 +239,10 @@ def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     columns = most or int(checked.max(initial=0)) + 1
     try:
         one_hot = np.zeros((len(array), columns))
-    except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address can count
-        raise ValueRangeError(f"labels must have few enough classes for memory, got {columns}") from error
+    except (MemoryError, ValueError) as error:
+        # ValueError: more bytes than an address can count
+        raise ValueRangeError(
+            f"labels must have few enough classes for memory, got {columns}"
+        ) from error
     one_hot[np.arange(len(array)), checked] = 1
     return one_hot

@@ -1,4 +1,6 @@
-"""Networks of any number of layers, in the manner of chapters 5 and 6: layers as objects, y - t backwards."""
+"""Networks of any number of layers, in the manner of chapters 5 and 6: layers as
+objects, y - t backwards.
+"""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -70,9 +72,13 @@ class MultiLayer:
         self.decay, self.sizes = decay, (inputs, *hidden, outputs)
         self.params, self.layers = {}, OrderedDict()
         for i, (before, after) in enumerate(pairwise(self.sizes), 1):
-            self.params[f"W{i}"] = rng.standard_normal((before, after)) * np.sqrt(2 / before)
+            self.params[f"W{i}"] = rng.standard_normal((before, after)) * np.sqrt(
+                2 / before
+            )
             self.params[f"b{i}"] = np.zeros(after)
-            self.layers[f"Affine{i}"] = Affine(self.params[f"W{i}"], self.params[f"b{i}"])
+            self.layers[f"Affine{i}"] = Affine(
+                self.params[f"W{i}"], self.params[f"b{i}"]
+            )
             if i < len(self.sizes) - 1:
                 self.add_between(i, after)
         self.last = SoftmaxWithLoss(offset)
@@ -86,7 +92,13 @@ class MultiLayer:
         return x
 
     def penalty(self):
-        return 0.5 * self.decay * sum(np.sum(param**2) for key, param in self.params.items() if key[0] == "W")
+        return (
+            0.5
+            * self.decay
+            * sum(
+                np.sum(param**2) for key, param in self.params.items() if key[0] == "W"
+            )
+        )
 
     def loss(self, x, t):
         return self.last.forward(self.predict(x), t) + self.penalty()
@@ -102,12 +114,18 @@ class MultiLayer:
         grads = {}
         for i in range(1, len(self.sizes)):
             affine = self.layers[f"Affine{i}"]
-            grads[f"W{i}"], grads[f"b{i}"] = affine.dW + self.decay * affine.W, affine.db
+            grads[f"W{i}"], grads[f"b{i}"] = (
+                affine.dW + self.decay * affine.W,
+                affine.db,
+            )
         return grads
 
 
 class Extended(MultiLayer):
-    """With batch normalization, if asked for. ``gradient`` runs in training mode, ``loss(x, t)`` does not."""
+    """With batch normalization, if asked for.
+
+    ``gradient`` runs in training mode, ``loss(x, t)`` does not.
+    """
 
     def __init__(self, *sizes, is_normalized=False, **options):
         self.is_normalized = is_normalized
@@ -119,12 +137,19 @@ class Extended(MultiLayer):
         super().add_between(i, size)
 
     def add_normalization(self, i, size):
-        gamma, beta = self.params[f"gamma{i}"], self.params[f"beta{i}"] = np.ones(size), np.full(size, 0.1)
+        gamma, beta = self.params[f"gamma{i}"], self.params[f"beta{i}"] = (
+            np.ones(size),
+            np.full(size, 0.1),
+        )
         self.layers[f"BatchNormalization{i}"] = BatchNormalization(gamma, beta)
 
     def predict(self, x, train_flg=False):
         for layer in self.layers.values():
-            x = layer.forward(x, train_flg) if isinstance(layer, BatchNormalization) else layer.forward(x)
+            x = (
+                layer.forward(x, train_flg)
+                if isinstance(layer, BatchNormalization)
+                else layer.forward(x)
+            )
         return x
 
     def loss(self, x, t, train_flg=False):

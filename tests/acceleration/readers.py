@@ -1,4 +1,6 @@
-"""Networks as readers of "Deep Learning from Scratch" write them: what each is, or why it cannot be accelerated."""
+"""Networks as readers of "Deep Learning from Scratch" write them: what each is, or why
+it cannot be accelerated.
+"""
 
 import copy
 from collections import OrderedDict
@@ -8,7 +10,9 @@ import numpy as np
 
 
 class Reader(NamedTuple):
-    """A class with the verdict: what `recognize` must find, or a word of the reason why it must not."""
+    """A class with the verdict: what `recognize` must find, or a word of the reason why
+    it must not.
+    """
 
     cls: type
     facts: dict
@@ -123,10 +127,18 @@ class Book:
 
     def numerical_gradient(self, x, t):
         loss_W = lambda W: self.loss(x, t)  # noqa: E731 - as they write it
-        return {key: numerical_gradient(loss_W, self.params[key]) for key in ("W1", "b1", "W2", "b2")}
+        return {
+            key: numerical_gradient(loss_W, self.params[key])
+            for key in ("W1", "b1", "W2", "b2")
+        }
 
 
-known(hidden="sigmoid", output="identity", soft="argmax", targets={"one-hot", "soft", "labels"})(Book)
+known(
+    hidden="sigmoid",
+    output="identity",
+    soft="argmax",
+    targets={"one-hot", "soft", "labels"},
+)(Book)
 
 
 class Keyed:
@@ -159,7 +171,9 @@ class Keyed:
         return cross_entropy_of_weights(self.predict(x), t)
 
     def accuracy(self, x, t):
-        return np.mean(self.predict(x).argmax(axis=1) == (t if t.ndim == 1 else t.argmax(axis=1)))
+        return np.mean(
+            self.predict(x).argmax(axis=1) == (t if t.ndim == 1 else t.argmax(axis=1))
+        )
 
     def numerical_gradient(self, x, t):
         return {
@@ -283,9 +297,18 @@ class NoGradient:
         return self.net.accuracy(x, t)
 
 
-@known(hidden="relu", output="identity", offset=0.0, holder="param", targets={"labels"}, h=1e-5)
+@known(
+    hidden="relu",
+    output="identity",
+    offset=0.0,
+    holder="param",
+    targets={"labels"},
+    h=1e-5,
+)
 class OfAnotherCourse:
-    """Of CS231n's assignments: returns scores without y, and takes a weight decay that is 0 by default."""
+    """Of CS231n's assignments: returns scores without y, and takes a weight decay that
+    is 0 by default.
+    """
 
     def __init__(self, input_size, hidden_size, output_size, std=1e-4):
         self.param = Book(input_size, hidden_size, output_size, std).params
@@ -307,17 +330,29 @@ class OfAnotherCourse:
         return loss + 0.5 * reg * (np.sum(W1**2) + np.sum(W2**2))
 
     def numerical_gradient(self, X, y):
-        return {key: numerical_gradient(lambda _: self.loss(X, y), self.param[key], 1e-5) for key in self.param}
+        return {
+            key: numerical_gradient(lambda _: self.loss(X, y), self.param[key], 1e-5)
+            for key in self.param
+        }
 
 
 # Classes that differ in a line or two: a table
 
 
 def variant(name, base=Keyed, reason="", names=None, facts=None, **body):
-    """A class like ``base`` but for ``body``; what `recognize` finds, or the ``reason`` why it is refused."""
+    """A class like ``base`` but for ``body``; what `recognize` finds, or the ``reason``
+    why it is refused.
+    """
     cls = type(name, (base,), {"__module__": __name__, "__qualname__": name, **body})
     READERS.append(
-        Reader(cls, {} if reason else {"hidden": "sigmoid", "output": "identity"} | (facts or {}), reason, names or {})
+        Reader(
+            cls,
+            {}
+            if reason
+            else {"hidden": "sigmoid", "output": "identity"} | (facts or {}),
+            reason,
+            names or {},
+        )
     )
     return cls
 
@@ -329,7 +364,10 @@ def loss_of(f):
 
 def more(f):
     """The loss of `Keyed`, and ``f`` of W1 and W2."""
-    return lambda self, x, t: cross_entropy_of_weights(self.predict(x), t) + f(self.arrays()[0], self.arrays()[2])
+    return lambda self, x, t: (
+        cross_entropy_of_weights(self.predict(x), t)
+        + f(self.arrays()[0], self.arrays()[2])
+    )
 
 
 def gradient_of(f):
@@ -354,7 +392,9 @@ def stable_log_softmax(self, x, t):
     h[h < 0] = 0
     s = h.dot(w2) + b2
     m = s.max(axis=1, keepdims=True)
-    return np.mean(np.sum(t * (np.log(np.exp(s - m).sum(axis=1, keepdims=True)) + m - s), axis=1))
+    return np.mean(
+        np.sum(t * (np.log(np.exp(s - m).sum(axis=1, keepdims=True)) + m - s), axis=1)
+    )
 
 
 def one_hot_only(self, x, t):
@@ -383,13 +423,17 @@ def rows(self, w1, b1, w2, b2):
 
 
 def of_type(dtype):
-    return lambda self, *arrays: Keyed.make(self, *(array.astype(dtype) for array in arrays))
+    return lambda self, *arrays: Keyed.make(
+        self, *(array.astype(dtype) for array in arrays)
+    )
 
 
 RELU, ARGMAX = {"hidden": "relu"}, {"soft": "argmax"}
 no_offset = loss_of(lambda y, t: -np.sum(t * np.log(y)) / len(y))
 labels_only = loss_of(lambda y, t: -np.log(y[range(len(y)), t] + 1e-7).mean())
-rows_only = loss_of(lambda y, t: -np.log(y[np.arange(len(t)), np.argmax(t, axis=1)] + 1e-7).mean())
+rows_only = loss_of(
+    lambda y, t: -np.log(y[np.arange(len(t)), np.argmax(t, axis=1)] + 1e-7).mean()
+)
 sigmoids = with_output(lambda a: softmax(sigmoid(a)))
 positive = {"hidden": lambda self, a: relu(a)}
 KEYS = ("weight1", "bias1", "weight2", "bias2")
@@ -399,8 +443,15 @@ TheNotes = variant(
     predict=sigmoids, loss=loss_of(cross_entropy_error),
 )  # fmt: skip
 LongNames = variant("LongNames", facts=RELU | {"keys": KEYS}, KEYS=KEYS, **positive)
-BiasesAsRows = variant("BiasesAsRows", facts=RELU | {"biases": 2}, make=rows, hidden=lambda self, a: a * (a > 0))
-NothingBetween = variant("NothingBetween", Layers, facts={"hidden": "identity"}, between=())
+BiasesAsRows = variant(
+    "BiasesAsRows",
+    facts=RELU | {"biases": 2},
+    make=rows,
+    hidden=lambda self, a: a * (a > 0),
+)
+NothingBetween = variant(
+    "NothingBetween", Layers, facts={"hidden": "identity"}, between=()
+)
 variant(
     "SigmoidBeforeTheLoss", Layers, facts={"output": "sigmoid"},
     between=(sigmoid,), predict=lambda self, x: sigmoid(Layers.predict(self, x)),
@@ -411,19 +462,33 @@ variant(
 )  # fmt: skip
 variant("Inlined", facts=RELU | {"offset": 0.0}, loss=stable_log_softmax)
 NoOffset = variant("NoOffset", facts={"offset": 0.0}, loss=no_offset)
-variant("AnotherOffset", facts={"offset": 1e-10}, loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-10)))
+variant(
+    "AnotherOffset",
+    facts={"offset": 1e-10},
+    loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-10)),
+)
 variant(
     "TinyOffsetOfSigmoids", facts={"output": "sigmoid", "offset": 1e-12},
     predict=sigmoids, loss=loss_of(lambda y, t: cross_entropy_of_weights(y, t, 1e-12)),
 )  # fmt: skip
-variant("LabelsOnly", facts={"targets": {"labels"}, "sentence": "labels only"}, loss=labels_only)
+variant(
+    "LabelsOnly",
+    facts={"targets": {"labels"}, "sentence": "labels only"},
+    loss=labels_only,
+)
 variant("RowsOnly", facts=ARGMAX | {"targets": {"one-hot", "soft"}}, loss=rows_only)
-SelectsByOnes = variant("SelectsByOnes", facts={"targets": {"one-hot"}, "sentence": "one-hot only"}, loss=one_hot_only)
+SelectsByOnes = variant(
+    "SelectsByOnes",
+    facts={"targets": {"one-hot"}, "sentence": "one-hot only"},
+    loss=one_hot_only,
+)
 variant(
     "OtherGradientKeys", facts={"gradient_keys": ("dw1", "db1", "dw2", "db2")},
     numerical_gradient=gradient_of(lambda grads: {f"d{key}": grad for key, grad in grads.items()}),
 )  # fmt: skip
-SinglePrecision = variant("SinglePrecision", facts={"dtype": np.float32}, make=of_type(np.float32))
+SinglePrecision = variant(
+    "SinglePrecision", facts={"dtype": np.float32}, make=of_type(np.float32)
+)
 Talkative = variant("Talkative", LongNames, facts=RELU, loss=talkative)
 variant(
     "Flattens", Book, facts=ARGMAX,
@@ -431,7 +496,9 @@ variant(
 )  # fmt: skip
 variant("ReturnsAnArray", loss=lambda self, x, t: np.asarray(Keyed.loss(self, x, t)))
 SumOverSamples = variant(
-    "SumOverSamples", facts={"summed": True, "sentence": "summed over the samples"}, loss=loss_of(summed)
+    "SumOverSamples",
+    facts={"summed": True, "sentence": "summed over the samples"},
+    loss=loss_of(summed),
 )
 variant(
     "SumOfLabels", Layers,
@@ -439,7 +506,11 @@ variant(
 )  # fmt: skip
 
 
-@known(hidden="sigmoid", output="identity", sentence="its numerical_gradient is a central difference")
+@known(
+    hidden="sigmoid",
+    output="identity",
+    sentence="its numerical_gradient is a central difference",
+)
 class KnowsItsSizes(Keyed):
     def __init__(self, *sizes):
         self.sizes = sizes
@@ -462,19 +533,28 @@ LOSSES = {
         "1e-07 is added to its loss: leave it out, it changes no gradient",
         lambda y, t: -np.sum(t * np.log(y)) / len(y) + 1e-7,
     ),
-    "MeanOverOutputs": ("a mean over the outputs too", lambda y, t: np.mean(-t * np.log(y + 1e-7))),
+    "MeanOverOutputs": (
+        "a mean over the outputs too",
+        lambda y, t: np.mean(-t * np.log(y + 1e-7)),
+    ),
     "ForgotToReturn": ("loss(x, t) returns None, not a number", lambda y, t: None),
     "LossAndAccuracy": (
         "loss(x, t) returns a tuple, not a number. Return the loss alone",
         lambda y, t: (summed(y, t), np.mean(y.argmax(axis=-1) == t.argmax(axis=-1))),
     ),
-    "LossOfEachSample": ("loss(x, t) returns an array (", lambda y, t: -np.sum(t * np.log(y + 1e-7), axis=-1)),
+    "LossOfEachSample": (
+        "loss(x, t) returns an array (",
+        lambda y, t: -np.sum(t * np.log(y + 1e-7), axis=-1),
+    ),
     "SumOfSquares": ("sum of squares", lambda y, t: 0.5 * np.sum((y - t) ** 2)),
     "Clips": (
         "probabilities are clipped at 1e-7: nothing is added to them. ",
         lambda y, t: -np.sum(t * np.log(np.clip(y, 1e-7, 1 - 1e-7))) / len(y),
     ),
-    "NotANumber": ("its loss of random parameters and inputs is nan", lambda y, t: np.nan),
+    "NotANumber": (
+        "its loss of random parameters and inputs is nan",
+        lambda y, t: np.nan,
+    ),
     "LogarithmToBase2": (
         "its loss is 1.4427 times the mean over the samples",
         lambda y, t: -np.sum(t * np.log2(y + 1e-7)) / len(y),
@@ -487,17 +567,25 @@ for name, (reason, f) in LOSSES.items():
 # Terms that are added, given W1 and W2
 
 TERMS = {
-    "WeightDecay": ("weight decay", lambda w1, w2: 0.5 * 0.01 * (np.sum(w1**2) + np.sum(w2**2))),
+    "WeightDecay": (
+        "weight decay",
+        lambda w1, w2: 0.5 * 0.01 * (np.sum(w1**2) + np.sum(w2**2)),
+    ),
     "DecayOfTheFirstWeights": (
         "a weight decay, 0.001 times the sum of squares of W1: leave it out, and in your loop add 0.002 times each",
         lambda w1, w2: 1e-3 * np.sum(w1**2),
     ),
-    "APenaltyOfItsOwn": ("its loss is none of those that were tried", lambda w1, w2: 1e-3 * np.sum(np.tanh(w1) ** 2)),
+    "APenaltyOfItsOwn": (
+        "its loss is none of those that were tried",
+        lambda w1, w2: 1e-3 * np.sum(np.tanh(w1) ** 2),
+    ),
     "AConstantThatHidesTheLoss": ("is added to its loss", lambda w1, w2: 1e6),
 }
 for name, (reason, f) in TERMS.items():
     variant(name, reason=reason, loss=more(f))
-WeightDecay = next(reader.cls for reader in READERS if reader.cls.__name__ == "WeightDecay")
+WeightDecay = next(
+    reader.cls for reader in READERS if reader.cls.__name__ == "WeightDecay"
+)
 
 # What follows the second layer, or is between the two
 
@@ -518,13 +606,21 @@ HIDDEN = {
     "step": lambda self, a: 1.0 * (a > 0),
 }
 for name, f in HIDDEN.items():
-    variant(f"HiddenBy_{name.replace(' ', '_')}", reason=f"the hidden activation is {name}. ", hidden=f)
+    variant(
+        f"HiddenBy_{name.replace(' ', '_')}",
+        reason=f"the hidden activation is {name}. ",
+        hidden=f,
+    )
 variant(
     "DropoutOutsideOfTraining", reason="the hidden activation is ReLU / 2, as with dropout outside of training",
     hidden=lambda self, a: 0.5 * relu(a),
 )  # fmt: skip
 WithDropout = variant("WithDropout", Layers, "call to call", between=(relu, dropped))
-variant("CastsToFloat32", reason="it may be in float32, or clip", hidden=lambda self, a: relu(a).astype(np.float32))
+variant(
+    "CastsToFloat32",
+    reason="it may be in float32, or clip",
+    hidden=lambda self, a: relu(a).astype(np.float32),
+)
 variant("BatchNorm", Layers, "depend on each other", between=(batch_normalized, relu))
 variant(
     "SoftmaxTwice", Layers, "softmax is taken twice",
@@ -553,7 +649,9 @@ for name, (reason, f) in GRADIENTS.items():
 MAKERS = {
     "ScalarBias": (
         "biases are missing",
-        lambda self, w1, b1, w2, b2: Keyed.make(self, w1, np.zeros_like(b1.size), w2, np.zeros_like(b2.size)),
+        lambda self, w1, b1, w2, b2: Keyed.make(
+            self, w1, np.zeros_like(b1.size), w2, np.zeros_like(b2.size)
+        ),
     ),
     "HalfPrecision": ("not float64 or float32", of_type(np.float16)),
 }
@@ -576,7 +674,10 @@ class LayersWithCopies(Layers):
 class BatchNormWithParams(Layers):
     def __init__(self, *sizes):
         super().__init__(*sizes)
-        self.params["gamma1"], self.params["beta1"] = np.ones(sizes[1]), np.zeros(sizes[1])
+        self.params["gamma1"], self.params["beta1"] = (
+            np.ones(sizes[1]),
+            np.zeros(sizes[1]),
+        )
 
 
 @refused("these are 3 layers, 2 of them hidden")
@@ -592,7 +693,10 @@ class Convolutional(Book):
     def __init__(self, input_size, hidden_size, output_size):
         super().__init__(input_size, hidden_size, output_size)
         self.params["W1"] = np.zeros((3, 1, 5, 5))
-        self.params["W3"], self.params["b3"] = np.zeros((output_size, output_size)), np.zeros(output_size)
+        self.params["W3"], self.params["b3"] = (
+            np.zeros((output_size, output_size)),
+            np.zeros(output_size),
+        )
 
 
 @refused("transposed")
@@ -630,18 +734,30 @@ class ABranchForLargeInputs(Keyed):
 # Methods under other names
 
 
-@known({"numerical_gradient": "gradient"}, hidden="sigmoid", output="identity", sentence="its gradient is a central")
-@refused('it must take (x, t); if gradient(x, t) is meant, write numerical_gradient="gradient"')
+@known(
+    {"numerical_gradient": "gradient"},
+    hidden="sigmoid",
+    output="identity",
+    sentence="its gradient is a central",
+)
+@refused(
+    'it must take (x, t); if gradient(x, t) is meant, write numerical_gradient="gradient"'
+)
 class TakesAFunction(Keyed):
     def numerical_gradient(self, f, x):
         return numerical_gradient(f, x)
 
     def gradient(self, x, t):
-        return {key: self.numerical_gradient(lambda _: self.loss(x, t), array) for key, array in self.params.items()}
+        return {
+            key: self.numerical_gradient(lambda _: self.loss(x, t), array)
+            for key, array in self.params.items()
+        }
 
 
 @known({"loss": "cost"}, hidden="tanh", output="identity", summed=True)
-@refused('no method loss(x, t); if cost(x, t) is meant, write loss="cost" (secant run: --loss cost)')
+@refused(
+    'no method loss(x, t); if cost(x, t) is meant, write loss="cost" (secant run: --loss cost)'
+)
 class CallsItCost(Keyed):
     loss = None
 
@@ -652,19 +768,35 @@ class CallsItCost(Keyed):
         return -np.sum(t * np.log(self.predict(x) + 1e-7))
 
     def numerical_gradient(self, x, t):
-        return {key: numerical_gradient(lambda _: self.cost(x, t), array) for key, array in self.params.items()}
+        return {
+            key: numerical_gradient(lambda _: self.cost(x, t), array)
+            for key, array in self.params.items()
+        }
 
 
-@known({"loss": "J", "numerical_gradient": "num_grads"}, hidden="relu", output="identity", holder="")
+@known(
+    {"loss": "J", "numerical_gradient": "num_grads"},
+    hidden="relu",
+    output="identity",
+    holder="",
+)
 class CallsBothSomethingElse(AttributesAndMore):
     J, loss, numerical_gradient = AttributesAndMore.loss, None, None
 
     def num_grads(self, images, labels):
         arrays = zip(self.KEYS, self.arrays(), strict=True)
-        return {key: numerical_gradient(lambda _: self.J(images, labels), array) for key, array in arrays}
+        return {
+            key: numerical_gradient(lambda _: self.J(images, labels), array)
+            for key, array in arrays
+        }
 
 
-@known({"numerical_gradient": "numerical_gradients"}, hidden="sigmoid", output="identity", sentence="is a central")
+@known(
+    {"numerical_gradient": "numerical_gradients"},
+    hidden="sigmoid",
+    output="identity",
+    sentence="is a central",
+)
 @refused(
     "no method numerical_gradient(x, t); if numerical_gradients(x, t) is meant, write "
     'numerical_gradient="numerical_gradients"'
@@ -678,7 +810,13 @@ class Plural(Keyed):
         z = sigmoid(x @ w1 + b1)
         d2 = (self.predict(x) - t) / len(x)
         d1 = d2 @ w2.T * z * (1 - z)
-        return dict(zip(self.KEYS, (x.T @ d1, d1.sum(axis=0), z.T @ d2, d2.sum(axis=0)), strict=True))
+        return dict(
+            zip(
+                self.KEYS,
+                (x.T @ d1, d1.sum(axis=0), z.T @ d2, d2.sum(axis=0)),
+                strict=True,
+            )
+        )
 
 
 # What the tests do with them
@@ -709,11 +847,19 @@ def bits(net):
 def central_difference(net, x, t, h=1e-4, loss="loss"):
     """The plain loop, for each array of a copy of a network."""
     loss_of = getattr(net := copy.deepcopy(net), loss)
-    return [numerical_gradient(lambda _: float(loss_of(x, t)), array, h) for array in net.arrays()]
+    return [
+        numerical_gradient(lambda _: float(loss_of(x, t)), array, h)
+        for array in net.arrays()
+    ]
 
 
-def require_own(net, x, t, h=1e-4, names=("loss", "numerical_gradient"), rounding=4e-15):
+def require_own(
+    net, x, t, h=1e-4, names=("loss", "numerical_gradient"), rounding=4e-15
+):
     """The gradients of a network are the central differences of its own loss."""
-    own, grads = central_difference(net, x, t, h, names[0]), getattr(net, names[1])(x, t)
+    own, grads = (
+        central_difference(net, x, t, h, names[0]),
+        getattr(net, names[1])(x, t),
+    )
     for grad, right in zip(grads.values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=rounding / h)

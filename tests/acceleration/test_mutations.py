@@ -1,7 +1,9 @@
-"""Classes that are nearly a network that Secant knows: none may be trusted where it is not one.
+"""Classes that are nearly a network that Secant knows: none may be trusted where it is
+not one.
 
-A mutant is refused; or its loss is found to differ, or raises an error, before a number is returned; or the number is
-the central difference of its own loss, because what was changed makes no difference there.
+A mutant is refused; or its loss is found to differ, or raises an error, before a number
+is returned; or the number is the central difference of its own loss, because what was
+changed makes no difference there.
 """
 
 import itertools
@@ -42,9 +44,24 @@ class Mutant:
 """
 HIDDEN = "1 / (1 + np.exp(-a1))", "np.maximum(a1, 0)", "np.tanh(a1)", "a1 * 1.0"
 OUTPUT = "a2 * 1.0", "1 / (1 + np.exp(-a2))"
-BASES = [SOURCE.replace("HIDDEN", h).replace("OUTPUT", o) for h, o in itertools.product(HIDDEN, OUTPUT)]
+BASES = [
+    SOURCE.replace("HIDDEN", h).replace("OUTPUT", o)
+    for h, o in itertools.product(HIDDEN, OUTPUT)
+]
 
-FACTORS = ("0.5", "2", "1.1", "(1 + 1e-3)", "(1 + 1e-6)", "(1 + 1e-9)", "(1 + 1e-13)", "-1", "1 / n", "n", "W1[0, 0]")
+FACTORS = (
+    "0.5",
+    "2",
+    "1.1",
+    "(1 + 1e-3)",
+    "(1 + 1e-6)",
+    "(1 + 1e-9)",
+    "(1 + 1e-13)",
+    "-1",
+    "1 / n",
+    "n",
+    "W1[0, 0]",
+)
 TERMS = (
     "0.01 * np.sum(W1**2)", "1e-4 * np.sum(W2**2)", "1e-8 * np.sum(W1)", "np.mean(a1)", "1e-3 * np.max(np.abs(W2))",
     "0.1 * b1[0]", "0.1 * W2[-1, -1]", "1e-6 * np.mean(y**2)", "1e-3 * np.mean(z1)", "0.1", "np.sum(x) * 1e-3",
@@ -63,7 +80,13 @@ CONDITIONS = (
     "x[0, 0] > 0.5", "x[-1, -1] < 0", "(x == 0).all()", "(x == 0).any()", "x.dtype == np.float32",
     "x.dtype == np.uint8",
 )  # fmt: skip
-EFFECTS = "loss * 1.1", "loss * (1 + 1e-6)", "loss + 0.01 * np.sum(W1)", "loss + 0.1 * b2[0]", "-np.mean(np.log(y))"
+EFFECTS = (
+    "loss * 1.1",
+    "loss * (1 + 1e-6)",
+    "loss + 0.01 * np.sum(W1)",
+    "loss + 0.1 * b2[0]",
+    "-np.mean(np.log(y))",
+)
 INSTEAD = (
     ("/ n\n", "/ (n + 1)\n"), ("/ n\n", "/ max(n - 1, 1)\n"), ("/ n\n", "/ 10\n"), ("/ n\n", "\n"),
     ("/ n\n", "/ t.size\n"),
@@ -114,7 +137,9 @@ def mutants(number):
 
 
 def batches():
-    """Mini-batches as they come in a training, and some that do not, of the same shape too."""
+    """Mini-batches as they come in a training, and some that do not, of the same shape
+    too.
+    """
     rng = np.random.default_rng(1)
     labels = np.arange(10) % 3
     for t in (labels, np.eye(3)[labels]):
@@ -130,7 +155,9 @@ def batches():
 
 
 def judge(source):
-    """Return what becomes of a mutant: "refused", "found" to differ, or "harmless"; "WRONG" must not occur."""
+    """Return what becomes of a mutant: "refused", "found" to differ, or "harmless";
+    "WRONG" must not occur.
+    """
     names = {"np": np}
     exec(source, names)
     net = names["Mutant"]()
@@ -143,13 +170,18 @@ def judge(source):
         try:
             found = net.numerical_gradient(x, t)
         except Exception as error:
-            if not isinstance(error, secant.SecantError):  # then what its own loss raises
+            # then what its own loss raises
+            if not isinstance(error, secant.SecantError):
                 with pytest.raises(type(error)):
                     net.loss(x, t)
             verdict = "found"
             continue
-        rounding = 1e-10 * max(1.0, abs(net.loss(x, t))) * max(1.0, float(np.abs(x).max()))
-        for own, (key, grad) in zip(readers.central_difference(net, x, t), found.items(), strict=True):
+        rounding = (
+            1e-10 * max(1.0, abs(net.loss(x, t))) * max(1.0, float(np.abs(x).max()))
+        )
+        for own, (key, grad) in zip(
+            readers.central_difference(net, x, t), found.items(), strict=True
+        ):
             if not np.all(np.abs(grad - own) <= rounding):
                 return f"WRONG by {np.abs(grad - own).max()} for {key}, x up to {np.abs(x).max()}, t {t.shape}"
         for key, grad in found.items():
@@ -160,8 +192,14 @@ def judge(source):
 def judged(sources):
     with secant.use_backend("numpy"), np.errstate(all="ignore"):
         verdicts = [judge(source) for source in sources]
-    wrong = [(source, verdict) for source, verdict in zip(sources, verdicts, strict=True) if "WRONG" in verdict]
-    assert not wrong, f"{len(wrong)} of {len(sources)}, such as\n{wrong[0][0]}\n{wrong[0][1]}"
+    wrong = [
+        (source, verdict)
+        for source, verdict in zip(sources, verdicts, strict=True)
+        if "WRONG" in verdict
+    ]
+    assert not wrong, (
+        f"{len(wrong)} of {len(sources)}, such as\n{wrong[0][0]}\n{wrong[0][1]}"
+    )
     return verdicts
 
 
@@ -170,8 +208,13 @@ def test_what_is_not_changed_is_accelerated():
 
 
 def test_inputs_that_are_rounded_are_refused():
-    """In training, what this changes in a loss is less than what the comparison of losses allows."""
-    rounding = [base.replace("np.dot(x, W1)", "np.dot(np.round(x, 9), W1)") for base in BASES[:2]]
+    """In training, what this changes in a loss is less than what the comparison of
+    losses allows.
+    """
+    rounding = [
+        base.replace("np.dot(x, W1)", "np.dot(np.round(x, 9), W1)")
+        for base in BASES[:2]
+    ]
     assert judged(rounding) == ["refused"] * 2
 
 

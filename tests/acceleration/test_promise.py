@@ -1,4 +1,6 @@
-"""No gradient is returned where the reader's loss differed, wherever the cause hides."""
+"""No gradient is returned where the reader's loss differed, wherever the cause
+hides.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,9 @@ X, T = batch()
 
 
 def decaying(decay):
-    """A class whose loss has a weight decay, ``decay(net)`` times the sum of the squares of W1."""
+    """A class whose loss has a weight decay, ``decay(net)`` times the sum of the
+    squares of W1.
+    """
 
     class Net(Keyed):
         reduction = "mean"
@@ -35,7 +39,9 @@ TURNS = {
     "a small decay": lambda net: CLOSURE.update(decay=1e-7),
     "an attribute": lambda net: setattr(net, "reduction", "sum"),
     "its loss": lambda net: setattr(net, "loss", lambda x, t: 2.5),
-    "its predict": lambda net: setattr(net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)),
+    "its predict": lambda net: setattr(
+        net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)
+    ),
     "its activation": lambda net: setattr(net, "hidden", np.tanh),
 }
 
@@ -45,12 +51,18 @@ TURNS = {
 def test_what_changes_inside_is_noticed_by_the_next_gradient(turn, as_class):
     CLOSURE["decay"] = 0.0
     cls = decaying(lambda net: CLOSURE["decay"])
-    net = filled(secant.accelerate(cls)(*SIZES)) if as_class else secant.accelerate(filled(cls(*SIZES)))
+    net = (
+        filled(secant.accelerate(cls)(*SIZES))
+        if as_class
+        else secant.accelerate(filled(cls(*SIZES)))
+    )
     net.numerical_gradient(X, T)
     before = bits(net)
     TURNS[turn](net)
     for _ in range(2):
-        with pytest.raises(LossDiffersError, match=r"no gradient is returned.* call accelerate again"):
+        with pytest.raises(
+            LossDiffersError, match=r"no gradient is returned.* call accelerate again"
+        ):
             net.numerical_gradient(X, T)
     assert bits(net) == before
 
@@ -62,7 +74,9 @@ def test_a_network_that_was_changed_on_purpose_is_accelerated_again():
     require_own(secant.accelerate(net), X, T)
 
 
-@pytest.mark.parametrize(("base", "share"), [(Keyed, 1e-9), (readers.SinglePrecision, 1e-5)])
+@pytest.mark.parametrize(
+    ("base", "share"), [(Keyed, 1e-9), (readers.SinglePrecision, 1e-5)]
+)
 def test_losses_are_compared_to_1e_9_of_their_value_and_of_float32_to_1e_5(base, share):
     class Net(base):
         factor = 1.0
@@ -103,7 +117,9 @@ def test_rounding_is_no_difference(base):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_small_loss_that_doubles_is_noticed(dtype):
-    """What rounding may change is in proportion to the loss, also where pre-activations are large."""
+    """What rounding may change is in proportion to the loss, also where pre-activations
+    are large.
+    """
 
     class Confident(Keyed):
         factor = 1
@@ -145,7 +161,9 @@ def test_the_loss_is_called_once_a_gradient_on_that_mini_batch():
 
 
 def test_threads_may_compute_while_another_network_is_put_in_its_place():
-    """Each gradient is that of a loss that the network had meanwhile, or an error that says that it changed."""
+    """Each gradient is that of a loss that the network had meanwhile, or an error that
+    says that it changed.
+    """
     net = secant.accelerate(Keyed(*SIZES))
     one, other = net.params, Keyed(*SIZES).params
     right = []
@@ -177,7 +195,10 @@ def hierarchy():
 
 
 def is_accelerated(net):
-    return accelerated_of(net) is not None and net.numerical_gradient(X, T).keys() == net.params.keys()
+    return (
+        accelerated_of(net) is not None
+        and net.numerical_gradient(X, T).keys() == net.params.keys()
+    )
 
 
 def test_a_subclass_is_accelerated_alone():
@@ -204,7 +225,9 @@ def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
 
     class Doubled(base):
         def numerical_gradient(self, x, t):
-            return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
+            return {
+                key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()
+            }
 
     secant.accelerate(base)
     with pytest.raises(UnsupportedError, match="is 2 times the central difference"):
@@ -227,7 +250,13 @@ def test_training_ends_where_a_decay_is_turned_on():
         good.append((bits(net), [*history.train_loss_list]))
         CLOSURE["decay"] = 0.1
 
-    options = {"n_iterations": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
+    options = {
+        "n_iterations": 30,
+        "batch_size": 4,
+        "rng": 0,
+        "progress": False,
+        "callback": callback,
+    }
     history = secant.History()
     with pytest.raises(LossDiffersError):
         secant.train(net, X, T, history=history, **options)
@@ -241,7 +270,8 @@ def test_training_compares_at_its_end():
         calls.append(None)
         return 0.1 * (len(calls) > last)
 
-    options = {"n_iterations": 4, "batch_size": 2, "rng": 0, "progress": False}  # an epoch, and nothing of the next
+    # an epoch, and nothing of the next
+    options = {"n_iterations": 4, "batch_size": 2, "rng": 0, "progress": False}
     net = secant.accelerate(decaying(decay)(*SIZES))
     calls.clear()
     secant.train(net, X, T, **options)
@@ -258,11 +288,15 @@ class BranchForHuge(Keyed):
 
 
 class InParts(Keyed):
-    """The mean of the means of parts of 50 samples: another one for a short last mini-batch."""
+    """The mean of the means of parts of 50 samples: another one for a short last
+    mini-batch.
+    """
 
     def loss(self, x, t):
         parts = range(0, len(x), 50)
-        return np.mean([super(InParts, self).loss(x[i : i + 50], t[i : i + 50]) for i in parts])
+        return np.mean(
+            [super(InParts, self).loss(x[i : i + 50], t[i : i + 50]) for i in parts]
+        )
 
 
 @pytest.mark.parametrize("cls", [BranchForHuge, InParts, decaying(lambda net: 0)])
@@ -271,9 +305,21 @@ def test_training_ends_at_once_where_the_loss_is_another_one(cls):
     before, (x, t) = bits(net), batch(170)
     x[17] *= 1e6 if cls is BranchForHuge else 1
     net.reduction = "sum"  # of the third, whose loss is no mean by now
-    with np.errstate(over="ignore"), pytest.raises(UnsupportedError, match="no gradient is returned"):
-        secant.train(net, x, t, n_iterations=3, batch_size=100, sampling="ordered", progress=False)
-    assert bits(net) == before or cls is InParts  # of which the first mini-batch is the mean
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(UnsupportedError, match="no gradient is returned"),
+    ):
+        secant.train(
+            net,
+            x,
+            t,
+            n_iterations=3,
+            batch_size=100,
+            sampling="ordered",
+            progress=False,
+        )
+    # of which the first mini-batch is the mean
+    assert bits(net) == before or cls is InParts
 
 
 def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
@@ -281,13 +327,17 @@ def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
         def make(self, *arrays):
             super().make(*arrays)
             self.weights = self.params
-            self.params = {key: array.copy() for key, array in self.weights.items()}  # as they were at first
+            # as they were at first
+            self.params = {key: array.copy() for key, array in self.weights.items()}
 
         def arrays(self):
             return list(self.weights.values())
 
     net = secant.accelerate(Kept(*SIZES))
     before = bits(net)
-    with pytest.raises(UnsupportedError, match=r"net must have its parameters in net\.params to be trained"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"net must have its parameters in net\.params to be trained",
+    ):
         secant.train(net, X, T, n_iterations=3, batch_size=4, progress=False)
     assert bits(net) == before

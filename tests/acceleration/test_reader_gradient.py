@@ -1,4 +1,6 @@
-"""A network's own `numerical_gradient` that does something else, or more, is refused, even if it seldom does so."""
+"""A network's own `numerical_gradient` that does something else, or more, is refused,
+even if it seldom does so.
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from secant.errors import UnsupportedError
 
 
 def with_gradient(method, base=Keyed):
-    """A class whose numerical gradient is ``method(net, gradients)``, given those of the plain loop."""
+    """A class whose numerical gradient is ``method(net, gradients)``, given those of
+    the plain loop.
+    """
 
     def numerical_gradient(self, x, t):
         return method(self, base.numerical_gradient(self, x, t))
@@ -19,7 +23,11 @@ def with_gradient(method, base=Keyed):
 
 def everywhere(change):
     """Change each gradient, given its parameter."""
-    return with_gradient(lambda net, grads: {key: change(grad, net.params[key]) for key, grad in grads.items()})
+    return with_gradient(
+        lambda net, grads: {
+            key: change(grad, net.params[key]) for key, grad in grads.items()
+        }
+    )
 
 
 def of_one(name, change):
@@ -34,13 +42,23 @@ class TenSamples(Keyed):
 OTHERS = {
     "of ten samples": TenSamples,
     "weights that are 0 stay 0": everywhere(lambda grad, param: grad * (param != 0)),
-    "no weight becomes negative": everywhere(lambda grad, param: np.where((param <= 0) & (grad > 0), 0, grad)),
-    "weights above 2 are pulled back": everywhere(lambda grad, param: grad + 0.1 * np.maximum(np.abs(param) - 2, 0)),
+    "no weight becomes negative": everywhere(
+        lambda grad, param: np.where((param <= 0) & (grad > 0), 0, grad)
+    ),
+    "weights above 2 are pulled back": everywhere(
+        lambda grad, param: grad + 0.1 * np.maximum(np.abs(param) - 2, 0)
+    ),
     "clipped at 5": everywhere(lambda grad, param: np.clip(grad, -5, 5)),
     "clipped at 5, of the first bias": of_one("b1", lambda grad: np.clip(grad, -5, 5)),
-    "clipped at 0.6, of the second bias": of_one("b2", lambda grad: np.clip(grad, -0.6, 0.6)),
-    "clipped at 0.6, of the second weights": of_one("w2", lambda grad: np.clip(grad, -0.6, 0.6)),
-    "clipped by the norm": everywhere(lambda grad, param: grad * min(1.0, 100 / np.linalg.norm(grad))),
+    "clipped at 0.6, of the second bias": of_one(
+        "b2", lambda grad: np.clip(grad, -0.6, 0.6)
+    ),
+    "clipped at 0.6, of the second weights": of_one(
+        "w2", lambda grad: np.clip(grad, -0.6, 0.6)
+    ),
+    "clipped by the norm": everywhere(
+        lambda grad, param: grad * min(1.0, 100 / np.linalg.norm(grad))
+    ),
     "a weight decay": everywhere(lambda grad, param: grad + 1e-6 * param),
     "the sign": everywhere(lambda grad, param: np.sign(grad)),
     "rounded": everywhere(lambda grad, param: grad.round(8)),
@@ -50,13 +68,20 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_gradient_that_is_another_one_elsewhere_is_refused(case):
-    with pytest.raises(UnsupportedError, match=r"its numerical_gradient .* the central difference of its loss"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"its numerical_gradient .* the central difference of its loss",
+    ):
         secant.accelerate(OTHERS[case](*SIZES))
 
 
-@pytest.mark.parametrize("returned", [np.zeros(2), np.zeros(30), "text", [[1], [1, 2]], None], ids=repr)
+@pytest.mark.parametrize(
+    "returned", [np.zeros(2), np.zeros(30), "text", [[1], [1, 2]], None], ids=repr
+)
 def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
-    with pytest.raises(UnsupportedError, match=r"it returns an? .* for a parameter \(6, 5\)"):
+    with pytest.raises(
+        UnsupportedError, match=r"it returns an? .* for a parameter \(6, 5\)"
+    ):
         secant.accelerate(of_one("w1", lambda grad: returned)(*SIZES))
 
 
@@ -85,7 +110,9 @@ def test_backpropagation_is_not_taken_for_a_numerical_gradient(offset):
     assert recognition.sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
 
 
-@pytest.mark.parametrize("h", [3e-4, 0.1, 1e-9, np.cbrt(np.finfo(float).eps), np.sqrt(np.finfo(float).eps)])
+@pytest.mark.parametrize(
+    "h", [3e-4, 0.1, 1e-9, np.cbrt(np.finfo(float).eps), np.sqrt(np.finfo(float).eps)]
+)
 def test_unusual_steps_are_taken_over(h):
     class Net(Book):
         def numerical_gradient(self, x, t):
@@ -96,15 +123,26 @@ def test_unusual_steps_are_taken_over(h):
 
 
 def test_gradients_come_in_the_order_of_the_networks_own():
-    backwards = with_gradient(lambda net, grads: {key: grads[key] for key in sorted(grads, reverse=True)})
+    backwards = with_gradient(
+        lambda net, grads: {key: grads[key] for key in sorted(grads, reverse=True)}
+    )
     grads = secant.accelerate(backwards(*SIZES)).numerical_gradient(*batch())
     assert list(grads) == sorted(Keyed.KEYS, reverse=True)
 
 
 def test_shapes_that_stand_in_a_gradient_are_tried_on_a_copy_of_their_size():
     inputs, hidden, outputs = SIZES
-    shapes = {"w1": (inputs, hidden), "b1": hidden, "w2": (hidden, outputs), "b2": outputs}
-    fixed = with_gradient(lambda net, grads: {key: np.resize(grad, shapes[key]) for key, grad in grads.items()})
+    shapes = {
+        "w1": (inputs, hidden),
+        "b1": hidden,
+        "w2": (hidden, outputs),
+        "b2": outputs,
+    }
+    fixed = with_gradient(
+        lambda net, grads: {
+            key: np.resize(grad, shapes[key]) for key, grad in grads.items()
+        }
+    )
     assert secant.recognize(fixed(*SIZES)).known
 
 
@@ -117,7 +155,9 @@ def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
 
 def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
     net = Keyed(*SIZES)
-    refused = pytest.raises(UnsupportedError, match=r"it cannot be copied .*TextIOWrapper")
+    refused = pytest.raises(
+        UnsupportedError, match=r"it cannot be copied .*TextIOWrapper"
+    )
     with open(tmp_path / "log.txt", "w", encoding="utf-8") as net.log, refused:
         secant.accelerate(net)
     del net.log
@@ -130,7 +170,9 @@ def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
         raise SystemExit
 
     names = dict.fromkeys(["clear", "fit", "compute_loss", "num_gradient"], never)
-    sentence = secant.recognize(type("Net", (Keyed,), {lacking: None, **names})(*SIZES)).sentence
+    sentence = secant.recognize(
+        type("Net", (Keyed,), {lacking: None, **names})(*SIZES)
+    ).sentence
     other = {"loss": "compute_loss", "numerical_gradient": "num_gradient"}[lacking]
     assert f'if {other}(x, t) is meant, write {lacking}="{other}"' in sentence
     assert "fit" not in sentence

@@ -1,4 +1,6 @@
-"""`recognize`: networks of readers' classes are named rightly, or refused with the right reason."""
+"""`recognize`: networks of readers' classes are named rightly, or refused with the
+right reason.
+"""
 
 import logging
 import re
@@ -28,7 +30,9 @@ def test_a_network_is_recognized(reader):
     assert found.output_activation == facts.pop("output")
     assert found.sizes == (6, 5, 4)
     offset = facts.pop("offset", 1e-7)
-    assert found.log_offset == pytest.approx(offset, rel=1e-9, abs=1e-14 if found.output_activation == "sigmoid" else 0)
+    assert found.log_offset == pytest.approx(
+        offset, rel=1e-9, abs=1e-14 if found.output_activation == "sigmoid" else 0
+    )
     assert found.soft_targets == facts.pop("soft", found.soft_targets)
     assert set(found.targets) == facts.pop("targets", set(found.targets))
     assert found.h == facts.pop("h", 1e-4)
@@ -63,7 +67,13 @@ class Scrambled(Keyed):
 
 class ScrambledAttributes(Scrambled):
     def make(self, w1, b1, w2, b2):
-        self.bias_of_out, self.out, self.bias_of_in, self.into, self.other = b2, w2, b1, w1, w1.copy()
+        self.bias_of_out, self.out, self.bias_of_in, self.into, self.other = (
+            b2,
+            w2,
+            b1,
+            w1,
+            w1.copy(),
+        )
 
     def arrays(self):
         return [self.into, self.bias_of_in, self.out, self.bias_of_out]
@@ -77,8 +87,14 @@ def test_parameters_are_told_apart_where_shapes_do_not(sizes):
     ):
         found = secant.recognize(cls(*sizes))
         assert found.known, found.sentence
-        assert (found.keys, found.gradient_keys, found.sizes) == (keys, Scrambled.KEYS, sizes)
-        assert found.sentence.endswith("its numerical_gradient is a central difference at h = 1e-4")
+        assert (found.keys, found.gradient_keys, found.sizes) == (
+            keys,
+            Scrambled.KEYS,
+            sizes,
+        )
+        assert found.sentence.endswith(
+            "its numerical_gradient is a central difference at h = 1e-4"
+        )
 
 
 def test_one_class_says_nothing():
@@ -88,17 +104,25 @@ def test_one_class_says_nothing():
 @pytest.mark.parametrize(
     ("output", "hidden", "sizes"),
     grid(
-        lambda output, hidden, sizes: sizes == (2, 3, 40) or (output, hidden) == ("identity", "relu"),
+        lambda output, hidden, sizes: (
+            sizes == (2, 3, 40) or (output, hidden) == ("identity", "relu")
+        ),
         ["sigmoid", "identity"],
         list(ACTIVATIONS),
         [(784, 50, 10), (2, 3, 40), (300, 2, 2)],
     ),
 )
 def test_networks_of_secant_are_recognized(sizes, hidden, output):
-    net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9)
+    net = secant.TwoLayerNet(
+        *sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9
+    )
     with secant.use_backend("numpy"):
         found = secant.recognize(net)
-    assert (found.hidden_activation, found.output_activation, found.log_offset) == (hidden, output, pytest.approx(1e-9))
+    assert (found.hidden_activation, found.output_activation, found.log_offset) == (
+        hidden,
+        output,
+        pytest.approx(1e-9),
+    )
     assert found.sizes == sizes
     assert str(found) == found.sentence
 
@@ -108,14 +132,19 @@ def test_the_sentence():
         "Keyed of params w1, b1, w2, b2: 8-4-3, sigmoid hidden, identity output, log offset 1e-7, targets as weights, "
         "no labels; its numerical_gradient is a central difference at h = 1e-4"
     )
-    assert "for 13 samples up to " in secant.recognize(readers.ABranchForLargeInputs(8, 4, 3)).sentence
+    assert (
+        "for 13 samples up to "
+        in secant.recognize(readers.ABranchForLargeInputs(8, 4, 3)).sentence
+    )
 
 
 SHIFTS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
 
 
 def stepping(kind, h, hidden):
-    """A class whose own numerical gradient is a difference of some kind, written in one of several ways."""
+    """A class whose own numerical gradient is a difference of some kind, written in one
+    of several ways.
+    """
     kind, _, in_steps = kind.partition(", ")
     up, down = SHIFTS[kind]
 
@@ -135,7 +164,10 @@ def stepping(kind, h, hidden):
             return hidden(a)
 
         def numerical_gradient(self, x, t):
-            return {key: difference(lambda: self.loss(x, t), array) for key, array in self.params.items()}
+            return {
+                key: difference(lambda: self.loss(x, t), array)
+                for key, array in self.params.items()
+            }
 
     return Net
 
@@ -154,14 +186,18 @@ def stepping(kind, h, hidden):
 )
 def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     found = secant.recognize(stepping(kind, h, hidden)(9, 8, 7))
-    close = 6 if kind == "central, in steps" and h < 1e-5 else 1  # which one is less than its rounding errors
+    # which one is less than its rounding errors
+    close = 6 if kind == "central, in steps" and h < 1e-5 else 1
     assert h <= found.h <= close * h, found.sentence
     assert f"a {kind.split(',')[0]} difference at h = " in found.sentence
 
 
 def test_a_step_so_small_that_the_loop_returns_zeros_is_said():
     sentence = secant.recognize(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
-    assert "its numerical_gradient is all zero. Its f does not look at what is shifted" in sentence
+    assert (
+        "its numerical_gradient is all zero. Its f does not look at what is shifted"
+        in sentence
+    )
     assert sentence.endswith("or its step is so small that x + h is x, as with 1e-30")
 
 
@@ -177,7 +213,9 @@ def test_what_is_said_to_write_in_place_of_a_softmax_of_the_whole_batch_is_right
 @pytest.mark.parametrize("option", ["loss", "numerical_gradient"])
 def test_a_method_that_there_is_not_is_an_error_that_names_the_option(option):
     net, expected = readers.TakesAFunction(8, 4, 3), "it has no method lose(x, t)"
-    expected += '; if loss(x, t) is meant, write loss="loss"' if option == "loss" else ""
+    expected += (
+        '; if loss(x, t) is meant, write loss="loss"' if option == "loss" else ""
+    )
     assert expected in secant.recognize(net, **{option: "lose"}).sentence
     with pytest.raises(secant.errors.UnsupportedError, match=re.escape(expected)):
         secant.accelerate(net, **{option: "lose"})
@@ -230,7 +268,9 @@ def assert_refused_and_left_as_it_is(net, held_by):
     assert all(vars(held_by)[key] is value for key, value in before.items())
 
 
-@pytest.mark.parametrize("cls", [with_one_instance(Keyed), SharedAttributes, ItsOwnCopy])
+@pytest.mark.parametrize(
+    "cls", [with_one_instance(Keyed), SharedAttributes, ItsOwnCopy]
+)
 def test_a_network_that_is_its_own_copy_is_refused(cls):
     net = cls(6, 5, 4)
     assert_refused_and_left_as_it_is(net, net)
@@ -259,7 +299,9 @@ def test_a_loss_that_ends_the_program():
 
     found = secant.recognize(Strict(6, 5, 4))
     assert not found.known
-    assert "it ends the program, by SystemExit('diverged'), in a trial" in found.sentence
+    assert (
+        "it ends the program, by SystemExit('diverged'), in a trial" in found.sentence
+    )
 
 
 def test_a_loss_that_takes_long_is_refused_soon_and_says_so():
@@ -273,7 +315,10 @@ def test_a_loss_that_takes_long_is_refused_soon_and_says_so():
 
     found = secant.recognize(Slow(6, 5, 4))
     assert len(calls) <= 14  # the first, and 2 s of others
-    assert re.search(r"it takes too long, 0\.\d+ s a call: recognition takes at most 2 s", found.sentence)
+    assert re.search(
+        r"it takes too long, 0\.\d+ s a call: recognition takes at most 2 s",
+        found.sentence,
+    )
 
 
 def test_calls_that_compile_do_not_count_as_slow(monkeypatch):

@@ -62,19 +62,29 @@ def chosen(monkeypatch):
 def broken(tmp_path):
     """Code after which secant._core is there, and cannot be imported."""
     file = tmp_path / "_core.py"
-    file.write_text("raise ImportError('undefined symbol: _ZN6secant')", encoding="utf-8")
+    file.write_text(
+        "raise ImportError('undefined symbol: _ZN6secant')", encoding="utf-8"
+    )
     return BROKEN.replace("FILE", repr(str(file)))
 
 
-# ---- selection -------------------------------------------------------------------------------------------------------
+# ---- selection -----------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
-    ("asked", "first"), [({}, "cpp"), ({"SECANT_BACKEND": "numpy"}, "numpy"), ({"SECANT_BACKEND": ""}, "cpp")], ids=str
+    ("asked", "first"),
+    [
+        ({}, "cpp"),
+        ({"SECANT_BACKEND": "numpy"}, "numpy"),
+        ({"SECANT_BACKEND": ""}, "cpp"),
+    ],
+    ids=str,
 )
-def test_a_context_counts_before_a_choice_and_that_before_the_environment(run_python, asked, first):
+def test_a_context_counts_before_a_choice_and_that_before_the_environment(
+    run_python, asked, first
+):
     done = run_python(ORDER, "-W", "error", **asked)
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.split("\n") == [first, "numpy", "cpp numpy", "numpy", ""]
@@ -83,14 +93,19 @@ def test_a_context_counts_before_a_choice_and_that_before_the_environment(run_py
 @pytest.mark.parametrize("name", ["cuda", "", "CPP"], ids=repr)
 def test_an_unknown_name_is_an_error_that_lists_the_good_ones(name, run_python):
     good = ", ".join(map(repr, BACKENDS))
-    for choose in (secant.set_backend, lambda name: secant.use_backend(name).__enter__()):
+    for choose in (
+        secant.set_backend,
+        lambda name: secant.use_backend(name).__enter__(),
+    ):
         with pytest.raises(ValueRangeError) as caught:
             choose(name)
         assert str(caught.value) == f"backend must be one of {good}, got {name!r}"
     if name:
         done = run_python(USE, SECANT_BACKEND=name)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.strip().endswith(f"ValueRangeError: SECANT_BACKEND must be one of {good}, got {name!r}")
+        assert done.stderr.strip().endswith(
+            f"ValueRangeError: SECANT_BACKEND must be one of {good}, got {name!r}"
+        )
 
 
 def test_the_name_in_use_is_public_and_a_choice_can_be_taken_back(backend):
@@ -158,23 +173,39 @@ def test_a_network_keeps_its_backend_whatever_is_in_use(backend):
     expected = net.predict([1, 2, 3]).tobytes(), net.loss([1, 2, 3], 1)
     for name in ("numpy", backend):
         with secant.use_backend(name):
-            assert (net.predict([1, 2, 3]).tobytes(), net.loss([1, 2, 3], 1)) == expected
+            assert (
+                net.predict([1, 2, 3]).tobytes(),
+                net.loss([1, 2, 3], 1),
+            ) == expected
 
 
-@pytest.mark.parametrize("call", ["predict", "loss", "accuracy", "gradient", "numerical_gradient"])
-def test_a_network_with_a_backend_of_its_own_calls_no_other(compiled, monkeypatch, call):
-    net, other = secant.TwoLayerNet(3, 2, 2, rng=0, backend=compiled), backend_module("numpy")
+@pytest.mark.parametrize(
+    "call", ["predict", "loss", "accuracy", "gradient", "numerical_gradient"]
+)
+def test_a_network_with_a_backend_of_its_own_calls_no_other(
+    compiled, monkeypatch, call
+):
+    net, other = (
+        secant.TwoLayerNet(3, 2, 2, rng=0, backend=compiled),
+        backend_module("numpy"),
+    )
     for name in ("predict", "cross_entropy", "gradient"):
-        monkeypatch.setattr(other, name, lambda *_, name=name: pytest.fail(f"{name} of another backend was called"))
+        monkeypatch.setattr(
+            other,
+            name,
+            lambda *_, name=name: pytest.fail(f"{name} of another backend was called"),
+        )
     with secant.use_backend("numpy"):
         getattr(net, call)([1, 2, 3], *[1] * (call != "predict"))
 
 
-# ---- what every backend computes -------------------------------------------------------------------------------------
+# ---- what every backend computes -----------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=repr)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__
+)
 @pytest.mark.parametrize("index", [0, 1, 8191, 8192, 99_999])
 def test_no_element_that_is_not_finite_is_overlooked(backend, bad, dtype, index):
     array = np.full((100, 1000), np.finfo(dtype).max, dtype)
@@ -183,12 +214,14 @@ def test_no_element_that_is_not_finite_is_overlooked(backend, bad, dtype, index)
     assert backend_module().all_finite(array) is False
 
 
-# ---- broken and missing extensions -----------------------------------------------------------------------------------
+# ---- broken and missing extensions ---------------------------------------------------
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("-W", "ignore")], ids=str)
-def test_a_broken_extension_is_an_error_and_not_a_slow_backend(run_python, broken, options):
+def test_a_broken_extension_is_an_error_and_not_a_slow_backend(
+    run_python, broken, options
+):
     done = run_python(broken + USE, *options)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -196,7 +229,9 @@ def test_a_broken_extension_is_an_error_and_not_a_slow_backend(run_python, broke
 
 
 @pytest.mark.slow
-def test_a_broken_extension_does_not_keep_anyone_from_the_numpy_backend(run_python, broken):
+def test_a_broken_extension_does_not_keep_anyone_from_the_numpy_backend(
+    run_python, broken
+):
     done = run_python(broken + USE, "-W", "error", SECANT_BACKEND="numpy")
     assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumpy\n", "", 0)
 
@@ -219,4 +254,7 @@ def test_numba_that_is_asked_for_and_missing_is_an_error(run_python):
     done = run_python(ALONE + USE, SECANT_BACKEND="numba")
     assert done.returncode == 1
     last = done.stderr.strip().split("\n")[-1]
-    assert last == "secant.errors.MissingExtraError: the backend 'numba' needs Numba: pip install numba"
+    assert (
+        last
+        == "secant.errors.MissingExtraError: the backend 'numba' needs Numba: pip install numba"
+    )

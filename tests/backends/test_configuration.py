@@ -1,4 +1,6 @@
-"""show_config, and the instruction set: each one that this machine runs can be forced, and is the one that runs."""
+"""show_config, and the instruction set: each one that this machine runs can be forced,
+and is the one that runs.
+"""
 
 import importlib.util
 import platform
@@ -34,7 +36,10 @@ def core(compiled):
 
 def facts(capsys):
     secant.show_config()
-    return dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    return dict(
+        re.split(r" {2,}", line, maxsplit=1)
+        for line in capsys.readouterr().out.splitlines()
+    )
 
 
 def test_show_config_prints_the_facts_of_a_bug_report(backend, capsys):
@@ -50,7 +55,11 @@ def test_show_config_prints_the_facts_of_a_bug_report(backend, capsys):
 
 @pytest.mark.slow
 def test_show_config_lists_the_backends_that_can_be_imported(run_python):
-    done = run_python("import secant; secant.show_config()", SECANT_BACKEND="numpy", NUMBA_DISABLE_JIT="1")
+    done = run_python(
+        "import secant; secant.show_config()",
+        SECANT_BACKEND="numpy",
+        NUMBA_DISABLE_JIT="1",
+    )
     usable = "cpp, numpy" if importlib.util.find_spec("secant._core") else "numpy"
     assert f"numpy (of {usable})\n" in done.stdout
 
@@ -76,17 +85,29 @@ secant.show_config()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variable", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7", "KMP_BLOCKTIME=7"])
-def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(core, run_python, monkeypatch, variable):
+@pytest.mark.parametrize(
+    "variable", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7", "KMP_BLOCKTIME=7"]
+)
+def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(
+    core, run_python, monkeypatch, variable
+):
     """Only when OpenMP is loaded: no child of the process sees what is set for it."""
     if not (build := core.build_info())["openmp"]:
         pytest.skip("the core has no threads")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    name, value = ("KMP_BLOCKTIME", 1) if build["compiler"].startswith("clang") else ("GOMP_SPINCOUNT", 2000)
+    name, value = (
+        ("KMP_BLOCKTIME", 1)
+        if build["compiler"].startswith("clang")
+        else ("GOMP_SPINCOUNT", 2000)
+    )
     given = dict([variable.split("=")]) if variable else {}
     done = run_python(WAITS, **given)
-    assert done.stdout.splitlines()[0] == str([given.get("GOMP_SPINCOUNT"), given.get("KMP_BLOCKTIME")])
-    expected = variable if given.keys() & {name, "OMP_WAIT_POLICY"} else f"{name}={value}"
+    assert done.stdout.splitlines()[0] == str(
+        [given.get("GOMP_SPINCOUNT"), given.get("KMP_BLOCKTIME")]
+    )
+    expected = (
+        variable if given.keys() & {name, "OMP_WAIT_POLICY"} else f"{name}={value}"
+    )
     assert re.search(rf"^waiting threads .*\b{expected}\b", done.stdout, re.MULTILINE)
 
 
@@ -94,12 +115,18 @@ def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_ther
     usable = core.build_info()["usable_isas"]
     assert usable[-1] == "baseline"
     assert len(set(usable)) == len(usable)
-    known = ("x86_64_v4", "x86_64_v3", "baseline") if platform.machine() in ("x86_64", "AMD64") else ("baseline",)
+    known = (
+        ("x86_64_v4", "x86_64_v3", "baseline")
+        if platform.machine() in ("x86_64", "AMD64")
+        else ("baseline",)
+    )
     assert usable == tuple(name for name in known if name in usable)
 
 
 @pytest.mark.slow
-def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(core, run_python):
+def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(
+    core, run_python
+):
     results = {}
     for isa in core.build_info()["usable_isas"]:
         runs = [run_python(GRADIENT, "-W", "error", SECANT_ISA=isa) for _ in range(2)]
@@ -114,11 +141,15 @@ def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(core
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", ["sse9", "Baseline"])
-def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(core, run_python, isa):
+def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(
+    core, run_python, isa
+):
     done = run_python("import secant; secant.sigmoid(0.0)", SECANT_ISA=isa)
     good = ", ".join(core.build_info()["usable_isas"])
     assert done.returncode == 1
-    assert done.stderr.strip().endswith(f"ImportError: SECANT_ISA must be one of {good} on this machine, got '{isa}'")
+    assert done.stderr.strip().endswith(
+        f"ImportError: SECANT_ISA must be one of {good} on this machine, got '{isa}'"
+    )
 
 
 AS_ON_A_MAC = """
@@ -153,24 +184,45 @@ def test_two_copies_of_libomp_are_allowed_on_macos_unless_something_else_is_said
     run_python, monkeypatch, system, variables, expected
 ):
     monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
-    code = AS_ON_A_MAC.format(system=system, startup=secant._startup.__file__, libomp="")
+    code = AS_ON_A_MAC.format(
+        system=system, startup=secant._startup.__file__, libomp=""
+    )
     done = run_python(code, **variables)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{expected}\n{SHAPES}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"{expected}\n{SHAPES}\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize("system", ["darwin", "linux"])
-def test_the_core_runs_beside_another_copy_of_libomp(core, run_python, monkeypatch, tmp_path, system):
+def test_the_core_runs_beside_another_copy_of_libomp(
+    core, run_python, monkeypatch, tmp_path, system
+):
     if not core.build_info()["compiler"].startswith("clang"):
         pytest.skip("the core is not linked with libomp: it was not compiled by clang")
     if sys.platform != "linux":
         pytest.skip("libraries are found as on Linux")
     monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
     secant.TwoLayerNet(4, 3, 2, rng=0, backend="cpp").predict(np.ones((1, 4)))
-    library = Path(re.search(r"/\S*/libomp\S*", Path("/proc/self/maps").read_text(encoding="utf-8"))[0])
+    library = Path(
+        re.search(
+            r"/\S*/libomp\S*", Path("/proc/self/maps").read_text(encoding="utf-8")
+        )[0]
+    )
     copy = tmp_path / "libomp-copy.so"
-    copy.write_bytes(library.read_bytes().replace(b"\0libomp.so", b"\0libomq.so"))  # else the two are taken for one
-    done = run_python(AS_ON_A_MAC.format(system=system, startup=secant._startup.__file__, libomp=str(copy)))
+    # else the two are taken for one
+    copy.write_bytes(library.read_bytes().replace(b"\0libomp.so", b"\0libomq.so"))
+    done = run_python(
+        AS_ON_A_MAC.format(
+            system=system, startup=secant._startup.__file__, libomp=str(copy)
+        )
+    )
     if system == "darwin":
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"TRUE\nTrue\n{SHAPES}\n", "")
+        assert (done.returncode, done.stdout, done.stderr) == (
+            0,
+            f"TRUE\nTrue\n{SHAPES}\n",
+            "",
+        )
     else:
         assert "OMP: Error #15" in done.stderr

@@ -1,4 +1,6 @@
-"""What is special about the Numba backend: when it compiles, where that is kept, and what its plan takes."""
+"""What is special about the Numba backend: when it compiles, where that is kept, and
+what its plan takes.
+"""
 
 import numpy as np
 import pytest
@@ -36,8 +38,12 @@ def test_importing_the_backend_compiles_nothing(run_python):
 
 
 @pytest.mark.slow
-def test_code_is_compiled_once_and_kept_in_the_folder_that_numba_is_told(run_python, tmp_path):
-    first, second = (run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+def test_code_is_compiled_once_and_kept_in_the_folder_that_numba_is_told(
+    run_python, tmp_path
+):
+    first, second = (
+        run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)
+    )
     assert (first.stdout, first.stderr) == ("[ 0.5 -0.5]\nTrue\n", "")
     assert (second.stdout, second.stderr) == ("[ 0.5 -0.5]\nFalse\n", "")
     assert list(tmp_path.glob("**/kernels.add_targets*.nbc"))
@@ -55,21 +61,33 @@ def test_numba_without_its_compiler_is_refused(run_python):
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert (
-        last == "secant.errors.MissingExtraError: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT"
+        last
+        == "secant.errors.MissingExtraError: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT"
     )
     assert "During handling" not in done.stderr
 
 
 @pytest.mark.slow
 def test_a_forked_child_computes_the_same(forked):
-    net, x, t = secant.TwoLayerNet(8, 6, 10, rng=0, backend="numba"), np.eye(8), np.arange(8)
+    net, x, t = (
+        secant.TwoLayerNet(8, 6, 10, rng=0, backend="numba"),
+        np.eye(8),
+        np.arange(8),
+    )
 
     def gradients():
-        return [net.numerical_gradient(x, t, method=method) for method in ("direct", "series")]
+        return [
+            net.numerical_gradient(x, t, method=method)
+            for method in ("direct", "series")
+        ]
 
     def same():
         pairs = zip(gradients(), expected, strict=True)
-        return all(np.array_equal(got[key], grads[key]) for got, grads in pairs for key in grads)
+        return all(
+            np.array_equal(got[key], grads[key])
+            for got, grads in pairs
+            for key in grads
+        )
 
     expected = gradients()
     assert forked(same)
@@ -81,7 +99,7 @@ def test_the_configuration_names_numba(run_python):
     assert "\nthreads" not in done.stdout  # a gradient runs on one
 
 
-# ---- memory ----------------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------
 
 
 IN_BOUNDS = """
@@ -107,7 +125,7 @@ def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-# ---- the bounds and the plan, shared with the NumPy backend ----------------------------------------------------------
+# ---- the bounds and the plan, shared with the NumPy backend --------------------------
 
 
 @pytest.mark.parametrize("h", [1e-150, 1.0, 1e300])
@@ -123,21 +141,38 @@ def test_bounds_of_any_numbers_are_silent(weight, largest, h):
 
 
 def test_an_activation_that_is_not_in_the_kernels_has_the_same_differences(monkeypatch):
-    net, x, t = secant.TwoLayerNet(4, 3, 2, rng=0, backend="numba"), np.eye(4), np.arange(4) % 2
+    net, x, t = (
+        secant.TwoLayerNet(4, 3, 2, rng=0, backend="numba"),
+        np.eye(4),
+        np.arange(4) % 2,
+    )
     by_kernels = net.numerical_gradient(x, t, method="direct")
     monkeypatch.setattr(gradients, "_COMPILED", set())
     one_by_one = net.numerical_gradient(x, t, method="direct")
-    assert all(np.allclose(one_by_one[key], by_kernels[key], rtol=0, atol=1e-16) for key in by_kernels)
+    assert all(
+        np.allclose(one_by_one[key], by_kernels[key], rtol=0, atol=1e-16)
+        for key in by_kernels
+    )
 
 
-# ---- changes of any size ---------------------------------------------------------------------------------------------
+# ---- changes of any size -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("u", [1.5, -1.5, 30.0, -30.0, 800.0, -800.0])
-@pytest.mark.parametrize("name", [name for name, activation in ACTIVATIONS.items() if not activation.kinked])
+@pytest.mark.parametrize(
+    "name", [name for name, activation in ACTIVATIONS.items() if not activation.kinked]
+)
 def test_a_large_change_does_not_cancel(name, u):
     activation, f = ACTIVATIONS[name], oracles.ACTIVATIONS[name]
     points = [*np.linspace(-40, 40, 41).tolist(), 700.0, -700.0, 1e4, -1e4]
-    for a, got in zip(points, activated(activation, np.array([points])).change(0, np.array(u)), strict=True):
+    for a, got in zip(
+        points,
+        activated(activation, np.array([points])).change(0, np.array(u)),
+        strict=True,
+    ):
         truth = float(f(oracles.mpfr(a) + u) - f(oracles.mpfr(a)))
-        assert abs(got - truth) <= 2e-15 * max(abs(truth), abs(u) * 1e-15), (a, got, truth)
+        assert abs(got - truth) <= 2e-15 * max(abs(truth), abs(u) * 1e-15), (
+            a,
+            got,
+            truth,
+        )

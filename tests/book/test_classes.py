@@ -1,4 +1,6 @@
-"""Networks that a script defines, under ``secant run``: accelerated where they are recognized, else left alone."""
+"""Networks that a script defines, under ``secant run``: accelerated where they are
+recognized, else left alone.
+"""
 
 import os
 import re
@@ -72,7 +74,10 @@ CASES = {  # a script, and what is said of its network
         ["relu hidden", "is known, but not for a call (TypeError: "],
     ),
     "the method in a base class that has no loss": (
-        program("    pass", f"class Own:\n{OWN}class Other(Own, Net):\n    pass\n{SHOW.replace('Net', 'Other')}"),
+        program(
+            "    pass",
+            f"class Own:\n{OWN}class Other(Own, Net):\n    pass\n{SHOW.replace('Net', 'Other')}",
+        ),
         "Other of w w1, b1, w2, b2: 5-4-3, relu hidden",
     ),
     "classes that are no networks": (
@@ -84,7 +89,10 @@ CASES = {  # a script, and what is said of its network
         "Helper is not known: it has no method loss(x, t). Its own numerical_gradient runs",
     ),
     "dropout": (
-        program(OWN + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"),
+        program(
+            OWN
+            + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"
+        ),
         "as with dropout",
     ),
     "slots": (
@@ -138,12 +146,16 @@ def run(tmp_path):
 
 @pytest.fixture
 def run_both(run, tmp_path):
-    """What a script prints to standard error under ``secant run``, where all else is as in Python, without an error."""
+    """What a script prints to standard error under ``secant run``, where all else is as
+    in Python, without an error.
+    """
 
     def run_both(source, *options, arguments=()):
         (tmp_path / "script.py").write_text(source, encoding="utf-8")
         expected = run("script.py", arguments=arguments)
-        code, output, lines = run("script.py", "-m", "secant", "run", *options, arguments=arguments)
+        code, output, lines = run(
+            "script.py", "-m", "secant", "run", *options, arguments=arguments
+        )
         assert (code, output) == expected[:2]
         assert code == 0
         return lines
@@ -158,7 +170,10 @@ def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, ru
     lines = run_both(source)
     expected = [said] if isinstance(said, str) else said
     assert len(lines) == len(expected), lines
-    assert all(line.startswith("secant: ") and word in line for word, line in zip(expected, lines, strict=True))
+    assert all(
+        line.startswith("secant: ") and word in line
+        for word, line in zip(expected, lines, strict=True)
+    )
 
 
 SLOPES = "n = Net()\nprint(show(n.slopes(x, t)), n.numerical_gradient(lambda: 1.0, n.w['b2']))"
@@ -176,8 +191,14 @@ OTHER_NAMES = (
     [
         (NAMES, "5-4-3, relu hidden"),
         (NAMES[:2], "if slopes(x, t) is meant, write"),
-        (NAMES[2:], 'if cost(x, t) is meant, write loss="cost" (secant run: --loss cost). Its own slopes runs'),
-        (("--loss=price", *NAMES[2:]), 'it has no method price(x, t); if cost(x, t) is meant, write loss="cost"'),
+        (
+            NAMES[2:],
+            'if cost(x, t) is meant, write loss="cost" (secant run: --loss cost). Its own slopes runs',
+        ),
+        (
+            ("--loss=price", *NAMES[2:]),
+            'it has no method price(x, t); if cost(x, t) is meant, write loss="cost"',
+        ),
     ],
 )
 def test_methods_may_have_other_names(options, said, run_both):
@@ -218,7 +239,10 @@ COST = (
 def test_a_chosen_name_is_for_the_classes_that_have_it(run_both):
     use = f"{SHOW}\n{SHOW.replace('Net', 'Other')}"
     lines = run_both(program(f"{OWN}class Other(Net):\n{COST}", use), "--loss", "cost")
-    assert [line.partition(" of ")[0] for line in lines] == ["secant: Net", "secant: Other"]
+    assert [line.partition(" of ")[0] for line in lines] == [
+        "secant: Net",
+        "secant: Other",
+    ]
 
 
 # inputs that Secant takes otherwise than NumPy, or not at all
@@ -272,9 +296,14 @@ print({key: v.sum() for key, v in n.w.items()}, flush=True)
 
 
 @pytest.mark.slow
-def test_many_inputs_give_what_they_give_in_python_and_a_line_says_why_its_own_loop_runs(run_both):
+def test_many_inputs_give_what_they_give_in_python_and_a_line_says_why_its_own_loop_runs(
+    run_both,
+):
     """One script for all of them: tried one by one, most take long."""
-    calls = (f"print({name!r})\n{CALL.replace('CASE', given)}" for name, given in INPUTS.items())
+    calls = (
+        f"print({name!r})\n{CALL.replace('CASE', given)}"
+        for name, given in INPUTS.items()
+    )
     lines = run_both(program(OWN + LABELS, "".join(calls)))
     said = next(line for line in lines if "Net is known, but not for a call" in line)
     assert "ValueRangeError: t must hold class labels from 0 to 2, got -1" in said
@@ -292,7 +321,9 @@ import doctest
 print(doctest.testmod(), inspect.isfunction(vars(Net)["numerical_gradient"]), Net.numerical_gradient.__doc__)
 print(inspect.getsource(Net.numerical_gradient), inspect.signature(n.numerical_gradient), n.numerical_gradient.__name__)
 """
-    example = OWN.replace("\n", '\n        """\n        >>> 1 + 1\n        2\n        """\n', 1)
+    example = OWN.replace(
+        "\n", '\n        """\n        >>> 1 + 1\n        2\n        """\n', 1
+    )
     (tmp_path / "script.py").write_text(program(example, use), encoding="utf-8")
     plain, got = run("script.py"), run("script.py", "-m", "secant", "run")
     assert "attempted=1" in got[1]

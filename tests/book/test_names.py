@@ -9,7 +9,14 @@ import pytest
 
 import secant
 from secant import book
-from secant.errors import DataError, DownloadError, DTypeError, MissingExtraError, ShapeError, ValueRangeError
+from secant.errors import (
+    DataError,
+    DownloadError,
+    DTypeError,
+    MissingExtraError,
+    ShapeError,
+    ValueRangeError,
+)
 
 RNG = np.random.RandomState(0)
 
@@ -17,10 +24,14 @@ RNG = np.random.RandomState(0)
 @pytest.mark.parametrize("name", [name for name in book.__all__ if name != "np"])
 def test_the_examples_give_what_they_say(name):
     text = inspect.getdoc(getattr(book, name))
-    example = doctest.DocTestParser().get_doctest(text, {"secant": secant, "np": np}, name, None, None)
+    example = doctest.DocTestParser().get_doctest(
+        text, {"secant": secant, "np": np}, name, None, None
+    )
     output = []
     assert example.examples
-    assert not doctest.DocTestRunner().run(example, out=output.append).failed, "".join(output)
+    assert not doctest.DocTestRunner().run(example, out=output.append).failed, "".join(
+        output
+    )
 
 
 def test_a_star_brings_all_of_it_and_numpy():
@@ -37,7 +48,9 @@ def test_functions_of_each_element(shape, backend):
         assert book.identity_function(x) is x
         assert np.array_equal(book.step_function(x), x > 0)
         assert np.allclose(book.sigmoid(x), 1 / (1 + np.exp(-x)), rtol=1e-14, atol=0)
-        assert np.allclose(book.sigmoid_grad(x), np.exp(-x) / (1 + np.exp(-x)) ** 2, rtol=1e-13, atol=0)
+        assert np.allclose(
+            book.sigmoid_grad(x), np.exp(-x) / (1 + np.exp(-x)) ** 2, rtol=1e-13, atol=0
+        )
         assert np.array_equal(book.relu(x), np.where(x > 0, x, 0))
         assert np.array_equal(book.relu_grad(x), np.where(x >= 0, 1, 0))
 
@@ -54,9 +67,13 @@ def test_softmax_and_losses(shape, backend):
     y = np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
     t = RNG.uniform(size=shape)
     rows, labels = np.atleast_2d(y), np.atleast_2d(t).argmax(axis=1)
-    loss = -np.mean([np.log(row[label] + 1e-7) for row, label in zip(rows, labels, strict=True)])
+    loss = -np.mean(
+        [np.log(row[label] + 1e-7) for row, label in zip(rows, labels, strict=True)]
+    )
     assert np.allclose(book.softmax(x), y, rtol=1e-14, atol=0)
-    assert book.sum_squared_error(y, t) == pytest.approx(0.5 * ((y - t) ** 2).sum(), rel=1e-14)
+    assert book.sum_squared_error(y, t) == pytest.approx(
+        0.5 * ((y - t) ** 2).sum(), rel=1e-14
+    )
     assert book.mean_squared_error is book.sum_squared_error
     targets = [t, labels] + [np.atleast_2d(t), int(labels[0])] * (y.ndim == 1)
     for target in targets:
@@ -72,10 +89,16 @@ def test_soft_targets_are_labels_here_and_weights_in_secant():
 
 def test_one_hot_targets_are_weights_in_the_shape_of_y(backend):
     y, t = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0], np.eye(10)[2]
-    assert book.cross_entropy_error_onehot(y, t) == pytest.approx(0.510825457099338, rel=1e-15)
+    assert book.cross_entropy_error_onehot(y, t) == pytest.approx(
+        0.510825457099338, rel=1e-15
+    )
     soft = np.array([[0.4, 0.6]])
-    assert book.cross_entropy_error_onehot([[0.2, 0.8]], soft) == secant.cross_entropy_error([[0.2, 0.8]], soft)
-    with pytest.raises(ShapeError, match=r"^t must have the shape of y, \(1, 2\), got \(1,\)$"):
+    assert book.cross_entropy_error_onehot(
+        [[0.2, 0.8]], soft
+    ) == secant.cross_entropy_error([[0.2, 0.8]], soft)
+    with pytest.raises(
+        ShapeError, match=r"^t must have the shape of y, \(1, 2\), got \(1,\)$"
+    ):
         book.cross_entropy_error_onehot([[0.5, 0.5]], [0])
 
 
@@ -87,7 +110,12 @@ def test_one_class_is_always_right():
 @pytest.mark.parametrize(
     ("shape", "t", "error", "said"),
     [
-        ((3, 2), [[0], [1], [0]], ShapeError, r"t must .*got \(3, 1\).*labels as \(N,\)"),
+        (
+            (3, 2),
+            [[0], [1], [0]],
+            ShapeError,
+            r"t must .*got \(3, 1\).*labels as \(N,\)",
+        ),
         ((2, 3), np.zeros((3, 2)), ShapeError, r"t must have the shape of y"),
         ((2, 3), np.zeros(6), ShapeError, r"t must have the shape of y"),
         ((2, 3), [0.0, 1.0], DTypeError, r"t must hold class labels as integers"),
@@ -111,7 +139,8 @@ def test_squares_of_labels_that_would_be_paired_with_every_row_are_an_error():
 def test_numerical_gradient_of_any_shape(shape):
     x = RNG.normal(size=shape)
     before = x.copy()
-    read_both = book.numerical_gradient(lambda v: np.sum(v**3) + np.sum(x**2), x)  # its argument, and x elsewhere
+    # its argument, and x elsewhere
+    read_both = book.numerical_gradient(lambda v: np.sum(v**3) + np.sum(x**2), x)
     assert np.allclose(read_both, 3 * x**2 + 2 * x, atol=1e-7)
     assert np.array_equal(x, before)
 
@@ -119,12 +148,23 @@ def test_numerical_gradient_of_any_shape(shape):
 def test_the_two_dimensional_gradient_goes_row_by_row():
     x = RNG.normal(size=(5, 3))
     seen = []
-    gradient = book.numerical_gradient_2d(lambda row: seen.append(row.shape) or np.sum(row**2), x)
+    gradient = book.numerical_gradient_2d(
+        lambda row: seen.append(row.shape) or np.sum(row**2), x
+    )
     assert {*seen} == {(3,)}
     assert np.allclose(gradient, 2 * x, atol=1e-9)
-    assert np.allclose(book.numerical_gradient_2d(lambda row: np.sum(row**2), x[0]), 2 * x[0], atol=1e-9)
-    assert np.allclose(book.numerical_gradient_2d(lambda _: np.sum(x**2), x), 2 * x, atol=1e-8)  # x itself is shifted
-    assert np.allclose(book.numerical_gradient_2d(lambda row: np.sum(row**2), x.T), 2 * x.T, atol=1e-9)
+    assert np.allclose(
+        book.numerical_gradient_2d(lambda row: np.sum(row**2), x[0]),
+        2 * x[0],
+        atol=1e-9,
+    )
+    # x itself is shifted
+    assert np.allclose(
+        book.numerical_gradient_2d(lambda _: np.sum(x**2), x), 2 * x, atol=1e-8
+    )
+    assert np.allclose(
+        book.numerical_gradient_2d(lambda row: np.sum(row**2), x.T), 2 * x.T, atol=1e-9
+    )
 
 
 def test_gradients_of_one_dimension():
@@ -144,24 +184,34 @@ READ_ONLY = np.array([3.0, 4.0])
 READ_ONLY.flags.writeable = False
 
 
-@pytest.mark.parametrize("start", [np.array([3, 4]), [3.0, 4.0], 3.0, READ_ONLY, np.array([True])], ids=repr)
+@pytest.mark.parametrize(
+    "start", [np.array([3, 4]), [3.0, 4.0], 3.0, READ_ONLY, np.array([True])], ids=repr
+)
 def test_gradient_descent_says_which_array_it_needs(start):
     message = r"^init_x must be a writeable array of floats, .*: pass np.array\(init_x, dtype=float\)$"
     with pytest.raises(DTypeError, match=message):
         book.gradient_descent(lambda x: np.sum(x**2), start)
-    x, _ = book.gradient_descent(lambda x: np.sum(x**2), np.array(start, dtype=float), 0.5, 1)
+    x, _ = book.gradient_descent(
+        lambda x: np.sum(x**2), np.array(start, dtype=float), 0.5, 1
+    )
     assert np.allclose(x, 0, atol=1e-6)
 
 
 def test_gradient_descent_returns_the_history_and_walks_in_place():
     start = np.array([-3.0, 4.0])
-    x, history = book.gradient_descent(lambda x: np.sum(x**2), start, lr=0.1, step_num=20)
+    x, history = book.gradient_descent(
+        lambda x: np.sum(x**2), start, lr=0.1, step_num=20
+    )
     assert x is start
     assert history.shape == (20, 2)
     assert np.allclose(history, np.outer(0.8 ** np.arange(20), [-3, 4]))
     assert np.allclose(x, 0.8**20 * np.array([-3, 4]))
     own = np.array([[1.0, 2.0]])
-    assert np.allclose(book.gradient_descent(lambda v: np.sum(v**2 + own**2), own, 0.25, 3)[0], 0, atol=1e-6)
+    assert np.allclose(
+        book.gradient_descent(lambda v: np.sum(v**2 + own**2), own, 0.25, 3)[0],
+        0,
+        atol=1e-6,
+    )
 
 
 def literal_loss(net, x, t):
@@ -173,16 +223,23 @@ def literal_loss(net, x, t):
 
 def test_the_network_is_the_books(backend):
     np.random.seed(3)
-    net = book.TwoLayerNet(input_size=6, hidden_size=5, output_size=4, weight_init_std=0.5)
+    net = book.TwoLayerNet(
+        input_size=6, hidden_size=5, output_size=4, weight_init_std=0.5
+    )
     np.random.seed(3)
     assert np.array_equal(net.params["W1"], 0.5 * np.random.randn(6, 5))
     assert np.array_equal(net.params["W2"], 0.5 * np.random.randn(5, 4))
     np.random.seed(3)
-    assert np.array_equal(book.TwoLayerNet(6, 5, 4).params["W1"], 0.01 * np.random.RandomState(3).randn(6, 5))
+    assert np.array_equal(
+        book.TwoLayerNet(6, 5, 4).params["W1"],
+        0.01 * np.random.RandomState(3).randn(6, 5),
+    )
     x, t = RNG.normal(size=(7, 6)), RNG.uniform(size=(7, 4))
     assert net.loss(x, t) == pytest.approx(literal_loss(net, x, t), rel=1e-13)
     assert net.loss(x, t.argmax(axis=1)) == net.loss(x, t)
-    assert net.accuracy(x, t) == np.mean(net.predict(x).argmax(axis=1) == t.argmax(axis=1))
+    assert net.accuracy(x, t) == np.mean(
+        net.predict(x).argmax(axis=1) == t.argmax(axis=1)
+    )
     grads, backprop = net.numerical_gradient(x, t), net.gradient(x, t)
     for key, param in net.params.items():
         literal = book.numerical_gradient(lambda _: literal_loss(net, x, t), param)
@@ -201,7 +258,11 @@ def test_the_network_is_saved_and_loaded_as_what_it_is(tmp_path):
 
 
 def test_mnist_is_loaded_with_the_books_arguments():
-    assert [*inspect.signature(book.load_mnist).parameters][:3] == ["normalize", "flatten", "one_hot_label"]
+    assert [*inspect.signature(book.load_mnist).parameters][:3] == [
+        "normalize",
+        "flatten",
+        "one_hot_label",
+    ]
     (x, t), _ = book.load_mnist(False, False, True, subset=True)
     (same_x, same_t), _ = secant.load_mnist(False, False, True, subset=True)
     assert (x.shape, t.shape, x.dtype) == ((10000, 1, 28, 28), (10000, 10), np.uint8)
@@ -220,10 +281,14 @@ def test_where_mnist_cannot_be_downloaded_the_digits_that_come_with_secant_are_l
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
     with pytest.raises(error):
         secant.load_mnist()
-    said = "MNIST could not be downloaded: using the 12,000 digits .* set SECANT_DATA_HOME"
+    said = (
+        "MNIST could not be downloaded: using the 12,000 digits .* set SECANT_DATA_HOME"
+    )
     with pytest.warns(UserWarning, match=said) as warned:
         (x, t), (x_test, _) = book.load_mnist(one_hot_label=True)
-    assert [os.path.basename(warning.filename) for warning in warned] == [os.path.basename(__file__)]
+    assert [os.path.basename(warning.filename) for warning in warned] == [
+        os.path.basename(__file__)
+    ]
     assert (x.shape, t.shape, x_test.shape) == ((10000, 784), (10000, 10), (2000, 784))
 
 

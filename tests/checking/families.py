@@ -1,4 +1,6 @@
-"""Functions with exact gradients, on which gradient checks went wrong once: mixed scales, kinks, noise, float32."""
+"""Functions with exact gradients, on which gradient checks went wrong once: mixed
+scales, kinks, noise, float32.
+"""
 
 import zlib
 from collections.abc import Callable
@@ -27,7 +29,14 @@ def rosenbrock(rng, n, constant=0.0):
     d, g = x[1:] - x[:-1] ** 2, np.zeros(n)
     g[1:] += 200 * d
     g[:-1] -= 400 * d * x[:-1] + 2 * (1 - x[:-1])
-    return Case(lambda x: constant + float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)), x, g)
+    return Case(
+        lambda x: (
+            constant
+            + float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2))
+        ),
+        x,
+        g,
+    )
 
 
 def rosenbrock_on_a_hill(rng, n):
@@ -35,10 +44,17 @@ def rosenbrock_on_a_hill(rng, n):
 
 
 def logistic_regression(rng, n):
-    x, y = rng.standard_normal((40, n)) * 10 ** rng.uniform(-2, 2, n), rng.choice([-1, 1], 40)
+    x, y = (
+        rng.standard_normal((40, n)) * 10 ** rng.uniform(-2, 2, n),
+        rng.choice([-1, 1], 40),
+    )
     w = rng.standard_normal(n) / np.sqrt(n) / 10 ** rng.uniform(-1, 1)
     p = np.exp(-np.logaddexp(0, y * (x @ w)))
-    return Case(lambda w: float(np.mean(np.logaddexp(0, -y * (x @ w)))), w, -(x.T @ (y * p)) / 40)
+    return Case(
+        lambda w: float(np.mean(np.logaddexp(0, -y * (x @ w)))),
+        w,
+        -(x.T @ (y * p)) / 40,
+    )
 
 
 def exponentials(rng, n):
@@ -65,7 +81,12 @@ def solver(rng, n):
 def kinks(rng, n, power=1):
     """A sum of ReLUs, or of their squares."""
     m = int(rng.choice([3, 30, 300] if n <= 10_000 else [3, 30]))
-    w, b, u, x = rng.standard_normal((m, n)), rng.standard_normal(m) / 2, rng.standard_normal(m), rng.standard_normal(n)
+    w, b, u, x = (
+        rng.standard_normal((m, n)),
+        rng.standard_normal(m) / 2,
+        rng.standard_normal(m),
+        rng.standard_normal(n),
+    )
     a = np.maximum(w @ x + b, 0)
     g = w.T @ (u * (a > 0) * (1 if power == 1 else 2 * a))
     return Case(lambda x: float(u @ np.maximum(w @ x + b, 0) ** power), x, g)
@@ -76,9 +97,15 @@ def squared_kinks(rng, n):
 
 
 def on_a_kink(rng, n):
-    """Some units are exactly at their kink; the gradient takes the slope 0 there, as frameworks do."""
+    """Some units are exactly at their kink; the gradient takes the slope 0 there, as
+    frameworks do.
+    """
     m = 20
-    w, u, x = rng.standard_normal((m, n)), rng.standard_normal(m), rng.standard_normal(n)
+    w, u, x = (
+        rng.standard_normal((m, n)),
+        rng.standard_normal(m),
+        rng.standard_normal(n),
+    )
     b = np.where(np.arange(m) < 4, -(w @ x), rng.standard_normal(m))
     a = w @ x + b
     a[:4] = 0
@@ -90,11 +117,17 @@ def on_a_kink(rng, n):
 
 
 def relu_network(rng, n, kinks=False):
-    """Cross entropy of a ReLU network in its parameters, of about n; with ``kinks`` units of empty samples are at 0.
+    """Cross entropy of a ReLU network in its parameters, of about n; with ``kinks``
+    units of empty samples are at 0.
 
-    Empty samples are those of padding: with biases of 0 the units have 0 there, and the gradient takes the slope 0.
+    Empty samples are those of padding: with biases of 0 the units have 0 there, and the
+    gradient takes the slope 0.
     """
-    inputs, outputs, samples = int(rng.integers(1, 30)), int(rng.integers(2, 11)), int(rng.integers(2, 20))
+    inputs, outputs, samples = (
+        int(rng.integers(1, 30)),
+        int(rng.integers(2, 11)),
+        int(rng.integers(2, 20)),
+    )
     hidden = max((n - outputs) // (inputs + 1 + outputs), 1)
     shapes = (inputs, hidden), (hidden,), (hidden, outputs), (outputs,)
     data, t = rng.standard_normal((samples, inputs)), rng.integers(0, outputs, samples)
@@ -105,7 +138,10 @@ def relu_network(rng, n, kinks=False):
     ends = np.cumsum([array.size for array in start])[:-1]
 
     def parts(x):
-        return [part.reshape(shape) for part, shape in zip(np.split(x, ends), shapes, strict=True)]
+        return [
+            part.reshape(shape)
+            for part, shape in zip(np.split(x, ends), shapes, strict=True)
+        ]
 
     def forward(x):
         w1, b1, w2, b2 = parts(x)
@@ -119,7 +155,9 @@ def relu_network(rng, n, kinks=False):
     d2[rows, t] -= 1
     d2 /= samples
     d1 = d2 @ start[2].T * (z > 0)
-    gradient = np.concatenate([(data.T @ d1).ravel(), d1.sum(0), (z.T @ d2).ravel(), d2.sum(0)])
+    gradient = np.concatenate(
+        [(data.T @ d1).ravel(), d1.sum(0), (z.T @ d2).ravel(), d2.sum(0)]
+    )
     return Case(lambda x: -float(forward(x)[1][rows, t].mean()), x, gradient)
 
 
@@ -147,7 +185,11 @@ FAMILIES = {
 def rounded_part(rng, n):
     """A part that is rounded to some decimals, and a smooth one."""
     digits, x = int(rng.integers(5, 8)), rng.standard_normal(n)
-    return Case(lambda x: float(np.sum(np.round(np.exp(x), digits) + x**2)), x, np.exp(x) + 2 * x)
+    return Case(
+        lambda x: float(np.sum(np.round(np.exp(x), digits) + x**2)),
+        x,
+        np.exp(x) + 2 * x,
+    )
 
 
 def decay_in_float64(rng, n):
@@ -158,18 +200,29 @@ def decay_in_float64(rng, n):
     x = np.concatenate([w1.ravel(), w2])
 
     def model(x, dtype):
-        w1, w2 = x[: 5 * hidden].reshape(5, hidden).astype(dtype), x[5 * hidden :].astype(dtype)
+        w1, w2 = (
+            x[: 5 * hidden].reshape(5, hidden).astype(dtype),
+            x[5 * hidden :].astype(dtype),
+        )
         z = np.tanh(data.astype(dtype) @ w1)
         return z, w2, z @ w2
 
     z, w2, y = model(x, np.float64)
     slope = np.outer(y / 10, w2) * (1 - z**2)
     gradient = np.concatenate([(data.T @ slope).ravel(), z.T @ y / 10]) + 2 * decay * x
-    return Case(lambda x: float((model(x, np.float32)[2] ** 2).mean() / 2) + decay * float(x @ x), x, gradient)
+    return Case(
+        lambda x: (
+            float((model(x, np.float32)[2] ** 2).mean() / 2) + decay * float(x @ x)
+        ),
+        x,
+        gradient,
+    )
 
 
 def terms_of_different_size(rng, n):
-    """Outputs in float32, of 1 and of the size of x, that are summed in float64 as `check_vjp` does."""
+    """Outputs in float32, of 1 and of the size of x, that are summed in float64 as
+    `check_vjp` does.
+    """
     x = rng.uniform(1, 2, n) * rng.choice([-1, 1], n) * 10 ** rng.uniform(-5, -2)
     c, d = (rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n) for _ in range(2))
     coarse, fine, slopes = [
@@ -179,7 +232,9 @@ def terms_of_different_size(rng, n):
 
     def f(x):
         x = x.astype(np.float32)
-        terms = np.concatenate([c * coarse(x).astype(np.float64), d * fine(x).astype(np.float64)])
+        terms = np.concatenate(
+            [c * coarse(x).astype(np.float64), d * fine(x).astype(np.float64)]
+        )
         return Value(float(terms.sum()), 2.0**-24 * float(np.linalg.norm(terms)))
 
     x = x.astype(np.float32).astype(np.float64)
@@ -206,11 +261,17 @@ def beside_a_large_entry(rng, n):
         (np.sin, np.cos),
         (lambda x: np.exp(-(x**2)), lambda x: -2 * x * np.exp(-(x**2))),
     ][rng.integers(3)]
-    return Case(lambda x: float(f(x[1:]).sum() + x[0] / large), np.r_[large, x], np.r_[1 / large, slope(x)])
+    return Case(
+        lambda x: float(f(x[1:]).sum() + x[0] / large),
+        np.r_[large, x],
+        np.r_[1 / large, slope(x)],
+    )
 
 
 def near_the_end_of_a_domain(rng, n):
-    """Logarithms, arcs and powers at numbers that are close to where they end; f is NaN, or raises."""
+    """Logarithms, arcs and powers at numbers that are close to where they end; f is
+    NaN, or raises.
+    """
     gap = 10 ** rng.uniform(-6, -1, n)
     f, x, slope = [
         (np.log, gap, lambda x: 1 / x),
@@ -251,7 +312,9 @@ HARD = {
 
 
 def saturated(rng, n):
-    """Sigmoids or a softmax in float32, flat to their last digit; random signs, as in `check_vjp`."""
+    """Sigmoids or a softmax in float32, flat to their last digit; random signs, as in
+    `check_vjp`.
+    """
     x, c = rng.standard_normal(n), rng.choice([-1, 1], n) * rng.uniform(0.5, 1.5, n)
     if rng.integers(2):
         x = rng.uniform(8, 20, n) * rng.choice([-1, 1], n)
@@ -282,29 +345,51 @@ def saturated(rng, n):
 
 
 def rounded_to_decimals(rng, n):
-    """A function that rises in steps: its gradient is 0, or that across the steps, where they are small beside x."""
+    """A function that rises in steps: its gradient is 0, or that across the steps,
+    where they are small beside x.
+    """
     x = rng.uniform(0.5, 1.2, n) * rng.choice([-1, 1], n)
-    return Case(lambda x: float(np.round(np.sin(x), 3).sum()), x, np.cos(x) * rng.integers(2))
+    return Case(
+        lambda x: float(np.round(np.sin(x), 3).sum()), x, np.cos(x) * rng.integers(2)
+    )
 
 
 def all_entries_on_kinks(rng, n):
-    """ReLUs and absolute values at 0; the gradient is one of the slopes of both sides, or between them."""
+    """ReLUs and absolute values at 0; the gradient is one of the slopes of both sides,
+    or between them.
+    """
     low, high, x = rng.integers(-1, 1), 1, np.zeros(n)
     shares = [rng.uniform(0, 1, n), np.zeros(n), np.ones(n)][rng.integers(3)]
-    return Case(lambda x: float(np.where(x > 0, high * x, low * x).sum()), x, low + (high - low) * shares)
+    return Case(
+        lambda x: float(np.where(x > 0, high * x, low * x).sum()),
+        x,
+        low + (high - low) * shares,
+    )
 
 
 def nearly_indefinite(rng, n):
-    """The logarithm of the determinant of a matrix that is hardly positive definite: its decomposition may fail."""
+    """The logarithm of the determinant of a matrix that is hardly positive definite:
+    its decomposition may fail.
+    """
     size = min(max(int(n**0.5), 2), 10)
     q = np.linalg.qr(rng.standard_normal((size, size)))[0]
     matrix = (q * np.r_[10 ** rng.uniform(-3, -1), rng.uniform(1, 3, size - 1)]) @ q.T
 
     def f(x):
         matrix = x.reshape(size, size)
-        return 2 * float(np.log(np.diag(np.linalg.cholesky((matrix + matrix.T) / 2))).sum())
+        return 2 * float(
+            np.log(np.diag(np.linalg.cholesky((matrix + matrix.T) / 2))).sum()
+        )
 
     return Case(f, matrix.ravel(), np.linalg.inv((matrix + matrix.T) / 2).ravel())
 
 
-FLAT = {family.__name__: family for family in (saturated, rounded_to_decimals, all_entries_on_kinks, nearly_indefinite)}
+FLAT = {
+    family.__name__: family
+    for family in (
+        saturated,
+        rounded_to_decimals,
+        all_entries_on_kinks,
+        nearly_indefinite,
+    )
+}

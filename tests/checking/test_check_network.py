@@ -38,18 +38,30 @@ class Chapter5:
         return softmax(self.activation(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
 
     def loss(self, x, t):
-        penalty = 0.5 * self.decay * sum(np.sum(self.params[key] ** 2) for key in ("W1", "W2"))
+        penalty = (
+            0.5
+            * self.decay
+            * sum(np.sum(self.params[key] ** 2) for key in ("W1", "W2"))
+        )
         return cross_entropy_error(self.predict(x), t) + penalty
 
     def gradient(self, x, t):
         grads = self.backward(x, (self.predict(x) - t) / len(x))
-        return {key: grad + (self.decay * self.params[key] if key[0] == "W" else 0) for key, grad in grads.items()}
+        return {
+            key: grad + (self.decay * self.params[key] if key[0] == "W" else 0)
+            for key, grad in grads.items()
+        }
 
     def backward(self, x, dy):
         p = self.params
         z = self.activation(x @ p["W1"] + p["b1"])
         dz = dy @ p["W2"].T * (z * (1 - z) if self.activation is sigmoid else 1 - z * z)
-        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+        return {
+            "W1": x.T @ dz,
+            "b1": dz.sum(axis=0),
+            "W2": z.T @ dy,
+            "b2": dy.sum(axis=0),
+        }
 
 
 class Decayed(Chapter5):
@@ -71,8 +83,13 @@ def as_bytes(net):
 @pytest.mark.parametrize("factor", [1, 1.01])
 def test_a_network_in_float32_is_checked_in_float64(factor):
     net = Chapter5()
-    before = net.params = {key: param.astype(np.float32) for key, param in net.params.items()}
-    x, t = (each.astype(np.float32) for each in (np.random.default_rng(1).random((3, 6)), np.eye(4)[:3]))
+    before = net.params = {
+        key: param.astype(np.float32) for key, param in net.params.items()
+    }
+    x, t = (
+        each.astype(np.float32)
+        for each in (np.random.default_rng(1).random((3, 6)), np.eye(4)[:3])
+    )
     gradients = net.gradient(x, t)
     assert {grad.dtype for grad in gradients.values()} == {np.dtype(np.float32)}
     gradients["W1"] *= np.float32(factor)
@@ -88,14 +105,20 @@ def test_a_gradient_of_a_network_in_float32_has_no_more_digits_in_float64():
     assert {grad.dtype for grad in gradients.values()} == {np.dtype(np.float64)}
     assert secant.check_network(net, X.astype(np.float32), ONE_HOT).verdict == "right"
     gradients["b1"][2] *= 1.01
-    assert secant.check_network(net, X.astype(np.float32), ONE_HOT, gradients).verdict == "wrong"
+    assert (
+        secant.check_network(net, X.astype(np.float32), ONE_HOT, gradients).verdict
+        == "wrong"
+    )
 
 
 def test_a_copy_that_reads_the_arrays_of_the_network_proves_nothing():
     net = Chapter5()
     net.params = {key: param.astype(np.float32) for key, param in net.params.items()}
     net.loss = lambda x, t, loss=net.loss: loss(x, t)  # of this network, also in a copy
-    x, t = (each.astype(np.float32) for each in (np.random.default_rng(1).random((3, 6)), np.eye(4)[:3]))
+    x, t = (
+        each.astype(np.float32)
+        for each in (np.random.default_rng(1).random((3, 6)), np.eye(4)[:3])
+    )
     before = as_bytes(net)
     assert secant.check_network(net, x, t).verdict != "wrong"
     zeros = {key: 0 * param for key, param in net.params.items()}
@@ -107,11 +130,16 @@ def test_a_copy_that_reads_the_arrays_of_the_network_proves_nothing():
 def test_a_textbooks_gradient_is_right_for_the_loss_without_the_offset(one_hot):
     net = Chapter5(*SIZES, rng=0)
     before = as_bytes(net)
-    report = secant.check_network(net, X, ONE_HOT if one_hot else LABELS, net.gradient(X, ONE_HOT))
+    report = secant.check_network(
+        net, X, ONE_HOT if one_hot else LABELS, net.gradient(X, ONE_HOT)
+    )
     count = sum(param.size for param in net.params.values())
     lines = str(report).splitlines()
     assert lines[0] == f"gradient in {count} entries: right for {BOOK}"
-    assert lines[1] == "  loss(x, t) adds 1e-7 to each probability; y - t, the textbook's gradient, leaves it out."
+    assert (
+        lines[1]
+        == "  loss(x, t) adds 1e-7 to each probability; y - t, the textbook's gradient, leaves it out."
+    )
     assert len(lines) == 3 + len(net.params)
     assert report.passed
     assert report
@@ -149,7 +177,9 @@ def test_a_loss_that_is_infinite_without_its_offset_is_compared_as_it_is():
 def test_parameters_of_whole_numbers_are_refused():
     net = Chapter5(*SIZES, rng=0)
     net.params["b1"] = np.zeros(SIZES[1], int)
-    with pytest.raises(DTypeError, match=r"net.params\['b1'\] must be floating point, got int64"):
+    with pytest.raises(
+        DTypeError, match=r"net.params\['b1'\] must be floating point, got int64"
+    ):
         secant.check_network(net, X, LABELS)
 
 
@@ -170,13 +200,19 @@ def test_a_sum_over_the_samples_whose_loss_does_not_call_predict():
         def gradient(self, x, t):
             return {key: len(x) * grad for key, grad in super().gradient(x, t).items()}
 
-    assert secant.check_network(Inlined(*SIZES, rng=0), X, ONE_HOT).compared_with == BOOK
+    assert (
+        secant.check_network(Inlined(*SIZES, rng=0), X, ONE_HOT).compared_with == BOOK
+    )
 
 
 @pytest.mark.parametrize("cls", [secant.TwoLayerNet, Chapter5])
 def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
     net = cls(*SIZES, rng=0)
-    textbooks = secant.TwoLayerNet(*SIZES, rng=0, log_offset=0) if cls is secant.TwoLayerNet else net
+    textbooks = (
+        secant.TwoLayerNet(*SIZES, rng=0, log_offset=0)
+        if cls is secant.TwoLayerNet
+        else net
+    )
     grads = textbooks.gradient(X, ONE_HOT)
     report = secant.check_network(net, X, ONE_HOT, grads | {"b2": grads["b2"] / 7})
     assert str(report).startswith("gradient in 59 entries: WRONG by ")
@@ -198,7 +234,12 @@ def test_an_offset_that_a_loss_does_not_have_explains_nothing():
             u = t * y / (y + 1e-7)
             dy = (y * u.sum(axis=1, keepdims=True) - u) / len(x)
             dz = dy @ p["W2"].T * z * (1 - z)
-            return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+            return {
+                "W1": x.T @ dz,
+                "b1": dz.sum(axis=0),
+                "W2": z.T @ dy,
+                "b2": dy.sum(axis=0),
+            }
 
     report = secant.check_network(WithoutOffset(*SIZES, rng=0), X, ONE_HOT)
     assert (report.passed, report.compared_with) == (False, "")
@@ -210,7 +251,10 @@ def test_a_gradient_that_differs_from_call_to_call_is_said_to():
     class Dropout(Chapter5):
         def gradient(self, x, t):
             keep = random.uniform(size=5) > 0.5
-            kept, self.params = self.params, self.params | {"W2": self.params["W2"] * keep[:, None]}
+            kept, self.params = (
+                self.params,
+                self.params | {"W2": self.params["W2"] * keep[:, None]},
+            )
             grads = super().gradient(x, t)
             self.params = kept
             return grads
@@ -243,12 +287,17 @@ def test_parameters_are_taken_from_wherever_recognition_finds_them(is_dict):
     class Elsewhere:
         def __init__(self):
             params = Chapter5(*SIZES, rng=0).params
-            self.moments = {key: np.zeros_like(array) for key, array in params.items()}  # which are none
+            # which are none
+            self.moments = {key: np.zeros_like(array) for key, array in params.items()}
             vars(self).update({"parameters": params} if is_dict else params)
 
         def same(self):
             net = Chapter5(*SIZES)
-            net.params = self.parameters if is_dict else {key: vars(self)[key] for key in net.params}
+            net.params = (
+                self.parameters
+                if is_dict
+                else {key: vars(self)[key] for key in net.params}
+            )
             return net
 
         def loss(self, x, t):
@@ -265,7 +314,9 @@ def test_a_loss_that_returns_nothing():
         def loss(self, x, t):
             super().loss(x, t)
 
-    with pytest.raises(UnsupportedError, match=r"^loss\(x, t\) returns None, not a number$"):
+    with pytest.raises(
+        UnsupportedError, match=r"^loss\(x, t\) returns None, not a number$"
+    ):
         secant.check_network(Forgot(*SIZES, rng=0), X, ONE_HOT)
 
 
@@ -288,10 +339,14 @@ def test_methods_under_other_names():
 
     net = Renamed(*SIZES, rng=0)
     with pytest.raises(
-        UnsupportedError, match=r"Renamed has no method loss\(x, t\): loss must name one .* lose, grad, "
+        UnsupportedError,
+        match=r"Renamed has no method loss\(x, t\): loss must name one .* lose, grad, ",
     ):
         secant.check_network(net, X, ONE_HOT)
-    with pytest.raises(UnsupportedError, match=r"Renamed has no method gradient\(x, t\): gradient must name one"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"Renamed has no method gradient\(x, t\): gradient must name one",
+    ):
         secant.check_network(net, X, ONE_HOT, loss="lose")
     net.lose = net.lose  # on the instance, as others do it
     report = secant.check_network(net, X, ONE_HOT, loss="lose", gradient="grad")
@@ -302,10 +357,16 @@ def test_methods_under_other_names():
 def test_the_seed_chooses_the_directions():
     """Other directions notice errors of another least size."""
     net = Chapter5(*SIZES, rng=0)
-    default, again, other = (secant.check_network(net, X, ONE_HOT, **seed) for seed in ({}, {"rng": 0}, {"rng": 1}))
+    default, again, other = (
+        secant.check_network(net, X, ONE_HOT, **seed)
+        for seed in ({}, {"rng": 0}, {"rng": 1})
+    )
     assert repr(default.arrays) == repr(again.arrays)  # NaN is not equal to NaN
     assert default.verdict == other.verdict
-    assert all(a.sensitivity != b.sensitivity for a, b in zip(default.arrays, other.arrays, strict=True))
+    assert all(
+        a.sensitivity != b.sensitivity
+        for a, b in zip(default.arrays, other.arrays, strict=True)
+    )
 
 
 def test_a_network_that_cannot_be_copied_is_checked_in_place():
@@ -328,12 +389,17 @@ class Tanh(Chapter5):
 
 class ForgottenDecay(Tanh):
     def loss(self, x, t, train=True):
-        return super().loss(x, t) + (0.01 * np.sum(self.params["W1"] ** 2) if train else 0)
+        return super().loss(x, t) + (
+            0.01 * np.sum(self.params["W1"] ** 2) if train else 0
+        )
 
 
 class UnknownConstraint(Tanh):
-    def loss(self, x, t, constraint=False):  # it has "train" in its name, and is no mode
-        return super().loss(x, t) + (0 if constraint else 0.01 * np.sum(self.params["W1"] ** 2))
+    # it has "train" in its name, and is no mode
+    def loss(self, x, t, constraint=False):
+        return super().loss(x, t) + (
+            0 if constraint else 0.01 * np.sum(self.params["W1"] ** 2)
+        )
 
 
 @pytest.mark.parametrize("cls", [ForgottenDecay, UnknownConstraint])
@@ -341,12 +407,18 @@ def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
     assert str(report).startswith("gradient in 59 entries: WRONG by ")
     named = "loss(x, t) runs the network with train=True; gradient(x, t) may run it otherwise."
-    assert (named in report.note) == ("runs the network with" in report.note) == (cls is ForgottenDecay)
+    assert (
+        (named in report.note)
+        == ("runs the network with" in report.note)
+        == (cls is ForgottenDecay)
+    )
     with pytest.raises(secant.errors.GradientMismatchError):
         report.raise_if_failed()
 
 
-def test_the_second_call_of_a_gradient_leaves_random_numbers_and_the_output_alone(capsys):
+def test_the_second_call_of_a_gradient_leaves_random_numbers_and_the_output_alone(
+    capsys,
+):
     class Talkative(Tanh):
         def gradient(self, x, t):
             print(np.random.uniform())
@@ -363,7 +435,9 @@ def test_gradients_in_buffers_that_the_loss_clears():
     class Buffers(Tanh):
         def __init__(self):
             super().__init__()
-            self.grads = {key: np.zeros_like(param) for key, param in self.params.items()}
+            self.grads = {
+                key: np.zeros_like(param) for key, param in self.params.items()
+            }
 
         def loss(self, x, t):
             for grad in self.grads.values():
@@ -397,13 +471,19 @@ def test_a_weight_decay_does_not_hide_the_offset(cls):
 def test_a_textbooks_gradient_is_wrong_with_a_hint_where_no_offset_was_found():
     report = secant.check_network(ClassWeights(), X, ONE_HOT)
     assert ": WRONG" in str(report).splitlines()[0]
-    assert "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's" in report.note
+    assert (
+        "If loss(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's"
+        in report.note
+    )
 
 
 @pytest.mark.parametrize(("certainty", "is_near"), [(12.0, True), (20.0, False)])
-def test_the_hint_is_given_where_the_offset_may_be_all_that_is_wrong(certainty, is_near):
+def test_the_hint_is_given_where_the_offset_may_be_all_that_is_wrong(
+    certainty, is_near
+):
     net = ClassWeights()
-    net.params["b2"] = np.array([certainty, 0.0, 0.0, 0.0])  # that of the targets is exp(-certainty)
+    # that of the targets is exp(-certainty)
+    net.params["b2"] = np.array([certainty, 0.0, 0.0, 0.0])
     report = secant.check_network(net, X, np.eye(4)[np.ones(len(X), int)])
     off = max(array.relative_error for array in report.arrays)
     assert ("If loss(x, t) adds 1e-7" in report.note) == (off < 0.1) == is_near
@@ -414,8 +494,12 @@ def test_the_hint_is_given_where_the_offset_may_be_all_that_is_wrong(certainty, 
 
 @pytest.mark.parametrize("cls", [MultiLayer, Extended])
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 7), (9, 8, 7)])
-@pytest.mark.parametrize(("decay", "t"), [(0.0, LABELS), (0.1, ONE_HOT)], ids=["labels", "decay"])
-def test_a_multilayer_network_is_right_for_the_loss_without_the_offset(cls, hidden, decay, t):
+@pytest.mark.parametrize(
+    ("decay", "t"), [(0.0, LABELS), (0.1, ONE_HOT)], ids=["labels", "decay"]
+)
+def test_a_multilayer_network_is_right_for_the_loss_without_the_offset(
+    cls, hidden, decay, t
+):
     net = cls(6, hidden, 4, decay=decay)
     before = as_bytes(net)
     report = secant.check_network(net, X, t)
@@ -424,16 +508,25 @@ def test_a_multilayer_network_is_right_for_the_loss_without_the_offset(cls, hidd
 
 
 def test_a_gradient_in_training_mode_is_wrong_with_the_reason():
-    report = secant.check_network(Extended(6, (8, 7), 4, is_normalized=True), X, ONE_HOT)
+    report = secant.check_network(
+        Extended(6, (8, 7), 4, is_normalized=True), X, ONE_HOT
+    )
     assert report.verdict == "wrong"
-    assert "loss(x, t) runs the network with train_flg=False; gradient(x, t) may run it otherwise." in report.note
+    assert (
+        "loss(x, t) runs the network with train_flg=False; gradient(x, t) may run it otherwise."
+        in report.note
+    )
 
 
 FAULTS = {
-    "one entry": lambda grads, net: grads["W1"].__setitem__((2, 3), 1.0001 * grads["W1"][2, 3] + 1e-4),
+    "one entry": lambda grads, net: grads["W1"].__setitem__(
+        (2, 3), 1.0001 * grads["W1"][2, 3] + 1e-4
+    ),
     "factor": lambda grads, net: grads["b1"].__imul__(1.001),
     "transposed": lambda grads, net: grads.__setitem__("W2", grads["W2"].T.copy()),
-    "not divided by N": lambda grads, net: [grad.__imul__(len(X)) for grad in grads.values()],
+    "not divided by N": lambda grads, net: [
+        grad.__imul__(len(X)) for grad in grads.values()
+    ],
     "no bias": lambda grads, net: grads["b3"].__imul__(0),
     "no decay": lambda grads, net: grads["W1"].__isub__(0.1 * net.params["W1"]),
 }
@@ -456,7 +549,9 @@ def test_the_offset_is_found_whatever_it_is(offset):
     )
 
 
-@pytest.mark.parametrize("t", [0.7 * ONE_HOT + 0.075, np.random.default_rng(2).dirichlet(np.ones(4), 7)])
+@pytest.mark.parametrize(
+    "t", [0.7 * ONE_HOT + 0.075, np.random.default_rng(2).dirichlet(np.ones(4), 7)]
+)
 def test_soft_targets_are_read_as_the_loss_reads_them(t):
     class Weights(Chapter5):
         def loss(self, x, t):
@@ -468,7 +563,12 @@ def test_soft_targets_are_read_as_the_loss_reads_them(t):
 
     for cls in (Weights, Argmax):
         assert secant.check_network(cls(*SIZES), X, t).compared_with == BOOK
-        assert secant.check_network(cls(*SIZES), X, t, Chapter5.gradient(cls(), X, ONE_HOT[::-1])).verdict == "wrong"
+        assert (
+            secant.check_network(
+                cls(*SIZES), X, t, Chapter5.gradient(cls(), X, ONE_HOT[::-1])
+            ).verdict
+            == "wrong"
+        )
 
 
 def test_a_predict_of_other_probabilities_explains_nothing():
@@ -485,13 +585,20 @@ def test_a_predict_of_other_probabilities_explains_nothing():
 
 def test_a_loss_that_noise_hides_is_no_excuse():
     """That without the offset is not verified here."""
-    (cls,) = (reader.cls for reader in READERS if reader.cls.__name__ == "CastsToFloat32")
+    (cls,) = (
+        reader.cls for reader in READERS if reader.cls.__name__ == "CastsToFloat32"
+    )
     net, (x, t) = filled(cls(*SIZES)), batch()
     w1, b1, w2, b2 = net.arrays()
     z = np.maximum(x @ w1 + b1, 0)
     d = (softmax(z @ w2 + b2) - t) / len(x)
     dz = d @ w2.T * (z > 0)
-    gradients = {"w1": x.T @ dz, "b1": dz.sum(axis=0), "w2": z.T @ d, "b2": 1.001 * d.sum(axis=0)}
+    gradients = {
+        "w1": x.T @ dz,
+        "b1": dz.sum(axis=0),
+        "w2": z.T @ d,
+        "b2": 1.001 * d.sum(axis=0),
+    }
     assert secant.check_network(net, x, t, gradients, rng=2).verdict == "wrong"
 
 
@@ -504,7 +611,9 @@ class Counted(MultiLayer):
 
 
 @pytest.mark.parametrize(("inputs", "hidden"), [(20, (10, 10)), (784, (100,) * 8)])
-def test_a_textbooks_gradient_takes_hardly_more_evaluations_than_an_exact_one(inputs, hidden):
+def test_a_textbooks_gradient_takes_hardly_more_evaluations_than_an_exact_one(
+    inputs, hidden
+):
     net = Counted(inputs, hidden, 4)
     x = np.random.default_rng(0).uniform(size=(100, inputs))
     Counted.count = 0
@@ -524,7 +633,11 @@ def test_checks_at_once_leave_nothing_changed():
         net = cls(6, (8, 7), 4)
         before = as_bytes(net)
         with ThreadPoolExecutor(4) as pool:
-            reports = list(pool.map(lambda _, net=net: secant.check_network(net, X, ONE_HOT), range(8)))
+            reports = list(
+                pool.map(
+                    lambda _, net=net: secant.check_network(net, X, ONE_HOT), range(8)
+                )
+            )
         assert as_bytes(net) == before
         assert [report.compared_with for report in reports] == [BOOK] * 8
 
@@ -541,8 +654,18 @@ def test_what_ends_a_check_leaves_nothing_changed(is_copied, error, last):
                 raise TypeError("only one")
             made = object.__new__(Ends)
             memo[id(self)] = made
-            vars(made).update(params=dict(zip(self.params, map(memo.get, map(id, self.params.values())), strict=True)))
-            vars(made).update({key: value for key, value in vars(self).items() if key != "params"})
+            vars(made).update(
+                params=dict(
+                    zip(
+                        self.params,
+                        map(memo.get, map(id, self.params.values())),
+                        strict=True,
+                    )
+                )
+            )
+            vars(made).update(
+                {key: value for key, value in vars(self).items() if key != "params"}
+            )
             return made
 
         def loss(self, x, t):
@@ -590,10 +713,15 @@ def test_a_gradient_that_updates_the_weights_is_told_so(is_replaced, is_whole_di
 
     net = Updates(*SIZES)
     arrays, before = list(net.params.values()), as_bytes(net)
-    with pytest.raises(UnsupportedError, match=r"^gradient\(x, t\) changes W1, b2: does it update the weights\?"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"^gradient\(x, t\) changes W1, b2: does it update the weights\?",
+    ):
         secant.check_network(net, X, ONE_HOT)
     assert as_bytes(net) == before
-    assert all(own is array for own, array in zip(net.params.values(), arrays, strict=True))
+    assert all(
+        own is array for own, array in zip(net.params.values(), arrays, strict=True)
+    )
 
 
 def test_a_gradient_by_differences_that_leaves_rounding_is_no_update():
@@ -620,14 +748,21 @@ def test_a_gradient_by_differences_that_leaves_rounding_is_no_update():
 
 def test_a_class_a_loss_and_exchanged_arguments_are_named():
     net = Chapter5(*SIZES)
-    with pytest.raises(UnsupportedError, match=r"^net must be a network, got the class Chapter5: make one, such as"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"^net must be a network, got the class Chapter5: make one, such as",
+    ):
         secant.check_network(Chapter5, X, ONE_HOT)
     with pytest.raises(
-        DTypeError, match=r"^x must be inputs, got the function cross_entropy_error: call check_network"
+        DTypeError,
+        match=r"^x must be inputs, got the function cross_entropy_error: call check_network",
     ):
         secant.check_network(net, cross_entropy_error, X)
     for t in (LABELS, ONE_HOT):
-        with pytest.raises(ShapeError, match=r"^x and t are exchanged: loss\(x, t\) raises \w+, and takes them in the"):
+        with pytest.raises(
+            ShapeError,
+            match=r"^x and t are exchanged: loss\(x, t\) raises \w+, and takes them in the",
+        ):
             secant.check_network(net, t, X)
 
 

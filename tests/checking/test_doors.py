@@ -1,4 +1,6 @@
-"""The doors for PyTorch, JAX and test-suites: wrong functions that the libraries' own checks cannot judge or pass."""
+"""The doors for PyTorch, JAX and test-suites: wrong functions that the libraries' own
+checks cannot judge or pass.
+"""
 
 import collections
 import contextlib
@@ -23,12 +25,21 @@ from frameworks import Jax, Torch
 import secant
 import secant.testing
 from secant.checking.structure import walk
-from secant.errors import DTypeError, GradientMismatchError, ShapeError, UnsupportedError, ValueRangeError
+from secant.errors import (
+    DTypeError,
+    GradientMismatchError,
+    ShapeError,
+    UnsupportedError,
+    ValueRangeError,
+)
 
 
 def test_the_one_weight_of_39760_that_fast_mode_passes(torch):
     shapes = (784, 50), (50,), (50, 10), (10,)
-    params = [(0.05 * torch.randn(*shape, dtype=torch.float64)).requires_grad_() for shape in shapes]
+    params = [
+        (0.05 * torch.randn(*shape, dtype=torch.float64)).requires_grad_()
+        for shape in shapes
+    ]
     assert sum(param.numel() for param in params) == 39_760
     x, t = torch.rand(20, 784, dtype=torch.float64), torch.randint(10, (20,))
 
@@ -44,7 +55,9 @@ def test_the_one_weight_of_39760_that_fast_mode_passes(torch):
             return w, grad.sum(0)
 
     def loss(w1, b1, w2, b2):
-        return torch.nn.functional.cross_entropy(torch.sigmoid(Dense.apply(w1, b1)) @ w2 + b2, t)
+        return torch.nn.functional.cross_entropy(
+            torch.sigmoid(Dense.apply(w1, b1)) @ w2 + b2, t
+        )
 
     assert torch.autograd.gradcheck(loss, params, fast_mode=True)
     with pytest.raises(GradientMismatchError) as raised:
@@ -83,7 +96,10 @@ NON_CONTIGUOUS = "gen_non_contig_grad_outputs"
 def test_all_options_of_pytorch_are_accepted(torch):
     for name in ("gradcheck", "gradgradcheck"):
         theirs = inspect.signature(getattr(torch.autograd, name)).parameters
-        assert theirs.keys() <= inspect.signature(getattr(secant.torch, name)).parameters.keys()
+        assert (
+            theirs.keys()
+            <= inspect.signature(getattr(secant.torch, name)).parameters.keys()
+        )
 
 
 def test_a_constant_or_integers_are_right_with_a_warning_as_in_pytorch(torch):
@@ -95,7 +111,9 @@ def test_a_constant_or_integers_are_right_with_a_warning_as_in_pytorch(torch):
     }
     for said, f in functions.items():
         assert torch.autograd.gradcheck(f, x)
-        with pytest.warns(RuntimeWarning, match=f"^nothing is checked: .*({said.strip()})"):
+        with pytest.warns(
+            RuntimeWarning, match=f"^nothing is checked: .*({said.strip()})"
+        ):
             assert secant.torch.gradcheck(f, x)
     assert torch.autograd.gradcheck(lambda x: (x.sin(), x.argmax()), x)
     assert secant.torch.gradcheck(lambda x: (x.sin(), x.argmax()), x)
@@ -108,17 +126,31 @@ def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
     assert secant.torch.gradcheck(torch.sin, x, fast_mode=True)
     for check in (secant.torch.gradcheck, secant.torch.gradgradcheck):
-        for option in (*UNCHECKED, "check_batched_forward_grad" if check.__name__ == "gradcheck" else NON_CONTIGUOUS):
-            with pytest.warns(UserWarning, match=f"^{check.__name__} ignores {option}: ") as warned:
+        for option in (
+            *UNCHECKED,
+            "check_batched_forward_grad"
+            if check.__name__ == "gradcheck"
+            else NON_CONTIGUOUS,
+        ):
+            with pytest.warns(
+                UserWarning, match=f"^{check.__name__} ignores {option}: "
+            ) as warned:
                 assert check(torch.sin, x, **{option: True})
             assert len(warned) == 1
-        with pytest.warns(UserWarning, match=f"{check.__name__} ignores atol, nondet_tol: tolerances are measured"):
+        with pytest.warns(
+            UserWarning,
+            match=f"{check.__name__} ignores atol, nondet_tol: tolerances are measured",
+        ):
             assert check(torch.sin, x, atol=1e-3, nondet_tol=1e-5)
         with pytest.raises(TypeError, match="'max_evals'"):
             check(torch.sin, x, max_evals=3)
-    with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
+    with pytest.raises(
+        ValueRangeError, match="one of both modes must be checked, got neither"
+    ):
         secant.torch.gradcheck(torch.sin, x, check_backward_ad=False)
-    with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
+    with pytest.raises(
+        ValueRangeError, match="one of both modes must be checked, got neither"
+    ):
         secant.torch.gradgradcheck(torch.sin, x, check_rev_over_rev=False)
 
 
@@ -126,7 +158,9 @@ def test_functions_that_use_autograd_themselves(torch):
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
 
     def forces(x):
-        energy = (x[:, None] - x + torch.eye(4)[..., None]).square().sum(2).rsqrt().sum()
+        energy = (
+            (x[:, None] - x + torch.eye(4)[..., None]).square().sum(2).rsqrt().sum()
+        )
         return torch.autograd.grad(energy, x, create_graph=True)[0]
 
     assert secant.torch.gradcheck(forces, x)
@@ -138,7 +172,9 @@ def test_functions_that_use_autograd_themselves(torch):
             return (slope + u).square().mean()
 
     module = Residual(torch.nn.Linear(1, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
-    assert secant.torch.check_module(module, torch.linspace(0, 1, 7)[:, None].requires_grad_()).passed
+    assert secant.torch.check_module(
+        module, torch.linspace(0, 1, 7)[:, None].requires_grad_()
+    ).passed
 
 
 @dataclass
@@ -154,7 +190,12 @@ class Pair(NamedTuple):
 
 @pytest.mark.parametrize(
     "nested",
-    [lambda y: {"a": [y]}, lambda y: (1, (y, None)), Output, lambda y: Pair("name", {"b": (y,)})],
+    [
+        lambda y: {"a": [y]},
+        lambda y: (1, (y, None)),
+        Output,
+        lambda y: Pair("name", {"b": (y,)}),
+    ],
     ids=["dict", "tuple", "dataclass", "named tuple"],
 )
 def test_outputs_and_inputs_are_looked_for_in_nested_containers(torch, nested):
@@ -166,7 +207,9 @@ def test_outputs_and_inputs_are_looked_for_in_nested_containers(torch, nested):
     found = []
 
     def of_nested(value):
-        (tensor,) = (leaf for _, leaf in walk("", value) if isinstance(leaf, torch.Tensor))
+        (tensor,) = (
+            leaf for _, leaf in walk("", value) if isinstance(leaf, torch.Tensor)
+        )
         found.append(type(value))
         return wrong(tensor)
 
@@ -177,16 +220,30 @@ def test_outputs_and_inputs_are_looked_for_in_nested_containers(torch, nested):
 
 def test_outputs_that_cannot_be_checked_are_named(torch):
     x = torch.ones(3, requires_grad=True)
-    with pytest.raises(DTypeError, match=r"or dataclasses of them, got Normal as output\['b'\]\[0\]"):
-        secant.torch.gradcheck(lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x)
-    with pytest.raises(UnsupportedError, match=r"^output must be dense, got torch.sparse_coo"):
+    with pytest.raises(
+        DTypeError, match=r"or dataclasses of them, got Normal as output\['b'\]\[0\]"
+    ):
+        secant.torch.gradcheck(
+            lambda x: {"a": x, "b": [torch.distributions.Normal(x, 1.0)]}, x
+        )
+    with pytest.raises(
+        UnsupportedError, match=r"^output must be dense, got torch.sparse_coo"
+    ):
         secant.torch.gradcheck(lambda x: x.to_sparse(), x)
     for check in (secant.torch.check, secant.torch.gradgradcheck):
-        with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got no such tensor"):
+        with pytest.raises(
+            DTypeError,
+            match=r"must return a tensor of floating-point numbers, got no such tensor",
+        ):
             check(lambda x: (x.argmax(), "it"), x)
-    with pytest.raises(DTypeError, match=r"must return a tensor of floating-point numbers, got no such tensor"):
+    with pytest.raises(
+        DTypeError,
+        match=r"must return a tensor of floating-point numbers, got no such tensor",
+    ):
         secant.torch.gradcheck(lambda x: "it", x)
-    with pytest.raises(UnsupportedError, match=r"inputs\[0\] must be dense, got torch.sparse_coo"):
+    with pytest.raises(
+        UnsupportedError, match=r"inputs\[0\] must be dense, got torch.sparse_coo"
+    ):
         secant.torch.gradcheck(torch.sin, torch.eye(2).to_sparse().requires_grad_())
     with pytest.raises(RuntimeError, match="does not require grad"):
         secant.torch.gradgradcheck(lambda x: x.detach().sin(), x)
@@ -194,20 +251,34 @@ def test_outputs_that_cannot_be_checked_are_named(torch):
 
 def test_outputs_without_a_gradient(torch):
     x = torch.randn(4, dtype=torch.float64, requires_grad=True)
-    with pytest.warns(RuntimeWarning, match=r"^not checked, without a gradient: output\[1\], output\[2\]"):
-        assert secant.torch.gradcheck(lambda x: (x.sin(), x.detach().cos(), x.detach()), x)
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"^not checked, without a gradient: output\[1\], output\[2\]",
+    ):
+        assert secant.torch.gradcheck(
+            lambda x: (x.sin(), x.detach().cos(), x.detach()), x
+        )
     with pytest.raises(GradientMismatchError, match="the gradient is 0 everywhere"):
         secant.torch.gradcheck(lambda x: x.detach().sin(), x)
     half = torch.full((4,), 0.5, dtype=torch.float64, requires_grad=True)
-    assert secant.torch.gradcheck(torch.floor, half, check_forward_ad=True)  # it is used, and its derivative is 0
+    # it is used, and its derivative is 0
+    assert secant.torch.gradcheck(torch.floor, half, check_forward_ad=True)
     assert secant.torch.gradgradcheck(torch.floor, half)
-    with pytest.raises(ValueRangeError, match="the function must depend on what is checked"):
-        secant.torch.check_module(torch.nn.Linear(4, 3), x.detach().float(), lambda _: x.sin().sum())
+    with pytest.raises(
+        ValueRangeError, match="the function must depend on what is checked"
+    ):
+        secant.torch.check_module(
+            torch.nn.Linear(4, 3), x.detach().float(), lambda _: x.sin().sum()
+        )
 
 
 @pytest.mark.parametrize(
     ("unmaterialized", "reason"),
-    [(lambda g, h: 2 * g + 3 * h, "raises an error"), (lambda g, h: 1.0, "another"), (lambda g, h: 0.0, "another")],
+    [
+        (lambda g, h: 2 * g + 3 * h, "raises an error"),
+        (lambda g, h: 1.0, "another"),
+        (lambda g, h: 0.0, "another"),
+    ],
 )
 def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
     class Twice(torch.autograd.Function):
@@ -224,14 +295,19 @@ def test_undefined_gradients_of_outputs(torch, unmaterialized, reason):
 
     x = torch.randn(4, dtype=torch.float64, requires_grad=True)
     assert secant.torch.gradcheck(lambda x: (2 * x, 3 * x), x)
-    with pytest.raises(GradientMismatchError, match=f"{reason}.* check_undefined_grad=False leaves this out"):
+    with pytest.raises(
+        GradientMismatchError,
+        match=f"{reason}.* check_undefined_grad=False leaves this out",
+    ):
         secant.torch.gradcheck(Twice.apply, x)
     assert not secant.torch.gradcheck(Twice.apply, x, raise_exception=False)
     assert secant.torch.gradcheck(Twice.apply, x, check_undefined_grad=False)
 
 
 def test_undefined_gradients_of_a_first_gradient(torch):
-    """That of a product has two outputs, and its own backward function takes undefined gradients for ones."""
+    """That of a product has two outputs, and its own backward function takes undefined
+    gradients for ones.
+    """
 
     class Gradients(torch.autograd.Function):
         @staticmethod
@@ -258,7 +334,9 @@ def test_undefined_gradients_of_a_first_gradient(torch):
 
     inputs = [torch.randn(4, dtype=torch.float64, requires_grad=True) for _ in "xy"]
     assert secant.torch.gradgradcheck(torch.mul, inputs)
-    with pytest.raises(GradientMismatchError, match=r"check_undefined_grad=False leaves this out"):
+    with pytest.raises(
+        GradientMismatchError, match=r"check_undefined_grad=False leaves this out"
+    ):
         secant.torch.gradgradcheck(Product.apply, inputs)
     assert secant.torch.gradgradcheck(Product.apply, inputs, check_undefined_grad=False)
 
@@ -279,10 +357,14 @@ def test_cotangents_of_second_derivatives_are_those_that_are_given(torch, is_one
     assert torch.equal(seen[0], before)
     assert torch.equal(given, before)
     constant = before.clone()
-    assert secant.torch.gradgradcheck(sine, x, constant)  # which is not differentiated by
+    # which is not differentiated by
+    assert secant.torch.gradgradcheck(sine, x, constant)
     with pytest.raises(GradientMismatchError) as raised:
         secant.torch.gradgradcheck(lambda x: (x.detach() * x).sin(), x, given)
-    assert [array.name for array in raised.value.report.arrays] == ["x", "grad_outputs[0]"]
+    assert [array.name for array in raised.value.report.arrays] == [
+        "x",
+        "grad_outputs[0]",
+    ]
     with pytest.raises(GradientMismatchError) as raised:
         secant.torch.gradgradcheck(lambda x: (x.detach() * x).sin(), x, constant)
     assert [array.name for array in raised.value.report.arrays] == ["x"]
@@ -290,28 +372,46 @@ def test_cotangents_of_second_derivatives_are_those_that_are_given(torch, is_one
 
 def test_arguments_need_no_tuple(torch):
     x, y = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert [array.name for array in secant.torch.check(lambda x, y: x * y.exp(), x, y).arrays] == ["x", "y"]
+    assert [
+        array.name
+        for array in secant.torch.check(lambda x, y: x * y.exp(), x, y).arrays
+    ] == ["x", "y"]
 
 
 def test_an_error_of_second_derivatives_names_the_users_argument(torch):
     x = torch.randn(3, dtype=torch.float64, requires_grad=True)
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  own \(3,\) +wrong") as raised:
+    with pytest.raises(
+        GradientMismatchError, match=r"(?m)^  own \(3,\) +wrong"
+    ) as raised:
         secant.torch.gradgradcheck(lambda own: (own.detach() * own).sin(), x)
     assert isinstance(raised.value, RuntimeError)  # as tests of PyTorch expect
 
 
 def test_what_a_module_leaves_out_by_design_is_named(torch):
-    module = torch.nn.Sequential(torch.nn.Embedding(5, 3, padding_idx=0), torch.nn.Flatten(), torch.nn.Linear(9, 2))
-    report = secant.torch.check_module(module.double(), torch.tensor([[0, 1, 2], [3, 0, 1]]))
+    module = torch.nn.Sequential(
+        torch.nn.Embedding(5, 3, padding_idx=0),
+        torch.nn.Flatten(),
+        torch.nn.Linear(9, 2),
+    )
+    report = secant.torch.check_module(
+        module.double(), torch.tensor([[0, 1, 2], [3, 0, 1]])
+    )
     assert report.verdict == "wrong"
-    assert report.note == "0.weight has no gradient at padding_idx=0, on which the output depends"
-    module = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(4, 3)).double()
+    assert (
+        report.note
+        == "0.weight has no gradient at padding_idx=0, on which the output depends"
+    )
+    module = torch.nn.utils.parametrizations.spectral_norm(
+        torch.nn.Linear(4, 3)
+    ).double()
     report = secant.torch.check_module(module, torch.randn(5, 4, dtype=torch.float64))
     assert (
         report.note
         == "the module is in training mode, in which some layers change from call to call: check module.eval()"
     )
-    assert secant.torch.check_module(module.eval(), torch.randn(5, 4, dtype=torch.float64)).passed
+    assert secant.torch.check_module(
+        module.eval(), torch.randn(5, 4, dtype=torch.float64)
+    ).passed
     module = torch.nn.Linear(4, 3)  # in float32
     module.bias.register_hook(lambda grad: grad / 10)
     report = secant.torch.check_module(module, torch.randn(5, 4))
@@ -339,29 +439,44 @@ def test_frozen_parameters_that_a_module_writes_to_are_put_back(torch, name):
     module.weight.requires_grad_(False)
     module.state = {"weight": module.weight}
     before = module.weight.detach().clone()
-    assert secant.torch.check_module(module, torch.randn(5, 4, dtype=before.dtype)).verdict == "right"
+    assert (
+        secant.torch.check_module(module, torch.randn(5, 4, dtype=before.dtype)).verdict
+        == "right"
+    )
     assert torch.equal(module.weight, before)
 
 
 def test_the_same_tensor_twice_and_tensors_without_elements(torch):
     x = torch.randn(3, dtype=torch.float64, requires_grad=True)
     assert secant.torch.gradcheck(torch.mul, (x, x), check_forward_ad=True)
-    assert not secant.torch.gradcheck(lambda x, y: x * scaled_sine(torch, 2.0)(y), (x, x), raise_exception=False)
+    assert not secant.torch.gradcheck(
+        lambda x, y: x * scaled_sine(torch, 2.0)(y), (x, x), raise_exception=False
+    )
     empty = torch.ones(0, 3, requires_grad=True)
     x = x.detach().float().requires_grad_()
-    assert secant.torch.gradcheck(lambda x, y: (x.sum() + y.sin(), y[:0]), (empty, x), check_forward_ad=True)
-    with pytest.warns(RuntimeWarning, match=r"^nothing is checked: arguments and outputs must have elements"):
+    assert secant.torch.gradcheck(
+        lambda x, y: (x.sum() + y.sin(), y[:0]), (empty, x), check_forward_ad=True
+    )
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"^nothing is checked: arguments and outputs must have elements",
+    ):
         assert secant.torch.gradgradcheck(torch.sin, empty)
 
 
 def test_a_sparse_gradient(torch):
     table = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
     i = torch.tensor([0, 3, 3])
-    assert secant.torch.gradcheck(lambda w: torch.nn.functional.embedding(i, w, sparse=True).sin(), table)
+    assert secant.torch.gradcheck(
+        lambda w: torch.nn.functional.embedding(i, w, sparse=True).sin(), table
+    )
 
 
 def test_several_inputs_and_outputs(torch):
-    a, b = torch.randn(3, 4, requires_grad=True), torch.randn(4, dtype=torch.float64, requires_grad=True)
+    a, b = (
+        torch.randn(3, 4, requires_grad=True),
+        torch.randn(4, dtype=torch.float64, requires_grad=True),
+    )
     count = torch.arange(3)
 
     def right(a, count, b, factor):
@@ -369,21 +484,35 @@ def test_several_inputs_and_outputs(torch):
 
     assert secant.torch.gradcheck(right, (a, count, b, 2.0))
     sine = scaled_sine(torch, 1.01)
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  b \(4,\) +wrong in all 4 entries"):
+    with pytest.raises(
+        GradientMismatchError, match=r"(?m)^  b \(4,\) +wrong in all 4 entries"
+    ):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b))
 
 
 def test_what_torch_inputs_may_not_be(torch):
-    with pytest.raises(DTypeError, match="inputs must have a tensor that requires a gradient, got none"):
+    with pytest.raises(
+        DTypeError, match="inputs must have a tensor that requires a gradient, got none"
+    ):
         secant.torch.gradcheck(torch.sin, torch.ones(3))
     with pytest.raises(TypeError, match="Float8_e5m2"):
-        secant.torch.gradcheck(torch.abs, torch.ones(3).to(torch.float8_e5m2).requires_grad_())
+        secant.torch.gradcheck(
+            torch.abs, torch.ones(3).to(torch.float8_e5m2).requires_grad_()
+        )
     with pytest.raises(ValueRangeError, match=r"f must be deterministic, .*dropout"):
-        secant.torch.gradcheck(lambda x: torch.nn.functional.dropout(x, 0.5), torch.ones(30, requires_grad=True))
+        secant.torch.gradcheck(
+            lambda x: torch.nn.functional.dropout(x, 0.5),
+            torch.ones(30, requires_grad=True),
+        )
     inputs = (torch.ones(4, requires_grad=True), torch.ones(0, requires_grad=True))
-    with pytest.raises(ValueRangeError, match="must depend on what is checked: it has one value"):
+    with pytest.raises(
+        ValueRangeError, match="must depend on what is checked: it has one value"
+    ):
         secant.torch.check(lambda x, empty: empty.sum() + 3, inputs)
-    with pytest.raises(DTypeError, match="module must have a parameter that requires a gradient, got none"):
+    with pytest.raises(
+        DTypeError,
+        match="module must have a parameter that requires a gradient, got none",
+    ):
         secant.torch.check_module(torch.nn.ReLU(), torch.ones(3))
     with pytest.raises(DTypeError, match="floating point"):
         secant.torch.check(torch.sum, torch.arange(3))
@@ -392,7 +521,9 @@ def test_what_torch_inputs_may_not_be(torch):
 @pytest.mark.parametrize("name", ["float64", "float32", "bfloat16"])
 def test_a_module_is_what_it_was(torch, name):
     dtype = getattr(torch, name)
-    module = torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Linear(6, 5), torch.nn.Linear(5, 3)).to(dtype)
+    module = torch.nn.Sequential(
+        torch.nn.ReLU(inplace=True), torch.nn.Linear(6, 5), torch.nn.Linear(5, 3)
+    ).to(dtype)
     x, t = torch.randn(8, 6).to(dtype), torch.randint(3, (8,))
     before = [own.detach().clone() for own in (x, *module.parameters())]
 
@@ -401,7 +532,12 @@ def test_a_module_is_what_it_was(torch, name):
 
     report = secant.torch.check_module(module, x, loss)
     assert report.verdict == "right", report
-    assert [array.name for array in report.arrays] == ["1.weight", "1.bias", "2.weight", "2.bias"]
+    assert [array.name for array in report.arrays] == [
+        "1.weight",
+        "1.bias",
+        "2.weight",
+        "2.bias",
+    ]
     calls = 0
 
     def fails(y):
@@ -413,12 +549,17 @@ def test_a_module_is_what_it_was(torch, name):
 
     with pytest.raises(KeyboardInterrupt):
         secant.torch.check_module(module, x, fails)
-    assert all(torch.equal(a, b) for a, b in zip((x, *module.parameters()), before, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip((x, *module.parameters()), before, strict=True)
+    )
     assert all(param.grad is None for param in module.parameters())
 
 
 def test_checks_of_one_module_at_once_are_right_and_leave_it_as_it_was(torch):
-    module = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)
+    )
     x, reports, count = torch.randn(8, 6), [], 4
     start = threading.Barrier(count)
     before = copy.deepcopy(module.state_dict())
@@ -440,7 +581,9 @@ def test_checks_of_one_module_at_once_are_right_and_leave_it_as_it_was(torch):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_random_states_the_default_type_and_what_a_module_has_are_left_as_they_were(torch, fails):
+def test_random_states_the_default_type_and_what_a_module_has_are_left_as_they_were(
+    torch, fails
+):
     calls = 0
 
     class Noisy(torch.nn.Linear):
@@ -452,14 +595,20 @@ def test_random_states_the_default_type_and_what_a_module_has_are_left_as_they_w
             self.training = False
             if fails and calls > 20:
                 raise KeyboardInterrupt
-            return super().forward(x) * torch.rand(3) * random.random() * np.random.rand()
+            return (
+                super().forward(x) * torch.rand(3) * random.random() * np.random.rand()
+            )
 
     module, x = Noisy(4, 3), torch.randn(5, 4)
     module.weight.grad = torch.ones(3, 4)
     grad = module.weight.grad
 
     def states():
-        return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()
+        return (
+            torch.get_rng_state().tolist(),
+            random.getstate(),
+            np.random.get_state()[1].tolist(),
+        )
 
     before = states()
     with pytest.raises(KeyboardInterrupt) if fails else contextlib.nullcontext():
@@ -486,7 +635,9 @@ def test_a_loss_that_is_a_module_is_what_it_was(torch):
 
     loss = Loss()
     mean = loss.mean
-    assert secant.torch.check_module(torch.nn.Linear(4, 3), torch.randn(5, 4), loss).passed
+    assert secant.torch.check_module(
+        torch.nn.Linear(4, 3), torch.randn(5, 4), loss
+    ).passed
     assert loss.mean is mean
     assert torch.equal(mean, torch.zeros(3))
     assert (loss.seen, loss.sums) == ([], {})
@@ -495,7 +646,11 @@ def test_a_loss_that_is_a_module_is_what_it_was(torch):
 def test_the_inputs_keep_what_is_in_their_grad(torch):
     x = torch.randn(3, dtype=torch.float64, requires_grad=True)
     x.grad = grad = torch.ones(3, dtype=torch.float64)
-    for check in (secant.torch.gradcheck, secant.torch.gradgradcheck, secant.torch.check):
+    for check in (
+        secant.torch.gradcheck,
+        secant.torch.gradgradcheck,
+        secant.torch.check,
+    ):
         assert check(torch.sin, x)
         assert x.grad is grad
         assert torch.equal(grad, torch.ones(3))
@@ -505,17 +660,34 @@ def test_the_inputs_keep_what_is_in_their_grad(torch):
 def test_ctrl_c_at_any_line_that_changes_or_restores_leaves_a_module_as_it_was(torch):
     """Each of these lines in turn, at one of the calls in the middle of a check."""
     file = sys.modules["secant.torch._function"].__file__
-    functions = "put_back", "entered", "borrowed", "shared_state", "restore", "__enter__", "__exit__", "_evaluated"
+    functions = (
+        "put_back",
+        "entered",
+        "borrowed",
+        "shared_state",
+        "restore",
+        "__enter__",
+        "__exit__",
+        "_evaluated",
+    )
     module, x = torch.nn.Linear(4, 3), torch.randn(5, 4)
     module.register_buffer("ones", torch.ones(3))
     before = copy.deepcopy(module.state_dict())
-    tensors = {name: (own, own.data_ptr()) for name, own in module.state_dict(keep_vars=True).items()}
+    tensors = {
+        name: (own, own.data_ptr())
+        for name, own in module.state_dict(keep_vars=True).items()
+    }
 
     def checked(at_line):
-        """Call a function at each line of the file; return whether Ctrl-C ended the check."""
+        """Call a function at each line of the file; return whether Ctrl-C ended the
+        check.
+        """
 
         def trace(frame, event, _):
-            if frame.f_code.co_filename != file or frame.f_code.co_name not in functions:
+            if (
+                frame.f_code.co_filename != file
+                or frame.f_code.co_name not in functions
+            ):
                 return None
             if event == "line":
                 at_line(frame.f_lineno)
@@ -559,15 +731,29 @@ def test_a_parameter_of_a_set_that_was_made_before_counts(torch, name):
     x, made_before = torch.randn(5, 4, dtype=module.bias.dtype), {module.weight}
 
     def loss(used):
-        return lambda y: y.sum() + sum(used(own).square().sum() for own in module.parameters() if own in made_before)
+        return lambda y: (
+            y.sum()
+            + sum(
+                used(own).square().sum()
+                for own in module.parameters()
+                if own in made_before
+            )
+        )
 
     assert secant.torch.check_module(module, x, loss(lambda own: own)).passed
-    assert [array.passed for array in secant.torch.check_module(module, x, loss(torch.detach)).arrays] == [False, True]
-    assert secant.torch.gradcheck(lambda weight: (weight * module.weight).sin(), module.weight)
+    assert [
+        array.passed
+        for array in secant.torch.check_module(module, x, loss(torch.detach)).arrays
+    ] == [False, True]
+    assert secant.torch.gradcheck(
+        lambda weight: (weight * module.weight).sin(), module.weight
+    )
 
 
 def test_tensors_have_the_strides_of_the_users(torch):
-    f = Torch().function(lambda x: torch.as_strided(x, x.shape, (5, 1)).sin(), lambda x, c: c * x.cos())
+    f = Torch().function(
+        lambda x: torch.as_strided(x, x.shape, (5, 1)).sin(), lambda x, c: c * x.cos()
+    )
     x = torch.randn(5, 5, dtype=torch.float64).requires_grad_()
     assert secant.torch.check(f, x).passed
     assert secant.torch.check(f, x.detach().t().requires_grad_()).verdict == "wrong"
@@ -581,7 +767,9 @@ def test_second_derivatives_where_the_user_disabled_gradients(torch):
     for over in ("rev", "fwd"):
         with pytest.raises(ValueRangeError, match="func must depend on inputs"):
             secant.torch.gradgradcheck(
-                lambda _: x.exp(), x.detach().requires_grad_(), **{f"check_{over}_over_rev": True}
+                lambda _: x.exp(),
+                x.detach().requires_grad_(),
+                **{f"check_{over}_over_rev": True},
             )
 
 
@@ -665,7 +853,9 @@ def test_a_second_derivative_that_is_detached_is_wrong(torch):
             return (3 * grad * x**2).detach(), 3 * grad * y**2
 
     x, y = (torch.rand(4, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    with pytest.raises(GradientMismatchError, match=r"x \(4,\) +wrong in all 4 entries"):
+    with pytest.raises(
+        GradientMismatchError, match=r"x \(4,\) +wrong in all 4 entries"
+    ):
         secant.torch.gradgradcheck(Cubes.apply, (x, y))
     assert secant.torch.gradgradcheck(lambda x, y: 3 * x + y.floor() + y**3, (x, y))
 
@@ -680,48 +870,81 @@ def test_a_checkpoint_that_autograd_does_not_see_through_is_wrong(torch):
             return checkpoint(super().forward, x, use_reentrant=use_reentrant).sin()
 
     module = Checkpointed(torch.nn.Linear(4, 3)).double()
-    assert secant.torch.check_module(module, (True,)).diagnosis == "the gradient is 0 everywhere"
+    assert (
+        secant.torch.check_module(module, (True,)).diagnosis
+        == "the gradient is 0 everywhere"
+    )
     assert secant.torch.check_module(module, (False,)).passed
 
 
 def test_tensors_of_types_that_numpy_does_not_have(torch):
     x = torch.rand(6)
     with pytest.raises(TypeError, match="Float8_e4m3fn"):
-        secant.torch.gradcheck(lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_())
+        secant.torch.gradcheck(
+            lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_()
+        )
     assert secant.torch.gradgradcheck(torch.Tensor.cfloat, x.clone().requires_grad_())
     low = x.bfloat16()
     both = low[:3].requires_grad_(), low[3:].requires_grad_()
-    assert secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both).verdict != "wrong"
+    assert (
+        secant.torch.check(
+            lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both
+        ).verdict
+        != "wrong"
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_trees_of_jax(jax, dtype):
     rng = np.random.default_rng(0)
-    params = {"w": jax.numpy.asarray(rng.standard_normal((4, 3)), dtype), "b": jax.numpy.ones(3, dtype)}
+    params = {
+        "w": jax.numpy.asarray(rng.standard_normal((4, 3)), dtype),
+        "b": jax.numpy.ones(3, dtype),
+    }
     x = jax.numpy.asarray(rng.standard_normal(4), dtype)
 
     def f(params, x):
-        return {"y": jax.numpy.tanh(x @ params["w"] + params["b"]), "size": (params["w"] ** 2).sum()}
+        return {
+            "y": jax.numpy.tanh(x @ params["w"] + params["b"]),
+            "size": (params["w"] ** 2).sum(),
+        }
 
     assert secant.jax.check_grads(f, (params, x)) is None
 
     negated = Jax().function(lambda x: x, lambda _, cotangent: -cotangent)
     with pytest.raises(GradientMismatchError, match=r"p\['b'\] \(3,\) +\d? ?wrong"):
-        secant.jax.check_grads(lambda p, x: f(p | {"b": negated(p["b"])}, x), (params, x), modes=["rev"])
+        secant.jax.check_grads(
+            lambda p, x: f(p | {"b": negated(p["b"])}, x), (params, x), modes=["rev"]
+        )
 
 
 def test_derivatives_of_functions_that_return_arrays_of_jax(jax):
-    with pytest.warns(RuntimeWarning, match="^f returns float32 and round-off dominates"):
-        assert secant.numerical_diff(lambda x: jax.numpy.asarray([x, 2 * x]), 0.5).round(1).tolist() == [1, 2]
-    with pytest.warns(RuntimeWarning, match="^f returns float32 and round-off dominates"):
-        gradient = secant.numerical_gradient(lambda x: jax.numpy.sum(x), np.array([0.25, 0.5]))
+    with pytest.warns(
+        RuntimeWarning, match="^f returns float32 and round-off dominates"
+    ):
+        assert secant.numerical_diff(
+            lambda x: jax.numpy.asarray([x, 2 * x]), 0.5
+        ).round(1).tolist() == [1, 2]
+    with pytest.warns(
+        RuntimeWarning, match="^f returns float32 and round-off dominates"
+    ):
+        gradient = secant.numerical_gradient(
+            lambda x: jax.numpy.sum(x), np.array([0.25, 0.5])
+        )
     assert gradient.round(1).tolist() == [1, 1]
-    assert secant.numerical_diff(lambda x: 2 * x, jax.numpy.ones(2)).round(9).tolist() == [2, 2]  # in float64
+    # in float64
+    assert secant.numerical_diff(lambda x: 2 * x, jax.numpy.ones(2)).round(
+        9
+    ).tolist() == [2, 2]
 
 
 def chain(jax, factor):
     """A sine, whose third derivative is multiplied by a factor."""
-    sine, cosine, minus_sine = jax.custom_jvp(jax.numpy.sin), jax.custom_jvp(jax.numpy.cos), jax.custom_jvp(_minus_sine)
+    sine, cosine, minus_sine = (
+        jax.custom_jvp(jax.numpy.sin),
+        jax.custom_jvp(jax.numpy.cos),
+        jax.custom_jvp(_minus_sine),
+    )
     sine.defjvp(lambda x, t: (sine(*x), cosine(*x) * t[0]))
     cosine.defjvp(lambda x, t: (cosine(*x), minus_sine(*x) * t[0]))
     minus_sine.defjvp(lambda x, t: (minus_sine(*x), -factor * cosine(*x) * t[0]))
@@ -732,12 +955,18 @@ def _minus_sine(x):
     return -importlib.import_module("jax").numpy.sin(x)
 
 
-@pytest.mark.parametrize("modes", ["fwd", "rev", pytest.param(("fwd", "rev"), marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize(
+    "modes",
+    ["fwd", "rev", pytest.param(("fwd", "rev"), marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_an_order_is_the_highest_that_is_checked(jax, modes):
     x = (jax.numpy.linspace(0.1, 1, 4),)
     secant.jax.check_grads(chain(jax, 1.0), x, order=3, modes=modes)
     secant.jax.check_grads(chain(jax, 1.5), x, order=2, modes=modes)
-    with pytest.raises(GradientMismatchError, match=r"^(gradient|derivative) .*-over-.*-over-"):
+    with pytest.raises(
+        GradientMismatchError, match=r"^(gradient|derivative) .*-over-.*-over-"
+    ):
         secant.jax.check_grads(chain(jax, 1.5), x, order=3, modes=modes)
 
 
@@ -748,32 +977,60 @@ def test_both_modes_are_checked_unless_one_is_named(jax):
     sine = jax.custom_jvp(jax.numpy.sin)
 
     def push(point, tangent):
-        along = linear_call(lambda x, t: jax.numpy.cos(x) * t, lambda x, c: 2 * jax.numpy.cos(x) * c, *point, *tangent)
+        along = linear_call(
+            lambda x, t: jax.numpy.cos(x) * t,
+            lambda x, c: 2 * jax.numpy.cos(x) * c,
+            *point,
+            *tangent,
+        )
         return sine(*point), along
 
     sine.defjvp(push)
     x = (jax.numpy.linspace(0.1, 1, 4),)
     secant.jax.check_grads(sine, x, modes="fwd")
-    for options in ({}, {"modes": "rev"}, {"modes": ["rev"]}, {"modes": ("fwd", "rev")}):
+    for options in (
+        {},
+        {"modes": "rev"},
+        {"modes": ["rev"]},
+        {"modes": ("fwd", "rev")},
+    ):
         with pytest.raises(GradientMismatchError, match="2 times too large"):
             secant.jax.check_grads(sine, x, **options)
 
 
 def test_a_custom_vjp_has_no_forward_mode(jax):
-    with pytest.raises(UnsupportedError, match='f has a custom_vjp, which has no forward mode: pass modes="rev"'):
-        secant.jax.check_grads(Jax().function(jax.numpy.sin, lambda x, c: c), (jax.numpy.linspace(0.1, 1, 5),))
+    with pytest.raises(
+        UnsupportedError,
+        match='f has a custom_vjp, which has no forward mode: pass modes="rev"',
+    ):
+        secant.jax.check_grads(
+            Jax().function(jax.numpy.sin, lambda x, c: c),
+            (jax.numpy.linspace(0.1, 1, 5),),
+        )
 
 
 def test_what_is_no_array_of_numbers_for_jax(jax):
     x = jax.numpy.linspace(0.1, 1, 5)
-    secant.jax.check_grads(lambda x: {"name": "sine", "y": jax.numpy.sin(x), "at": x.argmax()}, (x,))
-    secant.jax.check_grads(lambda key, x: x * jax.random.normal(key, x.shape), (jax.random.key(0), x))
+    secant.jax.check_grads(
+        lambda x: {"name": "sine", "y": jax.numpy.sin(x), "at": x.argmax()}, (x,)
+    )
+    secant.jax.check_grads(
+        lambda key, x: x * jax.random.normal(key, x.shape), (jax.random.key(0), x)
+    )
     secant.jax.check_grads(lambda x, empty: x * x + empty.sum(), (x, x[:0]))
-    with pytest.raises(DTypeError, match="args must be a tuple or a list of the arguments of f, got ArrayImpl"):
+    with pytest.raises(
+        DTypeError,
+        match="args must be a tuple or a list of the arguments of f, got ArrayImpl",
+    ):
         secant.jax.check_grads(jax.numpy.sin, x)
-    with pytest.raises(ValueRangeError, match=r"^y must be finite, got NaN or infinity"):
+    with pytest.raises(
+        ValueRangeError, match=r"^y must be finite, got NaN or infinity"
+    ):
         secant.jax.check_grads(lambda x, y: x * y, (x, x / 0))
-    with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
+    with pytest.raises(
+        DTypeError,
+        match="f must return an array of floating-point or complex numbers, got none",
+    ):
         secant.jax.check_grads(lambda x: x.argmax(), (x,))
 
 
@@ -782,14 +1039,24 @@ def test_arguments_of_jax(jax):
     key = jax.random.key(0)
 
     def f(params, key, i, flag):
-        return OrderedDict(b=params["a"][i], a=params["c"] * jax.random.normal(key)) if flag else x
+        return (
+            OrderedDict(b=params["a"][i], a=params["c"] * jax.random.normal(key))
+            if flag
+            else x
+        )
 
     for params in ({"a": x, "c": 2.0}, {"c": 2.0, "a": x}, OrderedDict(c=2.0, a=x)):
         secant.jax.check_grads(f, (params, key, jax.numpy.array([0, 3]), True))
-    secant.jax.check_grads(jax.numpy.sin, (np.linspace(0, 1, 5),))  # which JAX makes float32
-    with pytest.warns(RuntimeWarning, match=r"^nothing is checked: arguments and outputs must have elements"):
+    # which JAX makes float32
+    secant.jax.check_grads(jax.numpy.sin, (np.linspace(0, 1, 5),))
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"^nothing is checked: arguments and outputs must have elements",
+    ):
         secant.jax.check_grads(jax.numpy.sin, (x[:0],))
-    with pytest.warns(UserWarning, match="^check_grads ignores atol, eps: tolerances are measured"):
+    with pytest.warns(
+        UserWarning, match="^check_grads ignores atol, eps: tolerances are measured"
+    ):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes="rev", atol=1e-2, eps=1e-3)
 
 
@@ -812,7 +1079,9 @@ def test_ctrl_c_in_a_callback_of_jax_ends_the_check(jax, call):
             signal.raise_signal(signal.SIGINT)
         return np.sin(x)
 
-    f = Jax().function(lambda x: jax.pure_callback(sine, x, x), lambda x, c: c * jax.numpy.cos(x))
+    f = Jax().function(
+        lambda x: jax.pure_callback(sine, x, x), lambda x, c: c * jax.numpy.cos(x)
+    )
     with pytest.raises(KeyboardInterrupt):
         secant.jax.check(f, (jax.numpy.linspace(0.1, 1, 5),))
     assert calls == call
@@ -828,22 +1097,36 @@ def test_what_a_function_of_jax_keeps_is_no_tracer(jax):
 def test_a_value_that_only_rounding_makes_other_than_0_is_no_other_value(jax):
     with secant.jax._enable_x64(True):
         v = jax.numpy.asarray(np.random.default_rng(1).normal(size=8))
-        report = secant.jax.check(lambda a: 1 - a @ v / jax.numpy.sqrt((a @ a) * (v @ v)), (v,))
+        report = secant.jax.check(
+            lambda a: 1 - a @ v / jax.numpy.sqrt((a @ a) * (v @ v)), (v,)
+        )
     assert report.verdict != "wrong"
 
 
 def test_what_jax_arguments_and_outputs_may_be(jax):
     x = jax.numpy.ones(3)
-    secant.jax.check_grads(lambda x: (jax.numpy.sin(x), x[:0]), (x,), order=2, modes=iter(("rev", "fwd")))
+    secant.jax.check_grads(
+        lambda x: (jax.numpy.sin(x), x[:0]), (x,), order=2, modes=iter(("rev", "fwd"))
+    )
     with pytest.raises(ValueRangeError, match="order must be at least 1, got 0"):
         secant.jax.check_grads(jax.numpy.sin, (x,), 0)
-    with pytest.raises(UnsupportedError, match="mode must be 'rev' or 'fwd', got 'back'"):
+    with pytest.raises(
+        UnsupportedError, match="mode must be 'rev' or 'fwd', got 'back'"
+    ):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
-    with pytest.raises(ValueRangeError, match="one of both modes must be checked, got neither"):
+    with pytest.raises(
+        ValueRangeError, match="one of both modes must be checked, got neither"
+    ):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=[])
-    with pytest.raises(DTypeError, match="args must have an array of floating-point or complex numbers, got none"):
+    with pytest.raises(
+        DTypeError,
+        match="args must have an array of floating-point or complex numbers, got none",
+    ):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])
-    with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
+    with pytest.raises(
+        DTypeError,
+        match="f must return an array of floating-point or complex numbers, got none",
+    ):
         secant.jax.check_grads(jax.numpy.argmax, (x,), modes="rev")
     with pytest.raises(TypeError, match="got an unexpected keyword argument 'mode'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), mode="rev")
@@ -857,15 +1140,30 @@ def test_a_function_of_torch_that_writes_to_its_argument(torch):
         x.data.mul_(2)
         return x.square()
 
-    assert secant.torch.check(f, x).verdict == "wrong"  # autograd does not see the factor 2
+    # autograd does not see the factor 2
+    assert secant.torch.check(f, x).verdict == "wrong"
     assert torch.equal(x, before)
 
 
 def test_every_check_has_the_options(torch, jax):
-    numpy = [getattr(secant, f"check_{of}") for of in ("gradient", "vjp", "jvp", "derivative", "network")]
-    doors = [getattr(secant.torch, name) for name in ("check", "check_module", "gradcheck", "gradgradcheck")]
-    for check in [*numpy, secant.testing.assert_gradient, *doors, secant.jax.check, secant.jax.check_grads]:
-        assert tuple(inspect.signature(check).parameters)[-2:] == ("progress", "rng"), check
+    numpy = [
+        getattr(secant, f"check_{of}")
+        for of in ("gradient", "vjp", "jvp", "derivative", "network")
+    ]
+    doors = [
+        getattr(secant.torch, name)
+        for name in ("check", "check_module", "gradcheck", "gradgradcheck")
+    ]
+    for check in [
+        *numpy,
+        secant.testing.assert_gradient,
+        *doors,
+        secant.jax.check,
+        secant.jax.check_grads,
+    ]:
+        assert tuple(inspect.signature(check).parameters)[-2:] == ("progress", "rng"), (
+            check
+        )
 
 
 def test_assert_gradient():
@@ -896,9 +1194,13 @@ print(report.passed, report.evaluations, extra, size)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the peak of memory as Linux counts it"
+)
 def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
-    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY], capture_output=True, text=True
+    )
     passed, evaluations, extra, size = done.stdout.split() or [done.stderr] * 4
     assert passed == "True", passed
     assert int(evaluations) < 150
@@ -908,12 +1210,21 @@ def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
 
 @pytest.mark.parametrize(
     ("library", "name"),
-    [*(("torch", name) for name in ("gradcheck", "gradgradcheck", "check_module")), ("jax", "check_grads")],
+    [
+        *(("torch", name) for name in ("gradcheck", "gradgradcheck", "check_module")),
+        ("jax", "check_grads"),
+    ],
 )
 def test_the_examples_of_docstrings(library, name):
-    names = {"secant": secant, library: pytest.importorskip(library, reason=f"{library} is not installed")}
+    names = {
+        "secant": secant,
+        library: pytest.importorskip(library, reason=f"{library} is not installed"),
+    }
     text = inspect.getdoc(getattr(importlib.import_module(f"secant.{library}"), name))
-    example, output = doctest.DocTestParser().get_doctest(text, names, name, None, None), []
+    example, output = (
+        doctest.DocTestParser().get_doctest(text, names, name, None, None),
+        [],
+    )
     assert example.examples
     failed, _ = doctest.DocTestRunner().run(example, out=output.append)
     assert not failed, "".join(output)
@@ -925,4 +1236,6 @@ def test_what_needs_another_package_is_found_after_import_secant(name):
     missing = f"import sys; sys.modules[{name!r}] = None; import secant; assert not hasattr(secant, {name!r})"
     subprocess.run([sys.executable, "-c", missing], check=True)
     pytest.importorskip(name, reason=f"{name} is not installed")
-    subprocess.run([sys.executable, "-c", f"import secant; secant.{name}.__doc__"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", f"import secant; secant.{name}.__doc__"], check=True
+    )

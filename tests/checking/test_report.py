@@ -50,8 +50,13 @@ def test_names_of_arguments_of_torch(torch):
     x, y = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
     for function in (Old, New):
         assert names(secant.torch.check(function.apply, (x, y))) == ["x", "weight"]
-    assert names(secant.torch.check(Module(), (x, {"a": y}))) == ["image", "inputs[1]['a']"]
-    assert names(secant.torch.check(lambda p: p["a"][0] * x, {"a": [y]})) == ["p['a'][0]"]
+    assert names(secant.torch.check(Module(), (x, {"a": y}))) == [
+        "image",
+        "inputs[1]['a']",
+    ]
+    assert names(secant.torch.check(lambda p: p["a"][0] * x, {"a": [y]})) == [
+        "p['a'][0]"
+    ]
     assert names(secant.torch.check(torch.mul, (x, y))) == ["inputs[0]", "inputs[1]"]
 
 
@@ -62,9 +67,14 @@ def test_names_of_arguments_of_jax(jax):
     def scaled(x, weight):
         return x * weight["w"]
 
-    scaled.defvjp(lambda x, weight: (scaled(x, weight), None), lambda _, c: (c, {"w": c}))
+    scaled.defvjp(
+        lambda x, weight: (scaled(x, weight), None), lambda _, c: (c, {"w": c})
+    )
     assert names(secant.jax.check(scaled, (x, {"w": x}))) == ["x", "weight['w']"]
-    assert names(secant.jax.check(lambda *p: p[0] * p[1], (x, x))) == ["args[0]", "args[1]"]
+    assert names(secant.jax.check(lambda *p: p[0] * p[1], (x, x))) == [
+        "args[0]",
+        "args[1]",
+    ]
 
 
 def softplus(x):
@@ -89,14 +99,24 @@ def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
         (array,) = secant.check_gradient(softplus, x, right + error).arrays
         true = np.linalg.norm(error) / np.linalg.norm(right)
         assert math.isclose(array.relative_error, true, rel_tol=1e-6)
-    assert "off by 15 % of its norm" in str(secant.check_gradient(softplus, x[:5], (right + errors["all"])[:5]))
-    assert "off by 9900 % of its norm" in str(secant.check_gradient(softplus, x[:5], 100 * right[:5]))
+    assert "off by 15 % of its norm" in str(
+        secant.check_gradient(softplus, x[:5], (right + errors["all"])[:5])
+    )
+    assert "off by 9900 % of its norm" in str(
+        secant.check_gradient(softplus, x[:5], 100 * right[:5])
+    )
     (array,) = secant.check_gradient(softplus, x, right).arrays
     assert math.isnan(array.relative_error)
     many = right * np.where(np.arange(len(x)) % 3, 1, 2)  # of which a search finds some
     (array,) = secant.check_gradient(softplus, x, many).arrays
-    assert 0.2 < array.relative_error / np.linalg.norm(many - right) * np.linalg.norm(right) < 3
-    assert math.isnan(secant.check_gradient(lambda _: 1.0, x, right).arrays[0].relative_error)
+    assert (
+        0.2
+        < array.relative_error / np.linalg.norm(many - right) * np.linalg.norm(right)
+        < 3
+    )
+    assert math.isnan(
+        secant.check_gradient(lambda _: 1.0, x, right).arrays[0].relative_error
+    )
 
 
 def last(report):
@@ -107,7 +127,9 @@ def test_a_report_says_what_to_do_next():
     x = np.linspace(-1, 1, 8)
     right = softplus_gradient(x)
     assert "next:" not in str(secant.check_gradient(softplus, x, right))
-    assert last(secant.check_gradient(softplus, x, 2 * right)).startswith("looks like: ")
+    assert last(secant.check_gradient(softplus, x, 2 * right)).startswith(
+        "looks like: "
+    )
     report = secant.check_gradient(softplus, x, right + np.arange(8.0) ** 2)
     by_hand = "compute x[7] by hand: move it by a small h, and divide f(x + h) - f(x - h) by 2 h, "
     by_hand += "as the program of report.reproducer() does"
@@ -116,9 +138,18 @@ def test_a_report_says_what_to_do_next():
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
     assert last(noisy) == "next: check at another x"
-    noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
-    assert last(noisy) == "next: compute in float64, which tells a mistake from rounding and from kinks nearby"
-    kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
+    noisy = secant.check_gradient(
+        lambda x: np.float32(1e6) + np.float32(softplus(x)),
+        low,
+        right.astype(np.float32),
+    )
+    assert (
+        last(noisy)
+        == "next: compute in float64, which tells a mistake from rounding and from kinks nearby"
+    )
+    kinked = secant.check_gradient(
+        lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0)
+    )
     assert not kinked
     assert last(kinked) == "next: check at another x"
 
@@ -132,7 +163,14 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
         "    assert_gradient(lambda x: np.sum(x**2), np.ones(3), lambda x: x)\n",
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_square.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "test_square.py",
+    ]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
     assert "GradientMismatchError: gradient in 3 entries: WRONG" in shown
     assert "raise_if_failed" not in shown
@@ -140,22 +178,32 @@ def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
 
 def test_the_cotangent_repeats_what_was_checked():
     a, x = np.random.default_rng(0).normal(size=(3, 4)), np.linspace(0.1, 1, 4)
-    report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=np.int64(7))
+    report = secant.check_vjp(
+        lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=np.int64(7)
+    )
     c = "the incoming gradient c is report.cotangent: random, the same for rng=7"
     said = f"  it is the gradient of sum(c * f(x)); {c}\n"
     assert said in str(report)
-    assert "divide sum(c * f)(x + h) - sum(c * f)(x - h) by 2 h" in last(replace(report, diagnosis=None))
+    assert "divide sum(c * f)(x + h) - sum(c * f)(x - h) by 2 h" in last(
+        replace(report, diagnosis=None)
+    )
     c = report.cotangent
     for found in report.findings:
         assert found.gradient == (a.T @ c)[found.index]
-        assert math.isclose(found.numerical, (a.T @ (c * (1 - np.tanh(a @ x) ** 2)))[found.index], rel_tol=1e-9)
+        assert math.isclose(
+            found.numerical,
+            (a.T @ (c * (1 - np.tanh(a @ x) ** 2)))[found.index],
+            rel_tol=1e-9,
+        )
     again = json.loads(report.to_json())
     assert again["verdict"] == "wrong"
     assert (again["mode"], again["seed"]) == ("reverse mode", 7)
     assert "cotangent" not in again
     assert "candidate" not in str(report)
     assert str(report).startswith("gradient (reverse mode) in 4 entries: WRONG by ")
-    assert str(secant.check_jvp(lambda x: a @ x, x, lambda t: a @ t)).startswith("gradient (forward mode) in 4 entries")
+    assert str(secant.check_jvp(lambda x: a @ x, x, lambda t: a @ t)).startswith(
+        "gradient (forward mode) in 4 entries"
+    )
 
 
 DIFFERS = r"the gradient is not deterministic: two calls at the same x differ by up to \d\.\de[+-]\d\d in x, as with"
@@ -172,7 +220,10 @@ def test_a_gradient_that_differs_from_call_to_call():
     assert report.verdict == "wrong"
     assert re.match(DIFFERS, report.diagnosis)
     rng = np.random.default_rng(0)
-    assert secant.check_vjp(lambda x: x, x, lambda c: c * (1 + rng.uniform(-1e-15, 1e-15, 4))).passed  # rounding
+    # rounding
+    assert secant.check_vjp(
+        lambda x: x, x, lambda c: c * (1 + rng.uniform(-1e-15, 1e-15, 4))
+    ).passed
     assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.nan).passed
     assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.inf).passed
 
@@ -225,7 +276,9 @@ def test_a_graph_that_can_run_only_once(torch):
             del ctx.x
             return 2 * x * grad + 3 * other
 
-    assert secant.torch.check(Frees.apply, torch.randn(3, dtype=torch.float64, requires_grad=True)).passed
+    assert secant.torch.check(
+        Frees.apply, torch.randn(3, dtype=torch.float64, requires_grad=True)
+    ).passed
 
 
 def test_a_gradient_that_uses_up_what_f_left_or_is_summed_in_any_order():
@@ -243,7 +296,12 @@ def test_a_gradient_that_uses_up_what_f_left_or_is_summed_in_any_order():
         terms = rows[rng.permutation(1000)]
         return np.cumsum(terms * (terms @ x)[:, np.newaxis], axis=0)[-1]
 
-    assert secant.check_gradient(lambda x: 0.5 * np.sum((rows @ x) ** 2), x, shuffled).verdict != "wrong"
+    assert (
+        secant.check_gradient(
+            lambda x: 0.5 * np.sum((rows @ x) ** 2), x, shuffled
+        ).verdict
+        != "wrong"
+    )
 
 
 def test_a_gradient_that_is_added_to_a_buffer():
@@ -261,31 +319,46 @@ def test_a_gradient_that_is_added_to_a_buffer():
 def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
     x = jax.numpy.linspace(0.5, 1.5, 4)
     reverse = jax.custom_vjp(jax.numpy.sin)
-    reverse.defvjp(lambda x: (2 * jax.numpy.sin(x), x), lambda x, c: (c * jax.numpy.cos(x),))
+    reverse.defvjp(
+        lambda x: (2 * jax.numpy.sin(x), x), lambda x, c: (c * jax.numpy.cos(x),)
+    )
     forward = jax.custom_jvp(jax.numpy.sin)
     forward.defjvp(lambda x, t: (0 * x[0], t[0] * jax.numpy.cos(x[0])))
     for f, mode in ((reverse, "rev"), (forward, "fwd"), (forward, "rev")):
-        with pytest.raises(GradientMismatchError, match=r"^f is off by .* where its derivative is taken"):
+        with pytest.raises(
+            GradientMismatchError,
+            match=r"^f is off by .* where its derivative is taken",
+        ):
             secant.jax.check_grads(f, (x,), modes=mode)
 
 
 def test_a_value_that_is_only_rounding_is_no_other_value(jax):
     x = jax.numpy.asarray(np.random.default_rng(0).normal(size=(8, 16)), "float32")
-    report = secant.jax.check(lambda x: ((x - x.mean()) / x.std()).sum(), (x,))  # 1e-16, and other bits compiled anew
+    # 1e-16, and other bits compiled anew
+    report = secant.jax.check(lambda x: ((x - x.mean()) / x.std()).sum(), (x,))
     assert report.verdict == "not verified"
 
 
 def test_inference_mode_is_named(torch):
-    with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
+    with (
+        torch.inference_mode(),
+        pytest.raises(UnsupportedError, match="inference mode"),
+    ):
         secant.torch.check_module(torch.nn.Linear(2, 2), torch.ones(2))
 
 
 def test_entries_have_the_names_that_the_caller_gives():
     names = ["metric:log_L_1_1", "metric:log_L_2_1", "noise"]
     x = np.array([1.0, 2.0, 3.0])
-    report = secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names)
+    report = secant.check_gradient(
+        lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names
+    )
     (finding,) = report.findings
-    assert (finding.name, finding.array, finding.index) == ("metric:log_L_2_1", "x", (1,))
+    assert (finding.name, finding.array, finding.index) == (
+        "metric:log_L_2_1",
+        "x",
+        (1,),
+    )
     assert "\n  metric:log_L_2_1   1.30000e+01" in str(report)
     assert report.diagnosis.startswith("one entry, metric:log_L_2_1, is ")
     assert "# metric:log_L_2_1\n" in report.reproducer()
@@ -293,20 +366,47 @@ def test_entries_have_the_names_that_the_caller_gives():
     assert again["names"] == {"x": names}
     assert again["findings"][0]["name"] == "metric:log_L_2_1"
     with pytest.raises(GradientMismatchError, match="metric:log_L_2_1"):
-        secant.testing.assert_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names)
+        secant.testing.assert_gradient(
+            lambda x: np.sum(x**3), x, 3 * x**2 + [0, 1, 0], names=names
+        )
 
 
 def test_names_have_the_structure_of_x():
-    x = {"w": np.ones((2, 2)), "z": [np.array([1 + 1j]), np.ones(0)], "rest": np.ones(2)}
-    wrong = {"w": np.array([[2.0, 2], [9, 2]]), "z": [np.array([2 + 9j]), np.ones(0)], "rest": np.array([2.0, 9])}
+    x = {
+        "w": np.ones((2, 2)),
+        "z": [np.array([1 + 1j]), np.ones(0)],
+        "rest": np.ones(2),
+    }
+    wrong = {
+        "w": np.array([[2.0, 2], [9, 2]]),
+        "z": [np.array([2 + 9j]), np.ones(0)],
+        "rest": np.array([2.0, 9]),
+    }
 
     def f(p):
-        return np.sum(p["w"] ** 2) + np.sum(np.abs(p["z"][0]) ** 2) + np.sum(p["rest"] ** 2)
+        return (
+            np.sum(p["w"] ** 2)
+            + np.sum(np.abs(p["z"][0]) ** 2)
+            + np.sum(p["rest"] ** 2)
+        )
 
     names = {"w": [["a", "b"], ["c", "d"]], "z": [["pole"], None]}
     report = secant.check_gradient(f, x, wrong, names=names)
-    assert {finding.name for finding in report.findings} == {"c", "pole.imag", "rest[1]"}
-    assert secant.check_gradient(f, x, wrong, names=names, inplace=True).findings == report.findings
-    for other in (["a"], {"q": ["a"]}, {"w": ["a", "b"]}, {"w": [[1, 2], [3, 4]]}, {"w": 3}):
+    assert {finding.name for finding in report.findings} == {
+        "c",
+        "pole.imag",
+        "rest[1]",
+    }
+    assert (
+        secant.check_gradient(f, x, wrong, names=names, inplace=True).findings
+        == report.findings
+    )
+    for other in (
+        ["a"],
+        {"q": ["a"]},
+        {"w": ["a", "b"]},
+        {"w": [[1, 2], [3, 4]]},
+        {"w": 3},
+    ):
         with pytest.raises(ShapeError, match=r"^names"):
             secant.check_gradient(f, x, wrong, names=other)

@@ -1,4 +1,6 @@
-"""`GradientReport.reproducer`: programs that run without Secant, and print what the report says."""
+"""`GradientReport.reproducer`: programs that run without Secant, and print what the
+report says.
+"""
 
 import json
 import re
@@ -112,13 +114,24 @@ def package(tmp_path, monkeypatch):
 
 
 def run(report, folder, program=None):
-    """Run a program in a folder where Secant cannot be imported: the two numbers that it prints."""
-    (folder / "secant.py").write_text("raise ImportError('programs do without it')\n", encoding="utf-8")
+    """Run a program in a folder where Secant cannot be imported: the two numbers that
+    it prints.
+    """
+    (folder / "secant.py").write_text(
+        "raise ImportError('programs do without it')\n", encoding="utf-8"
+    )
     file = folder / "program.py"
     file.write_text(program or report.reproducer(), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-P", file], env={"PYTHONPATH": str(folder)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", file],
+        env={"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
-    gradient, numerical = re.fullmatch(r"gradient:  (.*)\nnumerical: (.*)\n", done.stdout).groups()
+    gradient, numerical = re.fullmatch(
+        r"gradient:  (.*)\nnumerical: (.*)\n", done.stdout
+    ).groups()
     return float(gradient), float(numerical)
 
 
@@ -138,10 +151,16 @@ def test_a_program_calls_the_function_and_the_gradient(package, tmp_path):
     own = package(MODULE)
     x = {"w": np.array([[1.0, 2.0], [3.0, 4.0]]), "b": B}
     options = {"args": (3,), "kwargs": {"scale": np.array([1.0, 2.0])}}
-    program = reproduces(secant.check_gradient(own.loss, x, own.wrong, **options), tmp_path)
-    assert program.startswith(f"# Python {sys.version.split()[0]}, numpy {np.__version__}, reproduced_0 1.2.3\n")
+    program = reproduces(
+        secant.check_gradient(own.loss, x, own.wrong, **options), tmp_path
+    )
+    assert program.startswith(
+        f"# Python {sys.version.split()[0]}, numpy {np.__version__}, reproduced_0 1.2.3\n"
+    )
     assert "from reproduced_0 import loss\nfrom reproduced_0 import wrong\n" in program
-    called = f"{{'w': x, 'b': ({'np.array([0.1, 0.2])'},)}}, 3, scale=np.array([1.0, 2.0])"
+    called = (
+        f"{{'w': x, 'b': ({'np.array([0.1, 0.2])'},)}}, 3, scale=np.array([1.0, 2.0])"
+    )
     assert f"return loss({called})" in program
     assert f"float(wrong({called})['w'][1, 1]))  # w[1, 1]" in program
     assert len(program.splitlines()) < 25
@@ -152,23 +171,35 @@ def test_a_gradient_without_a_name_is_a_number(package, tmp_path):
     x = np.linspace(1, 2, 5)
     for dtype in (np.float64, np.float32):
         gradient = 2 * x.astype(dtype) + np.eye(5, dtype=dtype)[3]
-        program = reproduces(secant.check_gradient(own.total, x.astype(dtype), gradient), tmp_path)
+        program = reproduces(
+            secant.check_gradient(own.total, x.astype(dtype), gradient), tmp_path
+        )
         assert f'print("gradient: ", {gradient[3]!s}' in program
     assert reproduces(secant.check_gradient(own.total, np.array(3.0), 5.0), tmp_path)
-    nan = run(secant.check_gradient(own.total, x, 2 * x + [0, np.nan, 0, 0, 0]), tmp_path)
+    nan = run(
+        secant.check_gradient(own.total, x, 2 * x + [0, np.nan, 0, 0, 0]), tmp_path
+    )
     assert np.isnan(nan[0])
     assert nan[1] == pytest.approx(2 * x[1])
-    assert reproduces(secant.check_gradient(own.total, [1e-9, 2e-9], [2e-9, 5e-9]), tmp_path)
+    assert reproduces(
+        secant.check_gradient(own.total, [1e-9, 2e-9], [2e-9, 5e-9]), tmp_path
+    )
 
 
 def test_dataclasses_and_complex_arrays(package, tmp_path):
     own = package(MODULE)
     x = own.Parameters(np.array([1.0, 2.0]), np.array(3.0))
-    program = reproduces(secant.check_gradient(own.of_dataclass, x, own.Parameters(2 * x.w, 28.0)), tmp_path)
+    program = reproduces(
+        secant.check_gradient(own.of_dataclass, x, own.Parameters(2 * x.w, 28.0)),
+        tmp_path,
+    )
     assert "of_dataclass(Parameters(w=np.array([1.0, 2.0]), b=x))" in program
     z = np.array([1 + 2j, 3j])
     for wrong in (1.0, 1j):
-        reproduces(secant.check_gradient(own.absolute, z, 2 * z + np.array([0, wrong])), tmp_path)
+        reproduces(
+            secant.check_gradient(own.absolute, z, 2 * z + np.array([0, wrong])),
+            tmp_path,
+        )
 
 
 def test_a_function_of_several_values(package, tmp_path):
@@ -179,11 +210,20 @@ def test_a_function_of_several_values(package, tmp_path):
         return 2 * c["a"] * np.cos(x) + c["b"][0] * np.array([x[1], x[0], 0])
 
     def jvp(tangent):
-        return {"a": tangent * np.cos(x), "b": [2 * (tangent[0] * x[1] + tangent[1] * x[0])]}
+        return {
+            "a": tangent * np.cos(x),
+            "b": [2 * (tangent[0] * x[1] + tangent[1] * x[0])],
+        }
 
-    for report in (secant.check_vjp(own.outputs, x, vjp), secant.check_jvp(own.outputs, x, jvp)):
+    for report in (
+        secant.check_vjp(own.outputs, x, vjp),
+        secant.check_jvp(own.outputs, x, jvp),
+    ):
         program = reproduces(report, tmp_path)
-        assert "np.vdot(c[0], output['a']).real + np.vdot(c[1], output['b']).real" in program
+        assert (
+            "np.vdot(c[0], output['a']).real + np.vdot(c[1], output['b']).real"
+            in program
+        )
     assert reproduces(secant.check_derivative(np.sin, x, np.sin), tmp_path)
 
 
@@ -193,10 +233,14 @@ def test_programs_of_torch(package, tmp_path, torch):
     single = torch.tensor([0.5, 1.5], requires_grad=True)
     z = torch.tensor([1 + 2j, 3j], requires_grad=True)
     p = {"w": torch.tensor(2.0, dtype=torch.float64, requires_grad=True)}
-    assert "Cube.apply(x)" in reproduces(secant.torch.check(own.Cube.apply, x), tmp_path)
+    assert "Cube.apply(x)" in reproduces(
+        secant.torch.check(own.Cube.apply, x), tmp_path
+    )
     reproduces(secant.torch.check(own.Cube.apply, single), tmp_path)
     reproduces(secant.torch.check(own.Cube.apply, z), tmp_path)
-    assert "torch.autograd.grad(value(x), x)[0][" in reproduces(secant.torch.check(own.f, x, p), tmp_path)
+    assert "torch.autograd.grad(value(x), x)[0][" in reproduces(
+        secant.torch.check(own.f, x, p), tmp_path
+    )
     alone = secant.torch.check(own.WrongInFloat32.apply, single)
     assert "that of float32 alone is wrong" in alone.diagnosis
     reproduces(alone, tmp_path, rel=1e-4)
@@ -209,44 +253,69 @@ def test_programs_of_torch(package, tmp_path, torch):
 def test_programs_of_jax(package, tmp_path, jax):
     own = package(OF_JAX)
     x = jax.numpy.linspace(0.5, 1.5, 3)
-    assert "jax.grad(value)(x)" in reproduces(secant.jax.check(own.softplus, (x,)), tmp_path)
+    assert "jax.grad(value)(x)" in reproduces(
+        secant.jax.check(own.softplus, (x,)), tmp_path
+    )
     program = reproduces(secant.jax.check(own.f, ({"w": (x, x[:1])}, 3)), tmp_path)
     assert "output = f({'w': (x, jnp.array([0.5]))}, 3)" in program
 
 
 def test_a_placeholder_says_what_belongs_there(tmp_path):
-    report = secant.check_gradient(lambda p: np.sum(p["a"] ** 2), {"a": np.ones(2)}, {"a": np.array([2.0, 3.0])})
+    report = secant.check_gradient(
+        lambda p: np.sum(p["a"] ** 2), {"a": np.ones(2)}, {"a": np.array([2.0, 3.0])}
+    )
     program = report.reproducer()
-    assert "put here the lambda of test_reproducer that was checked: no program can import it" in program
+    assert (
+        "put here the lambda of test_reproducer that was checked: no program can import it"
+        in program
+    )
     assert "return f({'a': x})" in program
     where = re.search("def f.*\n.*\n", program).group()
-    gradient, numerical = run(report, tmp_path, program.replace(where, "def f(p):\n    return np.sum(p['a'] ** 2)\n"))
+    gradient, numerical = run(
+        report,
+        tmp_path,
+        program.replace(where, "def f(p):\n    return np.sum(p['a'] ** 2)\n"),
+    )
     assert (gradient, numerical) == (3.0, pytest.approx(2.0))
     x = np.ones(2)
     report = secant.check_gradient(lambda _: np.sum(x**2), x, np.array([2.0, 3.0]))
     assert "it reads x itself" in report.reproducer()
     options = {"args": (SimpleNamespace(a=1),)}
-    report = secant.check_gradient(lambda x, _: np.sum(x**2), x, np.array([2.0, 3.0]), **options)
+    report = secant.check_gradient(
+        lambda x, _: np.sum(x**2), x, np.array([2.0, 3.0]), **options
+    )
     assert "an argument is a SimpleNamespace" in report.reproducer()
     options = {"args": (lambda x: x,)}
-    report = secant.check_gradient(lambda x, g: np.sum(g(x) ** 2), x, np.array([2.0, 3.0]), **options)
+    report = secant.check_gradient(
+        lambda x, g: np.sum(g(x) ** 2), x, np.array([2.0, 3.0]), **options
+    )
     assert "return f(x)" in report.reproducer()
     net = secant.TwoLayerNet(3, 2, 2, rng=0)
     gradients = net.gradient(np.ones((2, 3)), np.array([0, 1]))
     gradients["W1"][0, 1] += 1
     report = secant.check_network(net, np.ones((2, 3)), np.array([0, 1]), gradients)
-    assert "put here the loss of the network with these parameters" in report.reproducer()
+    assert (
+        "put here the loss of the network with these parameters" in report.reproducer()
+    )
 
 
 def test_a_large_array_is_loaded(package, tmp_path):
     own = package(MODULE)
     x = np.linspace(1, 2, 1001)
     report = secant.check_gradient(own.total, x, 2 * x + (np.arange(1001) == 5))
-    assert "# Save your array of the shape (1001,) first: np.save('array_0.npy', array)" in report.reproducer()
+    assert (
+        "# Save your array of the shape (1001,) first: np.save('array_0.npy', array)"
+        in report.reproducer()
+    )
     np.save(tmp_path / "array_0.npy", x)
-    program = report.reproducer().replace("'array_0.npy')", f"{str(tmp_path / 'array_0.npy')!r})")
+    program = report.reproducer().replace(
+        "'array_0.npy')", f"{str(tmp_path / 'array_0.npy')!r})"
+    )
     gradient, numerical = run(report, tmp_path, program)
-    assert (gradient, numerical) == (report.findings[0].gradient, pytest.approx(report.findings[0].numerical))
+    assert (gradient, numerical) == (
+        report.findings[0].gradient,
+        pytest.approx(report.findings[0].numerical),
+    )
     assert json.loads(report.to_json())["x"] == {"x": None}
 
 
@@ -258,7 +327,9 @@ def test_nothing_wrong_has_no_program():
 
 def test_the_json_has_x_versions_and_names(package):
     own = package(MODULE)
-    report = secant.check_gradient(own.loss, {"w": np.array([1.0, 2.0]), "b": B}, own.wrong)
+    report = secant.check_gradient(
+        own.loss, {"w": np.array([1.0, 2.0]), "b": B}, own.wrong
+    )
     again = json.loads(report.to_json())
     assert again["x"] == {"w": [1.0, 2.0], "b[0]": [0.1, 0.2]}
     assert again["versions"] == {
@@ -266,6 +337,8 @@ def test_the_json_has_x_versions_and_names(package):
         "numpy": np.__version__,
         "reproduced_0": "1.2.3",
     }
-    assert [finding["name"] for finding in again["findings"]] == [finding.name for finding in report.findings]
+    assert [finding["name"] for finding in again["findings"]] == [
+        finding.name for finding in report.findings
+    ]
     assert "program" not in again
     assert Path(sys.modules["reproduced_0"].__file__).exists()

@@ -43,15 +43,20 @@ assert __name__ != "__main__"
 
 @pytest.fixture
 def check(tmp_path, monkeypatch):
-    for name in ("path", "argv", "meta_path"):  # the command ends its process, and puts nothing back
+    # the command ends its process, and puts nothing back
+    for name in ("path", "argv", "meta_path"):
         monkeypatch.setattr(sys, name, [*getattr(sys, name)])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(FILE, encoding="utf-8")
-    (tmp_path / "beside.py").write_text("def square_sum(x):\n    return (x**2).sum()\n", encoding="utf-8")
+    (tmp_path / "beside.py").write_text(
+        "def square_sum(x):\n    return (x**2).sum()\n", encoding="utf-8"
+    )
     monkeypatch.delitem(sys.modules, "beside", raising=False)
 
     def run(*names, options=()):
-        return CliRunner().invoke(app, ["check", *(f"mine.py:{name}" for name in names), *options])
+        return CliRunner().invoke(
+            app, ["check", *(f"mine.py:{name}" for name in names), *options]
+        )
 
     return run
 
@@ -83,8 +88,16 @@ def test_a_function_that_does_not_use_its_argument(check):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("mine.py:rounded", "mine.py:RIGHT", "mine.py:X"), 1, "gradient in 5 entries: not verified"),
-        (("mine.py:itself", "mine.py:RIGHT", "mine.py:X", "--inplace"), 0, "gradient in 5 entries: right"),
+        (
+            ("mine.py:rounded", "mine.py:RIGHT", "mine.py:X"),
+            1,
+            "gradient in 5 entries: not verified",
+        ),
+        (
+            ("mine.py:itself", "mine.py:RIGHT", "mine.py:X", "--inplace"),
+            0,
+            "gradient in 5 entries: right",
+        ),
         (("mine.py:itself", "mine.py:RIGHT", "mine.py:X"), 1, "AssertionError: a copy"),
     ],
 )
@@ -100,7 +113,10 @@ def test_the_code_is_0_only_of_what_is_right(check, arguments, code, said):
         (("nothing", "RIGHT", "X"), "mine.py defines no nothing"),
         (("random", "RIGHT", "X"), "f must be deterministic, got "),
         (("f", "TEXT", "X"), "gradient must have the keys of x, w, b, got str"),
-        (("f", "RIGHT", "TEXT"), "x must be an array of float64, float32 or float16, or complex, got str"),
+        (
+            ("f", "RIGHT", "TEXT"),
+            "x must be an array of float64, float32 or float16, or complex, got str",
+        ),
         (("X", "RIGHT", "X"), "f must be callable, got dict"),
     ],
 )
@@ -111,31 +127,49 @@ def test_what_cannot_be_checked_is_1_and_an_error_of_one_line(check, names, mess
 
 
 def test_a_file_that_does_not_exist(check):
-    result = CliRunner().invoke(app, ["check", "other.py:f", "other.py:g", "other.py:x"])
+    result = CliRunner().invoke(
+        app, ["check", "other.py:f", "other.py:g", "other.py:x"]
+    )
     assert (result.exit_code, result.output) == (1, "error: other.py does not exist\n")
 
 
-@pytest.mark.parametrize("line", ["import sys; sys.exit(0)", "import sys; f = lambda x: sys.exit(0)"])
+@pytest.mark.parametrize(
+    "line", ["import sys; sys.exit(0)", "import sys; f = lambda x: sys.exit(0)"]
+)
 def test_a_file_that_exits_is_1_since_nothing_was_checked(check, tmp_path, line):
     (tmp_path / "exits.py").write_text(line, encoding="utf-8")
-    result = CliRunner().invoke(app, ["check", "exits.py:f", "mine.py:RIGHT", "mine.py:X"])
+    result = CliRunner().invoke(
+        app, ["check", "exits.py:f", "mine.py:RIGHT", "mine.py:X"]
+    )
     assert result.exit_code == 1
-    assert result.output == "error: nothing was checked, since your code called sys.exit(0)\n"
+    assert (
+        result.output
+        == "error: nothing was checked, since your code called sys.exit(0)\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("source", "shown"),
-    [("1 / 0", ["<module>"]), ("def (", []), ("def f(x):\n    return g(x)\ndef g(x):\n    return x[9]", ["f", "g"])],
+    [
+        ("1 / 0", ["<module>"]),
+        ("def (", []),
+        ("def f(x):\n    return g(x)\ndef g(x):\n    return x[9]", ["f", "g"]),
+    ],
 )
 def test_an_error_in_a_file_is_shown(check, tmp_path, source, shown):
     (tmp_path / "faulty.py").write_text(source, encoding="utf-8")
-    result = CliRunner().invoke(app, ["check", "faulty.py:f", "mine.py:RIGHT", "mine.py:X"])
+    result = CliRunner().invoke(
+        app, ["check", "faulty.py:f", "mine.py:RIGHT", "mine.py:X"]
+    )
     assert result.exit_code == 1
     assert re.findall(r'faulty.py", line \d+, in (\S+)', result.output) == shown
     assert "faulty.py" in result.output
 
 
-@pytest.mark.parametrize("arguments", [("mine.py", "mine.py:RIGHT", "mine.py:X"), ("mine.py:f", "mine.py:RIGHT")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("mine.py", "mine.py:RIGHT", "mine.py:X"), ("mine.py:f", "mine.py:RIGHT")],
+)
 def test_what_is_no_command_is_2(check, arguments):
     assert CliRunner().invoke(app, ["check", *arguments]).exit_code == 2
 
@@ -166,7 +200,10 @@ class Base:
         return {"W1": x.T @ d1, "b1": d1.sum(axis=0), "W2": z.T @ d, "b2": factor * d.sum(axis=0)}
 """
 RIGHT = NETWORK + "class Net(Base):\n    gradient = Base.backward\n"
-WRONG = NETWORK + "class Net(Base):\n    def gradient(self, x, t):\n        return self.backward(x, t, 2)\n"
+WRONG = (
+    NETWORK
+    + "class Net(Base):\n    def gradient(self, x, t):\n        return self.backward(x, t, 2)\n"
+)
 BY_LABELS = (
     RIGHT
     + "    def loss(self, x, t):\n        y = self.predict(x)\n        return -np.log(y[range(len(x)), t]).mean()\n"
@@ -192,8 +229,14 @@ def test_the_network_in_a_file(check_file):
     result = check_file(RIGHT)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == BOOK
-    assert "common.functions is not in your folder: secant.book.common_functions stands in for it\n" in result.stderr
-    assert "checking Net() of net.py on 20 random samples with one-hot targets\n" in result.stderr
+    assert (
+        "common.functions is not in your folder: secant.book.common_functions stands in for it\n"
+        in result.stderr
+    )
+    assert (
+        "checking Net() of net.py on 20 random samples with one-hot targets\n"
+        in result.stderr
+    )
     assert check_file(RIGHT, "--json").stdout.startswith("{")
 
 
@@ -207,12 +250,32 @@ def test_a_wrong_network(check_file):
 @pytest.mark.parametrize(
     ("source", "arguments", "first", "checked"),
     [
-        (BY_LABELS, [], "gradient in 59 entries: right", "Net() of net.py on 20 random samples with labels"),
+        (
+            BY_LABELS,
+            [],
+            "gradient in 59 entries: right",
+            "Net() of net.py on 20 random samples with labels",
+        ),
         (NETWORK, ["--gradient", "backward"], BOOK, "Base() of net.py"),
-        (RIGHT.replace("def loss(", "def cost("), ["--loss", "cost"], BOOK, "Net() of net.py"),
-        (RIGHT + "mine = Net(6, 5, 4)\n", [], BOOK, "mine of net.py on 20 random samples with one-hot targets"),
+        (
+            RIGHT.replace("def loss(", "def cost("),
+            ["--loss", "cost"],
+            BOOK,
+            "Net() of net.py",
+        ),
+        (
+            RIGHT + "mine = Net(6, 5, 4)\n",
+            [],
+            BOOK,
+            "mine of net.py on 20 random samples with one-hot targets",
+        ),
     ],
-    ids=["labels", "another name of the gradient", "another name of the loss", "an object comes before its class"],
+    ids=[
+        "labels",
+        "another name of the gradient",
+        "another name of the loss",
+        "an object comes before its class",
+    ],
 )
 def test_what_is_taken_of_a_file(check_file, source, arguments, first, checked):
     result = check_file(source, *arguments)
@@ -238,17 +301,27 @@ def test_which_of_several_networks_is_asked(check_file):
             "",
             r"net.py defines no network: a class or an object with loss(x, t) and gradient(x, t). --loss and",
         ),
-        ("f = abs", ":f", r"net.py:f is no network: a class or an object with loss(x, t) and gradient(x, t). --loss"),
+        (
+            "f = abs",
+            ":f",
+            r"net.py:f is no network: a class or an object with loss(x, t) and gradient(x, t). --loss",
+        ),
         (RIGHT, ":Nothing", "net.py defines no Nothing"),
         (
             RIGHT.replace("input_size=6", "a"),
             "",
             "net.py: Net() raises Base.__init__() missing 1 required positional arg",
         ),
-        (RIGHT.replace("self.params = {", "self.p = {"), "", "Net() must have params, a dict of arrays of which"),
+        (
+            RIGHT.replace("self.params = {", "self.p = {"),
+            "",
+            "Net() must have params, a dict of arrays of which",
+        ),
     ],
 )
-def test_a_file_without_a_network_that_can_be_checked(check_file, source, name, message):
+def test_a_file_without_a_network_that_can_be_checked(
+    check_file, source, name, message
+):
     result = check_file(source, name=name)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1].startswith(f"error: {message}")
@@ -286,13 +359,23 @@ def test_targets_of_one_output_are_both_0_and_1(check_file):
 @pytest.mark.parametrize(
     ("source", "code", "said"),
     [
-        (f"from baseline import baseline\n{WRONG}", 1, "net.py defines 2 networks: give one of them, net.py:"),
-        (f"from baseline import Baseline\n{WRONG}", 1, "net.py defines 2 networks: give one of them, net.py:"),
+        (
+            f"from baseline import baseline\n{WRONG}",
+            1,
+            "net.py defines 2 networks: give one of them, net.py:",
+        ),
+        (
+            f"from baseline import Baseline\n{WRONG}",
+            1,
+            "net.py defines 2 networks: give one of them, net.py:",
+        ),
         ("from baseline import Baseline", 0, "checking Baseline() of net.py"),
         ("import baseline", 1, "defines no network"),
     ],
 )
-def test_an_imported_network_is_checked_where_the_file_has_no_other(check_file, tmp_path, source, code, said):
+def test_an_imported_network_is_checked_where_the_file_has_no_other(
+    check_file, tmp_path, source, code, said
+):
     module = "class Baseline(Net):\n    pass\nbaseline, loss, gradient = Net(6, 5, 4), print, print\ndel Base, Net\n"
     (tmp_path / "baseline.py").write_text(RIGHT + module, encoding="utf-8")
     sys.modules.pop("baseline", None)
@@ -310,7 +393,9 @@ def test_arguments_and_prints_of_the_file(check_file):
     assert "['net.py']\n" in check_file(source).stdout
 
 
-def test_an_import_inside_of_a_loss_finds_what_lies_beside_the_file_and_fails_with_its_line(check_file, tmp_path):
+def test_an_import_inside_of_a_loss_finds_what_lies_beside_the_file_and_fails_with_its_line(
+    check_file, tmp_path
+):
     (tmp_path / "later.py").write_text("VALUE = 1.0\n", encoding="utf-8")
     loss = "    def loss(self, x, t):\n        import {}\n        return super().loss(x, t)\n"
     assert check_file(RIGHT + loss.format("later")).exit_code == 0
@@ -321,5 +406,10 @@ def test_an_import_inside_of_a_loss_finds_what_lies_beside_the_file_and_fails_wi
 
 
 def test_random_numbers_of_the_file_are_the_same_each_time(check_file):
-    shown = [check_file("import numpy as np\nprint(np.random.uniform())\n" + RIGHT).stdout.split()[0] for _ in "ab"]
+    shown = [
+        check_file(
+            "import numpy as np\nprint(np.random.uniform())\n" + RIGHT
+        ).stdout.split()[0]
+        for _ in "ab"
+    ]
     assert shown[0] == shown[1]

@@ -1,4 +1,6 @@
-"""``secant run SCRIPT ARGS`` does what ``python SCRIPT ARGS`` does; networks and missing modules are in tests/book."""
+"""``secant run SCRIPT ARGS`` does what ``python SCRIPT ARGS`` does; networks and
+missing modules are in tests/book.
+"""
 
 import os
 import re
@@ -18,7 +20,11 @@ RUN = (sys.executable, "-m", "secant", "run")
 
 
 def launch(command, script, *arguments, cwd, **options):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SECANT_")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("SECANT_")
+    }
     path = os.pathsep.join(filter(None, (FOLDER, environment.get("PYTHONPATH"))))
     return subprocess.Popen(
         [*command, script, *arguments],
@@ -33,18 +39,28 @@ def launch(command, script, *arguments, cwd, **options):
 
 
 def finish(process, stdin=""):
-    """The exit code, and what was printed but for the lines that say what Secant did."""
+    """The exit code, and what was printed but for the lines that say what Secant
+    did.
+    """
     with process:
         output, errors = process.communicate(stdin, timeout=120)
-    return process.returncode, output, "".join(without_secant(errors.splitlines(keepends=True)))
+    return (
+        process.returncode,
+        output,
+        "".join(without_secant(errors.splitlines(keepends=True))),
+    )
 
 
 def without_secant(lines):
-    """What a script writes to standard error, without lines and frames of ``secant run`` and headings of tracebacks."""
+    """What a script writes to standard error, without lines and frames of ``secant
+    run`` and headings of tracebacks.
+    """
     frame = ""
     for line in lines:
         if match := re.match(r'([\s|+]*)File "(.*)", line', line):
-            is_secants = match[2].startswith((os.path.join(FOLDER, "secant"), "<frozen ", "<string>"))
+            is_secants = match[2].startswith(
+                (os.path.join(FOLDER, "secant"), "<frozen ", "<string>")
+            )
             frame = f"{match[1]}  " if is_secants else ""
             if is_secants:
                 continue
@@ -124,13 +140,26 @@ SCRIPTS = {
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "data.txt").write_text("some data", encoding="utf-8")
-    (tmp_path / "helper.py").write_text("def fails():\n    raise RuntimeError('helper')\n", encoding="utf-8")
-    (tmp_path / "broken.py").write_text("import helper\n\nhelper.fails()\n", encoding="utf-8")
+    (tmp_path / "helper.py").write_text(
+        "def fails():\n    raise RuntimeError('helper')\n", encoding="utf-8"
+    )
+    (tmp_path / "broken.py").write_text(
+        "import helper\n\nhelper.fails()\n", encoding="utf-8"
+    )
     (tmp_path / "unreadable.py").write_text("def f(:\n", encoding="utf-8")
     return tmp_path
 
 
-USUAL = "globals", "arguments", "exit text", "interrupted", "error in a module", "hook", "warning", "standard input"
+USUAL = (
+    "globals",
+    "arguments",
+    "exit text",
+    "interrupted",
+    "error in a module",
+    "hook",
+    "warning",
+    "standard input",
+)
 
 
 @pytest.mark.slow
@@ -142,12 +171,21 @@ def test_a_script_does_what_it_does_in_python(name, folder):
     assert_same(RUN, "script.py", cwd=folder, stdin="one\ntwo\n")
 
 
-ARGUMENTS = ("a", "--b", "-c=1", "", " "), ("--help",), ("--version",), ("--", "run", "x")
+ARGUMENTS = (
+    ("a", "--b", "-c=1", "", " "),
+    ("--help",),
+    ("--version",),
+    ("--", "run", "x"),
+)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    grid(lambda name, given: len(given) > 1 and name == "arguments", ["arguments", "argparse"], ARGUMENTS),
+    grid(
+        lambda name, given: len(given) > 1 and name == "arguments",
+        ["arguments", "argparse"],
+        ARGUMENTS,
+    ),
 )
 def test_arguments_are_the_scripts(name, arguments, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPTS[name], encoding="utf-8")
@@ -159,7 +197,8 @@ def test_paths_are_those_of_the_script(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     (folder / "script.py").write_text(
-        "import sys, beside; print(sys.argv, sys.path[0], __file__, beside.__file__)", encoding="utf-8"
+        "import sys, beside; print(sys.argv, sys.path[0], __file__, beside.__file__)",
+        encoding="utf-8",
     )
     (folder / "beside.py").touch()
     scripts = ["a/b/script.py", "./a/../a/b/script.py", str(folder / "script.py")]
@@ -187,14 +226,18 @@ def test_options_of_python_hold(options, folder):
 
 @pytest.mark.slow
 def test_the_encoding_is_that_of_the_script(tmp_path):
-    (tmp_path / "script.py").write_bytes(b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n1 / 0  # \x82\xa0")
+    (tmp_path / "script.py").write_bytes(
+        b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n1 / 0  # \x82\xa0"
+    )
     assert_same(RUN, "script.py", cwd=tmp_path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl-C alone")
 @pytest.mark.parametrize("command", [PLAIN, RUN])
 def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
-    (tmp_path / "script.py").write_text("import time\nprint('on', flush=True)\ntime.sleep(60)", encoding="utf-8")
+    (tmp_path / "script.py").write_text(
+        "import time\nprint('on', flush=True)\ntime.sleep(60)", encoding="utf-8"
+    )
     with launch(command, "script.py", cwd=tmp_path) as process:
         assert process.stdout.readline() == "on\n"
         time.sleep(0.05)
@@ -213,8 +256,15 @@ def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path, sc
 
 
 def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
-    (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])", encoding="utf-8")
-    with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:
+    (tmp_path / "script.py").write_text(
+        "import sys; print(sys.argv[1:])", encoding="utf-8"
+    )
+    with launch(
+        RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path
+    ) as process:
         printed, errors = process.communicate(timeout=120)
     assert printed == "['--numerical-gradient=other']\n"
-    assert "--numerical-gradient=other is passed to the script; put Secant's options first" in errors
+    assert (
+        "--numerical-gradient=other is passed to the script; put Secant's options first"
+        in errors
+    )

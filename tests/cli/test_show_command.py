@@ -50,7 +50,9 @@ def test_what_is_drawn_are_weights_and_confusion_matrix(net, tmp_path, monkeypat
     drawn = []
     encoded = secant.plots.canvas.encoded
     monkeypatch.setattr(
-        secant.plots.canvas, "encoded", lambda figure, name: drawn.append(figure) or encoded(figure, name)
+        secant.plots.canvas,
+        "encoded",
+        lambda figure, name: drawn.append(figure) or encoded(figure, name),
     )
     show(net, "--output", tmp_path / "a.png", "--units", 3)
     weights, confusion, bar = drawn[0].axes
@@ -65,7 +67,8 @@ def test_samples_that_are_no_squares_need_a_shape(tmp_path, folder_of_images):
     path, output = tmp_path / "small.npz", tmp_path / "a.png"
     secant.TwoLayerNet(6, 4, 5, rng=0).save(path)
     assert_error(
-        show(path, "--output", output, data=data), "shape must be given, .*, since a sample is not square, got 6 pixels"
+        show(path, "--output", output, data=data),
+        "shape must be given, .*, since a sample is not square, got 6 pixels",
     )
     assert not output.exists()
     assert show(path, "--output", output, "--shape", 3, 2, data=data).exit_code == 0
@@ -76,15 +79,31 @@ def test_data_that_do_not_fit_the_network(tmp_path):
     secant.TwoLayerNet(4, 4, 5, rng=0).save(path)
     assert_error(show(path, "--output", output), "x must have 4 columns, got .*784")
     secant.TwoLayerNet(784, 4, 9, rng=0).save(path)
-    assert_error(show(path, "--output", output), "t must hold class labels from 0 to 8, got 9")
+    assert_error(
+        show(path, "--output", output), "t must hold class labels from 0 to 8, got 9"
+    )
 
 
 def test_files_that_cannot_be_used(net, tmp_path, monkeypatch):
-    assert_error(show(tmp_path / "none.npz"), r".*none\.npz could not be read: No such file")
+    assert_error(
+        show(tmp_path / "none.npz"), r".*none\.npz could not be read: No such file"
+    )
     (tmp_path / "text.npz").write_text("hello", encoding="utf-8")
-    assert_error(show(tmp_path / "text.npz", "--output", tmp_path / "a.png"), ".*text.npz does not hold a network")
-    assert_error(show(net, "--output", tmp_path / "a.docx"), r"a figure's file name must end in \.png")
-    assert_error(show(net, "--output", tmp_path / "no" / "a.png"), ".*a.png could not be written: No such file")
-    assert_error(show(net, "--output", tmp_path / "a.png", data="mine"), "--data must be auto, full, subset")
+    assert_error(
+        show(tmp_path / "text.npz", "--output", tmp_path / "a.png"),
+        ".*text.npz does not hold a network",
+    )
+    assert_error(
+        show(net, "--output", tmp_path / "a.docx"),
+        r"a figure's file name must end in \.png",
+    )
+    assert_error(
+        show(net, "--output", tmp_path / "no" / "a.png"),
+        ".*a.png could not be written: No such file",
+    )
+    assert_error(
+        show(net, "--output", tmp_path / "a.png", data="mine"),
+        "--data must be auto, full, subset",
+    )
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert_error(show(net), r"Plots need Matplotlib: pip install matplotlib")

@@ -29,7 +29,18 @@ def run(*arguments):
 
 
 def run_train(*arguments):
-    return run("train", "--iters", 3, "--hidden", 4, "--batch", 5, "--data", "subset", *arguments)
+    return run(
+        "train",
+        "--iters",
+        3,
+        "--hidden",
+        4,
+        "--batch",
+        5,
+        "--data",
+        "subset",
+        *arguments,
+    )
 
 
 def assert_error(result, message):
@@ -65,29 +76,52 @@ def test_a_run_ends_with_its_summary_in_60_columns():
 
 @pytest.mark.slow
 def test_the_summary_says_how_the_gradient_was_computed():
-    assert re.search(summary("3", "backpropagation"), run_train("--gradient", "backprop").output)
-    output = run_train("--method", "direct", "--h", 1e-3, "--threads", 1, "--backend", "numpy").output
-    assert re.search(summary("3", "central differences, method direct, h 0.001"), output)
+    assert re.search(
+        summary("3", "backpropagation"), run_train("--gradient", "backprop").output
+    )
+    output = run_train(
+        "--method", "direct", "--h", 1e-3, "--threads", 1, "--backend", "numpy"
+    ).output
+    assert re.search(
+        summary("3", "central differences, method direct, h 0.001"), output
+    )
     assert "backend     numpy\n" in output
 
 
 def test_a_loss_that_is_not_finite_does_not_cost_the_summary():
     net = TwoLayerNet(3, 2, 2, output_activation="identity", log_offset=0, rng=0)
     net.params["b2"][0] = 1000
-    assert measured(net, np.ones((2, 3)), np.array([0, 1]))[1:] == ("0.5000", "infinite")
+    assert measured(net, np.ones((2, 3)), np.array([0, 1]))[1:] == (
+        "0.5000",
+        "infinite",
+    )
 
 
 def test_a_run_is_the_one_that_the_seed_gives_in_python(tmp_path):
     (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True)
     rng = np.random.RandomState(9)
     net = TwoLayerNet(784, 4, 10, rng=rng)
-    history = train(net, x_train, t_train, x_test, t_test, n_iterations=3, batch_size=5, rng=rng, progress=False)
-    run_train("--seed", 9, "--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
+    history = train(
+        net,
+        x_train,
+        t_train,
+        x_test,
+        t_test,
+        n_iterations=3,
+        batch_size=5,
+        rng=rng,
+        progress=False,
+    )
+    run_train(
+        "--seed", 9, "--history", tmp_path / "h.json", "--save", tmp_path / "net.npz"
+    )
     saved = History.load(tmp_path / "h.json")
     assert saved.train_loss_list == history.train_loss_list
     assert saved.test_acc_list == history.test_acc_list
     loaded = TwoLayerNet.load(tmp_path / "net.npz")
-    assert all(np.array_equal(loaded.params[key], net.params[key]) for key in net.params)
+    assert all(
+        np.array_equal(loaded.params[key], net.params[key]) for key in net.params
+    )
 
 
 def test_every_option_reaches_the_run(tmp_path):
@@ -109,12 +143,31 @@ def test_every_option_reaches_the_run(tmp_path):
 def test_a_saved_network_is_trained_further(tmp_path):
     path = tmp_path / "net.npz"
     options = ("--batch", 20, "--sampling", "ordered", "--save", path)
-    assert run_train("--dtype", "float32", "--output-activation", "identity", *options).exit_code == 0
+    assert (
+        run_train(
+            "--dtype", "float32", "--output-activation", "identity", *options
+        ).exit_code
+        == 0
+    )
     net = TwoLayerNet.load(path)
     assert net.params["W1"].dtype == np.float32
-    assert run("train", "--data", "subset", "--iters", 5, "--load", path, *options).exit_code == 0
+    assert (
+        run(
+            "train", "--data", "subset", "--iters", 5, "--load", path, *options
+        ).exit_code
+        == 0
+    )
     (x_train, t_train), _ = secant.load_mnist(subset=True, normalize=False)
-    train(net, x_train, t_train, n_iterations=5, batch_size=20, sampling="ordered", normalize=True, progress=False)
+    train(
+        net,
+        x_train,
+        t_train,
+        n_iterations=5,
+        batch_size=20,
+        sampling="ordered",
+        normalize=True,
+        progress=False,
+    )
     after = TwoLayerNet.load(path)
     assert after.output_activation == "identity"
     assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
@@ -123,23 +176,48 @@ def test_a_saved_network_is_trained_further(tmp_path):
 def test_a_saved_network_goes_on_with_the_backend_that_is_asked_for(tmp_path):
     net, path = secant.TwoLayerNet(784, 4, 10, rng=1), tmp_path / "net.npz"
     net.save(path)
-    arguments = ("--iters", 2, "--batch", 5, "--data", "subset", "--load", path, "--backend", "numpy")
+    arguments = (
+        "--iters",
+        2,
+        "--batch",
+        5,
+        "--data",
+        "subset",
+        "--load",
+        path,
+        "--backend",
+        "numpy",
+    )
     result = run("train", *arguments, "--save", path, "--history", tmp_path / "h.json")
     assert result.exit_code == 0, result.output
     assert History.load(tmp_path / "h.json").settings["backend"] == "numpy"
     (x_train, t_train), _ = secant.load_mnist(subset=True, normalize=False)
     net.backend = "numpy"
-    train(net, x_train, t_train, n_iterations=2, batch_size=5, rng=0, normalize=True, progress=False)
+    train(
+        net,
+        x_train,
+        t_train,
+        n_iterations=2,
+        batch_size=5,
+        rng=0,
+        normalize=True,
+        progress=False,
+    )
     after = TwoLayerNet.load(path)
     assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
 
 
-@pytest.mark.parametrize("option", [("--hidden", 4), ("--dtype", "float64"), ("--log-offset", 0)])
+@pytest.mark.parametrize(
+    "option", [("--hidden", 4), ("--dtype", "float64"), ("--log-offset", 0)]
+)
 def test_what_a_saved_network_has_of_its_own_is_no_option(tmp_path, option):
     secant.TwoLayerNet(784, 4, 10).save(tmp_path / "net.npz")
     result = run("train", "--data", "subset", "--load", tmp_path / "net.npz", *option)
     assert result.exit_code == 2
-    assert f"{option[0]} is for a new network: that of --load has its own." in result.output
+    assert (
+        f"{option[0]} is for a new network: that of --load has its own."
+        in result.output
+    )
 
 
 def test_a_saved_network_must_take_the_data(tmp_path):
@@ -148,11 +226,20 @@ def test_a_saved_network_must_take_the_data(tmp_path):
     assert_error(done, "x_train must have 5 columns, got .*784")
 
 
-def test_the_options_of_central_differences_reach_the_run_and_are_not_for_backpropagation(tmp_path):
+def test_the_options_of_central_differences_reach_the_run_and_are_not_for_backpropagation(
+    tmp_path,
+):
     run_train("--h", 1e-3, "--method", "direct", "--history", tmp_path / "h.json")
     settings = History.load(tmp_path / "h.json").settings
-    assert (settings["h"], settings["method"], settings["gradient"]) == (1e-3, "direct", "numerical")
-    assert_error(run_train("--gradient", "backprop", "--h", 1), "gradient='backprop' does not take h, got ")
+    assert (settings["h"], settings["method"], settings["gradient"]) == (
+        1e-3,
+        "direct",
+        "numerical",
+    )
+    assert_error(
+        run_train("--gradient", "backprop", "--h", 1),
+        "gradient='backprop' does not take h, got ",
+    )
 
 
 def test_the_defaults_are_those_of_train():
@@ -160,7 +247,10 @@ def test_the_defaults_are_those_of_train():
         "iters": "n_iterations", "batch": "batch_size", "lr": "learning_rate", "threads": "n_threads", "h": "h",
         "gradient": "gradient", "sampling": "sampling", "method": "method",
     }  # fmt: skip
-    ours, theirs = inspect.signature(train_command).parameters, inspect.signature(train).parameters
+    ours, theirs = (
+        inspect.signature(train_command).parameters,
+        inspect.signature(train).parameters,
+    )
     for option, name in names.items():
         assert ours[option].default == theirs[name].default, option
 
@@ -186,7 +276,10 @@ def no_training(monkeypatch):
 @pytest.mark.parametrize("option", ["--plot", "--history", "--save"])
 def test_files_are_checked_before_training(option, tmp_path):
     missing = tmp_path / "nowhere" / "f.png"
-    for path, why in ((missing, "No such file or directory"), (tmp_path, "Is a directory")):
+    for path, why in (
+        (missing, "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
         message = re.escape(f"{path} could not be written: {why}; give another path.")
         assert_error(run_train(option, path), message)
 
@@ -194,14 +287,23 @@ def test_files_are_checked_before_training(option, tmp_path):
 @pytest.mark.usefixtures("no_training")
 def test_a_plot_is_checked_before_training(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
-    assert_error(run_train("--plot", tmp_path / "f.docx"), r"a figure's file name must end in \.png")
+    assert_error(
+        run_train("--plot", tmp_path / "f.docx"),
+        r"a figure's file name must end in \.png",
+    )
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert_error(run_train("--plot", tmp_path / "f.png"), r"Plots need Matplotlib: pip install matplotlib")
+    assert_error(
+        run_train("--plot", tmp_path / "f.png"),
+        r"Plots need Matplotlib: pip install matplotlib",
+    )
 
 
 def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):
     (tmp_path / "h.json").write_text("old", encoding="utf-8")
-    assert_error(run_train("--lr", -1, "--history", tmp_path / "h.json"), "learning_rate must be finite and greater")
+    assert_error(
+        run_train("--lr", -1, "--history", tmp_path / "h.json"),
+        "learning_rate must be finite and greater",
+    )
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["old"]
 
 
@@ -213,14 +315,20 @@ def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
     result = run_train("--save", tmp_path / "net.npz", "--history", tmp_path / "h.json")
     assert result.exit_code == 1
     wrote = re.escape(f"wrote {tmp_path / 'h.json'}\n")
-    assert re.fullmatch(LINE + wrote + summary("3") + r"error: The disk is full\.\n", result.output)
+    assert re.fullmatch(
+        LINE + wrote + summary("3") + r"error: The disk is full\.\n", result.output
+    )
     assert len(History.load(tmp_path / "h.json").train_loss_list) == 3
 
 
-@pytest.mark.parametrize(("option", "name"), [("--hidden", "hidden_size"), ("--batch", "batch_size")])
+@pytest.mark.parametrize(
+    ("option", "name"), [("--hidden", "hidden_size"), ("--batch", "batch_size")]
+)
 @pytest.mark.parametrize("size", [2**62, 99999999999999999999])
 def test_a_size_that_no_array_has_is_named(option, name, size):
-    assert_error(run_train(option, size), f"{name} must be at most 2147483647, got {size}$")
+    assert_error(
+        run_train(option, size), f"{name} must be at most 2147483647, got {size}$"
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,7 +361,9 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
         monkeypatch.setattr(f"{module}.load_mnist", offline)
     result = run_train("--data", "auto")
     assert result.exit_code == 0
-    assert result.output.startswith("note: MNIST could not be downloaded: using the 12,000 digits")
+    assert result.output.startswith(
+        "note: MNIST could not be downloaded: using the 12,000 digits"
+    )
     assert "SECANT_DATA_HOME" in result.output.splitlines()[0]
     assert_error(run_train("--data", "full"), "No mirror could be reached.")
 
@@ -271,7 +381,14 @@ def data(folder_of_images):
 def test_the_sizes_of_the_network_come_from_the_data(data, tmp_path):
     losses = []
     for name in "", "pixels.npz", "floats.npz":
-        result = run_train("--data", data / name, "--save", tmp_path / "net.npz", "--history", tmp_path / "h.json")
+        result = run_train(
+            "--data",
+            data / name,
+            "--save",
+            tmp_path / "net.npz",
+            "--history",
+            tmp_path / "h.json",
+        )
         assert result.exit_code == 0, result.output
         assert {name: param.shape for name, param in TwoLayerNet.load(tmp_path / "net.npz").params.items()} == {
             "W1": (6, 4), "b1": (4,), "W2": (4, 5), "b2": (5,)
@@ -282,9 +399,14 @@ def test_the_sizes_of_the_network_come_from_the_data(data, tmp_path):
 
 def test_nothing_is_downloaded_into_a_folder(data, monkeypatch):
     monkeypatch.setenv("SECANT_DATA_HOME", "elsewhere")
-    monkeypatch.setattr("secant.cli.data.load_mnist", lambda **_: pytest.fail("MNIST was asked for"))
+    monkeypatch.setattr(
+        "secant.cli.data.load_mnist", lambda **_: pytest.fail("MNIST was asked for")
+    )
     (data / "t10k-labels-idx1-ubyte").unlink()
-    assert_error(run_train("--data", data), re.escape(str(data / "t10k-labels-idx1-ubyte")) + " is missing")
+    assert_error(
+        run_train("--data", data),
+        re.escape(str(data / "t10k-labels-idx1-ubyte")) + " is missing",
+    )
     assert os.environ["SECANT_DATA_HOME"] == "elsewhere"
 
 
@@ -299,7 +421,8 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
         return gradient(*arguments, h=h, method=method, n_threads=n_threads)
 
     monkeypatch.setattr(TwoLayerNet, "numerical_gradient", interrupted)
-    monkeypatch.setattr("secant.training.loop._BLOCK_SECONDS", 0.0)  # one iteration at a time
+    # one iteration at a time
+    monkeypatch.setattr("secant.training.loop._BLOCK_SECONDS", 0.0)
     result = run_train("--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
     assert result.exit_code == 130
     assert "interrupted after 2 of 3 iterations\n" in result.output
@@ -321,13 +444,29 @@ def script(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
 @pytest.mark.slow
 def test_ctrl_c_is_one_line_from_the_start(script):
-    """As soon as Secant's first module runs. Until then it is Python that starts, and answers."""
-    command = [sys.executable, "-X", "importtime", script, "train", "--data", "subset", "--hidden", "4"]
+    """As soon as Secant's first module runs.
+
+    Until then it is Python that starts, and answers.
+    """
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        script,
+        "train",
+        "--data",
+        "subset",
+        "--hidden",
+        "4",
+    ]
     command += ["--iters", "1000000000", "--backend", secant.get_backend()]
     default = "import signal, os, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-    command = [sys.executable, "-c", default, *command]  # a shell may have set SIGINT to be ignored
+    # a shell may have set SIGINT to be ignored
+    command = [sys.executable, "-c", default, *command]
     for delay in np.linspace(0, 0.4, 8):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
             for line in process.stderr:
                 if line.endswith(" secant._startup\n"):
                     break
@@ -365,7 +504,9 @@ def test_other_programs_keep_their_ctrl_c(argv, run_python):
         (["train.py", "train"], {}, None),
     ],
 )
-def test_training_has_one_thread_in_the_blas(argv, before, threads, run_python, monkeypatch):
+def test_training_has_one_thread_in_the_blas(
+    argv, before, threads, run_python, monkeypatch
+):
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     code = f"import os, sys; sys.argv = {argv}; import secant; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
     assert run_python(code, **before).stdout == f"{threads}\n"
@@ -375,16 +516,36 @@ TRAIN = ("train", "--iters", "300", "--hidden", "4", "--batch", "5", "--data", "
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="these are redirections of a POSIX shell")
+@pytest.mark.skipif(
+    os.name != "posix", reason="these are redirections of a POSIX shell"
+)
 def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
     ends, other_end = os.pipe()
     os.close(ends)
-    command = [sys.executable, script, *TRAIN, "--save", tmp_path / "net.npz", "--backend", secant.get_backend()]
-    done = subprocess.run(command, stdout=other_end, stderr=subprocess.PIPE, text=True, timeout=60)
+    command = [
+        sys.executable,
+        script,
+        *TRAIN,
+        "--save",
+        tmp_path / "net.npz",
+        "--backend",
+        secant.get_backend(),
+    ]
+    done = subprocess.run(
+        command, stdout=other_end, stderr=subprocess.PIPE, text=True, timeout=60
+    )
     os.close(other_end)
     assert done.returncode == 1
-    assert done.stderr == "error: standard output could not be written: [Errno 32] Broken pipe.\n"
-    closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, text=True, timeout=60)
+    assert (
+        done.stderr
+        == "error: standard output could not be written: [Errno 32] Broken pipe.\n"
+    )
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (closed.returncode, closed.stdout, closed.stderr) == (0, "", "")
     assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
 
@@ -416,7 +577,10 @@ def test_config_is_show_config(capsys):
     assert run("config").output == capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "word"), [((), "train"), (("show",), "NET.npz"), (("run", "--help"), "SCRIPT")])
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [((), "train"), (("show",), "NET.npz"), (("run", "--help"), "SCRIPT")],
+)
 def test_without_what_it_needs_a_command_shows_its_help(arguments, word):
     assert word in run(*arguments).output
 
@@ -434,5 +598,8 @@ def test_the_data_are_not_replaced_by_what_is_written(tmp_path):
     for option in ("--save", "--history"):
         result = run("train", "--data", path, option, path, "--iters", 3, "--batch", 5)
         assert result.exit_code == 2
-        assert "--data, --save, --history and --plot need different files." in result.output
+        assert (
+            "--data, --save, --history and --plot need different files."
+            in result.output
+        )
     assert path.read_bytes() == before

@@ -1,4 +1,6 @@
-"""The central differences of each backend, against 50 digits and against the chapter's loop."""
+"""The central differences of each backend, against 50 digits and against the chapter's
+loop.
+"""
 
 from functools import cache
 
@@ -10,7 +12,16 @@ from hypothesis import strategies as st
 import bounds
 import cases
 import oracles
-from random_networks import DTYPES, HIDDEN, KINDS, OUTPUTS, TARGETS, error, random_case, share_of_bound
+from random_networks import (
+    DTYPES,
+    HIDDEN,
+    KINDS,
+    OUTPUTS,
+    TARGETS,
+    error,
+    random_case,
+    share_of_bound,
+)
 from sweeps import grid
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
@@ -25,7 +36,11 @@ def test_oracle_is_the_literal_definition():
         losses = []
         for sign in (1, -1):
             shifted = oracles.of(net, x, t)
-            row = shifted.params[name] if param.ndim == 1 else shifted.params[name][index[0]]
+            row = (
+                shifted.params[name]
+                if param.ndim == 1
+                else shifted.params[name][index[0]]
+            )
             row[index[-1]] += sign * oracles.mpfr(h)
             losses.append(shifted.loss())
         literal = (losses[0] - losses[1]) / (2 * oracles.mpfr(h))
@@ -34,7 +49,11 @@ def test_oracle_is_the_literal_definition():
 
 @pytest.mark.parametrize(
     ("kind", "h"),
-    grid(lambda kind, h: kind == "soft" or h == 1e-4, KINDS, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]),
+    grid(
+        lambda kind, h: kind == "soft" or h == 1e-4,
+        KINDS,
+        [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
+    ),
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -44,12 +63,19 @@ def test_small_networks(backend, hidden, output, kind, h):
 
 
 @pytest.mark.parametrize(
-    ("weights", "h"), grid(lambda weights, h: weights == 0.2 or h == 1e-4, [0.02, 0.2, 10], [1e-6, 1e-4, 1e-2, 1e-1])
+    ("weights", "h"),
+    grid(
+        lambda weights, h: weights == 0.2 or h == 1e-4,
+        [0.02, 0.2, 10],
+        [1e-6, 1e-4, 1e-2, 1e-1],
+    ),
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_unnormalized_pixels(backend, hidden, output, weights, h):
-    net, x, t = random_case(2, inputs=255, weights=weights, output=output, hidden=hidden)
+    net, x, t = random_case(
+        2, inputs=255, weights=weights, output=output, hidden=hidden
+    )
     assert error(net, np.round(x).astype(np.uint8), t, h) <= 1
 
 
@@ -85,7 +111,9 @@ NETWORKS = given(
 )
 
 
-def within_the_contract(seed, sizes, samples, weights, inputs, exponent, output, kind, hidden, log_offset):
+def within_the_contract(
+    seed, sizes, samples, weights, inputs, exponent, output, kind, hidden, log_offset
+):
     net, x, t = random_case(seed, sizes, samples, weights, inputs, output, kind, hidden)
     net.log_offset = log_offset
     assume(log_offset or net.predict(x).min() > 1e-200)
@@ -100,8 +128,14 @@ def sampled_parameters_of_a_real_batch():
     rng = np.random.RandomState(5)
     active = np.flatnonzero((x != 0).sum(axis=0) > 20)
     picks = [("W1", (rng.choice(active), rng.randint(50))) for _ in range(6)]
-    picks += [("W2", (rng.randint(50), rng.randint(10))) for _ in range(3)] + [("b1", (7,)), ("b2", (3,))]
-    return {(name, index): float(truth.central_difference(name, index, 1e-4)) for name, index in picks}
+    picks += [("W2", (rng.randint(50), rng.randint(10))) for _ in range(3)] + [
+        ("b1", (7,)),
+        ("b2", (3,)),
+    ]
+    return {
+        (name, index): float(truth.central_difference(name, index, 1e-4))
+        for name, index in picks
+    }
 
 
 @pytest.mark.slow
@@ -111,33 +145,47 @@ def test_sampled_parameters_of_a_real_batch(method):
     net, x, t = cases.mnist(100)
     got = net.numerical_gradient(x, t, method=method)
     for (name, index), exact in sampled_parameters_of_a_real_batch().items():
-        assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (name, index)
+        assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (
+            name,
+            index,
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
     net, x, t = cases.mnist(100)
-    loop = cases.mnist(100, backend="numpy").net.numerical_gradient(x, t, method="direct")  # it takes a while
+    # it takes a while
+    loop = cases.mnist(100, backend="numpy").net.numerical_gradient(
+        x, t, method="direct"
+    )
     assert sum(grad.size for grad in loop.values()) == 39_760
     for method in ("direct", "series"):
         got = net.numerical_gradient(x, t, method=method)
         for name, grad in loop.items():
-            assert np.abs(got[name] - grad).max() <= bounds.numpy_loop(net.loss(x, t), 1e-4), (method, name)
+            assert np.abs(got[name] - grad).max() <= bounds.numpy_loop(
+                net.loss(x, t), 1e-4
+            ), (method, name)
 
 
 def by_method(net, x, t, h):
-    """The gradients of every method that there is, the series where one is proven for each sample."""
+    """The gradients of every method that there is, the series where one is proven for
+    each sample.
+    """
     grads, info = net.numerical_gradient(x, t, h=h, return_info=True)
     others = ("direct",) if 0 in info.samples else ("direct", "series")
-    return {"auto": grads} | {method: net.numerical_gradient(x, t, h=h, method=method) for method in others}
+    return {"auto": grads} | {
+        method: net.numerical_gradient(x, t, h=h, method=method) for method in others
+    }
 
 
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("weights", [0.1, 3.0])
-def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative(weights, output, kind):
+def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative(
+    weights, output, kind
+):
     h = 1e-2
     net, x, t = random_case(11, weights=weights, inputs=0.5, output=output, kind=kind)
     grads, derivative = by_method(net, x, t, h), net.gradient(x, t)
@@ -145,7 +193,9 @@ def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative(weight
     difference = oracles.gradients(net, x, t, h)
     limit = oracles.gradients(net, x, t, 1e-15)  # its truncation error is 1e-30
     for name, true in difference.items():
-        bound = bounds.central_difference(x, true) + bounds.central_difference(x, limit[name])
+        bound = bounds.central_difference(x, true) + bounds.central_difference(
+            x, limit[name]
+        )
         for got in grads.values():
             apart = got[name] - derivative[name]
             assert np.abs(apart).max() > 1e4 * bound.max(), name
@@ -162,13 +212,22 @@ def test_backpropagation_is_the_limit(backend, hidden, output, kind):
 
 
 @pytest.mark.parametrize(
-    ("weights", "h"), grid(lambda weights, h: weights == 10 or h == 40, [1.0, 10.0, 100.0], [1.0, 40.0, 400.0])
+    ("weights", "h"),
+    grid(
+        lambda weights, h: weights == 10 or h == 40,
+        [1.0, 10.0, 100.0],
+        [1.0, 40.0, 400.0],
+    ),
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 @each_dtype
-def test_a_step_that_moves_a_probability_from_1_to_0(fast, hidden, output, weights, h, dtype):
-    net, x, t = random_case(9, weights=weights, output=output, kind="soft", hidden=hidden, dtype=dtype)
+def test_a_step_that_moves_a_probability_from_1_to_0(
+    fast, hidden, output, weights, h, dtype
+):
+    net, x, t = random_case(
+        9, weights=weights, output=output, kind="soft", hidden=hidden, dtype=dtype
+    )
     assert error(net, x, t, h) <= 1
 
 
@@ -176,14 +235,19 @@ def test_a_step_that_moves_a_probability_from_1_to_0(fast, hidden, output, weigh
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_large_weights_behind_small_inputs(fast, output, inputs):
     net, x, t = random_case(8, inputs=inputs, output=output)
-    for weights in (40, 100, 400):  # of the bias, whose input is 1, the response is the largest
-        net.params["W2"][...] = np.random.RandomState(9).uniform(-weights, weights, net.params["W2"].shape)
+    # of the bias, whose input is 1, the response is the largest
+    for weights in (40, 100, 400):
+        net.params["W2"][...] = np.random.RandomState(9).uniform(
+            -weights, weights, net.params["W2"].shape
+        )
         assert error(net, x, t, 1e-4) <= 1
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_targets_that_sum_to_much(fast, output):
-    """A loss is as large as its targets, and so is its rounding where a difference cancels."""
+    """A loss is as large as its targets, and so is its rounding where a difference
+    cancels.
+    """
     mass = 1e5
     net, x, t = random_case(12, output=output, kind="soft")
     t *= mass / t.sum(axis=1).max()
@@ -191,7 +255,10 @@ def test_targets_that_sum_to_much(fast, output):
     for method in ("direct", "auto"):
         for key, grad in net.numerical_gradient(x, t, method=method).items():
             error = np.abs(grad - true[key])
-            assert (error <= bounds.central_difference(x, true[key], mass)).all(), (method, key)
+            assert (error <= bounds.central_difference(x, true[key], mass)).all(), (
+                method,
+                key,
+            )
             shares.append((error / bounds.central_difference(x, true[key])).max())
     assert max(shares) > 1  # without that factor it is more
 
@@ -204,5 +271,7 @@ def test_steps_that_large_outgoing_weights_make_large(fast, output, h):
     true = oracles.gradients(net, x, t, h)
     for method in ("direct", "auto"):
         for key, grad in net.numerical_gradient(x, t, h=h, method=method).items():
-            allowed = bounds.central_difference(x, true[key], np.abs(net.params["W2"]).max())
+            allowed = bounds.central_difference(
+                x, true[key], np.abs(net.params["W2"]).max()
+            )
             assert (np.abs(grad - true[key]) <= allowed).all(), (method, key)

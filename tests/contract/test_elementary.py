@@ -23,11 +23,16 @@ SPREAD = np.concatenate(
 
 
 def test_sigmoid():
-    assert oracles.ulps(secant.sigmoid(SPREAD), [oracles.sigmoid(mpfr(a)) for a in SPREAD]) <= bounds.ELEMENTARY_ULP
+    assert (
+        oracles.ulps(secant.sigmoid(SPREAD), [oracles.sigmoid(mpfr(a)) for a in SPREAD])
+        <= bounds.ELEMENTARY_ULP
+    )
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
-@pytest.mark.parametrize("shape", [(1, 10), (1_000, 10), (5, 3), (3, 100), (9, 1)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 10), (1_000, 10), (5, 3), (3, 100), (9, 1)], ids=str
+)
 def test_softmax(shape, scale):
     x = np.random.RandomState(2).normal(0, scale, shape)
     expected = [v for row in oracles.exact(x) for v in oracles.softmax(row)]
@@ -42,7 +47,17 @@ def test_softmax_of_inputs_whose_rounding_is_large(scale, rows):
 
 
 def test_log_in_the_cross_entropy():
-    y = np.concatenate([np.random.RandomState(3).uniform(0, 1, 2000), 10.0 ** np.arange(-20, 0), [0.0, 1.0]])
+    y = np.concatenate(
+        [
+            np.random.RandomState(3).uniform(0, 1, 2000),
+            10.0 ** np.arange(-20, 0),
+            [0.0, 1.0],
+        ]
+    )
     got = [secant.cross_entropy_error(np.array([v]), np.array([1.0])) for v in y]
-    # The 1e-7 is added in float64, as the chapter does; the logarithm of that sum is what is measured.
-    assert oracles.ulps(np.array(got), [-gmpy2.log(mpfr(float(v + 1e-7))) for v in y]) <= bounds.ELEMENTARY_ULP
+    # The 1e-7 is added in float64, as the chapter does; the logarithm of that sum is
+    # what is measured.
+    assert (
+        oracles.ulps(np.array(got), [-gmpy2.log(mpfr(float(v + 1e-7))) for v in y])
+        <= bounds.ELEMENTARY_ULP
+    )

@@ -1,4 +1,6 @@
-"""The series: which order is taken, that its bound holds, and that nothing unproven passes for proven."""
+"""The series: which order is taken, that its bound holds, and that nothing unproven
+passes for proven.
+"""
 
 import numpy as np
 import pytest
@@ -46,14 +48,19 @@ def test_each_sample_has_an_order_of_its_own():
 
 
 def test_a_series_that_is_not_proven_is_refused():
-    with pytest.raises(secant.errors.UnsupportedError, match="no proven order for 4 of 4 samples at h = 1"):
+    with pytest.raises(
+        secant.errors.UnsupportedError,
+        match="no proven order for 4 of 4 samples at h = 1",
+    ):
         gradient(random_case(4), 1.0, "series")
 
 
 def test_the_bound_is_within_the_contract_and_a_hundredth_of_the_rounding_of_the_loop():
     for seed in range(50):
         for h in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
-            _, info = gradient(random_case(seed, weights=2.0, inputs=10 ** (seed % 5)), h)
+            _, info = gradient(
+                random_case(seed, weights=2.0, inputs=10 ** (seed % 5)), h
+            )
             assert info.truncation_bound <= min(2e-15, 0.01 * bounds.EPS / h) * 1.001
 
 
@@ -65,4 +72,7 @@ def test_the_bound_holds_for_weights_below_the_rounding_of_1(output):
     grads, info = gradient((net, x, t), 1e-5)
     true = oracles.gradients(net, x, t, 1e-5)
     assert 0 not in info.samples
-    assert np.abs(grads["W1"] - true["W1"]).max() <= info.truncation_bound + 1e-14 * np.abs(true["W1"]).max()
+    assert (
+        np.abs(grads["W1"] - true["W1"]).max()
+        <= info.truncation_bound + 1e-14 * np.abs(true["W1"]).max()
+    )

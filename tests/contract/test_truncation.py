@@ -1,7 +1,9 @@
-"""The bound of what a series leaves out is never below what it leaves out, in 2,500 random cases for each activation.
+"""The bound of what a series leaves out is never below what it leaves out, in 2,500
+random cases for each activation.
 
-A loss is proportional to its targets. Tiny ones make the rounding tiny too, while the order is chosen by an absolute
-bound: so what was cut stands out, by many orders of magnitude. The default run tries 500.
+A loss is proportional to its targets. Tiny ones make the rounding tiny too, while the
+order is chosen by an absolute bound: so what was cut stands out, by many orders of
+magnitude. The default run tries 500.
 """
 
 from collections import Counter
@@ -21,7 +23,9 @@ SIZES = [(1, 1, 1), (1, 3, 2), (2, 4, 3), (3, 9, 5), (5, 8, 2)]
 
 
 class Cut(NamedTuple):
-    """A case for which a series was proven, and how much of the bound and of rounding its error is."""
+    """A case for which a series was proven, and how much of the bound and of rounding
+    its error is.
+    """
 
     params: dict[str, np.ndarray]
     x: np.ndarray
@@ -34,20 +38,26 @@ class Cut(NamedTuple):
 
 def networks(hidden):
     return [
-        secant.TwoLayerNet(*size, hidden_activation=hidden, output_activation=output, rng=0)
+        secant.TwoLayerNet(
+            *size, hidden_activation=hidden, output_activation=output, rng=0
+        )
         for size in SIZES
         for output in OUTPUTS
     ]
 
 
 def randomized(net, rng):
-    """New parameters, inputs for one to three samples, and targets whose weights are of order 1."""
+    """New parameters, inputs for one to three samples, and targets whose weights are of
+    order 1.
+    """
     weights = 10 ** rng.uniform(-3, 1, 4)
     for param, most in zip(net.params.values(), weights, strict=True):
         param[...] = rng.uniform(-most, most, param.shape)
     samples = rng.randint(1, 4)
     (inputs, _), (_, outputs) = net.params["W1"].shape, net.params["W2"].shape
-    return 10 ** rng.uniform(-2, 2) * rng.uniform(-1, 1, (samples, inputs)), rng.uniform(0, 1, (samples, outputs))
+    return 10 ** rng.uniform(-2, 2) * rng.uniform(
+        -1, 1, (samples, inputs)
+    ), rng.uniform(0, 1, (samples, outputs))
 
 
 def accepted(rng, nets, cases) -> Iterator[Cut]:
@@ -64,10 +74,18 @@ def accepted(rng, nets, cases) -> Iterator[Cut]:
         done += 1
         direct = net.numerical_gradient(x, scale * t, h=h, method="direct")
         errors = [np.abs(series[name] - grad) for name, grad in direct.items()]
-        allowed = [2 * scale * bounds.central_difference(x, grad / scale) for grad in direct.values()]
-        shares = [(error / (info.truncation_bound + most)).max() for error, most in zip(errors, allowed, strict=True)]
+        allowed = [
+            2 * scale * bounds.central_difference(x, grad / scale)
+            for grad in direct.values()
+        ]
+        shares = [
+            (error / (info.truncation_bound + most)).max()
+            for error, most in zip(errors, allowed, strict=True)
+        ]
         stands_out = max(map(np.max, errors)) > 3 * max(map(np.max, allowed))
-        yield Cut(net.params, x, scale * t, h, info, float(max(shares)), bool(stands_out))
+        yield Cut(
+            net.params, x, scale * t, h, info, float(max(shares)), bool(stands_out)
+        )
 
 
 @pytest.mark.usefixtures("compiled")

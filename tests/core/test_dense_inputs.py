@@ -11,7 +11,9 @@ from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-BLOCK = 112  # columns that the core takes at once; with more than three fifths of them not zero, it keeps the zeros
+# columns that the core takes at once; with more than three fifths of them not zero, it
+# keeps the zeros
+BLOCK = 112
 INPUTS = (111, 225)
 DTYPES = (np.uint8, np.float32, np.float64)
 DENSITIES = {
@@ -26,7 +28,9 @@ ORDERS = {3: 1e-5, 5: 5e-4, 7: 5e-3, 9: 1e-2}  # and a step that needs it
 
 
 def inputs(rng, size, density, dtype=np.float64, samples=40):
-    """Pixels of which each row has a share of its own, in each block of columns, that is not zero: exactly."""
+    """Pixels of which each row has a share of its own, in each block of columns, that
+    is not zero: exactly.
+    """
     x = rng.randint(1, 256, (samples, size)) / (1 if dtype is np.uint8 else 255)
     for n, row in enumerate(x):
         for first in range(0, size, BLOCK):
@@ -37,7 +41,9 @@ def inputs(rng, size, density, dtype=np.float64, samples=40):
 
 
 def network(size, hidden=5, output="sigmoid", classes=3):
-    return secant.TwoLayerNet(size, hidden, classes, weight_init_std=0.02, output_activation=output, rng=0)
+    return secant.TwoLayerNet(
+        size, hidden, classes, weight_init_std=0.02, output_activation=output, rng=0
+    )
 
 
 def case(size, density, dtype=np.float64, **options):
@@ -48,8 +54,13 @@ def case(size, density, dtype=np.float64, **options):
 
 
 def require_right(net, x, t):
-    """The series is within the contract's bound of what is computed directly, backpropagation of NumPy's."""
-    got, direct = (net.numerical_gradient(x, t, method=method, n_threads=1) for method in ("series", "direct"))
+    """The series is within the contract's bound of what is computed directly,
+    backpropagation of NumPy's.
+    """
+    got, direct = (
+        net.numerical_gradient(x, t, method=method, n_threads=1)
+        for method in ("series", "direct")
+    )
     assert share_of_bound(got, direct, x) <= 2
     derivative = net.gradient(x, t, n_threads=1)
     net.backend = "numpy"
@@ -63,7 +74,8 @@ def test_any_share_of_zeros(size, density, dtype):
     require_right(*case(size, density, dtype))
 
 
-@pytest.mark.parametrize("hidden", [1, 12, 70, 300])  # on one thread 300 have their inputs copied
+# on one thread 300 have their inputs copied
+@pytest.mark.parametrize("hidden", [1, 12, 70, 300])
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("density", ["all", "rows of each"])
 def test_any_number_of_hidden_units(density, output, hidden):
@@ -76,7 +88,9 @@ def test_any_number_of_hidden_units(density, output, hidden):
 def test_any_number_of_classes_and_of_samples(output, classes, samples):
     rng = np.random.RandomState(2)
     net = network(30, 13, output, classes=classes)
-    require_right(net, rng.uniform(0.01, 1, (samples, 30)), rng.randint(classes, size=samples))
+    require_right(
+        net, rng.uniform(0.01, 1, (samples, 30)), rng.randint(classes, size=samples)
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -90,19 +104,29 @@ def test_every_order_is_right(size, density, order):
     assert share_of_bound(got, direct, x) <= 2
 
 
-@pytest.mark.parametrize(("output", "h"), [("sigmoid", 1e-4), ("sigmoid", 3e-5), ("identity", 3e-5)])
+@pytest.mark.parametrize(
+    ("output", "h"), [("sigmoid", 1e-4), ("sigmoid", 3e-5), ("identity", 3e-5)]
+)
 @pytest.mark.parametrize("weights", [0.1, 4.0])
 @pytest.mark.parametrize("classes", [3, 130])
-def test_terms_that_are_summed_in_float32_round_off_no_more_than_may_be_cut(classes, weights, output, h):
+def test_terms_that_are_summed_in_float32_round_off_no_more_than_may_be_cut(
+    classes, weights, output, h
+):
     net, x, t = case(225, "all", hidden=20, output=output, classes=classes)
     net.params["W2"] *= weights / np.abs(net.params["W2"]).max()
     got, info = net.numerical_gradient(x, t, h=h, return_info=True)
     direct = net.numerical_gradient(x, t, h=h, method="direct")
     assert info.order == 3
-    assert all(np.abs(got[key] - grad).max() <= info.truncation_bound + 2e-15 for key, grad in direct.items())
+    assert all(
+        np.abs(got[key] - grad).max() <= info.truncation_bound + 2e-15
+        for key, grad in direct.items()
+    )
 
 
-@pytest.mark.parametrize(("h", "largest", "weights"), [(1e-15, 1e13, 0.0), (1e-13, 2e13, 0.0), (1e-30, 1e14, 0.3)])
+@pytest.mark.parametrize(
+    ("h", "largest", "weights"),
+    [(1e-15, 1e13, 0.0), (1e-13, 2e13, 0.0), (1e-30, 1e14, 0.3)],
+)
 def test_cubes_that_a_float_cannot_hold(h, largest, weights):
     net, x, t = case(225, "all")
     x *= largest
@@ -121,10 +145,20 @@ def test_against_50_digits(size, method):
     got = net.numerical_gradient(x, t, method=method)
     truth = oracles.of(net, x, t)
     kept = int(np.flatnonzero(x[1] == 0)[0])  # a zero in a row of four fifths
-    picks = [("W1", (0, 0)), ("W1", (kept, 1)), ("W1", (size - 1, 4)), ("b1", (2,)), ("W2", (3, 1)), ("b2", (0,))]
+    picks = [
+        ("W1", (0, 0)),
+        ("W1", (kept, 1)),
+        ("W1", (size - 1, 4)),
+        ("b1", (2,)),
+        ("W2", (3, 1)),
+        ("b2", (0,)),
+    ]
     for name, index in picks:
         exact = float(truth.central_difference(name, index, 1e-4))
-        assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (name, index)
+        assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (
+            name,
+            index,
+        )
     assert not got["W1"][17].any()
 
 
@@ -136,7 +170,9 @@ def test_the_zeros_of_a_dense_block_count_for_nothing(method):
         zero = x[:, column] == 0
         assert zero.any()
         rest = net.numerical_gradient(x[~zero], t[~zero], method=method)["W1"][column]
-        assert np.abs(got["W1"][column] - rest * np.mean(~zero)).max() <= 2 * bounds.central_difference(x, 0.0)
+        assert np.abs(
+            got["W1"][column] - rest * np.mean(~zero)
+        ).max() <= 2 * bounds.central_difference(x, 0.0)
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -158,9 +194,13 @@ def test_training(size, density):
 @pytest.mark.parametrize("zeros", [0.0, 0.5, 0.99])
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
-@pytest.mark.parametrize(("h", "size"), [(1e-4, 0.1), (1e-4, 1.0), (1e-3, 0.3), (3e-3, 0.1)])
+@pytest.mark.parametrize(
+    ("h", "size"), [(1e-4, 0.1), (1e-4, 1.0), (1e-3, 0.3), (3e-3, 0.1)]
+)
 def test_soft_targets_of_many_classes(h, size, hidden, output, zeros):
-    """The series sums over them in products, and direct evaluates one after the other; for any number of samples."""
+    """The series sums over them in products, and direct evaluates one after the other;
+    for any number of samples.
+    """
     rng = np.random.RandomState(5)
     for samples, classes in ((11, 70), (5, 33)):
         options = {"hidden_activation": hidden, "output_activation": output, "rng": rng}
@@ -169,9 +209,13 @@ def test_soft_targets_of_many_classes(h, size, hidden, output, zeros):
         t[rng.uniform(size=t.shape) < zeros] = 0
         t[:, 3] += 0.1
         t /= t.sum(axis=1, keepdims=True)
-        series, info = net.numerical_gradient(x, t, h=h, method="series", return_info=True)
+        series, info = net.numerical_gradient(
+            x, t, h=h, method="series", return_info=True
+        )
         assert info.samples == {info.order: samples}
         for key, grad in net.numerical_gradient(x, t, h=h, method="direct").items():
             np.testing.assert_array_less(
-                np.abs(series[key] - grad), 2 * bounds.central_difference(x, grad), err_msg=key
+                np.abs(series[key] - grad),
+                2 * bounds.central_difference(x, grad),
+                err_msg=key,
             )

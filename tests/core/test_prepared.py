@@ -28,7 +28,9 @@ def trained(x, t, method="auto", h=H, n_threads=1):
 
 
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize(("method", "h"), [("auto", 1e-6), ("auto", H), ("direct", H), ("derivative", 1.0)])
+@pytest.mark.parametrize(
+    ("method", "h"), [("auto", 1e-6), ("auto", H), ("direct", H), ("derivative", 1.0)]
+)
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: t.__name__)
 def test_training_on_indexed_inputs_is_training_on_the_array(dtype, method, h):
     x, t = digits(200, dtype)
@@ -72,8 +74,12 @@ def test_a_network_computes_the_same_of_indexed_inputs(dtype):
     assert net.accuracy(indexed, t) == net.accuracy(x, t)
     assert same_bits(net.gradient(indexed, t), net.gradient(x, t))
     for method in ("auto", "direct"):
-        got, info = net.numerical_gradient(indexed, t, h=H, method=method, return_info=True)
-        expected, expected_info = net.numerical_gradient(x, t, h=H, method=method, return_info=True)
+        got, info = net.numerical_gradient(
+            indexed, t, h=H, method=method, return_info=True
+        )
+        expected, expected_info = net.numerical_gradient(
+            x, t, h=H, method=method, return_info=True
+        )
         assert same_bits(got, expected)
         assert info == expected_info
 
@@ -89,7 +95,11 @@ def test_normalized_pixels_are_what_load_mnist_returns(backend):
     assert same_bits(net.gradient(pixels, t), net.gradient(normalized, t))
 
 
-@pytest.mark.parametrize("options", [{}, {"gradient": "backprop"}, {"sampling": "epoch", "n_threads": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"gradient": "backprop"}, {"sampling": "epoch", "n_threads": 2}],
+    ids=str,
+)
 @pytest.mark.parametrize("kind", ["digits", "dense", "columns of a table"])
 def test_training_on_pixels_that_are_normalized_when_read(backend, kind, options):
     x, t = digits(120)
@@ -103,14 +113,23 @@ def test_training_on_pixels_that_are_normalized_when_read(backend, kind, options
     for inputs, normalize in ((x, True), (np.divide(x, 255, dtype=np.float32), False)):
         net = secant.TwoLayerNet(x.shape[1], 5, 10, rng=0, backend=backend)
         data = inputs[:100], t[:100], inputs[100:], t[100:]
-        options = {"n_iterations": 25, "batch_size": 10, "rng": 2, "progress": False} | options
-        runs.append((secant.train(net, *data, normalize=normalize, **options), net.params))
+        options = {
+            "n_iterations": 25,
+            "batch_size": 10,
+            "rng": 2,
+            "progress": False,
+        } | options
+        runs.append(
+            (secant.train(net, *data, normalize=normalize, **options), net.params)
+        )
     (history, params), (expected, their_params) = runs
     assert history == expected
     assert same_bits(params, their_params)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, np.int64, bool], ids=lambda t: t.__name__
+)
 @pytest.mark.parametrize("wrong", ["x_train", "x_test"])
 def test_only_uint8_is_normalized(wrong, dtype):
     x, t = digits(20)
@@ -118,7 +137,9 @@ def test_only_uint8_is_normalized(wrong, dtype):
     data[wrong] = x.astype(dtype)
     net = network(None)
     before = {key: param.copy() for key, param in net.params.items()}
-    message = f"^{wrong} must hold uint8 pixels to be normalized, got {np.dtype(dtype)}$"
+    message = (
+        f"^{wrong} must hold uint8 pixels to be normalized, got {np.dtype(dtype)}$"
+    )
     with pytest.raises(secant.errors.DTypeError, match=message):
         secant.train(net, **data, n_iterations=1, progress=False, normalize=True)
     assert same_bits(net.params, before)
@@ -147,9 +168,22 @@ class Own:
 def test_a_network_of_ones_own_sees_normalized_float32():
     x, t = digits(60)
     own = Own()
-    secant.train(own, x, t, x[:9], t[:9], n_iterations=2, batch_size=7, rng=4, progress=False, normalize=True)
+    secant.train(
+        own,
+        x,
+        t,
+        x[:9],
+        t[:9],
+        n_iterations=2,
+        batch_size=7,
+        rng=4,
+        progress=False,
+        normalize=True,
+    )
     batches = np.random.RandomState(4)
-    first, second = (np.divide(x[batches.choice(60, 7)], 255, dtype=np.float32) for _ in range(2))
+    first, second = (
+        np.divide(x[batches.choice(60, 7)], 255, dtype=np.float32) for _ in range(2)
+    )
     whole = np.divide(x, 255, dtype=np.float32)
     expected = [first, first, whole, whole[:9], second, second]
     assert [(seen.dtype, seen.shape, seen.tobytes()) for seen in own.seen] == [

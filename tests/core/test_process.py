@@ -1,4 +1,6 @@
-"""What happens to a process that trains in the core: Ctrl-C from outside, training again, and a fork."""
+"""What happens to a process that trains in the core: Ctrl-C from outside, training
+again, and a fork.
+"""
 
 import os
 import signal
@@ -57,11 +59,15 @@ print("the same")
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to another process")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Ctrl-C cannot be sent to another process"
+)
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_ctrl_c_ends_a_run_at_a_whole_iteration_and_training_can_go_on(n_threads):
     command = [sys.executable, "-W", "error", "-c", INTERRUPTED, str(n_threads)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout.readline() == "begun\n"
             process.send_signal(signal.SIGINT)
@@ -75,7 +81,17 @@ def trained(n_threads):
     net = secant.TwoLayerNet(100, 70, 10, rng=0, backend="cpp")
     rng = np.random.RandomState(1)
     x, t = rng.uniform(size=(300, 100)), rng.randint(10, size=300)
-    secant.train(net, x, t, x[:9], t[:9], n_iterations=15, rng=2, progress=False, n_threads=n_threads)
+    secant.train(
+        net,
+        x,
+        t,
+        x[:9],
+        t[:9],
+        n_iterations=15,
+        rng=2,
+        progress=False,
+        n_threads=n_threads,
+    )
     return {key: param.tobytes() for key, param in net.params.items()}
 
 
@@ -146,9 +162,13 @@ def test_a_fork_beside_live_threads_that_have_used_the_core(run_python, forks):
     assert (done.returncode, done.stdout, done.stderr) == (0, "the same\n", "")
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
+@pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="this platform has no timer signals"
+)
 def test_the_handler_of_a_signal_computes_too():
-    """Scratch memory is kept for a thread's next call: a call within a call must have its own."""
+    """Scratch memory is kept for a thread's next call: a call within a call must have
+    its own.
+    """
     rng = np.random.RandomState(1)
     net, x, t = (
         secant.TwoLayerNet(64, 64, 10, rng=0, backend="cpp"),
@@ -156,17 +176,23 @@ def test_the_handler_of_a_signal_computes_too():
         np.arange(5000) % 10,
     )
 
-    options = {"method": "direct", "n_threads": 1}  # so that a timer goes off meanwhile on any machine
+    # so that a timer goes off meanwhile on any machine
+    options = {"method": "direct", "n_threads": 1}
 
     def gradient(rows):
-        return [grad.tobytes() for grad in net.numerical_gradient(x[:rows], t[:rows], **options).values()]
+        return [
+            grad.tobytes()
+            for grad in net.numerical_gradient(x[:rows], t[:rows], **options).values()
+        ]
 
     long, short, within, ended = gradient(5000), gradient(50), [], threading.Event()
 
     def handle(*_):
         within.append(gradient(50))
-        if not ended.is_set():  # else a timer that is stopped would go off later, and end the process
-            signal.setitimer(signal.ITIMER_REAL, 0.01)  # only now: in a sanitizer one handler would be within the other
+        # else a timer that is stopped would go off later, and end the process
+        if not ended.is_set():
+            # only now: in a sanitizer one handler would be within the other
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
 
     before = signal.signal(signal.SIGALRM, handle)
     try:

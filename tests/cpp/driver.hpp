@@ -1,4 +1,5 @@
-// What the drivers share: memory for what is taken piece by piece, a small network, and a report of what is wrong.
+// What the drivers share: memory for what is taken piece by piece, a small network, and
+// a report of what is wrong.
 #pragma once
 
 #include <cmath>
@@ -29,10 +30,12 @@ inline void require(bool condition, const char* what) {
 
 // |got - expected| <= `epsilons` roundings of `scale`.
 inline bool close(Exact got, Exact expected, Exact scale, double epsilons) {
-    return std::abs(got - expected) <= epsilons * std::numeric_limits<Real>::epsilon() * scale;
+    return std::abs(got - expected) <=
+           epsilons * std::numeric_limits<Real>::epsilon() * scale;
 }
 
-// A Piece(work, arguments...) in as much memory as it asks for. What it refers to must outlive it.
+// A Piece(work, arguments...) in as much memory as it asks for. What it refers to must
+// outlive it.
 template <class Piece>
 class Made {
 public:
@@ -57,7 +60,8 @@ private:
     std::optional<Piece> piece_;
 };
 
-inline Numbers uniform(std::size_t size, unsigned seed, double from = -1, double to = 1) {
+inline Numbers uniform(std::size_t size, unsigned seed, double from = -1,
+                       double to = 1) {
     std::mt19937_64 random(seed);
     std::uniform_real_distribution<double> distribution(from, to);
     Numbers numbers(size);
@@ -66,17 +70,24 @@ inline Numbers uniform(std::size_t size, unsigned seed, double from = -1, double
 }
 
 inline Inputs inputs_of(const Numbers& x, std::size_t rows, std::size_t cols) {
-    return {std::is_same_v<Real, float> ? Inputs::Type::float32 : Inputs::Type::float64, x.data(), rows, cols, {}};
+    return {std::is_same_v<Real, float> ? Inputs::Type::float32 : Inputs::Type::float64,
+            x.data(),
+            rows,
+            cols,
+            {}};
 }
 
 struct SmallNetwork {
     std::size_t I, H, O;
-    Numbers w1 = uniform(I * H, 1), b1 = uniform(H, 2), w2 = uniform(H * O, 3), b2 = uniform(O, 4);
+    Numbers w1 = uniform(I * H, 1), b1 = uniform(H, 2), w2 = uniform(H * O, 3),
+            b2 = uniform(O, 4);
 
-    Network view(std::string_view activation = "sigmoid", bool sigmoid_output = false, double log_offset = 0) const {
+    Network view(std::string_view activation = "sigmoid", bool sigmoid_output = false,
+                 double log_offset = 0) const {
         std::size_t number = 0;
         while (Activations::names[number] != activation) ++number;
-        return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data(), number, sigmoid_output, log_offset};
+        return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data(), number,
+                sigmoid_output,    log_offset};
     }
 };
 

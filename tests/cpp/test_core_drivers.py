@@ -38,7 +38,9 @@ def usable_isas() -> tuple[str, ...]:
     return _core.build_info()["usable_isas"]
 
 
-def build_and_run(source: str, program: Path, options: list[str], root: Path = ROOT) -> subprocess.CompletedProcess:
+def build_and_run(
+    source: str, program: Path, options: list[str], root: Path = ROOT
+) -> subprocess.CompletedProcess:
     path = root / "tests" / "cpp" / source
     command = [COMPILER, *command_in(path), *options, "-o", program]
     built = subprocess.run(command, cwd=root, capture_output=True, text=True)
@@ -67,7 +69,9 @@ def test_parts_of_the_core_are_right_without_python(tmp_path, driver, options, i
 
 
 @pytest.mark.parametrize("options", [[], ["-DSECANT_SINGLE"]], ids=str)
-def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_found(tmp_path, options):
+def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_found(
+    tmp_path, options
+):
     ran = build_and_run("rows.cpp", tmp_path / "rows", options)
     assert ran.returncode == 0, ran.stdout
 
@@ -75,7 +79,8 @@ def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_foun
 PHASES = ROOT / "cpp" / "include" / "secant" / "platform" / "phases.hpp"
 BARRIER = r"(?<=constexpr Phase {name})(\{{[^}}]*, )(?:always|between_parts)\}}"
 WITH_BARRIER = re.findall(
-    r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text(encoding="utf-8")
+    r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}",
+    PHASES.read_text(encoding="utf-8"),
 )
 
 
@@ -83,9 +88,16 @@ WITH_BARRIER = re.findall(
 def test_a_debug_build_notices_that_a_barrier_is_missing(tmp_path, name):
     shutil.copytree(ROOT / "cpp", tmp_path / "cpp")
     shutil.copytree(ROOT / "tests" / "cpp", tmp_path / "tests" / "cpp")
-    planted, count = re.subn(BARRIER.format(name=name), r"\1none}", PHASES.read_text(encoding="utf-8"))
+    planted, count = re.subn(
+        BARRIER.format(name=name), r"\1none}", PHASES.read_text(encoding="utf-8")
+    )
     assert count == 1
     (tmp_path / PHASES.relative_to(ROOT)).write_text(planted, encoding="utf-8")
-    ran = build_and_run("threads.cpp", tmp_path / "planted", ["-O0", "-fno-sanitize=thread", "-pthread"], tmp_path)
+    ran = build_and_run(
+        "threads.cpp",
+        tmp_path / "planted",
+        ["-O0", "-fno-sanitize=thread", "-pthread"],
+        tmp_path,
+    )
     assert ran.returncode != 0
     assert "a barrier is missing before the phase" in ran.stderr

@@ -27,16 +27,21 @@ TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
 HOME = os.environ.get("SECANT_DATA_HOME")
 
 full_set = pytest.mark.skipif(
-    not HOME or not Path(HOME, TRAIN_IMAGES).exists(), reason="SECANT_DATA_HOME does not hold the full MNIST"
+    not HOME or not Path(HOME, TRAIN_IMAGES).exists(),
+    reason="SECANT_DATA_HOME does not hold the full MNIST",
 )
 
 TINY_CONTENTS = {
     TRAIN_LABELS: struct.pack(">2I", 0x801, 3) + bytes([5, 0, 9]),
     TEST_LABELS: struct.pack(">2I", 0x801, 2) + bytes([7, 2]),
-    TRAIN_IMAGES: struct.pack(">4I", 0x803, 3, 28, 28) + bytes(range(0, 252)) * 9 + bytes(84),
+    TRAIN_IMAGES: struct.pack(">4I", 0x803, 3, 28, 28)
+    + bytes(range(0, 252)) * 9
+    + bytes(84),
     TEST_IMAGES: struct.pack(">4I", 0x803, 2, 28, 28) + b"\xff" * 784 * 2,
 }
-TINY = {name: gzip.compress(content, mtime=0) for name, content in TINY_CONTENTS.items()}
+TINY = {
+    name: gzip.compress(content, mtime=0) for name, content in TINY_CONTENTS.items()
+}
 
 
 def write(folder, files):
@@ -86,7 +91,9 @@ def tiny(monkeypatch):
 
 
 class Mirror(http.server.ThreadingHTTPServer):
-    """Serves ``files``; ``pause`` is called, and ``requests`` grows, within every GET."""
+    """Serves ``files``; ``pause`` is called, and ``requests`` grows, within every
+    GET.
+    """
 
     def __init__(self, files):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -120,16 +127,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mirrors(monkeypatch):
-    """Start mirrors, one for each mapping of names to bytes, and make them the only ones."""
+    """Start mirrors, one for each mapping of names to bytes, and make them the only
+    ones.
+    """
     running = []
 
     def start(*contents):
         for files in contents:
             server = Mirror(files)
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread = threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.01}
+            )
             thread.start()
             running.append((server, thread))
-        monkeypatch.setattr(datasets, "MIRRORS", tuple(server.url for server, _ in running))
+        monkeypatch.setattr(
+            datasets, "MIRRORS", tuple(server.url for server, _ in running)
+        )
         return [server for server, _ in running]
 
     yield start
@@ -152,10 +165,18 @@ def test_the_subset():
 
 def test_the_options_of_the_book():
     (flat, t), _ = load_mnist(subset=True)
-    (x, one_hot), (x_test, one_hot_test) = load_mnist(normalize=False, flatten=False, one_hot_label=True, subset=True)
-    assert (x.dtype, x.shape, x_test.shape) == (np.uint8, (10_000, 1, 28, 28), (2_000, 1, 28, 28))
+    (x, one_hot), (x_test, one_hot_test) = load_mnist(
+        normalize=False, flatten=False, one_hot_label=True, subset=True
+    )
+    assert (x.dtype, x.shape, x_test.shape) == (
+        np.uint8,
+        (10_000, 1, 28, 28),
+        (2_000, 1, 28, 28),
+    )
     assert x.flags.writeable
-    np.testing.assert_array_equal(flat, x.reshape(10_000, 784).astype(np.float32) / 255.0)
+    np.testing.assert_array_equal(
+        flat, x.reshape(10_000, 784).astype(np.float32) / 255.0
+    )
     assert (one_hot.dtype, one_hot_test.shape) == (np.float64, (2_000, 10))
     np.testing.assert_array_equal(one_hot, np.eye(10)[t])
 
@@ -168,13 +189,21 @@ def test_the_subset_is_small_and_says_what_it_is():
     shown = " ".join(hashlib.sha256(content).hexdigest()[:8] for content in contents)
     assert shown == "651e38e2 7b098e5f 2889698e 3f6bd66d"
     text = folder.joinpath("LICENSE").read_text("utf-8")
-    for words in "Yann LeCun", "Corinna Cortes", "CC BY-SA 3.0", "first 10,000", "first\n2,000":
+    for words in (
+        "Yann LeCun",
+        "Corinna Cortes",
+        "CC BY-SA 3.0",
+        "first 10,000",
+        "first\n2,000",
+    ):
         assert words in text
 
 
 def test_a_broken_installation(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "__file__", str(tmp_path / "mnist.py"))
-    with pytest.raises(DataError, match=rf"{TRAIN_LABELS} is missing. Install Secant again.$"):
+    with pytest.raises(
+        DataError, match=rf"{TRAIN_LABELS} is missing. Install Secant again.$"
+    ):
         load_mnist(subset=True)
 
 
@@ -182,13 +211,20 @@ def test_a_broken_installation(monkeypatch, tmp_path):
 def test_the_full_set(monkeypatch):
     monkeypatch.setenv("SECANT_DATA_HOME", HOME)
     train, test = load_mnist(normalize=False)
-    assert [array.shape for array in (*train, *test)] == [(60_000, 784), (60_000,), (10_000, 784), (10_000,)]
+    assert [array.shape for array in (*train, *test)] == [
+        (60_000, 784),
+        (60_000,),
+        (10_000, 784),
+        (10_000,),
+    ]
     subset_train, subset_test = load_mnist(normalize=False, subset=True)
     for whole, part in zip((*train, *test), (*subset_train, *subset_test), strict=True):
         np.testing.assert_array_equal(whole[: len(part)], part)
 
 
-def test_data_home_counts_before_the_environment(tiny, cache, mirrors, tmp_path, monkeypatch):
+def test_data_home_counts_before_the_environment(
+    tiny, cache, mirrors, tmp_path, monkeypatch
+):
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "other"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -204,7 +240,9 @@ def test_data_home_counts_before_the_environment(tiny, cache, mirrors, tmp_path,
 UNPACKED = {
     "gzipped": lambda name: name,
     "unpacked": lambda name: name.removesuffix(".gz"),
-    "unpacked, with a dot": lambda name: name.removesuffix(".gz").replace("-idx", ".idx"),
+    "unpacked, with a dot": lambda name: name.removesuffix(".gz").replace(
+        "-idx", ".idx"
+    ),
     "gzipped, with a dot": lambda name: name.replace("-idx", ".idx"),
 }
 
@@ -224,7 +262,9 @@ def test_the_four_files_are_used_gzipped_or_not_and_with_a_dot(
     assert (mirror.requests, listing(tmp_path)) == ([], before)
 
 
-def test_an_archive_of_kaggle_has_folders_of_these_names_beside_the_files(tiny, mirrors, tmp_path):
+def test_an_archive_of_kaggle_has_folders_of_these_names_beside_the_files(
+    tiny, mirrors, tmp_path
+):
     (mirror,) = mirrors(TINY)
     for name, content in TINY_CONTENTS.items():
         plain = name.removesuffix(".gz")
@@ -240,15 +280,23 @@ def test_an_unpacked_file_of_another_data_set_is_named(tiny, mirrors, tmp_path):
     write(tmp_path, TINY)
     (tmp_path / TRAIN_LABELS).rename(tmp_path / "train-labels.idx1-ubyte")
     (tmp_path / "train-labels.idx1-ubyte").write_bytes(TINY_CONTENTS[TEST_LABELS])
-    with pytest.raises(DataError, match=r"train-labels\.idx1-ubyte holds something else: .*\. Put the original file"):
+    with pytest.raises(
+        DataError,
+        match=r"train-labels\.idx1-ubyte holds something else: .*\. Put the original file",
+    ):
         load_mnist(data_home=tmp_path)
 
 
 @pytest.mark.parametrize("module", ["pooch", "tqdm"])
-def test_without_the_extra_there_is_no_download(tiny, mirrors, tmp_path, monkeypatch, module):
+def test_without_the_extra_there_is_no_download(
+    tiny, mirrors, tmp_path, monkeypatch, module
+):
     (mirror,) = mirrors(TINY)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"^The download of MNIST needs .*pip install pooch tqdm"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"^The download of MNIST needs .*pip install pooch tqdm",
+    ):
         load_mnist(data_home=tmp_path, progress=True)
     assert mirror.requests == []
     write(tmp_path, TINY)
@@ -262,7 +310,9 @@ def test_the_cache_is_the_platforms(monkeypatch, tmp_path):
         assert datasets.cache_folder() == str(tmp_path / "secant")
 
 
-def test_a_download_fills_the_cache_and_only_what_is_missing_is_downloaded(tiny, cache, mirrors):
+def test_a_download_fills_the_cache_and_only_what_is_missing_is_downloaded(
+    tiny, cache, mirrors
+):
     (mirror,) = mirrors(TINY)
     for _ in range(2):
         assert_is_tiny(load_mnist())
@@ -270,11 +320,21 @@ def test_a_download_fills_the_cache_and_only_what_is_missing_is_downloaded(tiny,
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == TINY
     (cache / TEST_IMAGES).unlink()
     assert_is_tiny(load_mnist())
-    assert (sorted(mirror.requests[:-1]), mirror.requests[-1]) == (sorted(TINY), TEST_IMAGES)
+    assert (sorted(mirror.requests[:-1]), mirror.requests[-1]) == (
+        sorted(TINY),
+        TEST_IMAGES,
+    )
 
 
 def test_files_that_are_there_unpacked_are_not_downloaded(tiny, cache, mirrors):
-    write(cache, {name.removesuffix(".gz"): content for name, content in TINY_CONTENTS.items() if name != TEST_LABELS})
+    write(
+        cache,
+        {
+            name.removesuffix(".gz"): content
+            for name, content in TINY_CONTENTS.items()
+            if name != TEST_LABELS
+        },
+    )
     (mirror,) = mirrors(TINY)
     before = listing(cache)
     assert_is_tiny(load_mnist())
@@ -294,8 +354,13 @@ def test_a_progress_bar_if_asked_for(tiny, cache, mirrors, capsys):
     "first",
     [
         pytest.param({}, id="not found"),
-        pytest.param({**TINY, TRAIN_LABELS: gzip.compress(TINY_CONTENTS[TRAIN_LABELS], 1)}, id="other hash"),
-        pytest.param({**TINY, TRAIN_IMAGES: b"<html>Sign in to this network</html>"}, id="HTML"),
+        pytest.param(
+            {**TINY, TRAIN_LABELS: gzip.compress(TINY_CONTENTS[TRAIN_LABELS], 1)},
+            id="other hash",
+        ),
+        pytest.param(
+            {**TINY, TRAIN_IMAGES: b"<html>Sign in to this network</html>"}, id="HTML"
+        ),
         pytest.param({TRAIN_LABELS: TINY[TRAIN_LABELS]}, id="only one file"),
     ],
 )
@@ -310,7 +375,10 @@ def test_no_network(tiny, cache):
         load_mnist()
     message = str(caught.value)
     assert message.startswith(f"{TRAIN_LABELS} could not be downloaded to {cache}. ")
-    assert re.search(r"http://127.0.0.1:1/train-labels-.* not received \(.*refused.*\)\. Put the four files", message)
+    assert re.search(
+        r"http://127.0.0.1:1/train-labels-.* not received \(.*refused.*\)\. Put the four files",
+        message,
+    )
     for name in TINY:
         assert name in message
     assert "set SECANT_DATA_HOME" in message
@@ -318,8 +386,12 @@ def test_no_network(tiny, cache):
     assert listing(cache) == []
 
 
-def test_the_message_names_the_file_that_is_missing_and_all_mirrors(tiny, cache, mirrors):
-    first, second = mirrors({name: TINY[name] for name in (TRAIN_LABELS, TEST_LABELS)}, {})
+def test_the_message_names_the_file_that_is_missing_and_all_mirrors(
+    tiny, cache, mirrors
+):
+    first, second = mirrors(
+        {name: TINY[name] for name in (TRAIN_LABELS, TEST_LABELS)}, {}
+    )
     with pytest.raises(DownloadError) as caught:
         load_mnist()
     message = str(caught.value)
@@ -334,7 +406,9 @@ def test_a_download_that_stands_still(tiny, cache, mirrors, monkeypatch):
     released = threading.Event()
     mirror.pause = lambda: released.wait(60)
     monkeypatch.setattr(datasets, "_TIMEOUTS", (5, 0.2))
-    with pytest.raises(DownloadError, match=rf"{TRAIN_LABELS} was not received \(.*timed out"):
+    with pytest.raises(
+        DownloadError, match=rf"{TRAIN_LABELS} was not received \(.*timed out"
+    ):
         load_mnist()
     released.set()
     assert listing(cache) == []
@@ -347,7 +421,10 @@ def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatc
     import pooch
 
     mirrors(TINY)
-    for owner, name in ((pooch.HTTPDownloader, "__call__"), (pooch.core.shutil, "move")):
+    for owner, name in (
+        (pooch.HTTPDownloader, "__call__"),
+        (pooch.core.shutil, "move"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, interrupt)
             with pytest.raises(KeyboardInterrupt):
@@ -378,7 +455,13 @@ def test_ctrl_c_in_a_download_of_the_command_leaves_nothing(mirrors, tmp_path, c
     )
     folder = tmp_path / "cache"
     environment = os.environ | {"SECANT_DATA_HOME": str(folder)}
-    with subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=tmp_path, stderr=-1, text=True) as run:
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=tmp_path,
+        stderr=-1,
+        text=True,
+    ) as run:
         assert is_half_way.wait(60)
         while not any(path.stat().st_size for path in folder.iterdir()):
             time.sleep(0.01)
@@ -391,17 +474,27 @@ def test_ctrl_c_in_a_download_of_the_command_leaves_nothing(mirrors, tmp_path, c
 
 DAMAGED = {
     "truncated": (TINY[TRAIN_IMAGES][:-9], r"is damaged \("),
-    "HTML": (b"<html>404</html>", r"is not an IDX file of images: it begins with b'<html>404"),
-    "another data set": (gzip.compress(TINY_CONTENTS[TEST_IMAGES]), r"its contents have the SHA-256"),
+    "HTML": (
+        b"<html>404</html>",
+        r"is not an IDX file of images: it begins with b'<html>404",
+    ),
+    "another data set": (
+        gzip.compress(TINY_CONTENTS[TEST_IMAGES]),
+        r"its contents have the SHA-256",
+    ),
 }
 
 
 @pytest.mark.parametrize("whose", ["Secant's", "the user's"])
 @pytest.mark.parametrize(("raw", "reason"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_left_and_to_be_deleted_if_it_is_in_the_cache(tiny, cache, mirrors, raw, reason, whose):
+def test_a_damaged_file_is_left_and_to_be_deleted_if_it_is_in_the_cache(
+    tiny, cache, mirrors, raw, reason, whose
+):
     (mirror,) = mirrors(TINY)
     write(cache, {**TINY, TRAIN_IMAGES: raw})
-    advice = "Put the original file" if whose == "the user's" else "Delete it and load again"
+    advice = (
+        "Put the original file" if whose == "the user's" else "Delete it and load again"
+    )
     with pytest.raises(DataError, match=rf"{TRAIN_IMAGES} .*{reason}[^.]*\. {advice}"):
         load_mnist(data_home=cache if whose == "the user's" else None)
     assert mirror.requests == []
@@ -413,12 +506,18 @@ def test_a_damaged_file_is_left_and_to_be_deleted_if_it_is_in_the_cache(tiny, ca
 def test_a_folder_that_cannot_be_made(tiny, mirrors, tmp_path):
     mirrors(TINY)
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file/folder/.* cannot be written \(.+\)\. Set SECANT_DATA_HOME") as caught:
+    with pytest.raises(
+        DataError,
+        match=r"file/folder/.* cannot be written \(.+\)\. Set SECANT_DATA_HOME",
+    ) as caught:
         load_mnist(data_home=tmp_path / "file" / "folder")
     assert not isinstance(caught.value, DownloadError)
 
 
-@pytest.mark.parametrize("fault", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "fault",
+    [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")],
+)
 def test_a_folder_that_cannot_be_written(tiny, cache, mirrors, monkeypatch, fault):
     import pooch
 

@@ -1,4 +1,6 @@
-"""The scheme "auto" and error bars: they cover the truth, and are no larger than they have to be."""
+"""The scheme "auto" and error bars: they cover the truth, and are no larger than they
+have to be.
+"""
 
 import math
 from fractions import Fraction
@@ -25,10 +27,14 @@ def require_covered(f, x, slope, most=np.inf):
     return bars
 
 
-@pytest.mark.filterwarnings("ignore:f returned one and the same value")  # where all squared kinks are 0
+# where all squared kinks are 0
+@pytest.mark.filterwarnings("ignore:f returned one and the same value")
 @pytest.mark.parametrize(
     "rounded",
-    [pytest.param(lambda case: case, id="float64"), pytest.param(in_float32, id="float32", marks=pytest.mark.slow)],
+    [
+        pytest.param(lambda case: case, id="float64"),
+        pytest.param(in_float32, id="float32", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("family", FAMILIES)
 def test_error_bars_cover_the_truth(family, rounded):
@@ -54,7 +60,12 @@ def test_an_elementwise_function_may_round_what_it_computes_of_x():
     for seed in range(10):
         rng = np.random.default_rng(seed)
         x, w = rng.normal(size=20), 10 ** rng.uniform(1, 5, 20)
-        found = secant.numerical_diff(lambda x: np.sin(w * x), x, scheme="auto", full_output=True)  # noqa: B023
+        found = secant.numerical_diff(
+            lambda x: np.sin(w * x),  # noqa: B023
+            x,
+            scheme="auto",
+            full_output=True,
+        )
         assert (np.abs(found.value - w * np.cos(w * x)) <= found.error).all()
 
 
@@ -72,7 +83,12 @@ def test_a_part_in_float32_beside_a_larger_one_in_float64():
 def test_the_error_bar_of_another_scheme_is_that_of_its_result(scheme, h):
     x = np.array([0.1, 1.0, 2.0])
     gradient, bar = gradient_and_bars(lambda x: np.exp(x).sum(), x, h, scheme=scheme)
-    assert gradient.tobytes() == secant.numerical_gradient(lambda x: np.exp(x).sum(), x, h, scheme=scheme).tobytes()
+    assert (
+        gradient.tobytes()
+        == secant.numerical_gradient(
+            lambda x: np.exp(x).sum(), x, h, scheme=scheme
+        ).tobytes()
+    )
     error = np.abs(gradient - np.exp(x))
     assert (error <= bar).all()
     assert (bar <= 2 * error + 1e-10).all()
@@ -80,12 +96,19 @@ def test_the_error_bar_of_another_scheme_is_that_of_its_result(scheme, h):
 
 @pytest.mark.parametrize("seed", [15, 92])
 def test_noise_that_jumps_now_and_then_is_not_taken_for_a_slope(seed):
-    """What a solver leaves seems to grow from step to step, as smooth functions do, but does not go on."""
-    optimize, integrate = pytest.importorskip("scipy.optimize"), pytest.importorskip("scipy.integrate")
+    """What a solver leaves seems to grow from step to step, as smooth functions do, but
+    does not go on.
+    """
+    optimize, integrate = (
+        pytest.importorskip("scipy.optimize"),
+        pytest.importorskip("scipy.integrate"),
+    )
     w = np.random.default_rng(seed).uniform(0.5, 3, 2)
 
     def least(w):
-        return optimize.minimize_scalar(lambda x: x**4 / 4 + w[1] * x**2 / 2 - w[0] * x).x
+        return optimize.minimize_scalar(
+            lambda x: x**4 / 4 + w[1] * x**2 / 2 - w[0] * x
+        ).x
 
     slope = 1 / (3 * least(w) ** 2 + w[1])
     found, bars = gradient_and_bars(least, w, scheme="auto")
@@ -93,12 +116,18 @@ def test_noise_that_jumps_now_and_then_is_not_taken_for_a_slope(seed):
     assert (bars < 1e-3).all()
 
     def decay(k):
-        return integrate.solve_ivp(lambda t, y: [-k[0] * y[0], k[0] * y[0]], (0, 2), [1, 0], "LSODA").y[0, -1]
+        return integrate.solve_ivp(
+            lambda t, y: [-k[0] * y[0], k[0] * y[0]], (0, 2), [1, 0], "LSODA"
+        ).y[0, -1]
 
     for k in (np.array([1.3]), np.random.default_rng(43).uniform(0.2, 3, 1)):
         exact = np.exp(-2 * k[0])
-        np.testing.assert_allclose(gradient_and_bars(decay, k, scheme="auto")[0], -2 * exact, rtol=0.1)
-        np.testing.assert_allclose(secant.numerical_hessian(decay, k), 4 * exact, rtol=0.1)
+        np.testing.assert_allclose(
+            gradient_and_bars(decay, k, scheme="auto")[0], -2 * exact, rtol=0.1
+        )
+        np.testing.assert_allclose(
+            secant.numerical_hessian(decay, k), 4 * exact, rtol=0.1
+        )
 
 
 def test_entries_are_shifted_by_a_tenth_of_one_or_of_their_size_at_most():
@@ -115,7 +144,9 @@ def test_entries_are_shifted_by_a_tenth_of_one_or_of_their_size_at_most():
 
 
 def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
-    gradient, bar = gradient_and_bars(lambda x: abs(x[0]) + x[1], np.array([0.0, 1.0]), scheme="auto")
+    gradient, bar = gradient_and_bars(
+        lambda x: abs(x[0]) + x[1], np.array([0.0, 1.0]), scheme="auto"
+    )
     assert bar[0] >= 1 - abs(gradient[0])
     assert bar[1] < 1e-9
 
@@ -130,7 +161,9 @@ def test_a_function_that_is_0_beyond_a_step(width):
 
 def test_an_entry_of_which_f_is_constant_up_to_a_kink_has_an_error_bar_of_rounding():
     x = np.array([0.1, 0.2, 0.9])
-    gradient, bar = gradient_and_bars(lambda x: np.maximum(x - 0.3, 0) @ [1, 2, 3], x, scheme="auto")
+    gradient, bar = gradient_and_bars(
+        lambda x: np.maximum(x - 0.3, 0) @ [1, 2, 3], x, scheme="auto"
+    )
     assert (gradient[:2] == 0).all()
     assert bar.max() < 1e-12
 
@@ -143,7 +176,11 @@ CANCELLING = {
 }
 
 
-@pytest.mark.parametrize(("rounded", "most"), [(np.float64, 1e-11), (np.float32, 1e-4)], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    ("rounded", "most"),
+    [(np.float64, 1e-11), (np.float32, 1e-4)],
+    ids=["float64", "float32"],
+)
 @pytest.mark.parametrize("case", CANCELLING)
 def test_error_bars_do_not_depend_on_how_near_f_is_to_zero(case, rounded, most):
     f, x, gradient = CANCELLING[case]
@@ -166,7 +203,9 @@ def test_a_kink_among_many_entries_does_not_hide(at):
 @pytest.mark.parametrize("x", [[1.0], [-2.0], [48.0], [4.0, 8.0], [2.0] * 40])
 def test_steps_at_whole_numbers_are_no_multiples_of_a_period(x, frequency):
     right = 1 + frequency * np.pi * np.cos(frequency * np.pi * np.array(x))
-    require_covered(lambda x: float(np.sum(x + np.sin(frequency * np.pi * x))), x, right, 1e-4)
+    require_covered(
+        lambda x: float(np.sum(x + np.sin(frequency * np.pi * x))), x, right, 1e-4
+    )
 
 
 def test_x_may_be_a_single_number():
@@ -174,14 +213,25 @@ def test_x_may_be_a_single_number():
         gradient, bar = gradient_and_bars(lambda x: np.sum(x**2), x, scheme="auto")
         assert gradient.shape == bar.shape == ()
         assert abs(gradient - 6) <= bar < 1e-12
-    assert secant.gradient_descent(lambda x: np.sum(x**2), 3.0, 0.5, 1, scheme="auto").round(9) == 0
+    assert (
+        secant.gradient_descent(
+            lambda x: np.sum(x**2), 3.0, 0.5, 1, scheme="auto"
+        ).round(9)
+        == 0
+    )
 
 
 @pytest.mark.parametrize("x", [[1e-5, 1.0], [1e-8, 5.0], [0.5, 1e-5, 3.0]])
 def test_an_entry_near_the_end_of_the_domain_beside_large_ones(x):
     x = np.array(x)
-    for f, right in ((np.log, 1 / x), (np.sqrt, 0.5 / np.sqrt(x)), (lambda x: x * np.log(x), np.log(x) + 1)):
-        require_covered(lambda x, f=f: float(np.sum(f(x))), x, right, 1e-4 * np.abs(right))
+    for f, right in (
+        (np.log, 1 / x),
+        (np.sqrt, 0.5 / np.sqrt(x)),
+        (lambda x: x * np.log(x), np.log(x) + 1),
+    ):
+        require_covered(
+            lambda x, f=f: float(np.sum(f(x))), x, right, 1e-4 * np.abs(right)
+        )
 
 
 def raising(f):
@@ -197,16 +247,33 @@ def raising(f):
 
 AT_ENDS = {  # f, x and its derivative, the largest error bar
     "x**1.5": (lambda x: x[0] ** 1.5 + x[1], [0.0, 1.0], [0.0, 1.0], 0.1),
-    "x**2.5": (lambda x: x[0] ** 2.5 + np.sin(x[0]) + x[1] ** 2, [0.0, 3.0], [1.0, 6.0], 1e-4),
+    "x**2.5": (
+        lambda x: x[0] ** 2.5 + np.sin(x[0]) + x[1] ** 2,
+        [0.0, 3.0],
+        [1.0, 6.0],
+        1e-4,
+    ),
     "(1 - x)**2.5": (lambda x: (1 - x[0]) ** 2.5 + x[0], [1.0], [1.0], 1e-4),
-    "0 * sqrt(x - 1)": (lambda x: np.exp(x[0]) + 0 * np.sqrt(x[0] - 1), [1.0], [np.e], 1e-8),
-    "infinite above 1": (lambda x: float(np.where(x > 1, np.inf, x).sum()), [1.0, 0.5, 0.0, 0.3], 1.0, 1e-9),
+    "0 * sqrt(x - 1)": (
+        lambda x: np.exp(x[0]) + 0 * np.sqrt(x[0] - 1),
+        [1.0],
+        [np.e],
+        1e-8,
+    ),
+    "infinite above 1": (
+        lambda x: float(np.where(x > 1, np.inf, x).sum()),
+        [1.0, 0.5, 0.0, 0.3],
+        1.0,
+        1e-9,
+    ),
 }
 
 
 @pytest.mark.parametrize("wrapped", [lambda f: f, raising], ids=["NaN", "raises"])
 @pytest.mark.parametrize(("f", "x", "slope", "largest"), AT_ENDS.values(), ids=AT_ENDS)
-def test_where_the_domain_of_f_ends_at_x_the_derivative_is_one_sided(f, x, slope, largest, wrapped):
+def test_where_the_domain_of_f_ends_at_x_the_derivative_is_one_sided(
+    f, x, slope, largest, wrapped
+):
     with np.errstate(invalid="ignore"):
         require_covered(wrapped(f), x, slope, largest)
 
@@ -221,17 +288,22 @@ def test_the_entry_that_has_no_slope_at_the_end_of_a_domain_is_named(vectorized)
     x = np.array([[1.0, 2.0], [0.0, 3.0]])
     with pytest.raises(ValueError, match="math domain error") as caught:
         secant.numerical_gradient(f, x, scheme="auto", vectorized=vectorized)
-    advice = (
-        "no slope with an error bar was found at x[1, 0] = 0.0: f is not defined beside it, or its slope is infinite"
-    )
+    advice = "no slope with an error bar was found at x[1, 0] = 0.0: f is not defined beside it, or its slope is infinite"
     assert advice in caught.value.__notes__[-1]
 
 
 def test_a_value_that_is_not_finite_is_named_with_its_point():
-    with pytest.raises(ValueRangeError, match=r"^f must be finite at x for .*, got nan at x = \[1. 2.\]$"):
+    with pytest.raises(
+        ValueRangeError,
+        match=r"^f must be finite at x for .*, got nan at x = \[1. 2.\]$",
+    ):
         secant.numerical_gradient(lambda x: np.nan, np.array([1.0, 2.0]), scheme="auto")
-    with pytest.raises(ValueRangeError, match=r"^x must be finite for .*, got -inf at x\[1, 0\]$"):
-        secant.numerical_gradient(lambda x: 1.0, np.array([[1.0], [-np.inf]]), scheme="auto")
+    with pytest.raises(
+        ValueRangeError, match=r"^x must be finite for .*, got -inf at x\[1, 0\]$"
+    ):
+        secant.numerical_gradient(
+            lambda x: 1.0, np.array([[1.0], [-np.inf]]), scheme="auto"
+        )
 
 
 @pytest.mark.parametrize("power", [1.2, 1.25, 4 / 3, 1.4, 1.6, 2.2])
@@ -245,29 +317,44 @@ def test_powers_at_the_end_of_a_domain(power):
     assert missed <= 1
 
 
-@pytest.mark.parametrize("call", ["gradient", "jacobian", "sparse", "elements", "hessian"])
+@pytest.mark.parametrize(
+    "call", ["gradient", "jacobian", "sparse", "elements", "hessian"]
+)
 def test_the_noise_that_the_user_knows_is_in_the_bars(call):
     x, noise = np.array([0.3, 1.0, 2.0, 0.7, 0.1]), 1e-6
 
     def f(x):
-        """Exp as a solver of that tolerance may return it: its errors are smooth, and do not scatter."""
+        """Exp as a solver of that tolerance may return it: its errors are smooth, and
+        do not scatter.
+        """
         return np.exp(x) + noise * np.sin(3e3 * x)
 
     options = {"noise": noise, "full_output": True}
     if call == "gradient":
-        found = secant.numerical_gradient(lambda x: f(x).sum(), x, scheme="auto", **options)
+        found = secant.numerical_gradient(
+            lambda x: f(x).sum(), x, scheme="auto", **options
+        )
     elif call == "elements":
         found = secant.numerical_diff(f, x, scheme="auto", **options)
     elif call == "hessian":
         found = secant.numerical_hessian(lambda x: f(x).sum(), x, **options)
     else:
-        sparsity = np.eye(5) if call == "sparse" and pytest.importorskip("scipy") else None
-        found = secant.numerical_jacobian(f, x, scheme="auto", sparsity=sparsity, **options)
+        sparsity = (
+            np.eye(5) if call == "sparse" and pytest.importorskip("scipy") else None
+        )
+        found = secant.numerical_jacobian(
+            f, x, scheme="auto", sparsity=sparsity, **options
+        )
     expected = np.exp(x) if call in ("gradient", "elements") else np.diag(np.exp(x))
-    value, error = (each.toarray() if hasattr(each, "toarray") else each for each in (found.value, found.error))
+    value, error = (
+        each.toarray() if hasattr(each, "toarray") else each
+        for each in (found.value, found.error)
+    )
     assert (np.abs(value - expected) <= error).all()
     assert error.max() < (1.0 if call == "hessian" else 0.02)
-    with pytest.raises(UnsupportedError, match=r"^noise is for scheme='auto' and error bars"):
+    with pytest.raises(
+        UnsupportedError, match=r"^noise is for scheme='auto' and error bars"
+    ):
         secant.numerical_gradient(lambda x: x @ x, x, noise=noise)
 
 
@@ -276,7 +363,9 @@ def test_the_noise_that_the_user_knows_is_in_the_bars(call):
 def test_error_bars_cover_what_f_loses_beside_a_pole(room, n):
     """1 - x**2 is rounded as x is, which the smallest steps do not show."""
     x = 1 - room * np.linspace(1, 2, n)
-    require_covered(lambda x: float(np.sqrt(1 - x**2).sum()), x, -x / np.sqrt((1 - x) * (1 + x)))
+    require_covered(
+        lambda x: float(np.sqrt(1 - x**2).sum()), x, -x / np.sqrt((1 - x) * (1 + x))
+    )
 
 
 def least_squares(seed):
@@ -295,14 +384,18 @@ def test_error_bars_of_a_hessian_hold_where_residuals_are_zero(seed):
     def residuals(z):
         return np.tanh(a @ z / size) - np.tanh(a @ x / size)
 
-    found = secant.numerical_hessian(lambda z: float(residuals(z) @ residuals(z)), x, full_output=True)
+    found = secant.numerical_hessian(
+        lambda z: float(residuals(z) @ residuals(z)), x, full_output=True
+    )
     jacobian = a / size / np.cosh(a @ x / size)[:, np.newaxis] ** 2
     assert (np.abs(found.value - 2 * jacobian.T @ jacobian) <= found.error).all()
 
 
 @pytest.mark.parametrize("seed", [18, 20, 33, 166])
 def test_error_bars_of_a_gradient_hold_where_linear_residuals_are_zero(seed):
-    """The gradient is what the rounding of residuals leaves of it; three slopes may agree by chance."""
+    """The gradient is what the rounding of residuals leaves of it; three slopes may
+    agree by chance.
+    """
     a, x = least_squares(seed)
     y = a @ x
     exact = np.vectorize(Fraction, otypes=[object])
@@ -314,7 +407,10 @@ def test_error_bars_of_a_gradient_hold_where_linear_residuals_are_zero(seed):
 def test_an_output_that_is_not_defined_beside_x_leaves_the_others_their_slopes():
     with np.errstate(invalid="ignore"):
         found = secant.numerical_jacobian(
-            lambda x: np.array([x[0] ** 2, np.sqrt(x[0] - 1)]), np.ones(1), scheme="auto", full_output=True
+            lambda x: np.array([x[0] ** 2, np.sqrt(x[0] - 1)]),
+            np.ones(1),
+            scheme="auto",
+            full_output=True,
         )
     assert np.abs(found.value[0, 0] - 2) <= found.error[0, 0] < 1e-12
     assert found.success.tolist() == [[True], [False]]
@@ -329,13 +425,20 @@ def test_an_output_that_is_not_defined_beside_x_leaves_the_others_their_slopes()
     ],
 )
 def test_what_cancels_next_to_x_is_noise(f, x, slope):
-    gradient = secant.numerical_gradient(lambda x: f(x)[0], [x], scheme="auto", full_output=True)
+    gradient = secant.numerical_gradient(
+        lambda x: f(x)[0], [x], scheme="auto", full_output=True
+    )
     pair = secant.numerical_diff(f, np.array([x, 0.5]), scheme="auto", full_output=True)
-    for value, error in ((gradient.value[0], gradient.error[0]), (pair.value[0], pair.error[0])):
+    for value, error in (
+        (gradient.value[0], gradient.error[0]),
+        (pair.value[0], pair.error[0]),
+    ):
         assert abs(value - slope) <= error + 1e-8 < 0.1
 
 
-@pytest.mark.parametrize("f", [lambda x: 1 - np.cos(x[0]), lambda x: 2 * (np.sqrt(1 + x[0] ** 2 / 2) - 1)])
+@pytest.mark.parametrize(
+    "f", [lambda x: 1 - np.cos(x[0]), lambda x: 2 * (np.sqrt(1 + x[0] ** 2 / 2) - 1)]
+)
 def test_a_function_that_is_0_to_its_last_digit_near_x_is_not_taken_for_a_constant(f):
     found = secant.numerical_gradient(f, [4e-9], scheme="auto", full_output=True)
     assert abs(found.value - 4e-9) <= found.error < 1e-6
@@ -343,20 +446,31 @@ def test_a_function_that_is_0_to_its_last_digit_near_x_is_not_taken_for_a_consta
 
 def test_where_x_plus_h_and_x_minus_h_are_rounded_differently_the_slope_of_a_quadratic_is_exact():
     up, down = np.array([[[1.0]]]), np.array([[[-0.75]]])
-    differences = Differences.of(3 * up + 5 * up**2, 3 * down + 5 * down**2, up, down, np.zeros((1, 1, 1)))
+    differences = Differences.of(
+        3 * up + 5 * up**2, 3 * down + 5 * down**2, up, down, np.zeros((1, 1, 1))
+    )
     assert [float(part.item()) for part in differences] == [0.875, 3, 2 * 5 * 0.875, 8]
 
 
 def test_a_second_derivative_next_to_where_f_overflows():
-    """The parameter divides in an exponent, and f overflows where it is a little negative."""
+    """The parameter divides in an exponent, and f overflows where it is a little
+    negative.
+    """
     k = np.array([2.0, 3.0])
-    found = secant.numerical_hessian(lambda x: np.sum((np.exp(-k * 1e-6 / x[0]) - 0.1) ** 2), [1e-6], full_output=True)
+    found = secant.numerical_hessian(
+        lambda x: np.sum((np.exp(-k * 1e-6 / x[0]) - 0.1) ** 2),
+        [1e-6],
+        full_output=True,
+    )
     e = np.exp(-k)
     right = np.sum(2 * (k * e) ** 2 + 2 * (e - 0.1) * (k**2 - 2 * k) * e) * 1e12
     assert abs(found.value[0, 0] - right) <= found.error[0, 0] <= 1e-9 * right
 
 
-@pytest.mark.parametrize(("family", "rounded", "most"), [("rosenbrock", False, 6.3), ("exponentials", True, 9.0)])
+@pytest.mark.parametrize(
+    ("family", "rounded", "most"),
+    [("rosenbrock", False, 6.3), ("exponentials", True, 9.0)],
+)
 def test_entries_take_few_evaluations(family, rounded, most):
     """``most`` an entry, without those that are for all."""
     case = FAMILIES[family](np.random.default_rng(0), 800)
@@ -367,9 +481,17 @@ def test_entries_take_few_evaluations(family, rounded, most):
 
 
 DOMAINS = {
-    "math.log": (lambda x: math.log(x[0]) + math.log(x[1]), [0.1, 2.0], lambda x: 1 / x),
+    "math.log": (
+        lambda x: math.log(x[0]) + math.log(x[1]),
+        [0.1, 2.0],
+        lambda x: 1 / x,
+    ),
     "math.exp": (lambda x: math.exp(x[0]) + math.exp(x[1]), [600.0, 1.0], np.exp),
-    "a complex root": (lambda x: float(x[0]) ** 0.5 + float(x[1]) ** 0.5, [0.1, 2.0], lambda x: 0.5 * x**-0.5),
+    "a complex root": (
+        lambda x: float(x[0]) ** 0.5 + float(x[1]) ** 0.5,
+        [0.1, 2.0],
+        lambda x: 0.5 * x**-0.5,
+    ),
 }
 
 
@@ -378,13 +500,19 @@ def test_what_f_raises_at_steps_that_leave_its_domain_does_not_matter(f, x, slop
     x = np.array(x)
     require_covered(f, x, slope(x), 1e-6 * np.abs(slope(x)).max())
     jacobian = secant.numerical_jacobian(lambda x: [f(x), x[0]], x, scheme="auto")
-    assert jacobian[0].tobytes() == secant.numerical_gradient(f, x, scheme="auto").tobytes()
+    assert (
+        jacobian[0].tobytes()
+        == secant.numerical_gradient(f, x, scheme="auto").tobytes()
+    )
 
 
 def test_an_entry_of_1e_46_and_one_of_0_where_numpy_raises_errors_of_rounding():
     with np.errstate(all="raise"):
         found = secant.numerical_gradient(
-            lambda x: np.exp(1e46 * x[0]) + x[1], [2e-46, 0], scheme="auto", full_output=True
+            lambda x: np.exp(1e46 * x[0]) + x[1],
+            [2e-46, 0],
+            scheme="auto",
+            full_output=True,
         )
     assert found.value == pytest.approx([1e46 * np.exp(2), 1], rel=1e-9)
     assert (abs(found.value - [1e46 * np.exp(2), 1]) <= found.error).all()
@@ -393,7 +521,9 @@ def test_an_entry_of_1e_46_and_one_of_0_where_numpy_raises_errors_of_rounding():
 @pytest.mark.parametrize("options", [{}, {"sparsity": np.eye(3)}])
 def test_bounds_that_are_nearer_than_h_are_kept_to_the_last_digit(options):
     x = np.array([1.7e-6, 4.1e-6, 6.3e-6])
-    found = secant.numerical_jacobian(lambda x: np.sqrt(x) + np.sqrt(1e-5 - x), x, bounds=(0, 1e-5), **options)
+    found = secant.numerical_jacobian(
+        lambda x: np.sqrt(x) + np.sqrt(1e-5 - x), x, bounds=(0, 1e-5), **options
+    )
     assert np.isfinite(found.diagonal()).all()
 
 
@@ -406,8 +536,16 @@ def test_numbers_whose_squares_overflow(size):
     ):
         require_covered(f, there, slope, 1e-9 * np.abs(slope))
         assert secant.check_gradient(f, there, slope).passed
-        assert secant.check_gradient(f, there, 2 * slope).diagnosis == "the gradient is 2 times too large"
+        assert (
+            secant.check_gradient(f, there, 2 * slope).diagnosis
+            == "the gradient is 2 times too large"
+        )
         assert not secant.check_gradient(f, there, slope * [1, 1.001]).passed
-    for check, right in ((secant.check_vjp, lambda c: size * c), (secant.check_jvp, lambda t: size * t)):
+    for check, right in (
+        (secant.check_vjp, lambda c: size * c),
+        (secant.check_jvp, lambda t: size * t),
+    ):
         assert check(lambda v: size * v, x, right).passed
-        assert not check(lambda v: size * v, x, lambda c, right=right: right(c) * [1, 1.001]).passed
+        assert not check(
+            lambda v: size * v, x, lambda c, right=right: right(c) * [1, 1.001]
+        ).passed

@@ -1,4 +1,6 @@
-"""Gradient descent: where it ends, its path, what it says when it diverges, and that the start is left alone."""
+"""Gradient descent: where it ends, its path, what it says when it diverges, and that
+the start is left alone.
+"""
 
 from itertools import pairwise
 
@@ -24,14 +26,19 @@ def test_too_large_a_rate_diverges():
     assert [warning.filename for warning in caught] == [__file__]
 
 
-@pytest.mark.parametrize(("scheme", "what"), [("central", "the gradient is nan at (0,)"), ("auto", "f must be finite")])
+@pytest.mark.parametrize(
+    ("scheme", "what"),
+    [("central", "the gradient is nan at (0,)"), ("auto", "f must be finite")],
+)
 def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
     def f(x):
         return x[0] ** 2 if abs(x[0]) < 1000 else np.inf
 
     with pytest.raises(secant.errors.DivergenceError) as caught:
         secant.gradient_descent(f, [3.0], lr=10.0, scheme=scheme, return_path=True)
-    assert str(caught.value).startswith(f"gradient descent diverged in step 3, from an x of up to 1.08e+03: {what}")
+    assert str(caught.value).startswith(
+        f"gradient descent diverged in step 3, from an x of up to 1.08e+03: {what}"
+    )
     assert str(caught.value).endswith("; lr=10 may be too large")
     np.testing.assert_allclose(caught.value.path, [[3.0], [-57.0], [1083.0]])
 
@@ -39,15 +46,22 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
 def test_a_function_that_does_not_use_its_argument():
     x = np.array([3.0, 4.0])
     with pytest.warns(
-        RuntimeWarning, match=r"^f returned one and the same .* take secant.book.gradient_descent, which"
+        RuntimeWarning,
+        match=r"^f returned one and the same .* take secant.book.gradient_descent, which",
     ):
         assert secant.gradient_descent(lambda _: np.sum(x**2), x).tolist() == [3, 4]
 
 
 def test_a_gradient_that_is_not_finite_at_the_start():
-    with pytest.raises(ValueRangeError, match="f must be finite at init_x and beside it, but the gradient"):
+    with pytest.raises(
+        ValueRangeError,
+        match="f must be finite at init_x and beside it, but the gradient",
+    ):
         secant.gradient_descent(lambda x: np.nan, [3.0, 4.0])
-    with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 4.0001, and finite at x; .* bounds="):
+    with pytest.raises(
+        ValueRangeError,
+        match=r"f is NaN at x\[1\] = 4.0001, and finite at x; .* bounds=",
+    ):
         secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])
     with pytest.raises(ValueRangeError, match="f must be finite at x"):
         secant.gradient_descent(lambda x: np.nan, [3.0], scheme="auto")
@@ -61,7 +75,9 @@ def test_a_callback_sees_each_step_and_may_end_the_walk():
         x[:] = np.nan
         return step == 3
 
-    x, path = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, callback=callback, return_path=True)
+    x, path = secant.gradient_descent(
+        function_2, [-3.0, 4.0], lr=0.1, callback=callback, return_path=True
+    )
     assert [step for step, _ in seen] == [1, 2, 3]
     assert same_bits(seen[-1][1], x)
     assert path.shape == (4, 2)
@@ -69,9 +85,16 @@ def test_a_callback_sees_each_step_and_may_end_the_walk():
 
 
 def test_options_of_the_gradient_reach_it():
-    plain = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point")
+    plain = secant.gradient_descent(
+        function_2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point"
+    )
     stacks = secant.gradient_descent(
-        lambda s: s[:, 0] ** 2 + s[:, 1] ** 2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point", vectorized=True
+        lambda s: s[:, 0] ** 2 + s[:, 1] ** 2,
+        [-3.0, 4.0],
+        lr=0.1,
+        h=1e-3,
+        scheme="five-point",
+        vectorized=True,
     )
     assert same_bits(plain, stacks)
     with pytest.raises(ValueRangeError, match="scheme must be one of"):
@@ -81,14 +104,20 @@ def test_options_of_the_gradient_reach_it():
 @pytest.mark.parametrize("shape", [(2,), (2, 3)], ids=str)
 def test_the_path_holds_every_point(shape):
     init_x = np.random.RandomState(2).normal(size=shape)
-    x, path = secant.gradient_descent(function_2, init_x, lr=0.1, step_num=20, return_path=True)
+    x, path = secant.gradient_descent(
+        function_2, init_x, lr=0.1, step_num=20, return_path=True
+    )
     assert path.shape == (21, *shape)
     assert same_bits(path[0], init_x)
     assert same_bits(path[-1], x)
     assert not np.shares_memory(path, x)
     for here, there in pairwise(path):
-        assert same_bits(there, here - 0.1 * secant.numerical_gradient(function_2, here))
-    assert same_bits(secant.gradient_descent(function_2, init_x, lr=0.1, step_num=20), x)
+        assert same_bits(
+            there, here - 0.1 * secant.numerical_gradient(function_2, here)
+        )
+    assert same_bits(
+        secant.gradient_descent(function_2, init_x, lr=0.1, step_num=20), x
+    )
 
 
 START = {
@@ -116,7 +145,11 @@ BAD_DESCENTS = [
     ({"lr": "0.1"}, DTypeError, "lr must be a real number, got '0.1'"),
     ({"step_num": 0}, ValueRangeError, "step_num must be at least 1, got 0"),
     ({"step_num": 0.5}, DTypeError, "step_num must be a whole number, got 0.5"),
-    ({"init_x": [[1], [1, 2]]}, ShapeError, "init_x must be a regular array, got rows of different lengths"),
+    (
+        {"init_x": [[1], [1, 2]]},
+        ShapeError,
+        "init_x must be a regular array, got rows of different lengths",
+    ),
 ]
 
 

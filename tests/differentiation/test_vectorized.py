@@ -1,4 +1,6 @@
-"""f that takes a stack of points: the value of a point may not depend on those beside it."""
+"""f that takes a stack of points: the value of a point may not depend on those beside
+it.
+"""
 
 import tracemalloc
 
@@ -22,7 +24,9 @@ MIXED = {
     "reversed": lambda s: squares(s)[::-1],
     "sorted": lambda s: np.sort(squares(s)),
     "cumulated": lambda s: np.cumsum(squares(s)),
-    "normalized": lambda s: (squares(s) - squares(s).mean()) / (squares(s).std() + 1e-9),
+    "normalized": lambda s: (
+        (squares(s) - squares(s).mean()) / (squares(s).std() + 1e-9)
+    ),
     "over the size": lambda s: squares(s) / len(s),
     "largest": lambda s: np.full(len(s), squares(s).max()),
 }
@@ -38,7 +42,9 @@ def test_a_function_that_mixes_points_is_refused(name, scheme, x):
 
 def test_a_jacobian_whose_outputs_mix_points_is_refused():
     def f(stack):
-        return np.stack([np.sin(stack[:, 0]), squares(stack), squares(stack)[::-1]], axis=-1)
+        return np.stack(
+            [np.sin(stack[:, 0]), squares(stack), squares(stack)[::-1]], axis=-1
+        )
 
     with pytest.raises(ValueRangeError, match=MIXES):
         secant.numerical_jacobian(f, X, vectorized=True)
@@ -65,7 +71,9 @@ def raises_outside(stack):
 
 def in_float32(stack, factor):
     w, u = RANDOM[: stack.shape[1]].astype(np.float32), RANDOM[0].astype(np.float32)
-    return (np.tanh(np.float32(factor) * stack.astype(np.float32) @ w) @ u).astype(float)
+    return (np.tanh(np.float32(factor) * stack.astype(np.float32) @ w) @ u).astype(
+        float
+    )
 
 
 RANDOM = np.random.RandomState(0).normal(size=(80, 30))
@@ -83,7 +91,9 @@ APART = {
 }
 
 
-@pytest.mark.parametrize("x", [X, np.linspace(-2, 2, 80), np.zeros(2)], ids=["short", "long", "zero"])
+@pytest.mark.parametrize(
+    "x", [X, np.linspace(-2, 2, 80), np.zeros(2)], ids=["short", "long", "zero"]
+)
 @pytest.mark.parametrize("name", APART)
 def test_a_function_of_single_points_is_accepted(name, x):
     before = x.tobytes()
@@ -93,8 +103,15 @@ def test_a_function_of_single_points_is_accepted(name, x):
 
 
 def test_the_result_for_a_stack_is_checked():
-    for wrong in (lambda x: 0.0, lambda x: np.zeros(len(x) + 1), lambda x: np.zeros((len(x), 2))):
-        with pytest.raises(ShapeError, match=r"^f must return a value for each of 6 points, got an array of shape"):
+    for wrong in (
+        lambda x: 0.0,
+        lambda x: np.zeros(len(x) + 1),
+        lambda x: np.zeros((len(x), 2)),
+    ):
+        with pytest.raises(
+            ShapeError,
+            match=r"^f must return a value for each of 6 points, got an array of shape",
+        ):
             secant.numerical_gradient(wrong, np.ones(3), vectorized=True)
 
 
@@ -112,7 +129,8 @@ def test_stacks_and_memory_are_bounded():
     secant.numerical_gradient(lambda stack: stack[:, 0], np.ones(3000), vectorized=True)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 6 * 8 * vectorized._LARGEST_STACK  # all points at once would be 140 MB
+    # all points at once would be 140 MB
+    assert peak < 6 * 8 * vectorized._LARGEST_STACK
 
 
 def test_an_exception_names_the_coordinates_of_its_stack():

@@ -68,7 +68,10 @@ def eager(monkeypatch):
 
 @pytest.mark.usefixtures("core", "eager")
 @pytest.mark.parametrize(
-    ("way", "scheme"), grid(lambda way, scheme: way != "stacked" or scheme == "central", ways.WAYS, SCHEMES)
+    ("way", "scheme"),
+    grid(
+        lambda way, scheme: way != "stacked" or scheme == "central", ways.WAYS, SCHEMES
+    ),
 )
 def test_the_bits_are_those_of_the_plain_loop(way, scheme):
     f, options = ways.WAYS[way]()
@@ -85,8 +88,16 @@ def test_the_bits_are_those_of_the_plain_loop(way, scheme):
 def test_layouts_lists_and_empty_arrays(way):
     f, options = ways.WAYS[way]()
     x = np.random.RandomState(1).normal(size=(4, 3))
-    for same in (x.tolist(), np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], frozen(x)):
-        assert secant.numerical_gradient(f, same, **options).tobytes() == plain("central", x).tobytes()
+    for same in (
+        x.tolist(),
+        np.asfortranarray(x),
+        np.repeat(x, 2, axis=1)[:, ::2],
+        frozen(x),
+    ):
+        assert (
+            secant.numerical_gradient(f, same, **options).tobytes()
+            == plain("central", x).tobytes()
+        )
     assert secant.numerical_gradient(f, np.zeros(0), **options).shape == (0,)
 
 
@@ -116,17 +127,23 @@ def test_a_compiled_function_may_write_to_its_argument(make, scheme):
         before = x.tobytes()
         right = ways.rosenbrock if make is not writes_in_numba else np.sum
         found = secant.numerical_gradient(f, x, scheme=scheme)
-        np.testing.assert_allclose(found, secant.numerical_gradient(right, x, scheme=scheme))
+        np.testing.assert_allclose(
+            found, secant.numerical_gradient(right, x, scheme=scheme)
+        )
         assert x.tobytes() == before
 
 
 def in_c_of(array):
     """Rosenbrock's function in C, of an array that is declared in another way."""
     address = ctypes.cast(ways.in_c(), ctypes.c_void_p).value
-    return ctypes.CFUNCTYPE(ctypes.c_double, array, ctypes.c_ssize_t, ctypes.c_void_p)(address)
+    return ctypes.CFUNCTYPE(ctypes.c_double, array, ctypes.c_ssize_t, ctypes.c_void_p)(
+        address
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"ndim": 1, "flags": "C_CONTIGUOUS"}], ids=repr)
+@pytest.mark.parametrize(
+    "options", [{}, {"ndim": 1, "flags": "C_CONTIGUOUS"}], ids=repr
+)
 def test_an_ndpointer_of_float64_is_a_pointer(options):
     x, expected = point("central", (10,))
     f = in_c_of(np.ctypeslib.ndpointer(np.float64, **options))
@@ -137,7 +154,9 @@ def test_an_ndpointer_of_float64_is_a_pointer(options):
 @pytest.mark.usefixtures("core", "eager")
 @pytest.mark.parametrize("shape", [(5,), (1, 5)])
 @pytest.mark.parametrize("workers", [None, 1, 3])
-def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(shape, workers):
+def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(
+    shape, workers
+):
     numba = pytest.importorskip("numba")
 
     @numba.njit
@@ -165,18 +184,28 @@ def test_the_gradient_of_a_c_function_is_checked(make):
     assert secant.check_gradient(make(), x, gradient).passed
     wide = np.repeat(x, 2)[::2]
     report = secant.check_gradient(make(), wide, gradient + np.eye(10)[3])
-    assert [finding.name for finding in report.findings if not report.passed] == ["x[3]"]
+    assert [finding.name for finding in report.findings if not report.passed] == [
+        "x[3]"
+    ]
 
 
 OF_A_NUMBER = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)
 OF_FLOAT = ctypes.CFUNCTYPE(ctypes.c_float, *ways.SIGNATURE._argtypes_)
 WRONG = {
-    r"declare f.argtypes = \[ctypes.POINTER.* and f.restype = ctypes.c_double$": lambda: ctypes.CDLL(None).cos,
-    r"got float \(void \*, long, void \*\): wrap yours in C: double f_secant": lambda: OF_FLOAT(1),
+    r"declare f.argtypes = \[ctypes.POINTER.* and f.restype = ctypes.c_double$": lambda: (
+        ctypes.CDLL(None).cos
+    ),
+    r"got float \(void \*, long, void \*\): wrap yours in C: double f_secant": lambda: (
+        OF_FLOAT(1)
+    ),
     r"got double \(double\): wrap yours in C: double f_secant": lambda: OF_A_NUMBER(1),
     r"got double \(float32 \*, ": lambda: in_c_of(np.ctypeslib.ndpointer(np.float32)),
-    r"got double \(double\)": lambda: pytest.importorskip("cffi").FFI().cast("double(*)(double)", 1),
-    r"got double \(double\):": lambda: pytest.importorskip("scipy").LowLevelCallable(OF_A_NUMBER(1)),
+    r"got double \(double\)": lambda: (
+        pytest.importorskip("cffi").FFI().cast("double(*)(double)", 1)
+    ),
+    r"got double \(double\):": lambda: pytest.importorskip("scipy").LowLevelCallable(
+        OF_A_NUMBER(1)
+    ),
     "got a NULL pointer": lambda: ways.SIGNATURE(0),
     "f must be callable, got int": lambda: 3,
 }
@@ -217,8 +246,18 @@ def test_a_c_function_releases_the_gil():
     ("call", "said"),
     [
         (secant.numerical_gradient, "coordinates"),
-        (lambda f, x, **options: secant.numerical_jacobian(f, x, scheme="auto", **options), "coordinates"),
-        (lambda f, x, **options: secant.gradient_descent(f, x, step_num=40, **options), "steps"),
+        (
+            lambda f, x, **options: secant.numerical_jacobian(
+                f, x, scheme="auto", **options
+            ),
+            "coordinates",
+        ),
+        (
+            lambda f, x, **options: secant.gradient_descent(
+                f, x, step_num=40, **options
+            ),
+            "steps",
+        ),
     ],
     ids=["gradient", "jacobian", "descent"],
 )
@@ -245,8 +284,12 @@ def test_a_jitted_function_with_a_default_argument():
 
 @pytest.mark.needs_numba
 @pytest.mark.parametrize("shape", [(3000,), (30, 100)])
-def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(shape, run_python):
-    """Those of a function that it calls, too: in another process, since two threads of "workqueue" abort it."""
+def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(
+    shape, run_python
+):
+    """Those of a function that it calls, too: in another process, since two threads of
+    "workqueue" abort it.
+    """
     pytest.importorskip("numba")
     program = f"""
 import numba, numpy as np, secant
@@ -268,19 +311,26 @@ assert numba.threading_layer() == "workqueue"
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("scheme", "order"), [("forward", 1), ("central", 2), ("five-point", 4)])
+@pytest.mark.parametrize(
+    ("scheme", "order"), [("forward", 1), ("central", 2), ("five-point", 4)]
+)
 def test_the_order_of_a_scheme_is_the_promised_one_also_on_a_bound(scheme, order):
     for f, x in ((lambda x: np.exp(x[0]), [0.3]), (np.exp, 0.3)):
         call = secant.numerical_gradient if x == [0.3] else secant.numerical_diff
         for bounds in (None, (0.3, 1)):
-            errors = [abs(np.sum(call(f, x, h, scheme=scheme, bounds=bounds)) - np.exp(0.3)) for h in (0.1, 0.05)]
+            errors = [
+                abs(np.sum(call(f, x, h, scheme=scheme, bounds=bounds)) - np.exp(0.3))
+                for h in (0.1, 0.05)
+            ]
             assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.2)
 
 
 def test_the_data_of_a_pointer_is_passed_on():
     scipy = pytest.importorskip("scipy")
     constant = ctypes.c_double(1e6)
-    f = scipy.LowLevelCallable(ways.in_c(), ctypes.cast(ctypes.pointer(constant), ctypes.c_void_p))
+    f = scipy.LowLevelCallable(
+        ways.in_c(), ctypes.cast(ctypes.pointer(constant), ctypes.c_void_p)
+    )
     found = secant.numerical_gradient(f, np.arange(4.0))
     expected = secant.numerical_gradient(ways.rosenbrock, np.arange(4.0))
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -292,7 +342,11 @@ def test_the_data_of_a_pointer_is_passed_on():
     [
         (ways.in_c, {"vectorized": True}, UnsupportedError),
         (ways.in_c, {"inplace": True}, UnsupportedError),
-        (lambda: ways.rosenbrock_of_stacks, {"inplace": True, "vectorized": True}, UnsupportedError),
+        (
+            lambda: ways.rosenbrock_of_stacks,
+            {"inplace": True, "vectorized": True},
+            UnsupportedError,
+        ),
         (lambda: ways.rosenbrock, {"scheme": "backward"}, ValueRangeError),
     ],
 )
@@ -304,4 +358,6 @@ def test_options_that_are_wrong_or_do_not_go_together(f, options, error):
 def test_a_c_function_on_threads_after_a_fork(forked, eager):
     x, f = np.random.RandomState(0).normal(size=300), ways.in_c()
     wanted = secant.numerical_gradient(f, x, workers=3).tobytes()
-    assert forked(lambda: secant.numerical_gradient(f, x, workers=3).tobytes() == wanted)
+    assert forked(
+        lambda: secant.numerical_gradient(f, x, workers=3).tobytes() == wanted
+    )

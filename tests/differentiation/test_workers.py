@@ -38,7 +38,8 @@ def joblib_of_threads():
 
 @contextmanager
 def processes():
-    clean = multiprocessing.get_context("forkserver")  # JAX warns where a process that has loaded it is forked
+    # JAX warns where a process that has loaded it is forked
+    clean = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(2, mp_context=clean) as pool:
         yield pool.map
 
@@ -68,21 +69,33 @@ def test_the_bits_are_those_of_one_process(each, scheme):
     x, before = X.copy(), X.tobytes()
     for call in (secant.numerical_gradient, secant.numerical_jacobian):
         found = call(ways.rosenbrock, x, scheme=scheme, full_output=True, workers=each)
-        assert same_derivative(found, call(ways.rosenbrock, x, scheme=scheme, full_output=True))
+        assert same_derivative(
+            found, call(ways.rosenbrock, x, scheme=scheme, full_output=True)
+        )
     assert x.tobytes() == before
 
 
 @pytest.mark.slow
 def test_hessians_descent_stacks_lists_and_relative_steps(each):
     wanted = secant.numerical_gradient(ways.rosenbrock, X)
-    assert same(secant.numerical_gradient(ways.rosenbrock_of_stacks, X, vectorized=True, workers=each), wanted)
-    assert same(secant.numerical_gradient(ways.rosenbrock, X.tolist(), workers=each), wanted)
+    assert same(
+        secant.numerical_gradient(
+            ways.rosenbrock_of_stacks, X, vectorized=True, workers=each
+        ),
+        wanted,
+    )
+    assert same(
+        secant.numerical_gradient(ways.rosenbrock, X.tolist(), workers=each), wanted
+    )
     for call, options in (
         (secant.numerical_gradient, {"h": None, "bounds": (-5, 5)}),
         (secant.numerical_hessian, {}),
         (secant.gradient_descent, {"lr": 1e-4, "step_num": 2}),
     ):
-        assert same(call(ways.rosenbrock, X[0], workers=each, **options), call(ways.rosenbrock, X[0], **options))
+        assert same(
+            call(ways.rosenbrock, X[0], workers=each, **options),
+            call(ways.rosenbrock, X[0], **options),
+        )
 
 
 @pytest.mark.needs_numba
@@ -96,7 +109,9 @@ def test_a_map_that_returns_futures():
     """As a client of Dask does."""
     with ThreadPoolExecutor(2) as pool:
         found = secant.numerical_gradient(
-            ways.rosenbrock, X, workers=lambda task, spans: [pool.submit(task, span) for span in spans]
+            ways.rosenbrock,
+            X,
+            workers=lambda task, spans: [pool.submit(task, span) for span in spans],
         )
     assert same(found, secant.numerical_gradient(ways.rosenbrock, X))
 
@@ -113,7 +128,9 @@ def test_errors_pass_and_name_the_coordinate(each):
     with pytest.raises(ZeroDivisionError, match="no") as caught:
         secant.numerical_gradient(failing, x, workers=each)
     assert "f was evaluated at x[11] = 11.0001" in caught.value.__notes__
-    with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 1.0001, and finite at x"):
+    with pytest.raises(
+        ValueRangeError, match=r"f is NaN at x\[1\] = 1.0001, and finite at x"
+    ):
         secant.numerical_gradient(nan_above_1, np.arange(2.0), workers=each)
     assert x.tolist() == list(range(40))
 
@@ -131,14 +148,19 @@ STATE = np.ones(3)
 
 @pytest.mark.slow
 def test_workers_have_copies_of_x(each):
-    with pytest.warns(RuntimeWarning, match=r"^f returned one and the same value") as caught:
+    with pytest.warns(
+        RuntimeWarning, match=r"^f returned one and the same value"
+    ) as caught:
         assert not secant.numerical_gradient(ignores, STATE, workers=each).any()
     assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_without_joblib_the_error_comes_before_the_first_evaluation(monkeypatch):
     monkeypatch.setitem(sys.modules, "joblib", None)
-    with pytest.raises(secant.errors.MissingExtraError, match=r"workers needs joblib: pip install joblib"):
+    with pytest.raises(
+        secant.errors.MissingExtraError,
+        match=r"workers needs joblib: pip install joblib",
+    ):
         secant.numerical_gradient(not_called, X.copy(), scheme="forward", workers=2)
 
 
@@ -168,7 +190,10 @@ def cluster():
         warnings.simplefilter("ignore")
         with (
             distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
             ) as local,
             distributed.Client(local) as client,
         ):
@@ -181,8 +206,12 @@ def test_dask_gives_the_bits_of_one_process():
     with cluster() as client:
         for each in (client.map, client.get_executor().map):
             for call in (secant.numerical_gradient, secant.numerical_jacobian):
-                found = call(ways.rosenbrock, X, scheme="auto", full_output=True, workers=each)
-                assert same_derivative(found, call(ways.rosenbrock, X, scheme="auto", full_output=True))
+                found = call(
+                    ways.rosenbrock, X, scheme="auto", full_output=True, workers=each
+                )
+                assert same_derivative(
+                    found, call(ways.rosenbrock, X, scheme="auto", full_output=True)
+                )
             with pytest.raises(ZeroDivisionError, match="no"):
                 secant.numerical_gradient(failing, np.arange(40.0), workers=each)
         with joblib.parallel_config("dask"):
@@ -192,18 +221,45 @@ def test_dask_gives_the_bits_of_one_process():
 
 WORKERS_OF_INPLACE = "inplace=True shifts x itself: "
 BAD_WORKERS = [
-    (not_called, {"workers": 0}, ValueRangeError, "workers must be at least 1, or -1 for all, got 0"),
-    (not_called, {"workers": True}, DTypeError, "workers must be a whole number or a map-like callable, got True"),
-    (not_called, {"workers": "2"}, DTypeError, "workers must be a whole number or a map-like callable, got '2'"),
+    (
+        not_called,
+        {"workers": 0},
+        ValueRangeError,
+        "workers must be at least 1, or -1 for all, got 0",
+    ),
+    (
+        not_called,
+        {"workers": True},
+        DTypeError,
+        "workers must be a whole number or a map-like callable, got True",
+    ),
+    (
+        not_called,
+        {"workers": "2"},
+        DTypeError,
+        "workers must be a whole number or a map-like callable, got '2'",
+    ),
     (not_called, {"workers": 2, "inplace": True}, UnsupportedError, WORKERS_OF_INPLACE),
-    (not_called, {"workers": map, "inplace": True}, UnsupportedError, WORKERS_OF_INPLACE),
-    (ways.SIGNATURE(not_called), {"workers": map}, UnsupportedError, "a C function cannot be sent to workers"),
+    (
+        not_called,
+        {"workers": map, "inplace": True},
+        UnsupportedError,
+        WORKERS_OF_INPLACE,
+    ),
+    (
+        ways.SIGNATURE(not_called),
+        {"workers": map},
+        UnsupportedError,
+        "a C function cannot be sent to workers",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("f", "options", "error", "message"), BAD_WORKERS)
 @pytest.mark.parametrize("scheme", ["central", "forward", "auto"])
-def test_workers_are_checked_before_the_first_evaluation(f, options, error, message, scheme):
+def test_workers_are_checked_before_the_first_evaluation(
+    f, options, error, message, scheme
+):
     with pytest.raises(error, match=message):
         secant.numerical_gradient(f, X.copy(), scheme=scheme, **options)
 
@@ -218,5 +274,7 @@ def test_workers_evaluate_f_as_often_as_one_process():
     secant.numerical_gradient(f, x, scheme="auto")
     alone = len(calls)
     with threads() as each:
-        found = secant.numerical_gradient(f, x, scheme="auto", full_output=True, workers=each)
+        found = secant.numerical_gradient(
+            f, x, scheme="auto", full_output=True, workers=each
+        )
     assert alone == found.nfev == len(calls) - alone

@@ -1,4 +1,6 @@
-"""Rosenbrock's function, written for each way of evaluating: all have the same bits at every point."""
+"""Rosenbrock's function, written for each way of evaluating: all have the same bits at
+every point.
+"""
 
 import ctypes
 import importlib.util
@@ -33,7 +35,9 @@ double slow(const double *x, intptr_t n, void *data) {
     return sum;
 }
 """
-SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)
+SIGNATURE = ctypes.CFUNCTYPE(
+    ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p
+)
 
 
 def rosenbrock(x):
@@ -103,7 +107,11 @@ def in_c(name="rosenbrock"):
     """By ctypes."""
     function = library()[name]
     function.restype = ctypes.c_double
-    function.argtypes = [ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]
+    function.argtypes = [
+        ctypes.POINTER(ctypes.c_double),
+        ctypes.c_ssize_t,
+        ctypes.c_void_p,
+    ]
     return function
 
 
@@ -129,7 +137,9 @@ def in_cfunc():
     numba = pytest.importorskip("numba")
     types, of_array = numba.types, jitted()
 
-    @numba.cfunc(types.float64(types.CPointer(types.float64), types.intp, types.voidptr))
+    @numba.cfunc(
+        types.float64(types.CPointer(types.float64), types.intp, types.voidptr)
+    )
     def f(pointer, n, data):
         return of_array(numba.carray(pointer, (n,)))
 
@@ -145,7 +155,10 @@ WAYS = {
     "jitted, one thread": lambda: (jitted(), {"workers": 1}),
     "jitted, three threads": lambda: (jitted(), {"workers": 3}),
 } | {
-    f"{name}, {threads} threads": lambda make=make, threads=threads: (make(), {"workers": threads})
+    f"{name}, {threads} threads": lambda make=make, threads=threads: (
+        make(),
+        {"workers": threads},
+    )
     for name, make in POINTERS.items()
     for threads in (1, 2, 7)
 }

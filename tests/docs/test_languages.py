@@ -1,4 +1,6 @@
-"""A Chinese page follows its English one, or tells its readers that it does not: a change needs no Chinese."""
+"""A Chinese page follows its English one, or tells its readers that it does not: a
+change needs no Chinese.
+"""
 
 import re
 
@@ -28,7 +30,10 @@ def headings(page):
 
 def code(page):
     """All blocks, without comments, which are translated."""
-    return [(block.language, re.sub(r" +# .*", "", block.text)) for block in blocks(ROOT / page)]
+    return [
+        (block.language, re.sub(r" +# .*", "", block.text))
+        for block in blocks(ROOT / page)
+    ]
 
 
 @pytest.mark.parametrize("page", TWINS)
@@ -57,10 +62,15 @@ def test_a_change_of_an_english_page_needs_no_chinese(tmp_path, monkeypatch):
 
 
 def test_every_chinese_page_is_a_twin():
-    pages = {name_of(page) for page in (ROOT / "docs" / "zh-CN").glob("*.md")} | {"README.zh-CN.md"}
+    pages = {name_of(page) for page in (ROOT / "docs" / "zh-CN").glob("*.md")} | {
+        "README.zh-CN.md"
+    }
     assert pages == {*TWINS.values(), "docs/zh-CN/index.md", GLOSSARY}
 
 
 def test_the_readmes_link_to_each_other():
-    for page, other in (("README.md", "README.zh-CN.md"), ("README.zh-CN.md", "README.md")):
+    for page, other in (
+        ("README.md", "README.zh-CN.md"),
+        ("README.zh-CN.md", "README.md"),
+    ):
         assert f"]({other})" in (ROOT / page).read_text("utf-8")

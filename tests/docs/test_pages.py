@@ -1,14 +1,17 @@
 """Every block of code in README and docs/ runs, and prints what the page says.
 
-- python: a doctest, or code. It runs as a script in an empty folder; a block without `import secant` goes on with the
-  script above it
-- text: what the python block above it prints; in pages that are records, what was printed in the past. The programs of
-  records/flaws.md are run by tests/bench/test_found.py
-- sh: commands; console: commands after "$ " with what they print. Each runs in an empty folder, or, below
-  `cd examples/FOLDER`, in a copy of that
-- a block whose first line is the name of a file, "# f.py" or "// f.c": a file for the commands of its page
+- python: a doctest, or code. It runs as a script in an empty folder; a block without
+  `import secant` goes on with the script above it
+- text: what the python block above it prints; in pages that are records, what was
+  printed in the past. The programs of records/flaws.md are run by
+  tests/bench/test_found.py
+- sh: commands; console: commands after "$ " with what they print. Each runs in an empty
+  folder, or, below `cd examples/FOLDER`, in a copy of that
+- a block whose first line is the name of a file, "# f.py" or "// f.c": a file for the
+  commands of its page
 
-Numbers that differ from machine to machine are compared as if they were the same (`MEASURED`).
+Numbers that differ from machine to machine are compared as if they were the same
+(`MEASURED`).
 """
 
 import ast
@@ -31,7 +34,8 @@ import secant
 
 RECORDS = ["docs/benchmarks.md"]  # by programs
 RECORDS += [name_of(page) for page in PAGES if page.parent.name == "records"]
-INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
+# needs a clone and a package index
+INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(
     r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$"
@@ -39,11 +43,17 @@ MEASURED = re.compile(
     re.MULTILINE,
 )
 NEEDS = {"plot": "matplotlib"}  # what a block has in it, and needs
-NEEDS |= {name: name for name in ("distributed", "jax", "joblib", "numba", "scipy", "sklearn", "torch")}
+NEEDS |= {
+    name: name
+    for name in ("distributed", "jax", "joblib", "numba", "scipy", "sklearn", "torch")
+}
 FILE = re.compile(r"(?:#|//) (\w+\.\w+)\n")
-IMPORT = re.compile(r"^(?:>>> )?(?:import |from |import numpy as np, )secant\b", re.MULTILINE)
+IMPORT = re.compile(
+    r"^(?:>>> )?(?:import |from |import numpy as np, )secant\b", re.MULTILINE
+)
 GO = re.compile(r"^cd (examples/\w+)$", re.MULTILINE)
-HOOK = ast.parse("sys.displayhook", mode="eval").body  # what the prompt prints values with
+# what the prompt prints values with
+HOOK = ast.parse("sys.displayhook", mode="eval").body
 MARK = "-- the next piece --"
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -51,7 +61,9 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 class Checker(doctest.OutputChecker):
     def check_output(self, want, got, flags):
-        return super().check_output(MEASURED.sub("#", want), MEASURED.sub("#", got), flags)
+        return super().check_output(
+            MEASURED.sub("#", want), MEASURED.sub("#", got), flags
+        )
 
 
 def languages(page, *wanted):
@@ -60,12 +72,20 @@ def languages(page, *wanted):
 
 def files(page):
     """The blocks that are files, by name."""
-    return {named[1]: block.text for block in blocks(page) if (named := FILE.match(block.text))}
+    return {
+        named[1]: block.text
+        for block in blocks(page)
+        if (named := FILE.match(block.text))
+    }
 
 
 def missing(code):
     """What code needs that is not installed."""
-    return [extra for needle, extra in NEEDS.items() if needle in code and not importlib.util.find_spec(extra)]
+    return [
+        extra
+        for needle, extra in NEEDS.items()
+        if needle in code and not importlib.util.find_spec(extra)
+    ]
 
 
 @by_page
@@ -86,7 +106,9 @@ def test_every_block_says_what_it_is_and_is_run(page):
 
 
 def programs(page):
-    """The blocks of Python that a reader runs as one script: a block that imports secant begins one, others go on."""
+    """The blocks of Python that a reader runs as one script: a block that imports
+    secant begins one, others go on.
+    """
     scripts = []
     for block in languages(page, "python"):
         if not FILE.match(block.text):
@@ -105,9 +127,14 @@ def shown(source):
 
 
 def parts(page, block):
-    """What a block runs, piece by piece, and what the page says that each prints: None if it does not say."""
+    """What a block runs, piece by piece, and what the page says that each prints: None
+    if it does not say.
+    """
     if ">>> " in block.text:
-        return [(shown(example.source), example.want) for example in doctest.DocTestParser().get_examples(block.text)]
+        return [
+            (shown(example.source), example.want)
+            for example in doctest.DocTestParser().get_examples(block.text)
+        ]
     every = blocks(page)
     after = every[every.index(block) + 1 :]
     printed = after[0].text if after and after[0].language == "text" else None
@@ -115,7 +142,9 @@ def parts(page, block):
 
 
 def place(page, line):
-    """The folder of the clone to which the page has sent its reader before this line; None for an empty folder."""
+    """The folder of the clone to which the page has sent its reader before this line;
+    None for an empty folder.
+    """
     earlier = [block.text for block in languages(page, "sh") if block.line < line]
     found = [name for text in earlier for name in GO.findall(text)]
     return found[-1] if found else None
@@ -123,7 +152,9 @@ def place(page, line):
 
 @contextlib.contextmanager
 def folder_of_reader(example, own_files):
-    """An empty folder, or a copy of one with examples, and the files that the page shows."""
+    """An empty folder, or a copy of one with examples, and the files that the page
+    shows.
+    """
     with tempfile.TemporaryDirectory() as folder:
         if example:
             shutil.copytree(ROOT / example, folder, dirs_exist_ok=True)
@@ -153,7 +184,9 @@ SCRIPTS = [
 
 @pytest.mark.parametrize(("page", "number"), SCRIPTS)
 def test_python(page, number):
-    """Each script runs in an empty folder, and is given nothing that the page does not give its reader."""
+    """Each script runs in an empty folder, and is given nothing that the page does not
+    give its reader.
+    """
     script = programs(page)[number]
     text = "\n".join(block.text for block in script)
     if lacking := missing(text):
@@ -165,16 +198,25 @@ def test_python(page, number):
     with folder_of_reader(place(page, script[0].line), ()) as folder:
         (Path(folder) / "script.py").write_text(source, encoding="utf-8")
         done = subprocess.run(
-            [sys.executable, "script.py"], cwd=folder, env=environment(), capture_output=True, text=True, timeout=600
+            [sys.executable, "script.py"],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
     assert (done.returncode, done.stderr) == (0, "")
     outputs = done.stdout.split(f"{MARK}\n")
     for (code, wanted), printed in zip(pieces, outputs, strict=True):
-        assert wanted is None or Checker().check_output(wanted, printed, FLAGS), f"{code}\n{printed}"
+        assert wanted is None or Checker().check_output(wanted, printed, FLAGS), (
+            f"{code}\n{printed}"
+        )
 
 
 def commands(block):
-    """The commands of a block, with what each prints; None where the page does not say."""
+    """The commands of a block, with what each prints; None where the page does not
+    say.
+    """
     if block.language == "sh":
         return [(block.text, None)]
     first, *parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
@@ -189,7 +231,9 @@ def outcome(command, example, own_files):
         programs = Path(folder) / ".venv" / "bin"
         programs.mkdir(parents=True)
         for name, module in {"secant": " -m secant", "python": ""}.items():
-            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n', encoding="utf-8")
+            (programs / name).write_text(
+                f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n', encoding="utf-8"
+            )
             (programs / name).chmod(0o755)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
@@ -214,7 +258,9 @@ def test_shell(page):
         if GO.fullmatch(block.text.strip()):
             continue
         for command, printed in commands(block):
-            own_files = tuple((name, text) for name, text in files(page).items() if name in command)
+            own_files = tuple(
+                (name, text) for name, text in files(page).items() if name in command
+            )
             if lacking := missing(str(own_files)):
                 skipped += lacking
                 continue
@@ -222,16 +268,22 @@ def test_shell(page):
             if "MNIST could not be downloaded" in " ".join(output.split()):
                 pytest.skip("the page is about all of MNIST, which is not here")
             assert code == 0, output
-            assert printed is None or Checker().check_output(printed, output, FLAGS), output
+            assert printed is None or Checker().check_output(printed, output, FLAGS), (
+                output
+            )
     if skipped:
-        pytest.skip(f"all but the commands that need {', '.join(sorted(set(skipped)))}, not installed here")
+        pytest.skip(
+            f"all but the commands that need {', '.join(sorted(set(skipped)))}, not installed here"
+        )
 
 
 @by_page
 def test_commands_that_install_are_run_by_the_gate_as_they_stand_in_the_readme(page):
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     endings = re.findall(r"readme_command '([^']+)'", gate)
-    readme = "".join(block.text for block in languages(ROOT / "README.md", "sh")).splitlines()
+    readme = "".join(
+        block.text for block in languages(ROOT / "README.md", "sh")
+    ).splitlines()
     for block in languages(page, "sh"):
         for line in block.text.splitlines() if INSTALL.search(block.text) else ():
             assert line in readme

@@ -31,10 +31,16 @@ def test_an_example(name, tmp_path):
     if name == "functions_in_c" and not shutil.which("cc"):
         pytest.skip("there is no C compiler")
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py")], capture_output=True, text=True, timeout=240, cwd=tmp_path
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
     if name == "learning_rates":
         assert "RuntimeWarning: gradient descent loses h: after step" in done.stderr
-    assert len(list(tmp_path.glob("*.png"))) == (name in ("descent_contour", "learning_rates"))
+    assert len(list(tmp_path.glob("*.png"))) == (
+        name in ("descent_contour", "learning_rates")
+    )

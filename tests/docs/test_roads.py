@@ -31,12 +31,20 @@ def test_the_page_of_the_command_line_has_every_command_and_option():
         assert f"`secant {name}" in page
         rows = "".join(re.findall(rf"^\| `{name}`.*\| (.*) \|$", page, re.MULTILINE))
         listed = re.findall(r"`(--[\w-]+)`", rows)
-        options = [p.opts[0] for p in command.params if p.param_type_name == "option" and p.opts[0] != "--help"]
+        options = [
+            p.opts[0]
+            for p in command.params
+            if p.param_type_name == "option" and p.opts[0] != "--help"
+        ]
         assert sorted(listed) == sorted(options), name
 
 
 def test_the_page_of_the_environment_has_every_variable_of_ours():
     page = (ROOT / "docs/command_line.md").read_text("utf-8")
     sources = [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]
-    read = {name for path in sources for name in re.findall(r'"(SECANT_[A-Z_]+)"', path.read_text("utf-8"))}
+    read = {
+        name
+        for path in sources
+        for name in re.findall(r'"(SECANT_[A-Z_]+)"', path.read_text("utf-8"))
+    }
     assert read <= set(re.findall(r"`(SECANT_\w+)`", page))

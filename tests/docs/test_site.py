@@ -32,8 +32,14 @@ NEED_MORE = [
 
 
 def public(module):
-    """The full names of what is public in a module, and in those that are public in it."""
-    own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    """The full names of what is public in a module, and in those that are public in
+    it.
+    """
+    own = [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__
+    ]
     for name in getattr(module, "__all__", own):
         value = getattr(module, name)
         if isinstance(value, ModuleType):
@@ -46,7 +52,9 @@ def test_the_api_lists_every_public_name_once():
     listed = Counter()
     for page in API.glob("*.md"):
         for module, names in re.findall(
-            r"currentmodule:: (\S+)\n.*?\n\n((?: {3}\w+\n)+)", page.read_text(encoding="utf-8"), re.DOTALL
+            r"currentmodule:: (\S+)\n.*?\n\n((?: {3}\w+\n)+)",
+            page.read_text(encoding="utf-8"),
+            re.DOTALL,
         ):
             listed.update(f"{module}.{name}" for name in names.split())
     assert listed == Counter([*public(secant), *NEED_MORE])
@@ -60,14 +68,30 @@ def test_links_lead_to_places(page):
             target = (page.parent / to).resolve() if to else page
             assert target.is_file(), link
             assert not anchor or anchor in anchors(target), link
-            # The site has the pages of its own folder, and a copy of what else its pages link to.
-            assert target.suffix != ".md" or not page.is_relative_to(DOCS) or target.is_relative_to(DOCS), link
+            # The site has the pages of its own folder, and a copy of what else its
+            # pages link to.
+            assert (
+                target.suffix != ".md"
+                or not page.is_relative_to(DOCS)
+                or target.is_relative_to(DOCS)
+            ), link
 
 
 def test_no_address_of_the_repository_is_written_down():
-    others = [ROOT / name for name in ("pyproject.toml", "CITATION.cff", "docs/conf.py", "package_metadata.py")]
+    others = [
+        ROOT / name
+        for name in (
+            "pyproject.toml",
+            "CITATION.cff",
+            "docs/conf.py",
+            "package_metadata.py",
+        )
+    ]
     for path in [*LINKED, *others, *(ROOT / "python").rglob("*.py")]:
-        assert not re.search(r"(github|gitlab|codeberg)\.\w+/[\w-]+/secant", path.read_text(encoding="utf-8")), path
+        assert not re.search(
+            r"(github|gitlab|codeberg)\.\w+/[\w-]+/secant",
+            path.read_text(encoding="utf-8"),
+        ), path
 
 
 class Page(HTMLParser):
@@ -95,7 +119,9 @@ class Page(HTMLParser):
 def site():
     if not SITE.exists():
         pytest.skip("the site is not built: nox -s docs")
-    return {path: Page(path) for path in SITE.rglob("*.html") if "_static" not in path.parts}
+    return {
+        path: Page(path) for path in SITE.rglob("*.html") if "_static" not in path.parts
+    }
 
 
 @pytest.mark.slow
@@ -105,25 +131,34 @@ def test_nothing_is_loaded_from_elsewhere(site):
             assert (path.parent / unquote(urlsplit(link).path)).exists(), (path, link)
             assert "//" not in link, (path, link)
     for path in SITE.rglob("*.css"):
-        assert not re.search(r"(url\(|@import )[\"']?(https?:)?//", path.read_text(encoding="utf-8")), path
+        assert not re.search(
+            r"(url\(|@import )[\"']?(https?:)?//", path.read_text(encoding="utf-8")
+        ), path
 
 
 @pytest.mark.slow
 def test_links_of_the_site_lead_to_places(site):
     for path, page in site.items():
-        for link in page.links if "_modules" not in path.parts else ():  # the source code's links back are Sphinx's
+        # the source code's links back are Sphinx's
+        for link in page.links if "_modules" not in path.parts else ():
             if not re.match(r"https?:", link):
                 to, anchor = urldefrag(unquote(link))
                 target = (path.parent / to).resolve() if to else path
                 assert target.exists(), (path, link)
-                assert not anchor or target.suffix != ".html" or anchor in site[target].ids, (path, link)
+                assert (
+                    not anchor or target.suffix != ".html" or anchor in site[target].ids
+                ), (path, link)
 
 
 @pytest.mark.slow
 def test_pages_show_what_they_should(site):
     for path, page in site.items():
         assert page.language == ("zh-CN" if "zh-CN" in path.parts else "en"), path
-    train = re.sub("<[^>]*>", "", (SITE / "api" / "generated" / "secant.train.html").read_text(encoding="utf-8"))
+    train = re.sub(
+        "<[^>]*>",
+        "",
+        (SITE / "api" / "generated" / "secant.train.html").read_text(encoding="utf-8"),
+    )
     assert re.search(r"secant\.train\(\s*net,\s*x_train,\s*t_train", train)
     for heading in ("Parameters", "Returns", "Raises", "Examples"):
         assert heading in train
@@ -135,5 +170,7 @@ def test_records_are_not_in_the_search(site):
     index = (SITE / "searchindex.js").read_text(encoding="utf-8")
     assert "How a gradient check works" in index
     for record in (DOCS / "records").glob("*.md"):
-        title = re.search(r"^# (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE)[1]
+        title = re.search(
+            r"^# (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE
+        )[1]
         assert title not in index, title

@@ -1,4 +1,5 @@
-"""Chinese twins of pages: each ends in a comment that says which English text it follows.
+"""Chinese twins of pages: each ends in a comment that says which English text it
+follows.
 
 python tests/docs/twins.py --behind          # marks the twins that are behind: they then tell their readers
 python tests/docs/twins.py --follows PAGE... # the twins of these pages have been brought up to date
@@ -11,8 +12,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TRANSLATED = "quickstart", "chapter", "checks", "installation", "troubleshooting"
-TWINS = {"README.md": "README.zh-CN.md"} | {f"docs/{name}.md": f"docs/zh-CN/{name}.md" for name in TRANSLATED}
-NOTE = "> 英文页面有更新，本页尚未同步，请以英文页面为准。\n\n"  # the English page has changed since, and counts
+TWINS = {"README.md": "README.zh-CN.md"} | {
+    f"docs/{name}.md": f"docs/zh-CN/{name}.md" for name in TRANSLATED
+}
+# the English page has changed since, and counts
+NOTE = "> 英文页面有更新，本页尚未同步，请以英文页面为准。\n\n"
 COMMENT = re.compile(r"\n<!-- follows (\S+) (\w+) -->\n$")
 
 
@@ -45,13 +49,19 @@ def mark_as_following(page: str) -> None:
     """Drop the note, and write down which English text the twin follows."""
     twin, text = ROOT / TWINS[page], text_of(TWINS[page])
     text = COMMENT.sub("", text.replace(NOTE, "")).rstrip("\n")
-    twin.write_text(f"{text}\n\n<!-- follows {page} {mark_of(page)} -->\n", encoding="utf-8")
+    twin.write_text(
+        f"{text}\n\n<!-- follows {page} {mark_of(page)} -->\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--behind", action="store_true")
-    parser.add_argument("--follows", nargs="+", default=[], choices=TWINS, metavar="PAGE")
+    parser.add_argument(
+        "--follows", nargs="+", default=[], choices=TWINS, metavar="PAGE"
+    )
     options = parser.parse_args()
     for name in options.follows:
         mark_as_following(name)

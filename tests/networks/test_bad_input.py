@@ -1,4 +1,6 @@
-"""One test for each kind of bad input, in all calls: the error and its words, and that nothing was changed."""
+"""One test for each kind of bad input, in all calls: the error and its words, and that
+nothing was changed.
+"""
 
 import itertools
 from typing import get_args
@@ -41,7 +43,9 @@ BY_METHOD = {
 
 def cases(table):
     """A test for each row of (what makes it, the error, the message)."""
-    return pytest.mark.parametrize(("bad", "error", "message"), table.values(), ids=table)
+    return pytest.mark.parametrize(
+        ("bad", "error", "message"), table.values(), ids=table
+    )
 
 
 def assert_all_refuse(calls, error, message, net=network, x=X, t=T):
@@ -63,16 +67,32 @@ def changed(array, index, value):
     return array
 
 
-# ---- x ---------------------------------------------------------------------------------------------------------------
+# ---- x -------------------------------------------------------------------------------
 
 NOT_FINITE = changed(X, (2, 1), np.nan)
 BAD_X = {
     "scalar": (1.0, ShapeError, "x must have shape (N, 3) or (3,), got ()"),
     "too narrow": (np.ones((4, 2)), ShapeError, "x must have 3 columns, got 2"),
-    "empty batch": (np.ones((0, 3)), ShapeError, "x must hold at least one sample, got shape (0, 3)"),
-    "ragged": ([[1, 2, 3], [1, 2]], ShapeError, "x must be a regular array, got rows of different lengths"),
-    "complex": (np.ones((4, 3), complex), DTypeError, "x must hold real numbers, got an array of complex128"),
-    "objects": (np.ones((4, 3), object), DTypeError, "x must hold real numbers, got an array of object"),
+    "empty batch": (
+        np.ones((0, 3)),
+        ShapeError,
+        "x must hold at least one sample, got shape (0, 3)",
+    ),
+    "ragged": (
+        [[1, 2, 3], [1, 2]],
+        ShapeError,
+        "x must be a regular array, got rows of different lengths",
+    ),
+    "complex": (
+        np.ones((4, 3), complex),
+        DTypeError,
+        "x must hold real numbers, got an array of complex128",
+    ),
+    "objects": (
+        np.ones((4, 3), object),
+        DTypeError,
+        "x must hold real numbers, got an array of object",
+    ),
     "nothing": (None, DTypeError, "x must hold real numbers, got None"),
     "masked": (
         np.ma.masked_greater(X, 0.5),
@@ -80,8 +100,16 @@ BAD_X = {
         "x must be a plain array, got a masked one: its mask would be lost",
     ),
     "nan": (NOT_FINITE, ValueRangeError, "x must be finite, got nan at (2, 1)"),
-    "infinity": (changed(X, (0, 0), np.inf), ValueRangeError, "x must be finite, got inf at (0, 0)"),
-    "nan in fortran order": (np.asfortranarray(NOT_FINITE), ValueRangeError, "x must be finite, got nan at (2, 1)"),
+    "infinity": (
+        changed(X, (0, 0), np.inf),
+        ValueRangeError,
+        "x must be finite, got inf at (0, 0)",
+    ),
+    "nan in fortran order": (
+        np.asfortranarray(NOT_FINITE),
+        ValueRangeError,
+        "x must be finite, got nan at (2, 1)",
+    ),
 }
 
 
@@ -96,11 +124,18 @@ def test_weights_of_targets_whose_loss_overflows(backend, size, dtype):
     net, t = secant.TwoLayerNet(3, 5, 2, rng=0, dtype=dtype), np.full((4, 2), size)
     calls = WITH_WEIGHTS | {
         "direct": lambda net, x, t: net.numerical_gradient(x, t, method="direct"),
-        "cross_entropy_error": lambda net, x, t: secant.cross_entropy_error(net.predict(x), t),
-        "train": lambda net, x, t: secant.train(net, x, t, n_iterations=3, batch_size=4, rng=0, progress=False),
+        "cross_entropy_error": lambda net, x, t: secant.cross_entropy_error(
+            net.predict(x), t
+        ),
+        "train": lambda net, x, t: secant.train(
+            net, x, t, n_iterations=3, batch_size=4, rng=0, progress=False
+        ),
     }
     for call in calls.values():
-        with pytest.raises(ValueRangeError, match=r"^t must be small enough for a finite loss, got an overflow$"):
+        with pytest.raises(
+            ValueRangeError,
+            match=r"^t must be small enough for a finite loss, got an overflow$",
+        ):
             call(net, X, t)
     for key, param in secant.TwoLayerNet(3, 5, 2, rng=0, dtype=dtype).params.items():
         np.testing.assert_array_equal(net.params[key], param)
@@ -109,50 +144,108 @@ def test_weights_of_targets_whose_loss_overflows(backend, size, dtype):
 def test_a_long_double_beyond_the_range_of_float64(backend):
     x = np.full((4, 3), np.longdouble("1e400"))
     assert_refused(
-        lambda: network().predict(x), ValueRangeError, "x must be within the range of float64, got 1e+400 at (0, 0)"
+        lambda: network().predict(x),
+        ValueRangeError,
+        "x must be within the range of float64, got 1e+400 at (0, 0)",
     )
 
 
 def test_bad_inputs_of_a_simple_net(backend):
     net = secant.SimpleNet(rng=0)
     for broken, error, message in [
-        (np.full((2, 3), np.nan), ValueRangeError, "params['W'] must be finite, got nan at (0, 0)"),
-        (np.zeros(3), ParamsError, "params['W'] must be 2-dimensional and not empty, got shape (3,)"),
+        (
+            np.full((2, 3), np.nan),
+            ValueRangeError,
+            "params['W'] must be finite, got nan at (0, 0)",
+        ),
+        (
+            np.zeros(3),
+            ParamsError,
+            "params['W'] must be 2-dimensional and not empty, got shape (3,)",
+        ),
         (np.full((2, 3), 1e308), ValueRangeError, OVERFLOW),
-        (np.zeros((2, 3), np.float32), ParamsError, "params['W'] must be float64, got float32"),
+        (
+            np.zeros((2, 3), np.float32),
+            ParamsError,
+            "params['W'] must be float64, got float32",
+        ),
     ]:
         net.params["W"], before = broken, net.W
         assert_refused(lambda: net.predict([100.0, 100.0]), error, message)
         net.params["W"] = before
     net.params["V"] = net.params.pop("W")
-    assert_refused(lambda: net.predict([1.0, 2.0]), ParamsError, "params must have the keys W, got V")
+    assert_refused(
+        lambda: net.predict([1.0, 2.0]),
+        ParamsError,
+        "params must have the keys W, got V",
+    )
     net = secant.SimpleNet(rng=0)
-    assert_refused(lambda: net.predict(np.ones((1, 3))), ShapeError, "x must have 2 columns, got 3")
-    assert_refused(lambda: net.predict([0.5, np.nan]), ValueRangeError, "x must be finite, got nan at (1,)")
+    assert_refused(
+        lambda: net.predict(np.ones((1, 3))), ShapeError, "x must have 2 columns, got 3"
+    )
+    assert_refused(
+        lambda: net.predict([0.5, np.nan]),
+        ValueRangeError,
+        "x must be finite, got nan at (1,)",
+    )
     for call in (net.loss, net.accuracy, net.gradient, net.numerical_gradient):
         assert_refused(
-            lambda call=call: call([1, 2], [3]), ValueRangeError, "t must hold class labels from 0 to 2, got 3"
+            lambda call=call: call([1, 2], [3]),
+            ValueRangeError,
+            "t must hold class labels from 0 to 2, got 3",
         )
-    assert_refused(lambda: secant.SimpleNet(2, 0), ValueRangeError, "output_size must be at least 1, got 0")
+    assert_refused(
+        lambda: secant.SimpleNet(2, 0),
+        ValueRangeError,
+        "output_size must be at least 1, got 0",
+    )
 
 
-# ---- t ---------------------------------------------------------------------------------------------------------------
+# ---- t -------------------------------------------------------------------------------
 
-ONE_HOT, SHAPES, LABELS = np.eye(2)[T], "have shape (4,) or (4, 2), got", "hold class labels from 0 to 1, got"
+ONE_HOT, SHAPES, LABELS = (
+    np.eye(2)[T],
+    "have shape (4,) or (4, 2), got",
+    "hold class labels from 0 to 1, got",
+)
 BAD_T = {
     "too few labels": (T[:3], ShapeError, "have 4 rows like x, got 3"),
     "one label for all": (0, ShapeError, f"{SHAPES} ()"),
-    "labels as a column": (T[:, np.newaxis], ShapeError, f"{SHAPES} (4, 1): give labels as (N,)"),
+    "labels as a column": (
+        T[:, np.newaxis],
+        ShapeError,
+        f"{SHAPES} (4, 1): give labels as (N,)",
+    ),
     "too many classes": (np.eye(3)[T], ShapeError, f"{SHAPES} (4, 3)"),
     "three dimensions": (ONE_HOT[np.newaxis], ShapeError, f"{SHAPES} (1, 4, 2)"),
     "label too large": ([0, 1, 2, 0], ValueRangeError, f"{LABELS} 2"),
     "label negative": ([0, 1, -1, 0], ValueRangeError, f"{LABELS} -1"),
-    "label beyond int64": (np.array([0, 1, 1, 2**63], np.uint64), ValueRangeError, f"{LABELS} {2**63}"),
-    "label fractional": ([0, 1, 0.5, 0], DTypeError, "hold class labels as integers, got float64"),
+    "label beyond int64": (
+        np.array([0, 1, 1, 2**63], np.uint64),
+        ValueRangeError,
+        f"{LABELS} {2**63}",
+    ),
+    "label fractional": (
+        [0, 1, 0.5, 0],
+        DTypeError,
+        "hold class labels as integers, got float64",
+    ),
     "nothing": (None, DTypeError, "hold real numbers, got None"),
-    "weights, nan": (changed(ONE_HOT, (2, 1), np.nan), ValueRangeError, "be finite, got nan at (2, 1)"),
-    "weights, infinity": (changed(ONE_HOT, (0, 0), np.inf), ValueRangeError, "be finite, got inf at (0, 0)"),
-    "weights, negative": (changed(ONE_HOT, (1, 0), -0.25), ValueRangeError, "hold weights of at least 0, got -0.25"),
+    "weights, nan": (
+        changed(ONE_HOT, (2, 1), np.nan),
+        ValueRangeError,
+        "be finite, got nan at (2, 1)",
+    ),
+    "weights, infinity": (
+        changed(ONE_HOT, (0, 0), np.inf),
+        ValueRangeError,
+        "be finite, got inf at (0, 0)",
+    ),
+    "weights, negative": (
+        changed(ONE_HOT, (1, 0), -0.25),
+        ValueRangeError,
+        "hold weights of at least 0, got -0.25",
+    ),
 }
 
 
@@ -161,7 +254,7 @@ def test_bad_targets(backend, bad, error, message):
     assert_all_refuse(WITH_TARGETS | BY_METHOD, error, f"t must {message}", t=bad)
 
 
-# ---- params ----------------------------------------------------------------------------------------------------------
+# ---- params --------------------------------------------------------------------------
 
 
 def test_read_only_parameters_are_read(backend):
@@ -172,12 +265,16 @@ def test_read_only_parameters_are_read(backend):
         np.testing.assert_equal(call(net, X, T), call(right, X, T))
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"method": "series"}, {"gradient": "backprop"}]
+)
 def test_read_only_parameters_are_not_trained(backend, options):
     net = network()
     net.params["b1"].flags.writeable = False
     message = "params['b1'] must be writeable to be trained: use a copy() of this read-only array"
-    assert_refused(lambda: secant.train(net, X, T, progress=False, **options), ParamsError, message)
+    assert_refused(
+        lambda: secant.train(net, X, T, progress=False, **options), ParamsError, message
+    )
 
 
 @pytest.mark.parametrize("log_offset", [1e-45, 1e-50, 1e39])
@@ -186,22 +283,55 @@ def test_a_log_offset_that_float32_does_not_have(backend, log_offset):
     message = f"log_offset must be 0 or from 1.2e-38 to 3.4e+38 for float32 parameters, got {log_offset!r}"
 
     def net():
-        return secant.TwoLayerNet(3, 5, 2, rng=0, dtype=np.float32, log_offset=log_offset)
+        return secant.TwoLayerNet(
+            3, 5, 2, rng=0, dtype=np.float32, log_offset=log_offset
+        )
 
     assert_all_refuse(calls, ValueRangeError, message, net=net, x=X.astype(np.float32))
 
 
 NO_MATRIX, USE = "2-dimensional and not empty, got shape", "use np.ascontiguousarray"
-BAD_PARAMS = {  # the parameter that is spoilt, how, the one that is named, and what it must be
+# the parameter that is spoilt, how, the one that is named, and what it must be
+BAD_PARAMS = {
     "a list": ("W2", lambda a: a.tolist(), "W2", "be a plain NumPy array, got list"),
     "W1 of one dimension": ("W1", np.ravel, "W1", f"be {NO_MATRIX} (15,)"),
-    "W1 without hidden units": ("W1", lambda a: a[:, :0].copy(), "W1", f"be {NO_MATRIX} (3, 0)"),
-    "fortran order": ("W1", np.asfortranarray, "W1", f"be C-contiguous, got strides (8, 24): {USE}"),
-    "strided": ("b1", lambda a: np.zeros(10)[::2], "b1", f"be C-contiguous, got strides (16,): {USE}"),
-    "unaligned": ("W1", unaligned, "W1", "be aligned, got an array that is not: use its copy()"),
-    "float16": ("W1", lambda a: a.astype(np.float16), "W1", "be float64 or float32, got float16"),
+    "W1 without hidden units": (
+        "W1",
+        lambda a: a[:, :0].copy(),
+        "W1",
+        f"be {NO_MATRIX} (3, 0)",
+    ),
+    "fortran order": (
+        "W1",
+        np.asfortranarray,
+        "W1",
+        f"be C-contiguous, got strides (8, 24): {USE}",
+    ),
+    "strided": (
+        "b1",
+        lambda a: np.zeros(10)[::2],
+        "b1",
+        f"be C-contiguous, got strides (16,): {USE}",
+    ),
+    "unaligned": (
+        "W1",
+        unaligned,
+        "W1",
+        "be aligned, got an array that is not: use its copy()",
+    ),
+    "float16": (
+        "W1",
+        lambda a: a.astype(np.float16),
+        "W1",
+        "be float64 or float32, got float16",
+    ),
     "int64": ("W1", lambda a: a.astype(int), "W1", "be float64 or float32, got int64"),
-    "big-endian": ("W1", lambda a: a.astype(">f8"), "W1", "be float64 or float32, got >f8"),
+    "big-endian": (
+        "W1",
+        lambda a: a.astype(">f8"),
+        "W1",
+        "be float64 or float32, got >f8",
+    ),
 }
 
 
@@ -216,17 +346,33 @@ def spoilt(name, spoil):
     return make
 
 
-@pytest.mark.parametrize(("spoiled", "spoil", "name", "must"), BAD_PARAMS.values(), ids=BAD_PARAMS)
+@pytest.mark.parametrize(
+    ("spoiled", "spoil", "name", "must"), BAD_PARAMS.values(), ids=BAD_PARAMS
+)
 def test_bad_parameters(backend, spoiled, spoil, name, must):
-    assert_all_refuse(CALLS, ParamsError, f"params['{name}'] must {must}", net=spoilt(spoiled, spoil))
+    assert_all_refuse(
+        CALLS, ParamsError, f"params['{name}'] must {must}", net=spoilt(spoiled, spoil)
+    )
 
 
 @pytest.mark.parametrize(
     ("spoiled", "spoil", "got"),
     [
-        ("W1", lambda a: a.astype("f"), "W1 (3, 5) float32, b1 (5,) float64, W2 (5, 2) float64, b2 (2,) float64"),
-        ("b1", lambda a: a[:4], "W1 (3, 5) float64, b1 (4,) float64, W2 (5, 2) float64, b2 (2,) float64"),
-        ("b2", lambda a: np.zeros(3), "W1 (3, 5) float64, b1 (5,) float64, W2 (5, 2) float64, b2 (3,) float64"),
+        (
+            "W1",
+            lambda a: a.astype("f"),
+            "W1 (3, 5) float32, b1 (5,) float64, W2 (5, 2) float64, b2 (2,) float64",
+        ),
+        (
+            "b1",
+            lambda a: a[:4],
+            "W1 (3, 5) float64, b1 (4,) float64, W2 (5, 2) float64, b2 (2,) float64",
+        ),
+        (
+            "b2",
+            lambda a: np.zeros(3),
+            "W1 (3, 5) float64, b1 (5,) float64, W2 (5, 2) float64, b2 (3,) float64",
+        ),
     ],
 )
 def test_parameters_that_do_not_fit_each_other(backend, spoiled, spoil, got):
@@ -243,30 +389,55 @@ def test_parameters_that_are_not_finite(backend, name):
         assert_all_refuse(CALLS | BY_METHOD, ValueRangeError, message, net=net)
 
 
-@pytest.mark.parametrize("missing", [["W1"], ["b1"], ["W2"], ["b2"], ["W1", "b1", "W2", "b2"]], ids=str)
+@pytest.mark.parametrize(
+    "missing", [["W1"], ["b1"], ["W2"], ["b2"], ["W1", "b1", "W2", "b2"]], ids=str
+)
 def test_parameters_that_are_missing(missing):
     rest = ", ".join(name for name in network().params if name not in missing) or "none"
 
     def net():
         net = network()
-        net.params = {name: param for name, param in net.params.items() if name not in missing}
+        net.params = {
+            name: param for name, param in net.params.items() if name not in missing
+        }
         return net
 
-    assert_all_refuse(CALLS, ParamsError, f"params must have the keys W1, b1, W2 and b2, got {rest}", net=net)
+    assert_all_refuse(
+        CALLS,
+        ParamsError,
+        f"params must have the keys W1, b1, W2 and b2, got {rest}",
+        net=net,
+    )
 
 
-# ---- options ---------------------------------------------------------------------------------------------------------
+# ---- options -------------------------------------------------------------------------
 
 BAD_H = "h must be finite and greater than 0, got"
 BAD_CALLS = {
     "h zero": ({"h": 0}, ValueRangeError, f"{BAD_H} 0"),
     "h nan": ({"h": np.nan}, ValueRangeError, f"{BAD_H} nan"),
     "h infinite": ({"h": np.inf}, ValueRangeError, f"{BAD_H} inf"),
-    "h too small to divide by": ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
+    "h too small to divide by": (
+        {"h": 1e-151},
+        ValueRangeError,
+        "h must be at least 1e-150, got 1e-151",
+    ),
     "h text": ({"h": "1e-4"}, DTypeError, "h must be a real number, got '1e-4'"),
-    "method": ({"method": "taylor"}, ValueRangeError, f"method must be one of {METHODS}, got 'taylor'"),
-    "no threads": ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
-    "threads fractional": ({"n_threads": 1.5}, DTypeError, "n_threads must be a whole number, got 1.5"),
+    "method": (
+        {"method": "taylor"},
+        ValueRangeError,
+        f"method must be one of {METHODS}, got 'taylor'",
+    ),
+    "no threads": (
+        {"n_threads": 0},
+        ValueRangeError,
+        "n_threads must be at least 1, got 0",
+    ),
+    "threads fractional": (
+        {"n_threads": 1.5},
+        DTypeError,
+        "n_threads must be a whole number, got 1.5",
+    ),
 }
 
 
@@ -282,20 +453,43 @@ def test_more_threads_than_an_int_can_count(backend):
     network().numerical_gradient(X, T, n_threads=2**40)
 
 
-# ---- construction ----------------------------------------------------------------------------------------------------
+# ---- construction --------------------------------------------------------------------
 
 SIZES = ["input_size", "hidden_size", "output_size"]
 TYPES = (np.float16, ">f4", complex, "number")
 BAD_OPTIONS = {
-    **{f"no {name}": ({name: 0}, ValueRangeError, f"{name} must be at least 1, got 0") for name in SIZES},
     **{
-        f"{dtype!r}": ({"dtype": dtype}, DTypeError, f"dtype must be float64 or float32, got {dtype!r}")
+        f"no {name}": ({name: 0}, ValueRangeError, f"{name} must be at least 1, got 0")
+        for name in SIZES
+    },
+    **{
+        f"{dtype!r}": (
+            {"dtype": dtype},
+            DTypeError,
+            f"dtype must be float64 or float32, got {dtype!r}",
+        )
         for dtype in TYPES
     },
-    "size fractional": ({"hidden_size": 2.5}, DTypeError, "hidden_size must be a whole number, got 2.5"),
-    "std infinite": ({"weight_init_std": np.inf}, ValueRangeError, "weight_init_std must be finite, got inf"),
-    "std text": ({"weight_init_std": "he"}, DTypeError, "weight_init_std must be a real number, got 'he'"),
-    "backend": ({"backend": "cuda"}, ValueRangeError, f"backend must be one of {NAMES}, got 'cuda'"),
+    "size fractional": (
+        {"hidden_size": 2.5},
+        DTypeError,
+        "hidden_size must be a whole number, got 2.5",
+    ),
+    "std infinite": (
+        {"weight_init_std": np.inf},
+        ValueRangeError,
+        "weight_init_std must be finite, got inf",
+    ),
+    "std text": (
+        {"weight_init_std": "he"},
+        DTypeError,
+        "weight_init_std must be a real number, got 'he'",
+    ),
+    "backend": (
+        {"backend": "cuda"},
+        ValueRangeError,
+        f"backend must be one of {NAMES}, got 'cuda'",
+    ),
 }
 
 
@@ -306,7 +500,11 @@ def test_bad_options_of_a_network(bad, error, message):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda rng: secant.TwoLayerNet(3, 5, 2, rng=rng), lambda rng: secant.SimpleNet(rng=rng)]
+    "make",
+    [
+        lambda rng: secant.TwoLayerNet(3, 5, 2, rng=rng),
+        lambda rng: secant.SimpleNet(rng=rng),
+    ],
 )
 def test_bad_sources_of_random_numbers(make):
     for rng, error in (("seed", DTypeError), (-1, ValueRangeError)):
@@ -314,27 +512,40 @@ def test_bad_sources_of_random_numbers(make):
             make(rng)
 
 
-# ---- overflows -------------------------------------------------------------------------------------------------------
+# ---- overflows -----------------------------------------------------------------------
 
 
 def test_a_pre_activation_that_overflows_is_an_error(backend):
     net = secant.TwoLayerNet(2, 2, 2, output_activation="identity", rng=0)
-    net.params["b1"][:] = 50.0  # z1 = 1 for both units, so a2 is an infinity, and the softmax NaN
+    # z1 = 1 for both units, so a2 is an infinity, and the softmax NaN
+    net.params["b1"][:] = 50.0
     net.params["W2"][:] = [[1.7e308, 1.0], [1.7e308, 1.0]]
     net.params["b2"][0] = 1.7e308
-    assert_all_refuse(CALLS, ValueRangeError, OVERFLOW, net=lambda: net, x=[[0.0, 0.0]], t=[0])
+    assert_all_refuse(
+        CALLS, ValueRangeError, OVERFLOW, net=lambda: net, x=[[0.0, 0.0]], t=[0]
+    )
 
 
 @pytest.mark.parametrize("hidden", get_args(base.HiddenActivation))
 def test_a_hidden_unit_that_overflows_is_an_error(backend, hidden):
-    """By the order of its terms the sum is NaN or an infinity, of which an activation makes a number."""
+    """By the order of its terms the sum is NaN or an infinity, of which an activation
+    makes a number.
+    """
     x = np.array([[1.0, 1.0], [1e160, 1e160]])
-    for column, unit in itertools.product(([-1e160, 2e160], [2e160, -1e160], [-1e160, -1e160]), (0, 49)):
+    for column, unit in itertools.product(
+        ([-1e160, 2e160], [2e160, -1e160], [-1e160, -1e160]), (0, 49)
+    ):
         net = secant.TwoLayerNet(2, 50, 2, hidden_activation=hidden, rng=0)
         net.params["W1"][:, unit], net.params["W2"][unit] = column, 0.0
-        assert_all_refuse(CALLS, ValueRangeError, OVERFLOW, net=lambda net=net: net, x=x, t=[0, 1])
-        before = {name: param.tobytes() for name, param in net.params.items()}  # which stay as they were
-        with pytest.raises(secant.errors.ValueRangeError, match=r"in iteration 1, the loss is nan|is not finite"):
+        assert_all_refuse(
+            CALLS, ValueRangeError, OVERFLOW, net=lambda net=net: net, x=x, t=[0, 1]
+        )
+        # which stay as they were
+        before = {name: param.tobytes() for name, param in net.params.items()}
+        with pytest.raises(
+            secant.errors.ValueRangeError,
+            match=r"in iteration 1, the loss is nan|is not finite",
+        ):
             secant.train(net, x, [0, 1], x, [0, 1], n_iterations=2, batch_size=2, rng=0)
         assert {name: param.tobytes() for name, param in net.params.items()} == before
 
@@ -345,16 +556,32 @@ def test_an_overflow_before_the_first_step_is_an_error(backend, loss, gradient):
     """The step that follows from it would make the loss finite."""
     net = secant.TwoLayerNet(2, 2, 2, rng=0)
     net.params["W1"][...] = 1.0
-    x, options = [[1e308, 1e308], [1.0, 0.0]], {"learning_rate": 10, "n_iterations": 2, "batch_size": 2}
-    with pytest.raises(secant.errors.ValueRangeError, match="in iteration 1, the loss is nan"):
-        secant.train(net, x, [0, 1], loss=loss, gradient=gradient, sampling="ordered", progress=False, **options)
+    x, options = (
+        [[1e308, 1e308], [1.0, 0.0]],
+        {"learning_rate": 10, "n_iterations": 2, "batch_size": 2},
+    )
+    with pytest.raises(
+        secant.errors.ValueRangeError, match="in iteration 1, the loss is nan"
+    ):
+        secant.train(
+            net,
+            x,
+            [0, 1],
+            loss=loss,
+            gradient=gradient,
+            sampling="ordered",
+            progress=False,
+            **options,
+        )
     assert (net.params["W1"] == 1).all()
 
 
 def test_an_output_that_overflows_is_an_error(backend):
     net = secant.TwoLayerNet(2, 2, 2, hidden_activation="relu", rng=0)
     net.params["W1"][:], net.params["W2"][:] = 1.0, [[-1e160, 1.0], [2e160, 1.0]]
-    assert_all_refuse(CALLS, ValueRangeError, OVERFLOW, net=lambda: net, x=[[1e160, 1e160]], t=[0])
+    assert_all_refuse(
+        CALLS, ValueRangeError, OVERFLOW, net=lambda: net, x=[[1e160, 1e160]], t=[0]
+    )
 
 
 def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend):
@@ -362,7 +589,9 @@ def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend):
     net.params["W1"][:], net.params["W2"][:] = 0.0, [[1e150, -1e150], [-1e150, 1e150]]
     x, t = [[1e300]], [[1e200, 1e190]]  # the weight of a target is a factor of the loss
     assert_refused(lambda: net.gradient(x, t), ValueRangeError, OVERFLOW)
-    assert_refused(lambda: net.numerical_gradient(x, t, h=1e-150), ValueRangeError, OVERFLOW)
+    assert_refused(
+        lambda: net.numerical_gradient(x, t, h=1e-150), ValueRangeError, OVERFLOW
+    )
 
 
 def test_parameters_that_are_not_a_dict(tmp_path):

@@ -1,7 +1,9 @@
-"""Objective functions as users of SciPy, PyTorch and scikit-learn write them, with their exact derivatives.
+"""Objective functions as users of SciPy, PyTorch and scikit-learn write them, with
+their exact derivatives.
 
-Each entry makes a new f, with fresh state, for the array that will be differentiated: some keep that array. Beside it
-stands its formula as a plain function without state, whose complex step is the exact gradient.
+Each entry makes a new f, with fresh state, for the array that will be differentiated:
+some keep that array. Beside it stands its formula as a plain function without state,
+whose complex step is the exact gradient.
 """
 
 import functools
@@ -24,26 +26,41 @@ class Case:
     args: tuple = ()  # further arguments of f
     kwargs: dict = field(default_factory=dict)
     needs: tuple = ()  # packages it cannot do without
-    rtol: float = 1e-6  # by how much of the largest entry a derivative at h = 1e-4 may be off
-    own_error: float = 0.0  # by how much of it what f computes differs from its formula: a solver's tolerance
-    is_float32: bool = False  # f returns float32: a warning says so, and a check may not verify it
+    # by how much of the largest entry a derivative at h = 1e-4 may be off
+    rtol: float = 1e-6
+    # by how much of it what f computes differs from its formula: a solver's tolerance
+    own_error: float = 0.0
+    # f returns float32: a warning says so, and a check may not verify it
+    is_float32: bool = False
 
     def jacobian(self, x=None):
         """The exact derivatives of all outputs, by complex steps."""
         x = self.x if x is None else x
         columns = []
         for i in range(x.size):
-            shifted = x.astype(np.result_type(x, np.complex64))  # float32 stays what it is
+            # float32 stays what it is
+            shifted = x.astype(np.result_type(x, np.complex64))
             shifted.flat[i] += 1e-30j
             columns.append(np.imag(self.formula(shifted)) / 1e-30)
-        return np.moveaxis(np.array(columns), 0, -1).reshape(np.shape(columns[0]) + x.shape)
+        return np.moveaxis(np.array(columns), 0, -1).reshape(
+            np.shape(columns[0]) + x.shape
+        )
 
     def hessian(self):
-        """The exact second derivatives, to 12 digits: differences of order 6 of complex steps."""
+        """The exact second derivatives, to 12 digits: differences of order 6 of complex
+        steps.
+        """
         h, size = 1e-3, self.x.size
         rows = np.zeros((size, size))
         for i in range(size):
-            for shift, weight in ((1, 45), (-1, -45), (2, -9), (-2, 9), (3, 1), (-3, -1)):
+            for shift, weight in (
+                (1, 45),
+                (-1, -45),
+                (2, -9),
+                (-2, 9),
+                (3, 1),
+                (-3, -1),
+            ):
                 shifted = self.x.copy()
                 shifted.flat[i] += shift * h
                 rows[i] += weight * self.jacobian(shifted).reshape(-1) / (60 * h)
@@ -76,7 +93,10 @@ def stateless(formula, x, **options: Any):
 
 
 def of_class(formula, x, method=None, holds_x=False, **options: Any):
-    """What is decorated is a class: each f is a new instance, or a method of it. Some instances hold the array."""
+    """What is decorated is a class: each f is a new instance, or a method of it.
+
+    Some instances hold the array.
+    """
 
     def decorated(cls):
         def make(x):
@@ -112,14 +132,30 @@ def log_softmax(z):
 HERE = [1.2, -0.7, 2.0]
 
 
-# Plain functions, and what Python makes callable ---------------------------------------------------------------------
+# Plain functions, and what Python makes callable
+# ---------------------------------------------------------------------
 
 
 plain("plain_function", rosenbrock, rosenbrock, [-1.2, 1.0, 0.8])
-plain("with_args", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], args=(2.0, 10.0))
-plain("with_kwargs", rosenbrock, lambda x: rosenbrock(x, 2.0, 10.0), [0.3, 0.5, 1.5], kwargs={"b": 10.0, "a": 2.0})
 plain(
-    "functools_partial", functools.partial(rosenbrock, a=3.0, b=5.0), lambda x: rosenbrock(x, 3.0, 5.0), [0.3, 0.5, 1.5]
+    "with_args",
+    rosenbrock,
+    lambda x: rosenbrock(x, 2.0, 10.0),
+    [0.3, 0.5, 1.5],
+    args=(2.0, 10.0),
+)
+plain(
+    "with_kwargs",
+    rosenbrock,
+    lambda x: rosenbrock(x, 2.0, 10.0),
+    [0.3, 0.5, 1.5],
+    kwargs={"b": 10.0, "a": 2.0},
+)
+plain(
+    "functools_partial",
+    functools.partial(rosenbrock, a=3.0, b=5.0),
+    lambda x: rosenbrock(x, 3.0, 5.0),
+    [0.3, 0.5, 1.5],
 )
 
 
@@ -147,7 +183,8 @@ def generator_that_is_sent_points(x):
     return process.send
 
 
-# Functions that remember ---------------------------------------------------------------------------------------------
+# Functions that remember
+# ---------------------------------------------------------------------------------------------
 
 
 @of_class(smooth, HERE, method="fun")
@@ -170,7 +207,8 @@ def memoize_jac_of_scipy(x):
     return MemoizeJac(lambda x: (smooth(x), 2 * x + np.cos(x)))
 
 
-# Functions that write ------------------------------------------------------------------------------------------------
+# Functions that write
+# ------------------------------------------------------------------------------------------------
 
 
 @objective(lambda x: np.exp(x).sum(), HERE)
@@ -234,13 +272,17 @@ class ParametersThatAreViewsOfTheArgument:
         return np.mean((np.tanh(DATA_X @ self.w1 + self.b1) @ self.w2 - DATA_Y) ** 2)
 
 
-# Functions that compare with the array they are differentiated at ----------------------------------------------------
+# Functions that compare with the array they are differentiated at
+# ----------------------------------------------------
 
 LOGITS = [0.4, -0.3, 0.9]
 
 
 @of_class(
-    lambda x: np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS))) + 0.1 * x @ x,
+    lambda x: (
+        np.exp(log_softmax(x)) @ (log_softmax(x) - log_softmax(np.array(LOGITS)))
+        + 0.1 * x @ x
+    ),
     LOGITS,
     method="loss",
     holds_x=True,
@@ -254,10 +296,16 @@ class KlAndPenalty:
         return np.exp(new) @ (new - old) + 0.1 * logits @ logits
 
 
-# What comes back -----------------------------------------------------------------------------------------------------
+# What comes back
+# -----------------------------------------------------------------------------------------------------
 
 
-plain("returns_a_python_float", lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]), smooth, HERE)
+plain(
+    "returns_a_python_float",
+    lambda x: math.fsum([*(x * x), *np.sin(x), x[0] * x[-1]]),
+    smooth,
+    HERE,
+)
 plain("returns_a_0d_array", lambda x: np.array(smooth(x)), smooth, HERE)
 
 
@@ -270,7 +318,9 @@ def lambdified_by_sympy(x):
     return lambda x: compiled(*x)
 
 
-plain("returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True)
+plain(
+    "returns_a_float32", lambda x: np.float32(smooth(x)), smooth, HERE, is_float32=True
+)
 
 
 @objective(mlp, WEIGHTS, is_float32=True)
@@ -297,20 +347,27 @@ def returns_a_tensor(x):
 def module_of_torch_filled_from_a_vector(x):
     import torch
 
-    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 1, bias=False)).double()
+    net = torch.nn.Sequential(
+        torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 1, bias=False)
+    ).double()
     data, targets = torch.from_numpy(DATA_X), torch.from_numpy(DATA_Y)
 
     @torch.no_grad()
     def f(theta):
         theta = torch.from_numpy(theta)
-        state = {"0.weight": theta[:4].reshape(2, 2).T, "0.bias": theta[4:6], "2.weight": theta[6:8][None]}
+        state = {
+            "0.weight": theta[:4].reshape(2, 2).T,
+            "0.bias": theta[4:6],
+            "2.weight": theta[6:8][None],
+        }
         net.load_state_dict(state)
         return torch.nn.functional.mse_loss(net(data)[:, 0], targets).item()
 
     return f
 
 
-# Tables --------------------------------------------------------------------------------------------------------------
+# Tables
+# --------------------------------------------------------------------------------------------------------------
 
 KNOTS = np.linspace(0.0, 5.0, 6)
 HEIGHTS = np.array([0.0, 1.0, 4.0, 2.0, 2.5, 3.0])
@@ -362,18 +419,33 @@ def parameters_in_a_series(x):
     return np.sum((p.amplitude * np.exp(-p["rate"] * TIMES) - VALUES) ** 2)
 
 
-# Solvers and quadrature ----------------------------------------------------------------------------------------------
+# Solvers and quadrature
+# ----------------------------------------------------------------------------------------------
 
 
-@stateless(lambda x: decay(x, TIMES, VALUES), [1.8, 0.9], needs=("scipy",), rtol=1e-4, own_error=1e-4)
+@stateless(
+    lambda x: decay(x, TIMES, VALUES),
+    [1.8, 0.9],
+    needs=("scipy",),
+    rtol=1e-4,
+    own_error=1e-4,
+)
 def ode_by_solve_ivp(x):
     from scipy.integrate import solve_ivp
 
-    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
+    solved = solve_ivp(
+        lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12
+    )
     return np.sum((solved.y[0] - VALUES) ** 2)
 
 
-@objective(lambda x: x[0] * (np.exp(x[1]) - 1) / x[1], [1.5, 0.8], needs=("scipy",), rtol=1e-6, own_error=1e-10)
+@objective(
+    lambda x: x[0] * (np.exp(x[1]) - 1) / x[1],
+    [1.5, 0.8],
+    needs=("scipy",),
+    rtol=1e-6,
+    own_error=1e-10,
+)
 def integral_by_quad(x):
     from scipy.integrate import quad
 
@@ -391,7 +463,9 @@ def root_of_cubic(x):
 def root_by_brentq(x):
     from scipy.optimize import brentq
 
-    return lambda x: brentq(lambda y: y**3 + x[0] * y - x[1], 0, 5, xtol=1e-13) ** 2 + x[0] * x[1]
+    return lambda x: (
+        brentq(lambda y: y**3 + x[0] * y - x[1], 0, 5, xtol=1e-13) ** 2 + x[0] * x[1]
+    )
 
 
 @of_class(root_of_cubic, [1.5, 2.5])
@@ -404,23 +478,32 @@ class NewtonThatStartsWhereItEnded:
         return self.y**2 + x[0] * x[1]
 
 
-# Random numbers ------------------------------------------------------------------------------------------------------
+# Random numbers
+# ------------------------------------------------------------------------------------------------------
 
 
 def monte_carlo(x, z):
     return np.mean(softplus(x[0] + x[1] * z))
 
 
-@stateless(lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2])
+@stateless(
+    lambda x: monte_carlo(x, np.random.RandomState(0).standard_normal(50)), [0.3, 1.2]
+)
 def global_seed_inside(x):
     np.random.seed(0)
     return monte_carlo(x, np.random.standard_normal(50))
 
 
-# Statistics and machine learning -------------------------------------------------------------------------------------
+# Statistics and machine learning
+# -------------------------------------------------------------------------------------
 
 
-@stateless(lambda w: np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w, [0.3, -0.2])
+@stateless(
+    lambda w: (
+        np.sum((1 - LABELS * (DATA_X @ w)) ** 2 * (LABELS * (DATA_X @ w) < 1)) + w @ w
+    ),
+    [0.3, -0.2],
+)
 def squared_hinge(w):
     return np.sum(np.maximum(0, 1 - LABELS * (DATA_X @ w)) ** 2) + w @ w
 
@@ -430,11 +513,19 @@ def squared_distances():
 
 
 def marginal_likelihood(x):
-    k = np.exp(2 * x[1] - squared_distances() / (2 * np.exp(2 * x[0]))) + np.exp(2 * x[2]) * np.eye(12)
-    return 0.5 * DATA_Y @ np.linalg.solve(k, DATA_Y) + 0.5 * np.log(np.linalg.det(k)) + 6 * np.log(2 * np.pi)
+    k = np.exp(2 * x[1] - squared_distances() / (2 * np.exp(2 * x[0]))) + np.exp(
+        2 * x[2]
+    ) * np.eye(12)
+    return (
+        0.5 * DATA_Y @ np.linalg.solve(k, DATA_Y)
+        + 0.5 * np.log(np.linalg.det(k))
+        + 6 * np.log(2 * np.pi)
+    )
 
 
-@of_class(marginal_likelihood, [-0.3, 0.2, -0.8], method="negative_log_marginal_likelihood")
+@of_class(
+    marginal_likelihood, [-0.3, 0.2, -0.8], method="negative_log_marginal_likelihood"
+)
 class GaussianProcess:
     def __init__(self):
         self.gram = np.empty((12, 12))
@@ -446,8 +537,14 @@ class GaussianProcess:
         self.gram *= amplitude**2
         self.gram.flat[::13] += noise**2
         self.factor = np.linalg.cholesky(self.gram)
-        self.alpha = np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, DATA_Y))
-        return 0.5 * DATA_Y @ self.alpha + np.log(np.diag(self.factor)).sum() + 6 * np.log(2 * np.pi)
+        self.alpha = np.linalg.solve(
+            self.factor.T, np.linalg.solve(self.factor, DATA_Y)
+        )
+        return (
+            0.5 * DATA_Y @ self.alpha
+            + np.log(np.diag(self.factor)).sum()
+            + 6 * np.log(2 * np.pi)
+        )
 
 
 POINTS = np.array([[0.0, 0.1], [1.1, 0.0], [0.4, 1.2]])
@@ -465,11 +562,17 @@ plain("energy_of_atoms_in_two_dimensions", lennard_jones, lennard_jones, POINTS)
 
 
 @stateless(
-    lambda x: np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1])), [0.4, 0.6]
+    lambda x: (
+        np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2)
+        - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
+    ),
+    [0.4, 0.6],
 )
 def barrier(x):
     with np.errstate(all="ignore"):
-        return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (np.log(x[0]) + np.log(2 - x[1]))
+        return np.sum((x[0] + x[1] * DATA_X[:, 0] - DATA_Y) ** 2) - 1e-2 * (
+            np.log(x[0]) + np.log(2 - x[1])
+        )
 
 
 @objective(lambda x: np.sum(np.exp(0.3 * x) * x), HERE)
@@ -478,10 +581,13 @@ def terms_by_a_pool_of_threads(x):
     return lambda x: sum(pool.map(lambda v: math.exp(0.3 * v) * v, x))
 
 
-# Functions that return arrays ----------------------------------------------------------------------------------------
+# Functions that return arrays
+# ----------------------------------------------------------------------------------------
 
 
-@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES))
+@stateless_array(
+    lambda x: x[0] * np.exp(-x[1] * TIMES) - VALUES, [1.8, 0.9], args=(TIMES, VALUES)
+)
 def residuals_with_args(x, times, values):
     return x[0] * np.exp(-x[1] * times) - values
 
@@ -515,18 +621,34 @@ def list_of_numbers(x):
     return [x[0] * x[1], math.sin(x[2]), float(x[0]) ** 2]
 
 
-@array_function(lambda x: np.array([x[0] * x[1], np.sin(x[2])]), HERE, needs=("pandas",))
+@array_function(
+    lambda x: np.array([x[0] * x[1], np.sin(x[2])]), HERE, needs=("pandas",)
+)
 def series(x):
     import pandas as pd
 
     return lambda x: pd.Series({"product": x[0] * x[1], "sine": np.sin(x[2])})
 
 
-@stateless_array(lambda x: x[0] * np.exp(-x[1] * TIMES[1:]), [1.8, 0.9], needs=("scipy",), rtol=1e-5, own_error=1e-5)
+@stateless_array(
+    lambda x: x[0] * np.exp(-x[1] * TIMES[1:]),
+    [1.8, 0.9],
+    needs=("scipy",),
+    rtol=1e-5,
+    own_error=1e-5,
+)
 def trajectory(x):
     from scipy.integrate import solve_ivp
 
-    solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
+    solved = solve_ivp(
+        lambda t, y: -x[1] * y,
+        (0, 3),
+        [x[0]],
+        "DOP853",
+        TIMES[1:],
+        rtol=1e-10,
+        atol=1e-12,
+    )
     return solved.y[0]
 
 
@@ -536,7 +658,11 @@ def compares_with_the_array(x):
 
 
 plain_array(
-    "array_of_float32", lambda x: log_softmax(x).astype(np.float32), lambda x: log_softmax(x), LOGITS, is_float32=True
+    "array_of_float32",
+    lambda x: log_softmax(x).astype(np.float32),
+    lambda x: log_softmax(x),
+    LOGITS,
+    is_float32=True,
 )
 
 

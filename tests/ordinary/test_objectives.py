@@ -1,4 +1,6 @@
-"""Derivatives, descent and checks of objectives that people write: all agree with the exact derivatives."""
+"""Derivatives, descent and checks of objectives that people write: all agree with the
+exact derivatives.
+"""
 
 import functools
 import importlib.util
@@ -13,14 +15,25 @@ import secant
 FLOAT32 = 1e-2  # of the largest entry: the rounding of float32 divided by h
 
 
-DEAR = "ode_by_solve_ivp", "ode_by_odeint", "returns_a_float_of_sympy", "columns_of_a_data_frame"
+DEAR = (
+    "ode_by_solve_ivp",
+    "ode_by_odeint",
+    "returns_a_float_of_sympy",
+    "columns_of_a_data_frame",
+)
 
 
 def of_each(table, every=1, dear=DEAR):
-    """Run a test for each objective. The default run takes every ``every``-th, and none that takes long."""
+    """Run a test for each objective.
+
+    The default run takes every ``every``-th, and none that takes long.
+    """
     left_out = [name for i, name in enumerate(table) if i % every or name in dear]
     marks = {name: pytest.mark.slow if name in left_out else () for name in table}
-    return pytest.mark.parametrize("case", [pytest.param(table[name], id=name, marks=marks[name]) for name in table])
+    return pytest.mark.parametrize(
+        "case",
+        [pytest.param(table[name], id=name, marks=marks[name]) for name in table],
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +44,9 @@ def installed(case):
 
 
 def of_new_function(case, call, *others, **options):
-    """Call with a new f and the array that it may hold, which has the same bits afterwards."""
+    """Call with a new f and the array that it may hold, which has the same bits
+    afterwards.
+    """
     x = case.x.copy()
     f, bits = case.make(x), x.tobytes()
     with warnings.catch_warnings():
@@ -56,7 +71,9 @@ def is_covered(case, found, exact, digits=1e-15):
     """The error bar holds, and is small enough to be of use."""
     assert found.value.shape == exact.shape
     size = np.max(np.abs(exact))
-    assert (np.abs(found.value - exact) <= found.error + (digits + case.own_error) * size).all()
+    assert (
+        np.abs(found.value - exact) <= found.error + (digits + case.own_error) * size
+    ).all()
     assert (found.error <= (0.1 if case.is_float32 else 1e-4) * size).all()
 
 
@@ -68,7 +85,11 @@ def test_gradient(case):
 @pytest.mark.slow
 @of_each(CASES)
 def test_gradient_of_five_points(case):
-    agrees(case, derivative(case, secant.numerical_gradient, scheme="five-point"), case.jacobian())
+    agrees(
+        case,
+        derivative(case, secant.numerical_gradient, scheme="five-point"),
+        case.jacobian(),
+    )
 
 
 @of_each(CASES)
@@ -102,7 +123,10 @@ def test_hessian(case):
     exact = case.hessian()
     size = max(np.max(np.abs(exact)), np.max(np.abs(case.jacobian())))
     known = found.error <= 0.1 * size
-    assert (np.abs(found.value - exact) <= found.error + (1e-11 + 10 * case.own_error) * size).all()
+    assert (
+        np.abs(found.value - exact)
+        <= found.error + (1e-11 + 10 * case.own_error) * size
+    ).all()
     assert case.is_float32 or case.own_error or known.all()
 
 
@@ -114,8 +138,12 @@ def test_descent(case):
     for _ in range(3):
         exact = exact - rate * case.jacobian(exact)
         path.append(exact)
-    end, walked = derivative(case, secant.gradient_descent, lr=rate, step_num=3, return_path=True)
-    np.testing.assert_allclose(walked, path, rtol=0, atol=0.1 * (FLOAT32 if case.is_float32 else case.rtol))
+    end, walked = derivative(
+        case, secant.gradient_descent, lr=rate, step_num=3, return_path=True
+    )
+    np.testing.assert_allclose(
+        walked, path, rtol=0, atol=0.1 * (FLOAT32 if case.is_float32 else case.rtol)
+    )
     assert np.array_equal(end, walked[-1])
 
 
@@ -132,9 +160,14 @@ def test_check_of_the_right_gradient(case):
     report = check(case, case.jacobian())
     if case.own_error:  # which the check is fine enough to see
         size = np.max(np.abs(case.jacobian()))
-        assert all(abs(each.gradient - each.numerical) <= case.own_error * size for each in report.findings)
+        assert all(
+            abs(each.gradient - each.numerical) <= case.own_error * size
+            for each in report.findings
+        )
     else:
-        assert report.verdict in (("right", "not verified") if case.is_float32 else ("right",)), report
+        assert report.verdict in (
+            ("right", "not verified") if case.is_float32 else ("right",)
+        ), report
 
 
 @of_each(CASES, every=2)
@@ -144,4 +177,6 @@ def test_check_of_a_wrong_gradient(case):
     gradient.flat[wrong] *= 1.3
     report = check(case, gradient)
     assert report.verdict == "wrong"
-    assert wrong in [np.ravel_multi_index(each.index, gradient.shape) for each in report.findings]
+    assert wrong in [
+        np.ravel_multi_index(each.index, gradient.shape) for each in report.findings
+    ]

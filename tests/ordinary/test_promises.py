@@ -1,4 +1,6 @@
-"""What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
+"""What ordinary use expects: a fresh array for each evaluation, exceptions that stay
+what they are, x as it was.
+"""
 
 import sys
 import threading
@@ -15,7 +17,9 @@ X = np.array([1.0, 2.0, 3.0])
 
 
 class Memo:
-    """As SciPy's users share work between ``fun`` and ``jac``: it keeps x, not a copy."""
+    """As SciPy's users share work between ``fun`` and ``jac``: it keeps x, not a
+    copy.
+    """
 
     x = None
 
@@ -39,16 +43,23 @@ def descent(f, x, **options):
 CALLS = {
     "gradient": secant.numerical_gradient,
     "forward": lambda f, x, **o: secant.numerical_gradient(f, x, scheme="forward", **o),
-    "five-point": lambda f, x, **o: secant.numerical_gradient(f, x, scheme="five-point", **o),
+    "five-point": lambda f, x, **o: secant.numerical_gradient(
+        f, x, scheme="five-point", **o
+    ),
     "auto": lambda f, x, **o: secant.numerical_gradient(f, x, scheme="auto", **o),
     "jacobian": secant.numerical_jacobian,
     "hessian": secant.numerical_hessian,
-    "hessian by central differences": lambda f, x, **o: secant.numerical_hessian(f, x, scheme="central", **o),
+    "hessian by central differences": lambda f, x, **o: secant.numerical_hessian(
+        f, x, scheme="central", **o
+    ),
     "check": lambda f, x, **o: secant.check_gradient(f, x, 2 * x, **o),
     "descent": descent,
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
-AT_GIVEN_STEPS = {name: CALLS[name] for name in ("gradient", "forward", "five-point", "jacobian", "descent")}
+AT_GIVEN_STEPS = {
+    name: CALLS[name]
+    for name in ("gradient", "forward", "five-point", "jacobian", "descent")
+}
 AT_OWN_STEPS = {name: CALLS[name] for name in ("auto", "hessian", "check")}
 
 
@@ -57,7 +68,9 @@ def within_bars(found, exact, more=0.0):
 
 
 def require_like_plain(call, value):
-    """A call had the result that it has for x @ x at X: all calls are compared at that function."""
+    """A call had the result that it has for x @ x at X: all calls are compared at that
+    function.
+    """
     expected = call(lambda x: x @ x, X.copy())
     if isinstance(value, secant.GradientReport):
         assert value.verdict == expected.verdict == "right"
@@ -65,17 +78,29 @@ def require_like_plain(call, value):
         assert np.array_equal(value, expected)
 
 
-# 1. A fresh array for each evaluation --------------------------------------------------------------------------------
+# 1. A fresh array for each evaluation
+# --------------------------------------------------------------------------------
 
 
 def test_a_memo_that_keeps_x_has_its_gradient_and_check_and_is_minimized():
     memo = Memo()
-    np.testing.assert_allclose(secant.numerical_gradient(memo.fun, X.copy()), 2 * X, rtol=1e-9)
-    np.testing.assert_allclose(secant.numerical_jacobian(memo.jac, X.copy()), 2 * np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(
+        secant.numerical_gradient(memo.fun, X.copy()), 2 * X, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        secant.numerical_jacobian(memo.jac, X.copy()), 2 * np.eye(3), atol=1e-9
+    )
     assert secant.check_gradient(memo.fun, X.copy(), memo.jac).verdict == "right"
-    assert secant.check_gradient(memo.fun, X.copy(), lambda x: memo.jac(x) * [1, 1, 1.01]).verdict == "wrong"
+    assert (
+        secant.check_gradient(
+            memo.fun, X.copy(), lambda x: memo.jac(x) * [1, 1, 1.01]
+        ).verdict
+        == "wrong"
+    )
     optimize = pytest.importorskip("scipy.optimize", reason="SciPy is not installed")
-    found = optimize.minimize(memo.fun, X.copy(), jac=lambda x: secant.numerical_gradient(memo.fun, x))
+    found = optimize.minimize(
+        memo.fun, X.copy(), jac=lambda x: secant.numerical_gradient(memo.fun, x)
+    )
     assert found.success
     np.testing.assert_allclose(found.x, 0, atol=1e-6)
 
@@ -106,13 +131,20 @@ def test_points_that_are_kept_stay_what_they_were(call):
     x = X.copy()
     call(f, x)
     assert len({id(point) for point in kept}) == len(kept)
-    assert all(np.array_equal(point, value) for point, value in zip(kept, written, strict=True))
+    assert all(
+        np.array_equal(point, value) for point, value in zip(kept, written, strict=True)
+    )
     assert not any(np.shares_memory(point, x) for point in kept)
 
 
-@pytest.mark.parametrize("start", [[1.0, 2.0], [1 / 3, np.pi], [0.0, 0.0]], ids=["round", "not round", "zeros"])
+@pytest.mark.parametrize(
+    "start",
+    [[1.0, 2.0], [1 / 3, np.pi], [0.0, 0.0]],
+    ids=["round", "not round", "zeros"],
+)
 @pytest.mark.parametrize("decimals", [2, 20], ids=["rounded", "not rounded"])
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of rounded values, for which f may be evaluated once more
+# of rounded values, for which f may be evaluated once more
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_x_is_put_back_after_the_last_evaluation(start, decimals):
     theta = np.array(start)
 
@@ -121,7 +153,13 @@ def test_x_is_put_back_after_the_last_evaluation(start, decimals):
         return round(float(theta @ theta), decimals)
 
     bits, right = theta.tobytes(), 2 * theta
-    for options in ({}, {"inplace": False}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}):
+    for options in (
+        {},
+        {"inplace": False},
+        {"scheme": "forward"},
+        {"h": None},
+        {"scheme": "auto"},
+    ):
         found = secant.numerical_gradient(loss, theta, **options, full_output=True)
         assert within_bars(found, right) or decimals == 2, options
         assert theta.tobytes() == bits, options
@@ -131,20 +169,28 @@ def test_x_is_put_back_after_the_last_evaluation(start, decimals):
 
 def test_an_array_that_f_reads_elsewhere_is_a_constant():
     x = X.copy()
-    np.testing.assert_allclose(secant.numerical_gradient(lambda new: new @ x, x), X, rtol=1e-9)
-    np.testing.assert_allclose(secant.numerical_jacobian(lambda new: new * x, x), np.diag(X), atol=1e-9)
+    np.testing.assert_allclose(
+        secant.numerical_gradient(lambda new: new @ x, x), X, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        secant.numerical_jacobian(lambda new: new * x, x), np.diag(X), atol=1e-9
+    )
     assert secant.check_gradient(lambda new: new @ x, x, X).verdict == "right"
     walked = secant.gradient_descent(lambda new: new @ x, x, lr=0.1, step_num=2)
     np.testing.assert_allclose(walked, 0.8 * X, rtol=1e-9)
 
 
-@pytest.mark.parametrize("calls", [200, pytest.param(10_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "calls", [200, pytest.param(10_000, marks=pytest.mark.nightly)]
+)
 def test_threads_may_share_x(calls):
     x, right, wrong = np.linspace(1, 2, 10), 3 + 2 * np.linspace(1, 2, 10), []
 
     def work():
         for _ in range(calls // 4):
-            found = secant.numerical_gradient(lambda point: np.sum((point - x) * 3.0) + point @ point, x)
+            found = secant.numerical_gradient(
+                lambda point: np.sum((point - x) * 3.0) + point @ point, x
+            )
             if not np.allclose(found, right, rtol=1e-8):
                 wrong.append(found)
 
@@ -162,15 +208,22 @@ def test_threads_may_share_x(calls):
     assert np.array_equal(x, np.linspace(1, 2, 10))
 
 
-# 2. Closures that ignore their argument ------------------------------------------------------------------------------
+# 2. Closures that ignore their argument
+# ------------------------------------------------------------------------------
 
 
 class Net:
-    """The book's: `loss` reads the parameters, whatever numerical_gradient's f is called with."""
+    """The book's: `loss` reads the parameters, whatever numerical_gradient's f is
+    called with.
+    """
 
     def __init__(self):
         rng = np.random.default_rng(0)
-        self.params = {"W1": rng.standard_normal((3, 4)), "b1": np.zeros(4), "W2": rng.standard_normal((4, 2))}
+        self.params = {
+            "W1": rng.standard_normal((3, 4)),
+            "b1": np.zeros(4),
+            "W2": rng.standard_normal((4, 2)),
+        }
         self.x, self.t = rng.standard_normal((5, 3)), rng.standard_normal((5, 2))
 
     def loss(self, x, t):
@@ -192,20 +245,30 @@ def net():
 
 @pytest.mark.parametrize("key", ["W1", "b1", "W2"])
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
-def test_a_closure_over_a_network_has_its_gradient_to_the_bit_as_with_inplace(net, key, scheme):
+def test_a_closure_over_a_network_has_its_gradient_to_the_bit_as_with_inplace(
+    net, key, scheme
+):
     param = net.params[key]
     bits = param.tobytes()
     f = lambda _: net.loss(net.x, net.t)  # noqa: E731
     found = secant.numerical_gradient(f, param, scheme=scheme)
-    assert np.array_equal(found, secant.numerical_gradient(f, param, scheme=scheme, inplace=True))
-    np.testing.assert_allclose(found, net.gradient()[key], atol=1e-3 if scheme == "forward" else 1e-7)
+    assert np.array_equal(
+        found, secant.numerical_gradient(f, param, scheme=scheme, inplace=True)
+    )
+    np.testing.assert_allclose(
+        found, net.gradient()[key], atol=1e-3 if scheme == "forward" else 1e-7
+    )
     assert param.tobytes() == bits
 
 
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
 def test_a_closure_over_an_array_has_its_jacobian_hessian_and_diff(scheme):
     w, atol = np.array([0.5, 1.5]), 1e-3 if scheme == "forward" else 1e-9
-    np.testing.assert_allclose(secant.numerical_jacobian(lambda _: w**2, w, scheme=scheme), np.diag(2 * w), atol=atol)
+    np.testing.assert_allclose(
+        secant.numerical_jacobian(lambda _: w**2, w, scheme=scheme),
+        np.diag(2 * w),
+        atol=atol,
+    )
     found = secant.numerical_diff(lambda _: w**2, w, scheme=scheme, full_output=True)
     np.testing.assert_allclose(found.value, 2 * w, atol=atol)
     assert within_bars(found, 2 * w)
@@ -218,7 +281,9 @@ def test_a_closure_over_an_array_has_its_jacobian_hessian_and_diff(scheme):
 def test_a_function_of_its_argument_is_not_computed_in_place_where_its_gradient_is_zero():
     x = np.zeros(3)  # a quadratic at its minimum: all differences are exactly 0
     assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2), x).any()
-    assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2) + 7 * x.sum(), x).any()
+    assert not secant.numerical_gradient(
+        lambda new: np.sum((new - x) ** 2) + 7 * x.sum(), x
+    ).any()
 
 
 class MemoOfTheLast(Memo):
@@ -248,20 +313,31 @@ def test_a_closure_that_raises_an_exception_farther_away_has_its_gradient_too():
 def test_a_function_whose_first_derivatives_are_zero(kind):
     dead = np.concatenate([np.zeros(500), X])  # pixels that are always 0, say
     x = dead.copy()
-    np.testing.assert_allclose(secant.numerical_gradient(WITH_DEAD_ENTRIES[kind](x), x), dead, atol=1e-8)
+    np.testing.assert_allclose(
+        secant.numerical_gradient(WITH_DEAD_ENTRIES[kind](x), x), dead, atol=1e-8
+    )
     assert np.array_equal(x, dead)
 
 
 def test_nested_parameters_are_checked_by_argument_and_by_closure():
-    params = {"layers": [{"w": np.array([1.0, 2.0])}, {"w": np.array([0.5])}], "bias": np.array(0.3)}
-    gradient = {"layers": [{"w": np.array([2.0, 4.0])}, {"w": np.array([1.0])}], "bias": np.array(0.6)}
+    params = {
+        "layers": [{"w": np.array([1.0, 2.0])}, {"w": np.array([0.5])}],
+        "bias": np.array(0.3),
+    }
+    gradient = {
+        "layers": [{"w": np.array([2.0, 4.0])}, {"w": np.array([1.0])}],
+        "bias": np.array(0.6),
+    }
 
     def f(p):
         return sum((layer["w"] ** 2).sum() for layer in p["layers"]) + p["bias"] ** 2
 
     for verdict in ("right", "wrong"):
         assert secant.check_gradient(f, params, gradient).verdict == verdict
-        assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == verdict
+        assert (
+            secant.check_gradient(lambda _: f(params), params, gradient).verdict
+            == verdict
+        )
         gradient["layers"][1]["w"] *= 1.1
 
 
@@ -279,7 +355,13 @@ def test_an_ordered_dict_reaches_f_as_such():
 
 @pytest.mark.parametrize(
     "options",
-    [{"h": None}, {"rel_step": 1e-6}, {"bounds": (0, 5)}, {"bounds": (0.5, 1.5)}, {"full_output": True}],
+    [
+        {"h": None},
+        {"rel_step": 1e-6},
+        {"bounds": (0, 5)},
+        {"bounds": (0.5, 1.5)},
+        {"full_output": True},
+    ],
     ids=["h=None", "rel_step", "bounds", "on a bound", "full_output"],
 )
 def test_a_closure_may_have_options(options):
@@ -299,8 +381,18 @@ def test_a_closure_over_parameters_of_torch():
     found = secant.numerical_gradient(lambda _: (layer(x) ** 2).mean().item(), weight)
     np.testing.assert_allclose(found, layer.weight.grad.numpy(), atol=1e-9)
     gradient = layer.weight.grad.numpy()
-    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, gradient).verdict == "right"
-    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, 1.1 * gradient).verdict == "wrong"
+    assert (
+        secant.check_gradient(
+            lambda _: (layer(x) ** 2).mean().item(), weight, gradient
+        ).verdict
+        == "right"
+    )
+    assert (
+        secant.check_gradient(
+            lambda _: (layer(x) ** 2).mean().item(), weight, 1.1 * gradient
+        ).verdict
+        == "wrong"
+    )
     assert weight.tobytes() == bits
 
 
@@ -308,7 +400,9 @@ class Stop(BaseException):
     pass
 
 
-@pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, Stop, ZeroDivisionError])
+@pytest.mark.parametrize(
+    "exception", [KeyboardInterrupt, SystemExit, Stop, ZeroDivisionError]
+)
 @pytest.mark.parametrize("kind", ["argument", "closure", "writes into x", "in place"])
 @pytest.mark.parametrize(
     "call",
@@ -334,15 +428,22 @@ def test_x_is_what_it_was_when_f_raises(call, kind, exception):
     assert x.tobytes() == bits
 
 
-# 3. The step that was taken ------------------------------------------------------------------------------------------
+# 3. The step that was taken
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
 @pytest.mark.parametrize("size", [1e3, 1e6, 1e9, 1e11])
 def test_differences_are_divided_by_the_step_that_was_taken(size, scheme):
-    np.testing.assert_allclose(secant.numerical_gradient(np.sum, [size], scheme=scheme), 1, rtol=1e-9)
-    np.testing.assert_allclose(secant.numerical_jacobian(lambda x: x, [size], scheme=scheme), [[1]], rtol=1e-9)
-    assert secant.numerical_diff(lambda x: 2 * x, size, scheme=scheme) == pytest.approx(2, rel=1e-9)
+    np.testing.assert_allclose(
+        secant.numerical_gradient(np.sum, [size], scheme=scheme), 1, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        secant.numerical_jacobian(lambda x: x, [size], scheme=scheme), [[1]], rtol=1e-9
+    )
+    assert secant.numerical_diff(lambda x: 2 * x, size, scheme=scheme) == pytest.approx(
+        2, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -351,13 +452,16 @@ def test_the_book_keeps_its_quotient_to_the_bit(dtype):
     for i in range(2):
         above, below = x.copy(), x.copy()
         above[i], below[i] = float(x[i]) + h, x[i] - h
-        expected.append((np.sum(above**2, dtype=float) - np.sum(below**2, dtype=float)) / (2 * h))
+        expected.append(
+            (np.sum(above**2, dtype=float) - np.sum(below**2, dtype=float)) / (2 * h)
+        )
     found = secant.book.numerical_gradient(lambda _: np.sum(x**2, dtype=float), x)
     assert np.array_equal(found, np.array(expected, dtype))
     assert found.dtype == dtype
 
 
-# 4. Exceptions of f stay what they are -------------------------------------------------------------------------------
+# 4. Exceptions of f stay what they are
+# -------------------------------------------------------------------------------
 
 
 class SolverFailed(RuntimeError):  # noqa: N818
@@ -368,7 +472,16 @@ class OutOfBounds(Exception):  # noqa: N818
     pass
 
 
-ERRORS = [SolverFailed, OutOfBounds, ValueError, FloatingPointError, AssertionError, IndexError, MemoryError, KeyError]
+ERRORS = [
+    SolverFailed,
+    OutOfBounds,
+    ValueError,
+    FloatingPointError,
+    AssertionError,
+    IndexError,
+    MemoryError,
+    KeyError,
+]
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -401,7 +514,9 @@ def require_one_of_few(call, f, raised):
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
-def test_at_steps_that_we_chose_ten_are_tried_then_that_exception_is_raised(call, error):
+def test_at_steps_that_we_chose_ten_are_tried_then_that_exception_is_raised(
+    call, error
+):
     raised = []
 
     def f(x):
@@ -436,12 +551,16 @@ def test_smaller_steps_are_tried_where_f_is_not_defined(error, radius):
     assert within_bars(found, np.exp(X), 1e-14)
     assert (found.error < 1e-5).all()
     assert secant.check_gradient(f, X.copy(), np.exp(X)).verdict == "right"
-    assert secant.check_gradient(f, X.copy(), np.exp(X) * [1, 1.01, 1]).verdict == "wrong"
+    assert (
+        secant.check_gradient(f, X.copy(), np.exp(X) * [1, 1.01, 1]).verdict == "wrong"
+    )
     hessian = secant.numerical_hessian(f, X.copy(), full_output=True)
     assert within_bars(hessian, np.diag(np.exp(X)), 1e-12)
 
 
-@pytest.mark.parametrize("x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"])
+@pytest.mark.parametrize(
+    "x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"]
+)
 @pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
 def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
     furthest = []
@@ -454,18 +573,22 @@ def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
     assert max(furthest) <= 0.125
 
 
-# 6. Error bars -------------------------------------------------------------------------------------------------------
+# 6. Error bars
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_bars_of_a_sparse_jacobian_know_the_rounding_of_x():
     pytest.importorskip("scipy", reason="SciPy is not installed")
     x = np.array([1e6, 2e6 + 0.3])
-    found = secant.numerical_jacobian(np.sin, x, scheme="auto", sparsity=np.eye(2), full_output=True)
+    found = secant.numerical_jacobian(
+        np.sin, x, scheme="auto", sparsity=np.eye(2), full_output=True
+    )
     assert (np.abs(found.value.diagonal() - np.cos(x)) <= found.error.diagonal()).all()
     assert (found.error.diagonal() < 1e-4).all()
 
 
-# 8. What Python hands over -------------------------------------------------------------------------------------------
+# 8. What Python hands over
+# -------------------------------------------------------------------------------------------
 
 
 def cubes(x):
@@ -488,14 +611,24 @@ def test_a_check_takes_a_series():
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
     x = pd.Series([1.0, 2.0], index=["a", "b"])
     assert secant.check_gradient(cubes, x, 3 * x**2).verdict == "right"
-    assert secant.check_gradient(cubes, x, lambda x: pd.Series(3 * np.asarray(x) ** 2)).verdict == "right"
+    assert (
+        secant.check_gradient(
+            cubes, x, lambda x: pd.Series(3 * np.asarray(x) ** 2)
+        ).verdict
+        == "right"
+    )
     assert secant.check_gradient(cubes, x.to_numpy(), [3.0, 12.1]).verdict == "wrong"
     np.testing.assert_allclose(secant.numerical_gradient(cubes, x), [3, 12], rtol=1e-6)
 
 
 def test_0d_arrays_and_fortran_order():
-    assert secant.numerical_gradient(lambda x: x**3, np.array(2.0)) == pytest.approx(12, rel=1e-6)
-    assert secant.check_gradient(lambda x: x**3, np.array(2.0), np.array(12.0)).verdict == "right"
+    assert secant.numerical_gradient(lambda x: x**3, np.array(2.0)) == pytest.approx(
+        12, rel=1e-6
+    )
+    assert (
+        secant.check_gradient(lambda x: x**3, np.array(2.0), np.array(12.0)).verdict
+        == "right"
+    )
     x = np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3))
     for f in (cubes, lambda _: cubes(x)):
         np.testing.assert_allclose(secant.numerical_gradient(f, x), 3 * x**2, rtol=1e-6)
@@ -505,7 +638,13 @@ def test_0d_arrays_and_fortran_order():
 
 @pytest.mark.parametrize(
     "f",
-    [cubes, lambda x: x @ x, lambda x: abs(x).sum(), lambda x: x[0] + x[1], lambda x: x[2]],
+    [
+        cubes,
+        lambda x: x @ x,
+        lambda x: abs(x).sum(),
+        lambda x: x[0] + x[1],
+        lambda x: x[2],
+    ],
     ids=["cubes", "squares", "distance", "sum", "entry"],
 )
 def test_an_ordinary_function_gets_no_warning(f):

@@ -24,7 +24,9 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
     names = {"np": pytest.importorskip("numpy"), "secant": secant}
     exec(DRAW, names)
     for draw in names["draw"].values():
-        with pytest.raises(MissingExtraError, match=r"^Plots need Matplotlib: pip install matplotlib$"):
+        with pytest.raises(
+            MissingExtraError, match=r"^Plots need Matplotlib: pip install matplotlib$"
+        ):
             draw()
 
 

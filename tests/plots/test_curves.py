@@ -28,8 +28,14 @@ def test_the_curves_are_those_of_the_history():
     assert losses.get_ydata().tolist() == LOSSES
     assert means.get_xdata()[0] == 1.0
     assert means.get_ydata()[0] == pytest.approx(sum(LOSSES[:3]) / 3)
-    assert [line.get_ydata().tolist() for line in right.lines] == [[0.1, 0.5, 0.9], [0.1, 0.4, 0.8]]
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["one mini-batch", "mean of 3"]
+    assert [line.get_ydata().tolist() for line in right.lines] == [
+        [0.1, 0.5, 0.9],
+        [0.1, 0.4, 0.8],
+    ]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == [
+        "one mini-batch",
+        "mean of 3",
+    ]
     assert [text.get_text() for text in right.get_legend().get_texts()] == [
         "training set (0.900)",
         "test set (0.800)",
@@ -63,7 +69,10 @@ def test_the_suffix_is_the_format(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["f", "f.docx", ".png"])
 def test_a_suffix_that_is_no_format(name, tmp_path):
-    with pytest.raises(ValueRangeError, match=rf"must end in \.png, \.svg, \.pdf or the like, got '.*{name}'"):
+    with pytest.raises(
+        ValueRangeError,
+        match=rf"must end in \.png, \.svg, \.pdf or the like, got '.*{name}'",
+    ):
         history().plot(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
@@ -88,7 +97,11 @@ def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():
         ([0.1, 0.9, 0.8], [0.1, 0.9, 0.8], []),  # both fell: that is no over-fitting
         ([0.1, 0.8, 0.9], [0.1, 0.8, 0.895], []),
         ([0.1, 0.8, 0.9], [0.1, 0.8, 0.8], ["gap (0.100)"]),
-        ([0.1, 1.0, 1.0], [0.1, 0.999, 0.992], ["best on the test set (0.999, epoch 1)"]),
+        (
+            [0.1, 1.0, 1.0],
+            [0.1, 0.999, 0.992],
+            ["best on the test set (0.999, epoch 1)"],
+        ),
         ([0.1, 0.8, 0.9], [0.1, 0.9, 0.892], ["best on the test set (0.900, epoch 1)"]),
     ],
 )
@@ -104,19 +117,27 @@ def test_what_is_no_history_is_refused():
 
 def test_no_test_set_has_no_curve():
     right = History(LOSSES, [0.1, 0.5], [], [0, 60]).plot().axes[1]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["training set (0.500)"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == [
+        "training set (0.500)"
+    ]
 
 
 def test_runs_are_drawn_over_each_other():
     figure = history().plot(label="a")
     assert history().plot(ax=figure.axes, label="b") is figure
     left, right = figure.axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a: mean of 3", "b: mean of 3"]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == [
+        "a: mean of 3",
+        "b: mean of 3",
+    ]
     assert [text.get_text() for text in right.get_legend().get_texts()][2:] == [
         "b: training set (0.900)",
         "b: test set (0.800)",
     ]
-    a, b = ([line.get_color() for line in (*left.lines[i : i + 2], *right.lines[i : i + 2])] for i in (0, 2))
+    a, b = (
+        [line.get_color() for line in (*left.lines[i : i + 2], *right.lines[i : i + 2])]
+        for i in (0, 2)
+    )
     assert len(set(a)) == len(set(b)) == 1
     assert a != b
     assert left.lines[1].get_linestyle() != left.lines[3].get_linestyle()
@@ -129,7 +150,10 @@ def looks(axes, lines):
     """How each run looks: its last line on these axes, of so many."""
     shown = axes.lines[lines - 1 :: lines]
     # get_linestyle() returns "--" for each pattern of one's own.
-    return [(line.get_color(), str(line._unscaled_dash_pattern), line.get_marker()) for line in shown]
+    return [
+        (line.get_color(), str(line._unscaled_dash_pattern), line.get_marker())
+        for line in shown
+    ]
 
 
 @pytest.mark.parametrize(("iterations", "lines"), [(150, 2), (3, 1)])
@@ -137,20 +161,25 @@ def test_each_of_many_runs_has_its_own_look(iterations, lines):
     figure = Figure()
     both = figure.subplots(1, 2)
     for run in range(24):
-        History(LOSSES[:iterations], [0.1, 0.5], [0.1, 0.4], [0, 2]).plot(ax=both, label=f"run {run}")
+        History(LOSSES[:iterations], [0.1, 0.5], [0.1, 0.4], [0, 2]).plot(
+            ax=both, label=f"run {run}"
+        )
     assert len(set(looks(both[0], lines))) == 24
     assert len(set(looks(both[1], 2))) == 24
     for axes, each in ((both[0], lines), (both[1], 2)):
         first = looks(axes, each)[:6]
         colors, dashes, _ = zip(*first, strict=True)
-        assert len(set(colors)) == len(set(dashes)) == 6  # nor do they differ by their colors alone
+        # nor do they differ by their colors alone
+        assert len(set(colors)) == len(set(dashes)) == 6
 
 
 def test_runs_of_many_epochs_differ_although_they_have_no_markers():
     figure = Figure()
     both = figure.subplots(1, 2)
     for run in range(24):
-        History(LOSSES, [0.1] * 50, [0.1] * 50, list(range(50))).plot(ax=both, label=f"run {run}")
+        History(LOSSES, [0.1] * 50, [0.1] * 50, list(range(50))).plot(
+            ax=both, label=f"run {run}"
+        )
     assert len({look[:2] for look in looks(both[1], 2)}) == 24
 
 
@@ -161,18 +190,28 @@ def test_given_axes_are_drawn_on(tmp_path):
     assert history().plot(ax=both) is figure
     assert history().plot(tmp_path / "f.png", ax=one) is figure
     assert [len(axes.lines) for axes in (*both, one)] == [2, 2, 2]
-    assert [axes.get_title(loc="left") for axes in (*both, one)] == ["Loss", "Accuracy", "Loss"]
+    assert [axes.get_title(loc="left") for axes in (*both, one)] == [
+        "Loss",
+        "Accuracy",
+        "Loss",
+    ]
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("ax", [1, [], "ab", Figure(), [None, None], np.empty((2, 2), object)], ids=str)
+@pytest.mark.parametrize(
+    "ax", [1, [], "ab", Figure(), [None, None], np.empty((2, 2), object)], ids=str
+)
 def test_what_is_no_axes_is_refused(ax):
-    with pytest.raises(DTypeError, match=r"^ax must be Axes of Matplotlib, or a pair of them, got "):
+    with pytest.raises(
+        DTypeError, match=r"^ax must be Axes of Matplotlib, or a pair of them, got "
+    ):
         history().plot(ax=ax)
 
 
 @pytest.mark.slow
 def test_a_notebook_shows_the_curves():
     shown = history()._repr_html_()
-    assert base64.b64decode(re.match('<img src="data:image/png;base64,([^"]+)"', shown)[1]).startswith(b"\x89PNG")
+    assert base64.b64decode(
+        re.match('<img src="data:image/png;base64,([^"]+)"', shown)[1]
+    ).startswith(b"\x89PNG")
     assert 'alt="&lt;History of 150 iterations, ' in shown

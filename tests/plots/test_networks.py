@@ -25,7 +25,8 @@ class Oracle:
 
 X = np.arange(16.0).reshape(4, 4)
 T = np.array([0, 1, 1, 0])
-Y = [[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.3, 0.7]]  # the second, third and fourth are wrong
+# the second, third and fourth are wrong
+Y = [[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.3, 0.7]]
 
 
 def captions(ax):
@@ -41,7 +42,9 @@ def test_weights_are_those_of_the_units_with_the_largest_ones():
     net.params["W1"] *= [1, 30, 10]
     ax = plots.weights(net, units=2)
     assert captions(ax) == ["unit 1", "unit 2"]
-    assert pictures(ax) == [net.params["W1"][:, unit].reshape(2, 2).tolist() for unit in (1, 2)]
+    assert pictures(ax) == [
+        net.params["W1"][:, unit].reshape(2, 2).tolist() for unit in (1, 2)
+    ]
     assert len({image.get_clim() for image in ax.images}) == 1
     low, high = ax.images[0].get_clim()
     assert low == -high < 0
@@ -67,16 +70,52 @@ def test_weights_of_chosen_units_and_shape():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((None,), DTypeError, r'net must have params\["W1"\], or be the array itself, got NoneType'),
-        ((np.ones(4),), ShapeError, r"net must have a matrix of weights, \(I, H\), got shape \(4,\)"),
+        (
+            (None,),
+            DTypeError,
+            r'net must have params\["W1"\], or be the array itself, got NoneType',
+        ),
+        (
+            (np.ones(4),),
+            ShapeError,
+            r"net must have a matrix of weights, \(I, H\), got shape \(4,\)",
+        ),
         ((np.full((4, 1), np.nan),), ValueRangeError, "net must be finite"),
-        ((np.ones((4, 2)), [2]), ValueRangeError, r"units must be from 0 to 1, got \[2\]"),
-        ((np.ones((4, 2)), [0.5]), DTypeError, "units must be whole numbers, got float64"),
-        ((np.ones((4, 2)), []), ShapeError, "units must be a number or a list of units"),
-        ((np.ones((6, 2)),), ShapeError, "shape must be given, .* since a sample is not square, got 6 pixels"),
-        ((np.ones((6, 2)), 1, (2, 2)), ShapeError, "shape must have 6 pixels as a sample has, got 2 x 2"),
-        ((np.ones((6, 2)), 1, 6), ShapeError, r"shape must be \(height, width\), got 6"),
-        ((np.ones((4, 2)), 1, None, "ax"), DTypeError, "ax must be Axes of Matplotlib, got 'ax'"),
+        (
+            (np.ones((4, 2)), [2]),
+            ValueRangeError,
+            r"units must be from 0 to 1, got \[2\]",
+        ),
+        (
+            (np.ones((4, 2)), [0.5]),
+            DTypeError,
+            "units must be whole numbers, got float64",
+        ),
+        (
+            (np.ones((4, 2)), []),
+            ShapeError,
+            "units must be a number or a list of units",
+        ),
+        (
+            (np.ones((6, 2)),),
+            ShapeError,
+            "shape must be given, .* since a sample is not square, got 6 pixels",
+        ),
+        (
+            (np.ones((6, 2)), 1, (2, 2)),
+            ShapeError,
+            "shape must have 6 pixels as a sample has, got 2 x 2",
+        ),
+        (
+            (np.ones((6, 2)), 1, 6),
+            ShapeError,
+            r"shape must be \(height, width\), got 6",
+        ),
+        (
+            (np.ones((4, 2)), 1, None, "ax"),
+            DTypeError,
+            "ax must be Axes of Matplotlib, got 'ax'",
+        ),
     ],
 )
 def test_weights_that_cannot_be_drawn(arguments, error, message):
@@ -86,10 +125,15 @@ def test_weights_that_cannot_be_drawn(arguments, error, message):
 
 
 @pytest.mark.parametrize("t", [T, np.eye(2)[T]], ids=["labels", "one-hot"])
-@pytest.mark.parametrize("net", [Oracle(Y), np.array(Y)], ids=["network", "predictions"])
+@pytest.mark.parametrize(
+    "net", [Oracle(Y), np.array(Y)], ids=["network", "predictions"]
+)
 def test_the_confusion_matrix_counts(net, t):
     ax = plots.confusion_matrix(net, X, t)
-    cells = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in ax.texts}
+    cells = {
+        (int(text.get_position()[1]), int(text.get_position()[0])): text.get_text()
+        for text in ax.texts
+    }
     assert cells == {(0, 0): "1", (0, 1): "1", (1, 0): "2"}
     assert ax.images[0].get_array().data.tolist() == [[0.5, 0.5], [1, 0]]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
@@ -99,12 +143,42 @@ def test_the_confusion_matrix_counts(net, t):
 @pytest.mark.parametrize(
     ("net", "x", "t", "error", "message"),
     [
-        (None, X, T, DTypeError, "net must have a method predict, or be what it returned, got NoneType"),
-        (np.array(Y), X[0], T, ShapeError, r"x must hold samples, \(N, ...\), got shape \(4,\)"),
-        (np.array(Y)[:3], X, T, ShapeError, r"net must predict \(4, number of classes\), got shape \(3, 2\)"),
+        (
+            None,
+            X,
+            T,
+            DTypeError,
+            "net must have a method predict, or be what it returned, got NoneType",
+        ),
+        (
+            np.array(Y),
+            X[0],
+            T,
+            ShapeError,
+            r"x must hold samples, \(N, ...\), got shape \(4,\)",
+        ),
+        (
+            np.array(Y)[:3],
+            X,
+            T,
+            ShapeError,
+            r"net must predict \(4, number of classes\), got shape \(3, 2\)",
+        ),
         (np.array(Y), X, T[:3], ShapeError, "t must have 4 rows like x, got 3"),
-        (np.array(Y), X, T + 1, ValueRangeError, "t must hold class labels from 0 to 1, got 2"),
-        (np.array(Y) * np.nan, X, T, ValueRangeError, r"net.predict\(x\) must be finite"),
+        (
+            np.array(Y),
+            X,
+            T + 1,
+            ValueRangeError,
+            "t must hold class labels from 0 to 1, got 2",
+        ),
+        (
+            np.array(Y) * np.nan,
+            X,
+            T,
+            ValueRangeError,
+            r"net.predict\(x\) must be finite",
+        ),
     ],
 )
 def test_what_cannot_be_judged(net, x, t, error, message):
@@ -118,7 +192,9 @@ def test_given_axes_are_drawn_on_and_returned():
     assert plots.confusion_matrix(np.array(Y), X, T, ax=axes[1]) is axes[1]
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 2), (7, 4), (10, 5), (12, 4), (16, 4), (50, 10)])
+@pytest.mark.parametrize(
+    ("count", "columns"), [(1, 1), (4, 2), (7, 4), (10, 5), (12, 4), (16, 4), (50, 10)]
+)
 def test_a_mosaic_is_full_if_it_can_be(count, columns):
     ax = plots.weights(np.ones((4, count)), units=count)
     lefts = {image.get_extent()[0] for image in ax.images}

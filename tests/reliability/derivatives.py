@@ -1,4 +1,6 @@
-"""Gradients of any function: exceptions and Ctrl-C at random moments leave nothing changed, and error bars hold."""
+"""Gradients of any function: exceptions and Ctrl-C at random moments leave nothing
+changed, and error bars hold.
+"""
 
 import itertools
 import random
@@ -59,18 +61,27 @@ def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
         expected, last = {}, {}
         for name, (f, options) in calls.items():
             counted = f if name in COMPILED else failing_at(f, 0)
-            expected[name] = secant.numerical_gradient(counted, start, **options).tobytes()
+            expected[name] = secant.numerical_gradient(
+                counted, start, **options
+            ).tobytes()
             last[name] = getattr(counted, "calls", 0)
         idle = threading.active_count()
         for trial in range(trials):
             name = list(calls)[trial % len(calls)]
             f, options = calls[name]
-            # No signals while a user's own pool of threads works: Python's semaphore may keep its lock then.
-            by_signal = name in COMPILED or (name != "map of threads" and rng.random() < 0.5)
+            # No signals while a user's own pool of threads works: Python's semaphore
+            # may keep its lock then.
+            by_signal = name in COMPILED or (
+                name != "map of threads" and rng.random() < 0.5
+            )
             kind = f"{name}, {'signal' if by_signal else 'exception'}"
             call = 0 if by_signal else rng.randint(1, last[name])
             begin, right = time.monotonic(), _unharmed(start, f, options, call, rng)
-            right = right and secant.numerical_gradient(f, start, **options).tobytes() == expected[name]
+            right = (
+                right
+                and secant.numerical_gradient(f, start, **options).tobytes()
+                == expected[name]
+            )
             right = right and time.monotonic() - begin < PATIENCE
             right = right and _settled(idle)
             outcome.add(kind, not right, example=f"seed {seed}, {trial}")
@@ -78,7 +89,9 @@ def interrupts(outcome: Outcome, trials: int, seed: int) -> None:
 
 
 def _unharmed(start, f, options, call: int, rng: random.Random) -> bool:
-    """Whether x is what it was after a derivative that was ended by an exception at a call, or else by a signal."""
+    """Whether x is what it was after a derivative that was ended by an exception at a
+    call, or else by a signal.
+    """
     x, ended = start.copy(), False
     try:
         with warnings.catch_warnings():
@@ -87,7 +100,9 @@ def _unharmed(start, f, options, call: int, rng: random.Random) -> bool:
                 secant.numerical_gradient(failing_at(f, call), x, **options)
             else:
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, SECONDS))
-                end = time.monotonic() + 1  # Python ignores what a handler raises in some places, such as in __del__
+                # Python ignores what a handler raises in some places, such as in
+                # __del__
+                end = time.monotonic() + 1
                 while time.monotonic() < end:
                     secant.numerical_gradient(f, x, **options)
     except Fault:
@@ -111,16 +126,30 @@ def _settled(idle: int) -> bool:
 
 def entries(outcome: Outcome, trials: int, seed: int) -> None:
     """Entries of functions of all families."""
-    families = FUNCTIONS | FAMILIES | {f"{name}, in float32": _in_float32(each) for name, each in FAMILIES.items()}
+    families = (
+        FUNCTIONS
+        | FAMILIES
+        | {f"{name}, in float32": _in_float32(each) for name, each in FAMILIES.items()}
+    )
     rng, number = np.random.default_rng(seed), 0
     while outcome.tried < trials:
         name = list(families)[number % len(families)]
         case = families[name](rng, int(rng.choice(SIZES)))
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "f returned one and the same value")  # as constants do
-            found = secant.numerical_gradient(case.f, case.x, scheme="auto", full_output=True)
-        bars = found.error + 2.0**-53 * np.abs(case.gradient)  # the gradient is rounded, too
-        _compare(outcome, name, np.abs(found.value - case.gradient), bars, f"seed {seed}, {number}")
+            # as constants do
+            warnings.filterwarnings("ignore", "f returned one and the same value")
+            found = secant.numerical_gradient(
+                case.f, case.x, scheme="auto", full_output=True
+            )
+        # the gradient is rounded, too
+        bars = found.error + 2.0**-53 * np.abs(case.gradient)
+        _compare(
+            outcome,
+            name,
+            np.abs(found.value - case.gradient),
+            bars,
+            f"seed {seed}, {number}",
+        )
         number += 1
 
 
@@ -133,16 +162,22 @@ def hessians(outcome: Outcome, trials: int, seed: int) -> None:
     rng, number = np.random.default_rng(seed), 0
     while outcome.tried < trials:
         name = list(CURVED)[number % len(CURVED)]
-        f, x, truth = CURVED[name](SHAPES[rng.choice(list(SHAPES))], rng, int(rng.choice(FEW)))
+        f, x, truth = CURVED[name](
+            SHAPES[rng.choice(list(SHAPES))], rng, int(rng.choice(FEW))
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that float32 is coarse
             found = secant.numerical_hessian(f, x, full_output=True)
         bars = found.error + 2.0**-50 * np.abs(truth).max()
-        _compare(outcome, name, np.abs(found.value - truth), bars, f"seed {seed}, {number}")
+        _compare(
+            outcome, name, np.abs(found.value - truth), bars, f"seed {seed}, {number}"
+        )
         number += 1
 
 
-def _compare(outcome: Outcome, name: str, errors: np.ndarray, bars: np.ndarray, example: str) -> None:
+def _compare(
+    outcome: Outcome, name: str, errors: np.ndarray, bars: np.ndarray, example: str
+) -> None:
     with np.errstate(divide="ignore"):  # a bar of 0, which is missed
         shares = np.divide(errors, bars, where=errors != 0, out=np.zeros_like(errors))
     for i, share in enumerate(shares.ravel().tolist()):

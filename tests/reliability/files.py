@@ -1,4 +1,6 @@
-"""Damaged files: each is refused by a DataError, or holds something valid all the same; and none is changed."""
+"""Damaged files: each is refused by a DataError, or holds something valid all the same;
+and none is changed.
+"""
 
 import gzip
 import io
@@ -20,18 +22,31 @@ from secant.datasets import idx
 
 def save_network(path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, **secant.TwoLayerNet(3, 4, 2, rng=0).params, output_activation="sigmoid")
+        np.savez(
+            file,
+            **secant.TwoLayerNet(3, 4, 2, rng=0).params,
+            output_activation="sigmoid",
+        )
 
 
 def load_network(path: Path) -> None:
     net = secant.TwoLayerNet.load(path)
-    if not np.isfinite(np.concatenate([param.ravel() for param in net.params.values()])).all():
+    if not np.isfinite(
+        np.concatenate([param.ravel() for param in net.params.values()])
+    ).all():
         raise AssertionError("a parameter is not finite")
-    with suppress(secant.errors.ValueRangeError):  # a parameter may be so large that predict overflows
+    # a parameter may be so large that predict overflows
+    with suppress(secant.errors.ValueRangeError):
         net.predict(np.zeros(len(net.params["W1"])))
 
 
-HISTORY = secant.History([2.3, 2.2, float("inf")], [0.1, 0.2], [0.15, 0.25], [0, 2], {"h": 1e-4, "n_threads": None})
+HISTORY = secant.History(
+    [2.3, 2.2, float("inf")],
+    [0.1, 0.2],
+    [0.15, 0.25],
+    [0, 2],
+    {"h": 1e-4, "n_threads": None},
+)
 
 
 def load_history(path: Path) -> None:
@@ -66,7 +81,9 @@ def damaged(content: bytes, how: str, rng: np.random.RandomState) -> bytes:
     a, b, c = np.sort(rng.randint(len(content) + 1, size=3))
     if how == "flipped":
         array = np.frombuffer(content, np.uint8).copy()
-        array[rng.randint(len(content), size=rng.randint(1, 9))] ^= np.uint8(rng.randint(1, 256))
+        array[rng.randint(len(content), size=rng.randint(1, 9))] ^= np.uint8(
+            rng.randint(1, 256)
+        )
         return array.tobytes()
     return {
         "truncated": content[: rng.randint(len(content))],
@@ -78,22 +95,31 @@ def damaged(content: bytes, how: str, rng: np.random.RandomState) -> bytes:
 DAMAGE = ("flipped", "truncated", "inserted", "swapped")
 
 
-def inside(content: bytes, damage: Callable[[bytes], bytes], rng: np.random.RandomState) -> bytes:
+def inside(
+    content: bytes, damage: Callable[[bytes], bytes], rng: np.random.RandomState
+) -> bytes:
     """Damage what was packed, and pack it again: the checksums are right."""
     if content[:2] == b"\x1f\x8b":
         return gzip.compress(damage(gzip.decompress(content)), mtime=0)
     if content[:2] != b"PK":
         return damage(content)
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as good, zipfile.ZipFile(buffer, "w") as archive:
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as good,
+        zipfile.ZipFile(buffer, "w") as archive,
+    ):
         chosen = rng.choice(good.namelist())
         for name in good.namelist():
-            archive.writestr(name, damage(good.read(name)) if name == chosen else good.read(name))
+            archive.writestr(
+                name, damage(good.read(name)) if name == chosen else good.read(name)
+            )
     return buffer.getvalue()
 
 
 def fault(path: Path, content: bytes, load: Callable[[Path], None]) -> str:
-    """What is wrong with how a file was read: nothing, if it is valid or was refused."""
+    """What is wrong with how a file was read: nothing, if it is valid or was
+    refused.
+    """
     path.write_bytes(content)
     before, found = path.stat(), ""
     try:
@@ -103,8 +129,16 @@ def fault(path: Path, content: bytes, load: Callable[[Path], None]) -> str:
     except Exception as error:  # it is any other error that is looked for
         found = f"{type(error).__name__}: {error}"
     after = path.stat()
-    kept = path.read_bytes() == content and after.st_mtime_ns == before.st_mtime_ns and after.st_mode == before.st_mode
-    return found if kept and list(path.parent.iterdir()) == [path] else found or "the folder was changed"
+    kept = (
+        path.read_bytes() == content
+        and after.st_mtime_ns == before.st_mtime_ns
+        and after.st_mode == before.st_mode
+    )
+    return (
+        found
+        if kept and list(path.parent.iterdir()) == [path]
+        else found or "the folder was changed"
+    )
 
 
 def run(outcome: Outcome, trials: int, seed: int) -> None:
@@ -116,9 +150,18 @@ def run(outcome: Outcome, trials: int, seed: int) -> None:
             save(path)
             good[name] = path.read_bytes()
         for _ in range(trials):
-            name, how = list(FORMATS)[rng.randint(len(FORMATS))], DAMAGE[rng.randint(len(DAMAGE))]
+            name, how = (
+                list(FORMATS)[rng.randint(len(FORMATS))],
+                DAMAGE[rng.randint(len(DAMAGE))],
+            )
             damage = partial(damaged, how=how, rng=rng)
-            content = inside(good[name], damage, rng) if rng.randint(2) else damage(good[name])
+            content = (
+                inside(good[name], damage, rng)
+                if rng.randint(2)
+                else damage(good[name])
+            )
             wrong = fault(path, content, FORMATS[name][1])
-            outcome.add(f"{name}, {how}", bool(wrong), example=f"{wrong}: {content[:300]!r}")
+            outcome.add(
+                f"{name}, {how}", bool(wrong), example=f"{wrong}: {content[:300]!r}"
+            )
             outcome.tried += 1

@@ -1,4 +1,6 @@
-"""Functions with exact gradients on which error bars went wrong, or may: each shape in each setting is a family."""
+"""Functions with exact gradients on which error bars went wrong, or may: each shape in
+each setting is a family.
+"""
 
 import zlib
 from collections.abc import Callable
@@ -38,7 +40,11 @@ def beside(size):
 
     def beside_a_large_entry(shape, rng, n):
         x = np.r_[size * rng.uniform(0.5, 2), rng.standard_normal(n)]
-        return Case(lambda x: float(shape.value(x[1:]).sum() + x[0] / size), x, np.r_[1 / size, shape.slope(x[1:])])
+        return Case(
+            lambda x: float(shape.value(x[1:]).sum() + x[0] / size),
+            x,
+            np.r_[1 / size, shape.slope(x[1:])],
+        )
 
     return beside_a_large_entry
 
@@ -48,7 +54,11 @@ def cast_to(dtype):
 
     def cast(shape, rng, n):
         x = rng.standard_normal(n)
-        return Case(lambda x: float(shape.value(x.astype(dtype).astype(np.float64)).sum()), x, shape.slope(x))
+        return Case(
+            lambda x: float(shape.value(x.astype(dtype).astype(np.float64)).sum()),
+            x,
+            shape.slope(x),
+        )
 
     return cast
 
@@ -56,26 +66,42 @@ def cast_to(dtype):
 def fine_beside_coarse(shape, rng, n):
     """A part that is rounded to some decimals, and a smooth one."""
     digits, x = int(rng.integers(5, 8)), rng.standard_normal(n)
-    return Case(lambda x: float(np.sum(np.round(shape.value(x), digits) + x**2)), x, shape.slope(x) + 2 * x)
+    return Case(
+        lambda x: float(np.sum(np.round(shape.value(x), digits) + x**2)),
+        x,
+        shape.slope(x) + 2 * x,
+    )
 
 
 def small_steps(shape, rng, n):
     """Jumps far apart, of which none is meant."""
     x = rng.standard_normal(n)
-    return Case(lambda x: float(np.sum(shape.value(x) + 1e-6 * np.floor(50 * x))), x, shape.slope(x))
+    return Case(
+        lambda x: float(np.sum(shape.value(x) + 1e-6 * np.floor(50 * x))),
+        x,
+        shape.slope(x),
+    )
 
 
 def ripples(shape, rng, n):
     """Small and fast, and smooth: so their slope is part of the gradient."""
-    size, k, x = 10 ** rng.uniform(-9, -7), 10 ** rng.uniform(3, 4), rng.standard_normal(n)
+    size, k, x = (
+        10 ** rng.uniform(-9, -7),
+        10 ** rng.uniform(3, 4),
+        rng.standard_normal(n),
+    )
     gradient = shape.slope(x) + size * k * np.cos(k * x)
-    return Case(lambda x: float(np.sum(shape.value(x) + size * np.sin(k * x))), x, gradient)
+    return Case(
+        lambda x: float(np.sum(shape.value(x) + size * np.sin(k * x))), x, gradient
+    )
 
 
 def of_any_scale(shape, rng, n):
     """Units of all sizes, in x as in f."""
     s, x = 10 ** rng.uniform(-6, 6, n), rng.standard_normal(n)
-    return Case(lambda x: float(shape.value(s * x).sum()), x / s, s * shape.slope(s * (x / s)))
+    return Case(
+        lambda x: float(shape.value(s * x).sum()), x / s, s * shape.slope(s * (x / s))
+    )
 
 
 def near_zero(shape, rng, n):
@@ -86,18 +112,26 @@ def near_zero(shape, rng, n):
 
 def at_zero(shape, rng, n):
     s, x = 10 ** rng.uniform(-2, 2, n), np.zeros(n)
-    return Case(lambda x: float(shape.value(s * x + 0.7).sum()), x, s * shape.slope(s * x + 0.7))
+    return Case(
+        lambda x: float(shape.value(s * x + 0.7).sum()), x, s * shape.slope(s * x + 0.7)
+    )
 
 
 def near_a_kink(shape, rng, n):
     x = rng.standard_normal(n)
     at = x + 10 ** rng.uniform(-6, -1, n) * rng.choice([-1, 1], n)
-    return Case(lambda x: float(np.sum(shape.value(x) + abs(x - at))), x, shape.slope(x) + np.sign(x - at))
+    return Case(
+        lambda x: float(np.sum(shape.value(x) + abs(x - at))),
+        x,
+        shape.slope(x) + np.sign(x - at),
+    )
 
 
 def far_out(shape, rng, n):
     """x is large beside the scale of f: its rounding leaves few digits."""
-    x = np.round(rng.standard_normal(n) * 2**10) / 2**10 + 2.0 ** rng.integers(10, 37, n)
+    x = np.round(rng.standard_normal(n) * 2**10) / 2**10 + 2.0 ** rng.integers(
+        10, 37, n
+    )
     at = np.round(x)
     return Case(lambda x: float(shape.value(x - at).sum()), x, shape.slope(x - at))
 
@@ -112,7 +146,11 @@ def at_an_end(shape, rng, n):
     """Some entries lie where the domain of f ends."""
     x = rng.standard_normal(n)
     end = np.where(rng.random(n) < 0.5, x, -np.inf)
-    return Case(lambda x: float(shape.value(x).sum()) if (x >= end).all() else np.nan, x, shape.slope(x))
+    return Case(
+        lambda x: float(shape.value(x).sum()) if (x >= end).all() else np.nan,
+        x,
+        shape.slope(x),
+    )
 
 
 def rounded(case, rng):
@@ -124,7 +162,9 @@ def rounded(case, rng):
 def noisy(case, rng):
     """Noise as the tolerance of an iteration leaves it."""
     level = 10 ** rng.uniform(-11, -5)
-    return case._replace(f=lambda x: case.f(x) + level * (zlib.crc32(x.tobytes()) / 2**32 - 0.5))
+    return case._replace(
+        f=lambda x: case.f(x) + level * (zlib.crc32(x.tobytes()) / 2**32 - 0.5)
+    )
 
 
 def on_a_constant(case, rng):
@@ -171,7 +211,11 @@ def sine(frequency=1.0, size=None):
 
     def of_x(rng, n):
         x = rng.standard_normal(n) if size is None else size * rng.uniform(0.5, 2, n)
-        return Case(lambda x: float(np.sin(frequency * x).sum()), x, frequency * np.cos(frequency * x))
+        return Case(
+            lambda x: float(np.sin(frequency * x).sum()),
+            x,
+            frequency * np.cos(frequency * x),
+        )
 
     return of_x
 
@@ -195,7 +239,9 @@ ALONE = {
 
 
 FUNCTIONS = ALONE | {
-    f"{name}, {where}": partial(setting, shape) for where, setting in SETTINGS.items() for name, shape in SHAPES.items()
+    f"{name}, {where}": partial(setting, shape)
+    for where, setting in SETTINGS.items()
+    for name, shape in SHAPES.items()
 }
 
 

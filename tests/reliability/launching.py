@@ -1,4 +1,6 @@
-"""Measurements in a process of their own: it may be killed, hang or be denied its threads, and the caller goes on."""
+"""Measurements in a process of their own: it may be killed, hang or be denied its
+threads, and the caller goes on.
+"""
 
 import json
 import os
@@ -10,18 +12,39 @@ from outcome import Outcome, from_json
 
 HERE = Path(__file__).resolve().parent
 ROOMS = ("checking", "contract", "differentiation")
-FOLDERS = [HERE, HERE.parent, *(HERE.parent / room for room in ROOMS), HERE.parent.parent / "bench"]
+FOLDERS = [
+    HERE,
+    HERE.parent,
+    *(HERE.parent / room for room in ROOMS),
+    HERE.parent.parent / "bench",
+]
 
 
 def measured(name: str, trials: int, seed: int, timeout: float = 600) -> Outcome:
-    """What some trials of a row come to, where warnings are errors. Another end of the process is a failure."""
+    """What some trials of a row come to, where warnings are errors.
+
+    Another end of the process is a failure.
+    """
     paths = [*map(str, FOLDERS), os.environ.get("PYTHONPATH", "")]
-    # A fork while OpenBLAS has several threads may leave the child waiting for them: that is not ours to promise.
-    environment = {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-W", "error", "-c", "import sys, rows; rows.part(*sys.argv[1:])"]
+    # A fork while OpenBLAS has several threads may leave the child waiting for them:
+    # that is not ours to promise.
+    environment = (
+        {"OPENBLAS_NUM_THREADS": "1"}
+        | os.environ
+        | {"PYTHONPATH": os.pathsep.join(paths)}
+    )
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        "import sys, rows; rows.part(*sys.argv[1:])",
+    ]
     command += [name, str(trials), str(seed)]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=timeout
+        )
         if done.returncode == 0 and done.stdout:
             return from_json(json.loads(done.stdout))
         end = f"exit code {done.returncode}: {done.stderr[-500:]}"

@@ -1,4 +1,6 @@
-"""What a measurement found: how much was tried, what failed, and how close it came to its bound."""
+"""What a measurement found: how much was tried, what failed, and how close it came to
+its bound.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +11,9 @@ MOST_EXAMPLES = 10
 
 @dataclass
 class Part:
-    """Trials of one kind: how many, how many failed, and the worst share of the bound, or the slowest answer."""
+    """Trials of one kind: how many, how many failed, and the worst share of the bound,
+    or the slowest answer.
+    """
 
     tried: int = 0
     failed: int = 0
@@ -18,7 +22,10 @@ class Part:
     def join(self, other: "Part") -> None:
         self.tried += other.tried
         self.failed += other.failed
-        self.worst = max((worst for worst in (self.worst, other.worst) if worst is not None), default=None)
+        self.worst = max(
+            (worst for worst in (self.worst, other.worst) if worst is not None),
+            default=None,
+        )
 
 
 @dataclass
@@ -31,7 +38,8 @@ class Outcome:
     tried: int = 0
     details: dict[str, Part] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
-    allowed: dict[str, float] = field(default_factory=dict)  # shares that may fail, by how a kind ends; else none may
+    # shares that may fail, by how a kind ends; else none may
+    allowed: dict[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -43,7 +51,10 @@ class Outcome:
         totals: dict[str, Part] = {}
         for kind, part in self.details.items():
             totals.setdefault(self.end_of(kind), Part()).join(part)
-        return all(total.failed <= self.allowed.get(end, 0.0) * total.tried for end, total in totals.items())
+        return all(
+            total.failed <= self.allowed.get(end, 0.0) * total.tried
+            for end, total in totals.items()
+        )
 
     def is_kept_by(self, kind: str) -> bool:
         part = self.details[kind]
@@ -51,9 +62,13 @@ class Outcome:
 
     def end_of(self, kind: str) -> str:
         """The longest end in ``allowed`` that it has."""
-        return max((end for end in self.allowed if kind.endswith(end)), key=len, default="")
+        return max(
+            (end for end in self.allowed if kind.endswith(end)), key=len, default=""
+        )
 
-    def add(self, kind: str, failed: bool, worst: float | None = None, example: str = "") -> None:
+    def add(
+        self, kind: str, failed: bool, worst: float | None = None, example: str = ""
+    ) -> None:
         self.details.setdefault(kind, Part()).join(Part(1, int(failed), worst))
         if failed and example and len(self.examples) < MOST_EXAMPLES:
             self.examples.append(f"{kind}: {example}")

@@ -1,4 +1,6 @@
-"""docs/records/reliability.md, and its summary in docs/contract.md, from what was measured."""
+"""docs/records/reliability.md, and its summary in docs/contract.md, from what was
+measured.
+"""
 
 import os
 import platform
@@ -9,7 +11,11 @@ from typing import Any
 from outcome import from_json
 
 DOCS = Path(__file__).parents[2] / "docs"
-RECORD, PAGE, SUMMARY = DOCS / "reliability.json", DOCS / "records" / "reliability.md", DOCS / "contract.md"
+RECORD, PAGE, SUMMARY = (
+    DOCS / "reliability.json",
+    DOCS / "records" / "reliability.md",
+    DOCS / "contract.md",
+)
 BEGIN, END = "<!-- tests/reliability -->\n", "<!-- end -->\n"  # around the summary
 IN_SHORT = {
     "sweep": "a central difference beyond its bound",
@@ -46,29 +52,62 @@ per backend. All families, worst shares of what is allowed, examples, machines a
 
 def page(rows: dict[str, dict[str, Any]]) -> str:
     outcomes = {name: from_json(row["outcome"]) for name, row in rows.items()}
-    lines = [HEAD, "| promise | name | tried | failed | kept | date |", "| --- " * 6 + "|"]
+    lines = [
+        HEAD,
+        "| promise | name | tried | failed | kept | date |",
+        "| --- " * 6 + "|",
+    ]
     broken: list[str] = []
     for name, outcome in outcomes.items():
-        families = [(kind, part) for kind, part in sorted(outcome.details.items()) if not outcome.is_kept_by(kind)]
+        families = [
+            (kind, part)
+            for kind, part in sorted(outcome.details.items())
+            if not outcome.is_kept_by(kind)
+        ]
         count = len(outcome.details)
-        kept = "yes" if not families else f"in {count - len(families)} of {count} families"
+        kept = (
+            "yes" if not families else f"in {count - len(families)} of {count} families"
+        )
         tried = f"{outcome.tried:,} {outcome.unit}"
-        lines.append(line(outcome.promise, f"`{name}`", tried, f"{outcome.failed:,}", kept, rows[name]["date"]))
+        lines.append(
+            line(
+                outcome.promise,
+                f"`{name}`",
+                tried,
+                f"{outcome.failed:,}",
+                kept,
+                rows[name]["date"],
+            )
+        )
         for kind, part in families:
             holds = f"{100 * (1 - part.failed / part.tried):.2f} %"
-            broken.append(line(f"`{name}`", kind, f"{part.tried:,}", f"{part.failed:,}", holds))
+            broken.append(
+                line(f"`{name}`", kind, f"{part.tried:,}", f"{part.failed:,}", holds)
+            )
     if broken:
         lines += ["", "## Families where a promise is not kept", ""]
-        lines += ["| name | family | tried | failed | what holds |", "| --- | --- | --: | --: | --: |", *broken]
+        lines += [
+            "| name | family | tried | failed | what holds |",
+            "| --- | --- | --: | --: | --: |",
+            *broken,
+        ]
     return "\n".join(lines) + "\n"
 
 
 def summary(rows: dict[str, dict[str, Any]]) -> str:
-    """What was counted as a failure, how often it was tried, and how often it happened."""
+    """What was counted as a failure, how often it was tried, and how often it
+    happened.
+    """
     lines = ["| counted as a failure | tried | failed |", "| --- | --: | --: |"]
     for name, row in rows.items():
         outcome = from_json(row["outcome"])
-        lines.append(line(IN_SHORT[name], f"{outcome.tried:,} {outcome.unit}", f"{outcome.failed:,}"))
+        lines.append(
+            line(
+                IN_SHORT[name],
+                f"{outcome.tried:,} {outcome.unit}",
+                f"{outcome.failed:,}",
+            )
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -85,14 +124,23 @@ def line(*cells: str) -> str:
 
 def machine() -> str:
     """What the figures hold for."""
-    versions = [f"{name} {metadata.version(name)}" for name in ("numpy", "numba", "gmpy2")]
-    parts = processor(), f"{os.cpu_count()} cores", platform.platform(), f"Python {platform.python_version()}"
+    versions = [
+        f"{name} {metadata.version(name)}" for name in ("numpy", "numba", "gmpy2")
+    ]
+    parts = (
+        processor(),
+        f"{os.cpu_count()} cores",
+        platform.platform(),
+        f"Python {platform.python_version()}",
+    )
     return ", ".join([*parts, *versions])
 
 
 def processor() -> str:
     for text in (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if os.path.exists("/proc/cpuinfo") else ()
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if os.path.exists("/proc/cpuinfo")
+        else ()
     ):
         if text.startswith("model name"):
             return text.split(":")[1].strip()

@@ -12,9 +12,10 @@ from outcome import Outcome
 class Row(NamedTuple):
     """A promise, and what tries it how often: by itself, in a quick look and in a test.
 
-    ``function`` is that of a module here; ``allowed`` are shares that may fail, by how the name of a kind of trials
-    ends. Two parts run at a time if ``together``. ``sanitized`` rows are of a core that was built with the address
-    sanitizer, as HACKING.md says.
+    ``function`` is that of a module here; ``allowed`` are shares that may fail, by how
+    the name of a kind of trials ends. Two parts run at a time if ``together``.
+    ``sanitized`` rows are of a core that was built with the address sanitizer, as
+    HACKING.md says.
     """
 
     promise: str
@@ -114,7 +115,9 @@ ROWS = {
     ),
 }  # fmt: skip
 FIRST = " The address sanitizer ends it at the first access that is out of bounds."
-ROWS["sanitized"] = ROWS["writers"]._replace(promise=ROWS["writers"].promise + FIRST, slice=0, sanitized=True)
+ROWS["sanitized"] = ROWS["writers"]._replace(
+    promise=ROWS["writers"].promise + FIRST, slice=0, sanitized=True
+)
 
 
 def part(name: str, trials: str, seed: str) -> None:

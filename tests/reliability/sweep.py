@@ -1,8 +1,10 @@
-"""Random networks of any size of number: no component of a gradient is further from the truth than promised.
+"""Random networks of any size of number: no component of a gradient is further from the
+truth than promised.
 
-A pre-activation is a sum of products, each rounded. So a1[n,j] may be off by (I+1) eps (sum |x w| + |b|), and a2[n,k]
-by (H+1) eps (sum |z w| + |b|), whatever the sums come to. What that does to a loss depends on the network: it is the
-part of the contract that is no formula, and is tried out, in many digits.
+A pre-activation is a sum of products, each rounded. So a1[n,j] may be off by (I+1) eps
+(sum |x w| + |b|), and a2[n,k] by (H+1) eps (sum |z w| + |b|), whatever the sums come
+to. What that does to a loss depends on the network: it is the part of the contract that
+is no formula, and is tried out, in many digits.
 """
 
 from collections.abc import Iterable
@@ -24,7 +26,9 @@ METHODS = ("direct", "auto")
 
 
 class Truth:
-    """The exact central differences of a network, and how far a result may be from them."""
+    """The exact central differences of a network, and how far a result may be from
+    them.
+    """
 
     def __init__(self, case: Case):
         self.case = case
@@ -32,19 +36,31 @@ class Truth:
         self.shifts = (mpfr(case.h), -mpfr(case.h))
         self.scale = 2 * self.shifts[0] * len(case.x)
         self.losses = {
-            (name, index): [self.network.perturbed_loss(name, index, shift) for shift in self.shifts]
+            (name, index): [
+                self.network.perturbed_loss(name, index, shift) for shift in self.shifts
+            ]
             for name, param in case.params.items()
             for index in np.ndindex(param.shape)
         }
-        self.exact = {where: float((above - below) / self.scale) for where, (above, below) in self.losses.items()}
+        self.exact = {
+            where: float((above - below) / self.scale)
+            for where, (above, below) in self.losses.items()
+        }
         self.tried_out: dict[tuple, float] = {}
 
     def share_of_bound(self, where: tuple, got: float, by_loop: bool) -> float:
-        """The error of a component as a share of what is allowed. Rounding is tried out where it has to be."""
+        """The error of a component as a share of what is allowed.
+
+        Rounding is tried out where it has to be.
+        """
         error = abs(got - self.exact[where])
-        allowed = bounds.wide_range(self.case.x, self.case.z1, self.case.params["W2"], self.exact[where])
+        allowed = bounds.wide_range(
+            self.case.x, self.case.z1, self.case.params["W2"], self.exact[where]
+        )
         if by_loop:
-            allowed += bounds.numpy_loop(float(max(self.losses[where])) / len(self.case.x), self.case.h)
+            allowed += bounds.numpy_loop(
+                float(max(self.losses[where])) / len(self.case.x), self.case.h
+            )
         if error > allowed:
             if (where, by_loop) not in self.tried_out:
                 self.tried_out[where, by_loop] = self.rounding(where, by_loop)
@@ -52,9 +68,11 @@ class Truth:
         return np.inf if np.isnan(error) else float(error / allowed)
 
     def rounding(self, where: tuple, by_loop: bool) -> float:
-        """What is changed by pre-activations that are rounded up or down once, whichever is worse, one by one.
+        """What is changed by pre-activations that are rounded up or down once,
+        whichever is worse, one by one.
 
-        That is the change of the loss, up and down; or, in the loop, which rounds all anew, both losses.
+        That is the change of the loss, up and down; or, in the loop, which rounds all
+        anew, both losses.
         """
 
         def quantity(net: oracles.Network, shift: mpfr) -> mpfr:
@@ -69,7 +87,9 @@ class Truth:
 
     @cached_property
     def rounded(self) -> tuple[list[list[oracles.Network]], ...]:
-        """For each pre-activation, the two networks in which it is rounded: for shifts of a2, and for shifts of a1."""
+        """For each pre-activation, the two networks in which it is rounded: for shifts
+        of a2, and for shifts of a1.
+        """
         return tuple(
             [
                 [nudged(self.network, layer, index, sign * by) for sign in (1, -1)]
@@ -80,11 +100,18 @@ class Truth:
         )
 
     def errors(self, across_kinks: bool) -> dict[str, np.ndarray]:
-        """How far each pre-activation may be off: (N, H) and (N, O). The output of an activation is rounded, too.
+        """How far each pre-activation may be off: (N, H) and (N, O).
 
-        None of a1 that a shift takes across a kink: there it is as good as exact, but what it adds to a2 is not.
+        The output of an activation is rounded, too.
+
+        None of a1 that a shift takes across a kink: there it is as good as exact, but
+        what it adds to a2 is not.
         """
-        p, x, z = self.case.params, np.abs(self.case.x), np.abs(np.array(self.network.z1, float))
+        p, x, z = (
+            self.case.params,
+            np.abs(self.case.x),
+            np.abs(np.array(self.network.z1, float)),
+        )
         a1 = (len(p["W1"]) + 1) * bounds.EPS * (x @ np.abs(p["W1"]) + np.abs(p["b1"]))
         a2 = (len(p["W2"]) + 3) * bounds.EPS * (z @ np.abs(p["W2"]) + np.abs(p["b2"]))
         if across_kinks and self.case.hidden == "relu":
@@ -95,8 +122,12 @@ class Truth:
         return {"a1": a1, "a2": a2}
 
 
-def nudged(network: oracles.Network, layer: str, index: tuple[int, ...], by: float) -> oracles.Network:
-    """The same network with one pre-activation changed, and what follows from it computed anew."""
+def nudged(
+    network: oracles.Network, layer: str, index: tuple[int, ...], by: float
+) -> oracles.Network:
+    """The same network with one pre-activation changed, and what follows from it
+    computed anew.
+    """
     n, unit = index
     other = copy(network)
     other.perturbed = {}
@@ -115,11 +146,16 @@ def share_of_bound(truth: Truth, backend: str, method: str) -> float:
     case = truth.case
     try:
         with secant.use_backend(backend), np.errstate(all="ignore"):
-            got, info = case.net.numerical_gradient(case.x, case.t, h=case.h, method=method, return_info=True)
+            got, info = case.net.numerical_gradient(
+                case.x, case.t, h=case.h, method=method, return_info=True
+            )
     except secant.SecantError:  # finite arguments: so there is a NaN
         return np.inf
     by_loop = backend == "numpy" and info.method != "series"
-    return max(truth.share_of_bound((name, i), got[name][i], by_loop) for name, i in truth.exact)
+    return max(
+        truth.share_of_bound((name, i), got[name][i], by_loop)
+        for name, i in truth.exact
+    )
 
 
 def check(case: Case, outcome: Outcome, backends: Iterable[str] = BACKENDS) -> None:
@@ -127,7 +163,12 @@ def check(case: Case, outcome: Outcome, backends: Iterable[str] = BACKENDS) -> N
     for backend in backends:
         for method in METHODS:
             share = share_of_bound(truth, backend, method)
-            outcome.add(f"{backend}, {method}: {case.kind}", not share <= 1, share, f"{share:.3g} of the bound: {case}")
+            outcome.add(
+                f"{backend}, {method}: {case.kind}",
+                not share <= 1,
+                share,
+                f"{share:.3g} of the bound: {case}",
+            )
     outcome.tried += 1
 
 

@@ -1,4 +1,7 @@
-"""A few trials of each promise of docs/records/reliability.md. `python tests/reliability` makes all of them."""
+"""A few trials of each promise of docs/records/reliability.md.
+
+`python tests/reliability` makes all of them.
+"""
 
 import importlib.util
 import json
@@ -17,9 +20,12 @@ from secant.backends import BACKENDS
 from sweeps import grid
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="signals, forks and limits as Linux has them"),
     pytest.mark.skipif(
-        not all(map(importlib.util.find_spec, ("secant._core", "numba"))), reason="a backend is not installed"
+        sys.platform != "linux", reason="signals, forks and limits as Linux has them"
+    ),
+    pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, ("secant._core", "numba"))),
+        reason="a backend is not installed",
     ),
 ]
 
@@ -47,7 +53,9 @@ def test_a_slice(name):
     assert outcome.kept, outcome.examples
 
 
-@pytest.mark.parametrize(("name", "backend"), grid(lambda name, backend: backend == "cpp", KNOWN, BACKENDS))
+@pytest.mark.parametrize(
+    ("name", "backend"), grid(lambda name, backend: backend == "cpp", KNOWN, BACKENDS)
+)
 def test_what_was_once_computed_wrong(name, backend):
     outcome = Outcome("", "")
     with oracles.digits(60):

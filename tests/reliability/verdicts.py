@@ -1,4 +1,6 @@
-"""A textbook's backpropagation, y - t, of networks that have 1e-7 in their loss: right, and with faults planted."""
+"""A textbook's backpropagation, y - t, of networks that have 1e-7 in their loss: right,
+and with faults planted.
+"""
 
 from itertools import pairwise
 
@@ -21,19 +23,32 @@ class Network:
     """Affine layers, a softmax and the cross entropy with 1e-7; a weight decay."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.layers, outputs, hidden = int(rng.integers(1, 4)), int(rng.integers(2, 11)), int(rng.integers(2, 15))
+        self.layers, outputs, hidden = (
+            int(rng.integers(1, 4)),
+            int(rng.integers(2, 11)),
+            int(rng.integers(2, 15)),
+        )
         sizes = [int(rng.integers(2, 40)), *[hidden] * (self.layers - 1), outputs]
         if rng.integers(3) == 0:
             sizes = [outputs] * (self.layers + 1)  # so that matrices can be transposed
         self.activation, self.slope = ACTIVATIONS[rng.choice(list(ACTIVATIONS))]
         self.decay = rng.choice([0, 1e-4, 1e-2])
-        self.returns_scores, self.summed = bool(rng.integers(2)), bool(rng.integers(4) == 0)
+        self.returns_scores, self.summed = (
+            bool(rng.integers(2)),
+            bool(rng.integers(4) == 0),
+        )
         spread = rng.choice([0.1, 0.5, 1.5])
         self.params: Gradients = {}
         for i, (a, b) in enumerate(pairwise(sizes), 1):
-            self.params |= {f"W{i}": rng.normal(0, spread, (a, b)), f"b{i}": rng.normal(0, spread, b)}
+            self.params |= {
+                f"W{i}": rng.normal(0, spread, (a, b)),
+                f"b{i}": rng.normal(0, spread, b),
+            }
         count = int(rng.integers(2, 25))
-        self.x, self.labels = rng.uniform(size=(count, sizes[0])), rng.integers(outputs, size=count)
+        self.x, self.labels = (
+            rng.uniform(size=(count, sizes[0])),
+            rng.integers(outputs, size=count),
+        )
         self.one_hot = np.eye(outputs)[self.labels]
 
     def run(self, x: np.ndarray) -> list[np.ndarray]:
@@ -50,15 +65,22 @@ class Network:
 
     def loss(self, x: np.ndarray, t: np.ndarray) -> float:
         y = self.predict(x)
-        loss = cross_entropy_error(softmax(y) if self.returns_scores else y, t) * (len(x) if self.summed else 1)
-        return loss + self.decay / 2 * sum(np.sum(w**2) for key, w in self.params.items() if key[0] == "W")
+        loss = cross_entropy_error(softmax(y) if self.returns_scores else y, t) * (
+            len(x) if self.summed else 1
+        )
+        return loss + self.decay / 2 * sum(
+            np.sum(w**2) for key, w in self.params.items() if key[0] == "W"
+        )
 
     def textbook(self) -> Gradients:
         values, grads = self.run(self.x), {}
         d = (softmax(values[-1]) - self.one_hot) / (1 if self.summed else len(self.x))
         for i in range(self.layers, 0, -1):
             w = self.params[f"W{i}"]
-            grads |= {f"W{i}": values[i - 1].T @ d + self.decay * w, f"b{i}": d.sum(axis=0)}
+            grads |= {
+                f"W{i}": values[i - 1].T @ d + self.decay * w,
+                f"b{i}": d.sum(axis=0),
+            }
             if i > 1:
                 d = d @ w.T * self.slope(values[i - 1])
         return grads
@@ -66,17 +88,30 @@ class Network:
 
 def one(grads: Gradients, rng: np.random.Generator, square: bool = False) -> str | None:
     """An array whose entries are not all close to 0."""
-    shapes = {key: grad.shape for key, grad in grads.items() if np.abs(grad).max() > 1e-4}
-    keys = [key for key, shape in shapes.items() if not square or (len(shape) == 2 and shape[0] == shape[1])]
+    shapes = {
+        key: grad.shape for key, grad in grads.items() if np.abs(grad).max() > 1e-4
+    }
+    keys = [
+        key
+        for key, shape in shapes.items()
+        if not square or (len(shape) == 2 and shape[0] == shape[1])
+    ]
     return rng.choice(keys) if keys else None
 
 
-def planted(fault: str, grads: Gradients, net: Network, rng: np.random.Generator) -> bool:
+def planted(
+    fault: str, grads: Gradients, net: Network, rng: np.random.Generator
+) -> bool:
     """Plant a fault. False if there is no array for it."""
     key, layer = one(grads, rng, fault == "transposed"), rng.integers(1, net.layers + 1)
     if key is None:
         return False
-    grads |= {k: g.copy() for k, g in FAULTS[fault](grads, net, rng, key, f"W{layer}", f"b{net.layers}").items()}
+    grads |= {
+        k: g.copy()
+        for k, g in FAULTS[fault](
+            grads, net, rng, key, f"W{layer}", f"b{net.layers}"
+        ).items()
+    }
     return True
 
 
@@ -86,7 +121,8 @@ def one_entry(grad: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return wrong
 
 
-FAULTS = {  # of gradients g of a network: what array `key`, weights w, or the last biases b become
+# of gradients g of a network: what array `key`, weights w, or the last biases b become
+FAULTS = {
     "1.01 times": lambda g, net, rng, key, w, b: {key: 1.01 * g[key]},
     "1.0001 times": lambda g, net, rng, key, w, b: {key: 1.0001 * g[key]},
     "not divided by N": lambda g, net, rng, key, w, b: {
@@ -112,13 +148,26 @@ def run(outcome: Outcome, trials: int, seed: int) -> None:
         grads = net.textbook()
         fault = ("", *FAULTS)[number % (len(FAULTS) + 1)]
         changed = bool(fault) and planted(fault, grads, net, rng)
-        report = secant.check_network(net, net.x, net.labels if rng.integers(2) else net.one_hot, grads, rng=number)
+        report = secant.check_network(
+            net,
+            net.x,
+            net.labels if rng.integers(2) else net.one_hot,
+            grads,
+            rng=number,
+        )
         if changed:
             good = not report.passed
         elif report.passed:
             good = "without the 1e-7" in report.compared_with
         else:
-            off = max(array.relative_error for array in report.arrays if not array.passed)
+            off = max(
+                array.relative_error for array in report.arrays if not array.passed
+            )
             good = "adds 1e-7 or so to each probability" in report.note or not off < 0.1
-        outcome.add(fault if changed else "right", not good, None, f"seed {seed}, {number}: {str(report)[:80]}")
+        outcome.add(
+            fault if changed else "right",
+            not good,
+            None,
+            f"seed {seed}, {number}: {str(report)[:80]}",
+        )
         outcome.tried += 1

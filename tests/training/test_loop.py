@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import secant
-from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError, ValueRangeError
+from secant.errors import (
+    DTypeError,
+    ParamsError,
+    ShapeError,
+    UnsupportedError,
+    ValueRangeError,
+)
 from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.history import History
@@ -34,11 +40,17 @@ def net():
 
 
 def quiet(net, data, **options):
-    return train(net, *data, **{"n_iterations": 5, "batch_size": 10, "rng": 2, "progress": False} | options)
+    return train(
+        net,
+        *data,
+        **{"n_iterations": 5, "batch_size": 10, "rng": 2, "progress": False} | options,
+    )
 
 
 class ByHand:
-    """The chapter's network and its central differences in plain NumPy, one loss at a time."""
+    """The chapter's network and its central differences in plain NumPy, one loss at a
+    time.
+    """
 
     def __init__(self, params):
         self.params = {key: value.copy() for key, value in params.items()}
@@ -57,7 +69,9 @@ class ByHand:
         return np.mean(self.predict(x).argmax(axis=1) == t)
 
     def numerical_gradient(self, x, t):
-        return {key: self._difference(param, x, t) for key, param in self.params.items()}
+        return {
+            key: self._difference(param, x, t) for key, param in self.params.items()
+        }
 
     def _difference(self, param, x, t, h=1e-4):
         grad = np.empty_like(param)
@@ -93,26 +107,45 @@ class Stub:
 
 @pytest.mark.parametrize(
     ("make", "said"),
-    [(lambda net: ByHand(net.params), 1), (lambda net: secant.accelerate(ByHand(net.params)), 0), (lambda net: net, 0)],
+    [
+        (lambda net: ByHand(net.params), 1),
+        (lambda net: secant.accelerate(ByHand(net.params)), 0),
+        (lambda net: net, 0),
+    ],
     ids=["own", "accelerated", "known"],
 )
-def test_who_waits_for_a_gradient_of_their_own_is_told_of_accelerate(net, data, make, said, capsys, monkeypatch):
+def test_who_waits_for_a_gradient_of_their_own_is_told_of_accelerate(
+    net, data, make, said, capsys, monkeypatch
+):
     monkeypatch.setattr("secant.training.loop._LONG_SECONDS", 0.0)
     train(make(net), *data, n_iterations=3, batch_size=10, rng=2)
-    assert capsys.readouterr().out.count("note: training is slow: ByHand computes its own gradient") == said
+    assert (
+        capsys.readouterr().out.count(
+            "note: training is slow: ByHand computes its own gradient"
+        )
+        == said
+    )
 
 
-def test_backpropagation_trains_a_network_whose_class_is_accelerated_but_not_known(net, data):
+def test_backpropagation_trains_a_network_whose_class_is_accelerated_but_not_known(
+    net, data
+):
     class Decaying(ByHand):
         def loss(self, x, t):
-            return super().loss(x, t) + 1e-3 * sum(np.sum(param**2) for param in self.params.values())
+            return super().loss(x, t) + 1e-3 * sum(
+                np.sum(param**2) for param in self.params.values()
+            )
 
         def gradient(self, x, t):
-            return {key: self._difference(param, x, t) for key, param in self.params.items()}
+            return {
+                key: self._difference(param, x, t) for key, param in self.params.items()
+            }
 
     plain = quiet(Decaying(net.params), data, gradient="backprop").train_loss_list
     secant.accelerate(Decaying)
-    assert quiet(Decaying(net.params), data, gradient="backprop").train_loss_list == plain
+    assert (
+        quiet(Decaying(net.params), data, gradient="backprop").train_loss_list == plain
+    )
     with pytest.raises(UnsupportedError, match="weight decay"):
         quiet(Decaying(net.params), data)
 
@@ -130,14 +163,28 @@ def test_the_losses_are_those_of_a_loop_by_hand(net, data, one_hot):
             reference.params[key] -= 0.3 * grads[key]
         losses.append(reference.loss(x_train[mask], t_train[mask]))
         if i % 5 == 0:
-            accuracies.append((reference.accuracy(x_train, t_train), reference.accuracy(x_test, t_test)))
+            accuracies.append(
+                (
+                    reference.accuracy(x_train, t_train),
+                    reference.accuracy(x_test, t_test),
+                )
+            )
 
     np.random.seed(8)
     targets = (np.eye(O)[t_train], np.eye(O)[t_test]) if one_hot else (t_train, t_test)
-    history = quiet(net, (x_train, targets[0], x_test, targets[1]), n_iterations=20, learning_rate=0.3, rng=None)
+    history = quiet(
+        net,
+        (x_train, targets[0], x_test, targets[1]),
+        n_iterations=20,
+        learning_rate=0.3,
+        rng=None,
+    )
     assert history.train_loss_list == pytest.approx(losses, rel=0, abs=1e-9)
     assert history.epoch_iterations == [0, 5, 10, 15]
-    assert list(zip(history.train_acc_list, history.test_acc_list, strict=True)) == accuracies
+    assert (
+        list(zip(history.train_acc_list, history.test_acc_list, strict=True))
+        == accuracies
+    )
     for key, param in net.params.items():
         assert param == pytest.approx(reference.params[key], rel=0, abs=1e-9)
 
@@ -168,7 +215,9 @@ def test_losses_before_the_update_of_a_network_of_ones_own(net, data):
         ({"gradient": "backprop", "n_threads": 3}, "derivative", 1.0, 3),
     ],
 )
-def test_the_options_of_a_gradient_reach_the_backend(net, data, asked, options, method, h, n_threads):
+def test_the_options_of_a_gradient_reach_the_backend(
+    net, data, asked, options, method, h, n_threads
+):
     quiet(net, data, **options)
     assert {*asked} == {(method, h, n_threads)}
 
@@ -187,7 +236,9 @@ def test_training_takes_steps_of_that_h(net, data, h):
 
 
 class Dropout(ByHand):
-    """Drops half of the hidden units of each mini-batch, drawn from the stream that the mini-batches come from."""
+    """Drops half of the hidden units of each mini-batch, drawn from the stream that the
+    mini-batches come from.
+    """
 
     def numerical_gradient(self, x, t):
         kept = np.random.random(H) > 0.5
@@ -218,15 +269,29 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
         expected.append(by_hand.loss(x_train[batch], t_train[batch]))
 
     np.random.seed(5)
-    assert quiet(Dropout(net.params), data, n_iterations=15, sampling=sampling, rng=None).train_loss_list == expected
+    assert (
+        quiet(
+            Dropout(net.params), data, n_iterations=15, sampling=sampling, rng=None
+        ).train_loss_list
+        == expected
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"method": "series"}, {"gradient": "backprop"}]
+)
 @pytest.mark.parametrize(
     ("place", "message"),
-    [(0, "x_train must be finite"), (1, "t_train must hold"), (2, "x_test must be finite"), (3, "t_test must hold")],
+    [
+        (0, "x_train must be finite"),
+        (1, "t_train must hold"),
+        (2, "x_test must be finite"),
+        (3, "t_test must hold"),
+    ],
 )
-def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, message):
+def test_nothing_is_trained_where_the_data_are_wrong(
+    net, data, options, place, message
+):
     data[place][-1] = 99 if place % 2 else np.nan
     before, history = copy.deepcopy(net.params), secant.History()
     with pytest.raises(ValueRangeError, match=message):
@@ -237,11 +302,15 @@ def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, 
 
 def test_an_accelerated_network_says_where_its_data_are_wrong(net, data):
     data[0][3, 0] = np.nan
-    with pytest.raises(ValueRangeError, match=r"^x_train must be finite, got nan at \(3, 0\)$"):
+    with pytest.raises(
+        ValueRangeError, match=r"^x_train must be finite, got nan at \(3, 0\)$"
+    ):
         quiet(secant.accelerate(ByHand(net.params)), data)
 
 
-@pytest.mark.parametrize("writeable", [True, False], ids=["data writeable", "data read-only"])
+@pytest.mark.parametrize(
+    "writeable", [True, False], ids=["data writeable", "data read-only"]
+)
 def test_parameters_are_updated_in_place_and_data_are_not(net, data, writeable):
     before, values = dict(net.params), copy.deepcopy(net.params)
     copies = [array.copy() for array in data]
@@ -256,7 +325,9 @@ def test_parameters_are_updated_in_place_and_data_are_not(net, data, writeable):
 
 
 def test_settings_and_plain_numbers_are_recorded(net, data):
-    history = quiet(net, data, n_iterations=np.int64(2), learning_rate=np.float64(0.2), n_threads=1)
+    history = quiet(
+        net, data, n_iterations=np.int64(2), learning_rate=np.float64(0.2), n_threads=1
+    )
     assert history.settings == {
         "n_iterations": 2,
         "batch_size": 10,
@@ -275,7 +346,11 @@ def test_settings_and_plain_numbers_are_recorded(net, data):
         "log_offset": 1e-7,
     }
     assert {type(value) for value in history.settings.values()} == {int, float, str}
-    for numbers in (history.train_loss_list, history.train_acc_list, history.test_acc_list):
+    for numbers in (
+        history.train_loss_list,
+        history.train_acc_list,
+        history.test_acc_list,
+    ):
         assert {type(number) for number in numbers} == {float}
 
 
@@ -291,15 +366,24 @@ def test_settings_and_plain_numbers_are_recorded(net, data):
     ],
 )
 def test_an_epoch_is_a_whole_number_of_iterations(data, batch_size, sampling, taken):
-    history = quiet(Stub(), data, n_iterations=11, batch_size=batch_size, sampling=sampling)
+    history = quiet(
+        Stub(), data, n_iterations=11, batch_size=batch_size, sampling=sampling
+    )
     assert history.epoch_iterations == taken
 
 
-@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1), Stub], ids=["ours", "own"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1), Stub],
+    ids=["ours", "own"],
+)
 def test_a_test_set_is_optional(data, make, tmp_path, capsys):
     expected = quiet(make(), data)
     history = quiet(make(), data[:2], progress=True)
-    assert (history.train_loss_list, history.train_acc_list) == (expected.train_loss_list, expected.train_acc_list)
+    assert (history.train_loss_list, history.train_acc_list) == (
+        expected.train_loss_list,
+        expected.train_acc_list,
+    )
     assert (history.test_acc_list, history.settings["test_size"]) == ([], 0)
     assert capsys.readouterr().out == f"train acc | {history.train_acc_list[0]:.4f}\n"
     history.save(tmp_path / "h.json")
@@ -309,28 +393,47 @@ def test_a_test_set_is_optional(data, make, tmp_path, capsys):
 @pytest.mark.parametrize("missing", ["x_test", "t_test"])
 def test_half_a_test_set_is_refused(data, missing):
     sets = dict(zip(("x_test", "t_test"), data[2:], strict=True)) | {missing: None}
-    with pytest.raises(DTypeError, match=f"^{missing} must be given together with ._test, got None$"):
+    with pytest.raises(
+        DTypeError, match=f"^{missing} must be given together with ._test, got None$"
+    ):
         quiet(Stub(), data[:2], **sets)
 
 
-@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"])
+@pytest.mark.parametrize(
+    "make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"]
+)
 def test_a_callback_ends_a_run_with_all_on_record(data, make):
     seen, net, history = [], make(), History()
 
     def callback(given, record):
-        seen.append((given is net, record is history, len(record.train_loss_list), len(record.test_acc_list)))
+        seen.append(
+            (
+                given is net,
+                record is history,
+                len(record.train_loss_list),
+                len(record.test_acc_list),
+            )
+        )
         return np.bool_(len(seen) == 3)
 
-    assert quiet(net, data, n_iterations=100, history=history, callback=callback) is history
+    assert (
+        quiet(net, data, n_iterations=100, history=history, callback=callback)
+        is history
+    )
     assert seen == [(True, True, 1, 1), (True, True, 6, 2), (True, True, 11, 3)]
     assert (len(history.train_loss_list), history.epoch_iterations) == (11, [0, 5, 10])
     other = make()
-    assert quiet(other, data, n_iterations=11, callback=lambda *_: None).train_loss_list == history.train_loss_list
+    assert (
+        quiet(other, data, n_iterations=11, callback=lambda *_: None).train_loss_list
+        == history.train_loss_list
+    )
     for key, param in other.params.items():
         assert np.array_equal(param, net.params[key])
 
 
-@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"])
+@pytest.mark.parametrize(
+    "make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"]
+)
 @pytest.mark.parametrize("batch_size", [10, 12, SIZE])
 def test_accuracies_may_be_taken_at_the_end_of_an_epoch(data, make, batch_size):
     net, whole, seen = make(), make(), []
@@ -340,15 +443,37 @@ def test_accuracies_may_be_taken_at_the_end_of_an_epoch(data, make, batch_size):
     def callback(given, record):
         seen.append((len(record.train_loss_list), given.accuracy(*data[2:])))
 
-    history = quiet(net, data, n_iterations=3 * per_epoch, accuracy_after="last", callback=callback, **options)
-    assert history.epoch_iterations == [per_epoch - 1, 2 * per_epoch - 1, 3 * per_epoch - 1]
-    assert [*zip([1 + i for i in history.epoch_iterations], history.test_acc_list, strict=True)] == seen
-    assert quiet(whole, data, n_iterations=3 * per_epoch, **options).train_loss_list == history.train_loss_list
+    history = quiet(
+        net,
+        data,
+        n_iterations=3 * per_epoch,
+        accuracy_after="last",
+        callback=callback,
+        **options,
+    )
+    assert history.epoch_iterations == [
+        per_epoch - 1,
+        2 * per_epoch - 1,
+        3 * per_epoch - 1,
+    ]
+    assert [
+        *zip(
+            [1 + i for i in history.epoch_iterations],
+            history.test_acc_list,
+            strict=True,
+        )
+    ] == seen
+    assert (
+        quiet(whole, data, n_iterations=3 * per_epoch, **options).train_loss_list
+        == history.train_loss_list
+    )
     for key, param in whole.params.items():
         assert np.array_equal(param, net.params[key])
 
 
-def test_an_error_of_a_callback_leaves_the_record_and_restores_the_handler(data, default_handler):
+def test_an_error_of_a_callback_leaves_the_record_and_restores_the_handler(
+    data, default_handler
+):
     history = History()
     with pytest.raises(StopIteration):
         quiet(Stub(), data, history=history, callback=lambda *_: next(iter(())))
@@ -362,32 +487,80 @@ def test_a_simple_net_is_trained(data, gradient):
     before = net.W
     history = quiet(net, data, n_iterations=50, learning_rate=0.5, gradient=gradient)
     assert net.W is before
-    assert np.mean(history.train_loss_list[-10:]) < np.mean(history.train_loss_list[:10])
+    assert np.mean(history.train_loss_list[-10:]) < np.mean(
+        history.train_loss_list[:10]
+    )
     assert len(history.train_acc_list) == 10
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"n_iterations": 0}, ValueRangeError, "n_iterations must be at least 1, got 0"),
+        (
+            {"n_iterations": 0},
+            ValueRangeError,
+            "n_iterations must be at least 1, got 0",
+        ),
         ({"batch_size": -1}, ValueRangeError, "batch_size must be at least 1, got -1"),
-        ({"batch_size": 51, "sampling": "epoch"}, ValueRangeError, "batch_size must be at most .*50, got 51"),
-        ({"learning_rate": 0}, ValueRangeError, "learning_rate must be finite and greater than 0, got 0"),
-        ({"learning_rate": "0.1"}, DTypeError, "learning_rate must be a real number, got '0.1'"),
-        ({"gradient": "exact"}, ValueRangeError, "gradient must be one of 'numerical', 'backprop', got 'exact'"),
-        ({"gradient": "backprop", "h": 1.0}, UnsupportedError, "gradient='backprop' does not take h, got h=1.0"),
-        ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', 'ordered', got 'all'"),
-        ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
-        ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
+        (
+            {"batch_size": 51, "sampling": "epoch"},
+            ValueRangeError,
+            "batch_size must be at most .*50, got 51",
+        ),
+        (
+            {"learning_rate": 0},
+            ValueRangeError,
+            "learning_rate must be finite and greater than 0, got 0",
+        ),
+        (
+            {"learning_rate": "0.1"},
+            DTypeError,
+            "learning_rate must be a real number, got '0.1'",
+        ),
+        (
+            {"gradient": "exact"},
+            ValueRangeError,
+            "gradient must be one of 'numerical', 'backprop', got 'exact'",
+        ),
+        (
+            {"gradient": "backprop", "h": 1.0},
+            UnsupportedError,
+            "gradient='backprop' does not take h, got h=1.0",
+        ),
+        (
+            {"sampling": "all"},
+            ValueRangeError,
+            "sampling must be one of 'replacement', 'epoch', 'ordered', got 'all'",
+        ),
+        (
+            {"method": "fast"},
+            ValueRangeError,
+            "method must be one of 'auto', 'series', 'direct'.* got 'fast'",
+        ),
+        (
+            {"h": -1e-4},
+            ValueRangeError,
+            "h must be finite and greater than 0, got -0.0001",
+        ),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
-        ({"accuracy_after": "both"}, ValueRangeError, "accuracy_after must be one of 'first', 'last', got 'both'"),
+        (
+            {"accuracy_after": "both"},
+            ValueRangeError,
+            "accuracy_after must be one of 'first', 'last', got 'both'",
+        ),
         ({"history": []}, DTypeError, "history must be a secant.History, got list"),
-        ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),
+        (
+            {"history": History([1.0])},
+            ValueRangeError,
+            "history must be empty, got one of 1 iterations",
+        ),
     ],
 )
-def test_bad_settings_are_refused_before_anything_is_trained(net, data, options, error, message):
+def test_bad_settings_are_refused_before_anything_is_trained(
+    net, data, options, error, message
+):
     before = {key: param.copy() for key, param in net.params.items()}
     with pytest.raises(error, match=f"^{message}"):
         quiet(net, data, **options)
@@ -398,16 +571,43 @@ def test_bad_settings_are_refused_before_anything_is_trained(net, data, options,
 @pytest.mark.parametrize(
     ("position", "change", "error", "message"),
     [
-        (0, lambda x: x[:0], ShapeError, r"x_train must hold at least one sample, got shape \(0, 6\)"),
-        (1, lambda t: t[:-1], ShapeError, "t_train must have 50 rows like x_train, got 49"),
-        (2, lambda x: x[:, :5], ShapeError, r"x_test must have samples of shape \(6,\) like x_train, got \(5,\)"),
-        (3, lambda t: t[0], ShapeError, r"t_test must hold at least one sample, got shape \(\)"),
-        (3, lambda t: np.r_[t, 0], ShapeError, "t_test must have 20 rows like x_test, got 21"),
+        (
+            0,
+            lambda x: x[:0],
+            ShapeError,
+            r"x_train must hold at least one sample, got shape \(0, 6\)",
+        ),
+        (
+            1,
+            lambda t: t[:-1],
+            ShapeError,
+            "t_train must have 50 rows like x_train, got 49",
+        ),
+        (
+            2,
+            lambda x: x[:, :5],
+            ShapeError,
+            r"x_test must have samples of shape \(6,\) like x_train, got \(5,\)",
+        ),
+        (
+            3,
+            lambda t: t[0],
+            ShapeError,
+            r"t_test must hold at least one sample, got shape \(\)",
+        ),
+        (
+            3,
+            lambda t: np.r_[t, 0],
+            ShapeError,
+            "t_test must have 20 rows like x_test, got 21",
+        ),
         (0, lambda x: x.astype(str), DTypeError, "x_train must hold real numbers"),
         (2, lambda x: [[1], [1, 2]], ShapeError, "x_test must be a regular array"),
     ],
 )
-def test_bad_data_are_refused_before_anything_is_trained(data, position, change, error, message):
+def test_bad_data_are_refused_before_anything_is_trained(
+    data, position, change, error, message
+):
     data = list(data)
     data[position] = change(data[position])
     with pytest.raises(error, match=f"^{message}"):
@@ -420,7 +620,10 @@ def test_bad_data_are_refused_before_anything_is_trained(data, position, change,
         ({"h": 1e-3}, r"net\.numerical_gradient does not take h, got h=0\.001"),
         ({"method": "direct"}, "does not take method, got method='direct'"),
         ({"n_threads": 2}, "does not take n_threads, got n_threads=2"),
-        ({"gradient": "backprop"}, "net must have gradient to be trained with gradient='backprop', got "),
+        (
+            {"gradient": "backprop"},
+            "net must have gradient to be trained with gradient='backprop', got ",
+        ),
     ],
 )
 def test_a_network_that_lacks_what_is_asked_for(data, options, message):
@@ -432,10 +635,16 @@ def test_a_network_that_lacks_what_is_asked_for(data, options, message):
 def test_what_is_no_gradient_or_no_parameters_trains_nothing(net, data, gradients):
     own = ByHand(net.params)
     own.numerical_gradient = lambda x, t: gradients
-    with pytest.raises(UnsupportedError, match=r"gradients must be a dict with the keys of net\.params, got"):
+    with pytest.raises(
+        UnsupportedError,
+        match=r"gradients must be a dict with the keys of net\.params, got",
+    ):
         quiet(own, data)
     net.params = None
-    with pytest.raises(ParamsError, match=r"^params must be a dict with the keys W1, b1, W2 and b2, got None$"):
+    with pytest.raises(
+        ParamsError,
+        match=r"^params must be a dict with the keys W1, b1, W2 and b2, got None$",
+    ):
         quiet(net, data)
 
 
@@ -454,11 +663,18 @@ class Vanishing(Stub):
 @pytest.mark.parametrize(
     ("make", "kind", "done", "what"),
     [
-        (lambda: Diverging(I, H, O, rng=1), "backprop", 0, r"params\['b1'\] is not finite"),
+        (
+            lambda: Diverging(I, H, O, rng=1),
+            "backprop",
+            0,
+            r"params\['b1'\] is not finite",
+        ),
         (Vanishing, "numerical", 2, "the loss is -inf"),
     ],
 )
-def test_divergence_is_undone_and_names_the_rate_and_the_iteration(data, make, kind, done, what):
+def test_divergence_is_undone_and_names_the_rate_and_the_iteration(
+    data, make, kind, done, what
+):
     net, history = make(), History()
     before = dict(net.params)
     start = {key: param.copy() for key, param in before.items()}
@@ -490,7 +706,9 @@ def test_ctrl_c_completes_the_iteration(data, default_handler):
     assert signal.getsignal(signal.SIGINT) is default_handler
 
 
-def test_a_second_ctrl_c_gives_up_an_iteration_that_has_only_a_gradient(data, default_handler):
+def test_a_second_ctrl_c_gives_up_an_iteration_that_has_only_a_gradient(
+    data, default_handler
+):
     def gradient(x, t):
         for _ in range(2 if stub.calls == 3 else 0):
             signal.raise_signal(signal.SIGINT)

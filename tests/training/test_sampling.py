@@ -6,10 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secant.errors import DTypeError, ValueRangeError
-from secant.training.sampling import epoch_batches, mini_batches, sample_with_replacement
+from secant.training.sampling import (
+    epoch_batches,
+    mini_batches,
+    sample_with_replacement,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
-SIZES = st.integers(1, 200).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
+SIZES = st.integers(1, 200).flatmap(
+    lambda size: st.tuples(st.just(size), st.integers(1, size))
+)
 
 
 @pytest.mark.parametrize("train_size", [7, 60_000, 2**31, 2**40])
@@ -18,7 +24,9 @@ def test_mini_batches_drawn_together_are_those_drawn_one_by_one(train_size):
     expected = [np.random.choice(train_size, 100) for _ in range(6)]
     after = np.random.rand()
     np.random.seed(7)
-    assert np.array_equal([sample_with_replacement(train_size, 100) for _ in range(6)], expected)
+    assert np.array_equal(
+        [sample_with_replacement(train_size, 100) for _ in range(6)], expected
+    )
     np.random.seed(7)
     draw = mini_batches("replacement", train_size, 100)
     assert np.array_equal(np.concatenate([draw(1), draw(3), draw(2)]), expected)
@@ -74,7 +82,10 @@ def test_samples_may_come_in_their_order():
     expected = np.random.rand()
     np.random.seed(4)
     draw = mini_batches("ordered", 10, 4)
-    assert [draw(9).tolist() for _ in range(4)] == 2 * [[[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9]]]
+    assert [draw(9).tolist() for _ in range(4)] == 2 * [
+        [[0, 1, 2, 3], [4, 5, 6, 7]],
+        [[8, 9]],
+    ]
     assert np.random.rand() == expected
 
 
@@ -83,7 +94,11 @@ def test_samples_may_come_in_their_order():
     [
         ((0, 1), ValueRangeError, "train_size must be at least 1, got 0"),
         ((10, 2.5), DTypeError, "batch_size must be a whole number, got 2.5"),
-        ((10, 2, "seed"), DTypeError, "rng must be None, a NumPy Generator or RandomState, or a seed .*'seed'"),
+        (
+            (10, 2, "seed"),
+            DTypeError,
+            "rng must be None, a NumPy Generator or RandomState, or a seed .*'seed'",
+        ),
         ((10, 2, -1), ValueRangeError, r"a seed from 0 to 2\*\*32 - 1, got -1"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Training in the core: the trajectory of a loop over the network's own methods, for any threads and blocks."""
+"""Training in the core: the trajectory of a loop over the network's own methods, for
+any threads and blocks.
+"""
 
 import signal
 import threading
@@ -20,7 +22,15 @@ def run(case, n_iterations, **options):
     net, x, t = case
     np.random.seed(3)
     history = secant.train(
-        net, x, t, x[:10], t[:10], n_iterations=n_iterations, batch_size=20, progress=False, **options
+        net,
+        x,
+        t,
+        x[:10],
+        t[:10],
+        n_iterations=n_iterations,
+        batch_size=20,
+        progress=False,
+        **options,
     )
     return np.array(history.train_loss_list), net.params
 
@@ -45,17 +55,26 @@ def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
     options = {"method": "auto", "h": 1e-4, "n_threads": None}
     losses = [] if losses is None else losses
     take_gradient, _ = arguments.gradient_of(net, "numerical", options)
-    iterations.iterations_of(net, x, t, take_gradient, learning_rate).run(indices, losses)
+    iterations.iterations_of(net, x, t, take_gradient, learning_rate).run(
+        indices, losses
+    )
     return losses
 
 
 def same(one, other):
-    return np.array_equal(one[0], other[0]) and all(np.array_equal(one[1][key], other[1][key]) for key in one[1])
+    return np.array_equal(one[0], other[0]) and all(
+        np.array_equal(one[1][key], other[1][key]) for key in one[1]
+    )
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.nightly)])
-@pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
+@pytest.mark.parametrize(
+    "iterations", [200, pytest.param(1000, marks=pytest.mark.nightly)]
+)
+@pytest.mark.parametrize(
+    ("options", "gradient"),
+    [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")],
+)
 def test_the_trajectory_of_the_loop(options, gradient, iterations):
     losses, params = run(cases.mnist(500), iterations, **options)
     expected, theirs = loop(cases.mnist(500), iterations, gradient)
@@ -74,17 +93,25 @@ def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
 
 def small(backend, output="sigmoid", hidden="sigmoid"):
     activations = {"hidden_activation": hidden, "output_activation": output}
-    net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, **activations, rng=0, backend=backend)
+    net = secant.TwoLayerNet(
+        12, 5, 3, weight_init_std=0.5, **activations, rng=0, backend=backend
+    )
     rng = np.random.RandomState(1)
     return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "direct"}, {"method": "series"}, {"gradient": "backprop"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": "direct"}, {"method": "series"}, {"gradient": "backprop"}],
+    ids=str,
+)
 def test_losses_before_the_update(backend, options):
     _, params = run(small(backend), 20, **options)
     losses, theirs = run(small(backend), 20, loss="before", **options)
     assert all(np.array_equal(params[key], theirs[key]) for key in params)
-    by_hand = ("gradient", {}) if "gradient" in options else ("numerical_gradient", options)
+    by_hand = (
+        ("gradient", {}) if "gradient" in options else ("numerical_gradient", options)
+    )
     expected, _ = loop(small(backend), 20, by_hand[0], before=True, **by_hand[1])
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-12)
 
@@ -94,7 +121,13 @@ def test_losses_before_the_update(backend, options):
 def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
     net, x, t = cases.mnist(300)
     expected = net.loss(x, t)
-    options = {"batch_size": 300, "sampling": "ordered", "loss": "before", "n_threads": threads, "progress": False}
+    options = {
+        "batch_size": 300,
+        "sampling": "ordered",
+        "loss": "before",
+        "n_threads": threads,
+        "progress": False,
+    }
     losses = secant.train(net, x, t, n_iterations=2, **options).train_loss_list
     assert losses[0] == pytest.approx(expected, rel=1e-13)
     assert losses[1] < losses[0]
@@ -108,7 +141,9 @@ def test_small_networks_against_the_numpy_loop(backend, hidden, output):
     np.testing.assert_allclose(losses, expected, rtol=0, atol=bounds.TRAJECTORY)
 
 
-def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(backend, default_handler):
+def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(
+    backend, default_handler
+):
     net, x, t = small(backend)
     indices = np.random.RandomState(2).randint(50, size=(500_000, 1))
     losses_of(indices[:2], *small(backend))  # compiled now
@@ -126,9 +161,12 @@ def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(
 
 def test_an_iteration_that_diverges_is_undone(backend):
     net, x, t = overflowing(backend)
-    indices, losses = np.array([[1, 2], [3, 4], [5, 9], [6, 7]]), [0.5]  # one iteration is on record already
+    # one iteration is on record already
+    indices, losses = np.array([[1, 2], [3, 4], [5, 9], [6, 7]]), [0.5]
     what = r"(params\['W1'\] is not finite|the loss is nan)"
-    message = rf"^learning_rate must be small enough .*, got 0\.1: in iteration 4, {what}$"
+    message = (
+        rf"^learning_rate must be small enough .*, got 0\.1: in iteration 4, {what}$"
+    )
     with pytest.raises(secant.errors.ValueRangeError, match=message):
         losses_of(indices, net, x, t, losses)
     again = overflowing(backend)
@@ -145,10 +183,30 @@ def overflowing(backend):
 
 
 def test_a_parameter_that_the_loss_does_not_show_is_looked_at_too(backend):
-    """W1 overflows where the input of the mini-batch is huge, and the loss stays finite: its unit is off."""
-    net, x, t = secant.TwoLayerNet(2, 2, 2, rng=0, backend=backend), np.array([[1e300, 1.0]] * 2), np.array([0, 1])
+    """W1 overflows where the input of the mini-batch is huge, and the loss stays
+    finite: its unit is off.
+    """
+    net, x, t = (
+        secant.TwoLayerNet(2, 2, 2, rng=0, backend=backend),
+        np.array([[1e300, 1.0]] * 2),
+        np.array([0, 1]),
+    )
     net.params["W1"][0] = 0.0
     net.params["W2"][...] = [[3.0, -3.0], [1.0, 2.0]]
-    with pytest.raises(secant.errors.ValueRangeError, match=r"in iteration 1, params\['W1'\] is not finite$"):
-        secant.train(net, x, t, x, t, n_iterations=3, batch_size=1, learning_rate=1e10, gradient="backprop", rng=0)
+    with pytest.raises(
+        secant.errors.ValueRangeError,
+        match=r"in iteration 1, params\['W1'\] is not finite$",
+    ):
+        secant.train(
+            net,
+            x,
+            t,
+            x,
+            t,
+            n_iterations=3,
+            batch_size=1,
+            learning_rate=1e10,
+            gradient="backprop",
+            rng=0,
+        )
     assert all(np.isfinite(param).all() for param in net.params.values())

@@ -1,1 +1,3 @@
-"""What several rooms share: checks of arguments, files, random numbers, held signals."""
+"""What several rooms share: checks of arguments, files, random numbers, held
+signals.
+"""

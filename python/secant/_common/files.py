@@ -1,7 +1,7 @@
 """Writing a file so that a reader sees all of it or what was there before.
 
-Design: only a regular file is ever replaced. Whatever else has the name, such as a pipe or a device, is opened and
-written to.
+Design: only a regular file is ever replaced. Whatever else has the name, such as a pipe
+or a device, is opened and written to.
 """
 
 import errno
@@ -15,8 +15,9 @@ from secant.errors import DataError
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-# What an untrusted archive may unpack to: so many times its size, or so many bytes. gzip reaches 1,032 times its size.
-# MNIST's pixels reach 5 times, as float64 19 times, and one-hot labels 56 times.
+# What an untrusted archive may unpack to: so many times its size, or so many bytes.
+# gzip reaches 1,032 times its size. MNIST's pixels reach 5 times, as float64 19 times,
+# and one-hot labels 56 times.
 _MOST_TIMES = 100
 _ALWAYS_UNPACKED = 2**24
 
@@ -24,14 +25,19 @@ _ALWAYS_UNPACKED = 2**24
 def cache_folder() -> str:
     """Return the platform's folder for what can be made or downloaded again."""
     if sys.platform == "win32":
-        return os.path.join(os.environ.get("LOCALAPPDATA") or os.path.expanduser("~"), "secant", "Cache")
+        return os.path.join(
+            os.environ.get("LOCALAPPDATA") or os.path.expanduser("~"), "secant", "Cache"
+        )
     if sys.platform == "darwin":
         return os.path.expanduser("~/Library/Caches/secant")
-    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "secant")
+    return os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "secant"
+    )
 
 
 def write_file(path: AnyPath, content: bytes) -> None:
-    """Write to a new file beside ``path`` and give it its name in one step; into ``path`` if that is no regular file.
+    """Write to a new file beside ``path`` and give it its name in one step; into
+    ``path`` if that is no regular file.
 
     Parameters
     ----------
@@ -55,7 +61,9 @@ def write_file(path: AnyPath, content: bytes) -> None:
 
 
 def require_writable(path: AnyPath) -> None:
-    """Raise the error that `write_file` would raise, as far as it can be known without writing."""
+    """Raise the error that `write_file` would raise, as far as it can be known without
+    writing.
+    """
     import tempfile  # takes a while to import
 
     name = os.fsdecode(path)
@@ -84,7 +92,9 @@ def most_unpacked(packed: int) -> int:
 
 
 def _is_replaced(name: str) -> bool:
-    """Return whether a regular file has this name, or none; refuse folders and what may not be written to."""
+    """Return whether a regular file has this name, or none; refuse folders and what may
+    not be written to.
+    """
     if os.path.isdir(name) or not os.path.basename(name):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     try:
@@ -99,7 +109,9 @@ def _is_replaced(name: str) -> bool:
 def _replace(target: str, content: bytes) -> None:
     import tempfile
 
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".secant-") as scratch:
+    with tempfile.TemporaryDirectory(
+        dir=os.path.dirname(target), prefix=".secant-"
+    ) as scratch:
         part = os.path.join(scratch, os.path.basename(target))
         with open(part, "wb") as stream:
             stream.write(content)
@@ -113,6 +125,7 @@ def _named(name: str, done: str, remedy: str = "") -> Iterator[None]:
     """Turn an error of the system into one that names the path."""
     try:
         yield
-    except (OSError, ValueError) as error:  # ValueError: no file name can have one of the characters
+    except (OSError, ValueError) as error:
+        # ValueError: no file name can have one of the characters
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{name} could not be {done}: {reason}{remedy}.") from error

@@ -1,4 +1,7 @@
-"""Ctrl-C, held back while half of a change would be left behind. Other signals end a call wherever they come."""
+"""Ctrl-C, held back while half of a change would be left behind.
+
+Other signals end a call wherever they come.
+"""
 
 import signal
 import threading
@@ -9,9 +12,13 @@ from types import FrameType
 
 @contextmanager
 def held_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back in a ``with`` block, in the main thread; a second one is not held."""
+    """Hold Ctrl-C back in a ``with`` block, in the main thread; a second one is not
+    held.
+    """
     handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+    if threading.current_thread() is not threading.main_thread() or not callable(
+        handler
+    ):
         yield
         return
     waiting: list[FrameType | None] = []
@@ -26,7 +33,8 @@ def held_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, hold)
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is hold:  # else the block has set another one
+        # else the block has set another one
+        if signal.getsignal(signal.SIGINT) is hold:
             signal.signal(signal.SIGINT, handler)
         if waiting:
             handler(signal.SIGINT, waiting[0])

@@ -20,19 +20,25 @@ def npz_arrays(path: AnyPath, fault: str) -> Iterator[Mapping[str, Array]]:
     Raises
     ------
     DataError
-        The file cannot be read; or ``<path> <fault>: <reason>.``, whatever else is raised here or in the block, or if
-        it would unpack to more than its size allows.
+        The file cannot be read; or ``<path> <fault>: <reason>.``, whatever else is
+        raised here or in the block, or if it would unpack to more than its size allows.
     """
     content = read_file(path)
     most = most_unpacked(len(content))
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())  # zipfile reads no more than that
+            # zipfile reads no more than that
+            unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > most:
-            raise ValueError(f"it has {len(content):,} bytes and unpacks to more than {most:,}")
+            raise ValueError(
+                f"it has {len(content):,} bytes and unpacks to more than {most:,}"
+            )
         # np.load takes a pickle for one
         with np.lib.npyio.NpzFile(io.BytesIO(content), allow_pickle=False) as arrays:
             yield arrays
-    except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
-        reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    except Exception as error:
+        # zipfile and NumPy's header parser raise nearly anything at a damaged file
+        reason = (
+            error if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        )
         raise DataError(f"{os.fsdecode(path)} {fault}: {reason}.") from error

@@ -23,7 +23,9 @@ class Output:
                 return self._stream.write(text)
             except UnicodeEncodeError:
                 encoding = self._stream.encoding
-                return self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+                return self._stream.write(
+                    text.encode(encoding, "backslashreplace").decode(encoding)
+                )
             except (OSError, ValueError) as error:
                 self.failure = error
         return len(text)

@@ -1,4 +1,6 @@
-"""Parallel loops that Numba has compiled: two threads that run one at once end the process, by its simplest layer."""
+"""Parallel loops that Numba has compiled: two threads that run one at once end the
+process, by its simplest layer.
+"""
 
 import functools
 import threading

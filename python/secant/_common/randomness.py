@@ -1,4 +1,6 @@
-"""Where random numbers come from: by default NumPy's legacy global state, as in the chapter."""
+"""Where random numbers come from: by default NumPy's legacy global state, as in the
+chapter.
+"""
 
 from typing import Any, Union
 
@@ -11,7 +13,9 @@ RandomSource = Union["np.random.Generator", "np.random.RandomState", int, None]
 
 
 def stream(rng: RandomSource) -> Any:
-    """Return the object that draws numbers: for None `numpy.random`, whose functions use the global state."""
+    """Return the object that draws numbers: for None `numpy.random`, whose functions
+    use the global state.
+    """
     if rng is None:
         return np.random
     if isinstance(rng, np.random.Generator | np.random.RandomState):
@@ -19,7 +23,10 @@ def stream(rng: RandomSource) -> Any:
     if isinstance(rng, int | np.integer) and 0 <= rng < 2**32:
         return np.random.RandomState(rng)
     error = ValueRangeError if isinstance(rng, int | np.integer) else DTypeError
-    raise error(f"rng must be None, a NumPy Generator or RandomState, or a seed from 0 to 2**32 - 1, got {rng!r}")
+    raise error(
+        "rng must be None, a NumPy Generator or RandomState, or a seed from 0 to 2**32"
+        f" - 1, got {rng!r}"
+    )
 
 
 def seed(rng: Any) -> int:

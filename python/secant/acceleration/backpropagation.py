@@ -1,7 +1,9 @@
-"""Mistakes in the backpropagation of two layers: a table of what each makes of the gradient.
+"""Mistakes in the backpropagation of two layers: a table of what each makes of the
+gradient.
 
-The network is one that `recognize` knows, so that each step of its backpropagation can be computed as it should be, and
-as a mistake makes it. A mistake is named if the gradient that was checked is the one that it makes, to six digits.
+The network is one that `recognize` knows, so that each step of its backpropagation can
+be computed as it should be, and as a mistake makes it. A mistake is named if the
+gradient that was checked is the one that it makes, to six digits.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from secant.functions import softmax
 
 _SAME = 1e-6  # of an array's norm: the digits that two ways of summing share
 _SAME_IN_FLOAT32 = 1e-3
-_OFFSET = 1e-3  # of an array's norm: a loss with 1e-7 in its logarithm has another gradient than y - t
+# of an array's norm: a loss with 1e-7 in its logarithm has another gradient than y - t
+_OFFSET = 1e-3
 
 Slope = Callable[[Floats, Floats], Floats]
 """The derivative of an activation from what goes in, a, and what comes out, z."""
@@ -73,11 +76,18 @@ class Steps:
         """Those of W1, b1, W2 and b2."""
         error2 = self.samples * (self.y - self.t) * self.slope2 * self.extra2
         error1 = error2 @ self.to_hidden * self.slope1
-        return [self.x.T @ error1, error1.sum(axis=0), self.inputs2.T @ error2, error2.sum(axis=0)]
+        return [
+            self.x.T @ error1,
+            error1.sum(axis=0),
+            self.inputs2.T @ error2,
+            error2.sum(axis=0),
+        ]
 
 
 class Mistake(NamedTuple):
-    """A mistake: what it makes of the steps, None if it cannot be made, and what a report says of it."""
+    """A mistake: what it makes of the steps, None if it cannot be made, and what a
+    report says of it.
+    """
 
     change: Callable[[Steps], Steps | None]
     sentence: str
@@ -101,7 +111,12 @@ def _not_transposed(steps: Steps) -> Steps | None:
 
 
 def _slope_of_output(steps: Steps) -> Steps:
-    return replace(steps, slope1=_SLOPES[steps.hidden](steps.z1, ACTIVATIONS[steps.hidden].function(steps.z1)))
+    return replace(
+        steps,
+        slope1=_SLOPES[steps.hidden](
+            steps.z1, ACTIVATIONS[steps.hidden].function(steps.z1)
+        ),
+    )
 
 
 def _formula_of_input(steps: Steps) -> Steps:
@@ -119,13 +134,33 @@ def _slope_of(activation: HiddenActivation) -> Callable[[Steps], Steps | None]:
 
 _OF_ACTIVATION = "the derivative of the hidden activation"
 MISTAKES = (
-    Mistake(lambda steps: replace(steps, slope1=np.ones_like(steps.a1)), f"{_OF_ACTIVATION} is left out"),
-    Mistake(_slope_of_output, f"{_OF_ACTIVATION} is taken at its output, not at its input"),
-    Mistake(_formula_of_input, f"{_OF_ACTIVATION} is computed from its input by the formula of its output"),
-    Mistake(lambda steps: replace(steps, slope1=steps.z1), f"{_OF_ACTIVATION} is replaced by its output"),
-    Mistake(lambda steps: replace(steps, slope1=1 - steps.z1), f"{_OF_ACTIVATION} lacks a factor, its output"),
-    Mistake(lambda steps: replace(steps, slope1=steps.a1), f"{_OF_ACTIVATION} is replaced by its input"),
-    Mistake(lambda steps: replace(steps, slope1=1 - steps.slope1), f"{_OF_ACTIVATION} is 1 minus the right one"),
+    Mistake(
+        lambda steps: replace(steps, slope1=np.ones_like(steps.a1)),
+        f"{_OF_ACTIVATION} is left out",
+    ),
+    Mistake(
+        _slope_of_output, f"{_OF_ACTIVATION} is taken at its output, not at its input"
+    ),
+    Mistake(
+        _formula_of_input,
+        f"{_OF_ACTIVATION} is computed from its input by the formula of its output",
+    ),
+    Mistake(
+        lambda steps: replace(steps, slope1=steps.z1),
+        f"{_OF_ACTIVATION} is replaced by its output",
+    ),
+    Mistake(
+        lambda steps: replace(steps, slope1=1 - steps.z1),
+        f"{_OF_ACTIVATION} lacks a factor, its output",
+    ),
+    Mistake(
+        lambda steps: replace(steps, slope1=steps.a1),
+        f"{_OF_ACTIVATION} is replaced by its input",
+    ),
+    Mistake(
+        lambda steps: replace(steps, slope1=1 - steps.slope1),
+        f"{_OF_ACTIVATION} is 1 minus the right one",
+    ),
     Mistake(_slope_of("sigmoid"), f"{_OF_ACTIVATION} is that of the sigmoid"),
     Mistake(_slope_of("tanh"), f"{_OF_ACTIVATION} is that of tanh"),
     Mistake(_slope_of("relu"), f"{_OF_ACTIVATION} is that of relu"),
@@ -133,20 +168,39 @@ MISTAKES = (
         lambda steps: replace(steps, slope2=np.ones_like(steps.y)),
         "the derivative of the sigmoid before the softmax is left out",
     ),
-    Mistake(_not_transposed, "the matrix of the second layer is not transposed on the way back"),
+    Mistake(
+        _not_transposed,
+        "the matrix of the second layer is not transposed on the way back",
+    ),
     Mistake(
         lambda steps: replace(steps, inputs2=steps.a1),
-        "the gradient of the second matrix takes the input of the hidden activation, not its output",
+        "the gradient of the second matrix takes the input of the hidden activation,"
+        " not its output",
     ),
-    Mistake(lambda steps: replace(steps, t=np.zeros_like(steps.t)), "the target is not subtracted"),
+    Mistake(
+        lambda steps: replace(steps, t=np.zeros_like(steps.t)),
+        "the target is not subtracted",
+    ),
     Mistake(
         lambda steps: replace(steps, extra2=steps.y * (1 - steps.y)),
         "y - t is multiplied by y (1 - y), which the cross entropy cancels",
     ),
-    Mistake(lambda steps: replace(steps, extra2=np.sign(steps.y - steps.t)), "y - t has lost its sign"),
-    Mistake(lambda steps: replace(steps, t=steps.t[::-1]), "the targets are in reverse order"),
-    Mistake(lambda steps: replace(steps, t=np.roll(steps.t, 1, axis=0)), "the targets belong to the next sample"),
-    Mistake(lambda steps: replace(steps, t=np.roll(steps.t, -1, axis=0)), "the targets belong to the sample before"),
+    Mistake(
+        lambda steps: replace(steps, extra2=np.sign(steps.y - steps.t)),
+        "y - t has lost its sign",
+    ),
+    Mistake(
+        lambda steps: replace(steps, t=steps.t[::-1]),
+        "the targets are in reverse order",
+    ),
+    Mistake(
+        lambda steps: replace(steps, t=np.roll(steps.t, 1, axis=0)),
+        "the targets belong to the next sample",
+    ),
+    Mistake(
+        lambda steps: replace(steps, t=np.roll(steps.t, -1, axis=0)),
+        "the targets belong to the sample before",
+    ),
     Mistake(_first_alone, "it is the gradient of the first sample alone"),
     Mistake(_without_last, "the last sample is left out"),
 )
@@ -154,21 +208,34 @@ MISTAKES = (
 
 
 def backpropagation_mistake(
-    net: Any, names: MethodNames, x: Any, t: Any, given: Mapping[Any, Any], report: GradientReport
+    net: Any,
+    names: MethodNames,
+    x: Any,
+    t: Any,
+    given: Mapping[Any, Any],
+    report: GradientReport,
 ) -> str:
-    """Return which mistake of the table makes a wrong gradient; nothing if none does, or the network is not known."""
+    """Return which mistake of the table makes a wrong gradient; nothing if none does,
+    or the network is not known.
+    """
     try:
         recognition = recognized(net, names, with_gradient=False)
         if not recognition.known:
             return ""
         steps = _steps(RecognizedNet(net, recognition), x, t)
-        checked = [np.asarray(given[key], np.float64).reshape(-1) for key in recognition.keys]
+        checked = [
+            np.asarray(given[key], np.float64).reshape(-1) for key in recognition.keys
+        ]
     except Exception:  # whatever the user's objects raise
         return ""
     right = steps.gradients()
-    if not _has_slopes(dict(zip(map(str, recognition.keys), right, strict=True)), report):
+    if not _has_slopes(
+        dict(zip(map(str, recognition.keys), right, strict=True)), report
+    ):
         return ""
-    is_float32 = any(np.asarray(given[key]).dtype != np.float64 for key in recognition.keys)
+    is_float32 = any(
+        np.asarray(given[key]).dtype != np.float64 for key in recognition.keys
+    )
     same = _SAME_IN_FLOAT32 if is_float32 else _SAME
     for change, sentence in MISTAKES:
         changed = change(steps)
@@ -204,7 +271,9 @@ def _steps(known: RecognizedNet, x: Any, t: Any) -> Steps:
         z1=z1,
         y=y,
         t=targets,
-        samples=np.full((len(inputs), 1), 1.0 if known.recognition.summed else 1.0 / len(inputs)),
+        samples=np.full(
+            (len(inputs), 1), 1.0 if known.recognition.summed else 1.0 / len(inputs)
+        ),
         slope1=_SLOPES[net.hidden_activation](a1, z1),
         slope2=_SLOPES[net.output_activation](a2, z2),
         to_hidden=w2.T,
@@ -219,11 +288,17 @@ def _has_slopes(right: Mapping[str, Floats], report: GradientReport) -> bool:
     for found in report.findings:
         array = right[found.array]
         value = array.reshape(shapes[found.array])[found.index]
-        if not abs(value - found.numerical) <= _OFFSET * np.linalg.norm(array) + found.error_bar:
+        if (
+            not abs(value - found.numerical)
+            <= _OFFSET * np.linalg.norm(array) + found.error_bar
+        ):
             return False
     return bool(report.findings)
 
 
 def _are_same(some: list[Floats], others: list[Floats], same: float) -> bool:
     pairs = zip(some, others, strict=True)
-    return all(np.linalg.norm(one.ravel() - other.ravel()) <= same * np.linalg.norm(other) for one, other in pairs)
+    return all(
+        np.linalg.norm(one.ravel() - other.ravel()) <= same * np.linalg.norm(other)
+        for one, other in pairs
+    )

@@ -1,12 +1,15 @@
-"""What a loss adds to each probability in its logarithm: found from its values for other targets.
+"""What a loss adds to each probability in its logarithm: found from its values for
+other targets.
 
-Model: the loss of targets t is R + a sum(-t log(y + c)). The network predicts the probabilities y, c is the
-offset, and a is 1 / N or 1. R, such as a weight decay, is the same for all targets, so that differences of losses
-leave it out. They tell c, whatever the layers are. Each loss is that of the same x and the same parameters.
+Model: the loss of targets t is R + a sum(-t log(y + c)). The network predicts the
+probabilities y, c is the offset, and a is 1 / N or 1. R, such as a weight decay, is the
+same for all targets, so that differences of losses leave it out. They tell c, whatever
+the layers are. Each loss is that of the same x and the same parameters.
 
 Steps:
 
-1. Evaluate the loss for the least and the most probable class of each sample, for random targets, and for t.
+1. Evaluate the loss for the least and the most probable class of each sample, for
+   random targets, and for t.
 2. Solve the difference of the first two for c: there an offset shows most.
 3. Accept c if the model explains all of the losses, to rounding.
 """
@@ -28,7 +31,8 @@ from secant.backends.numpy.forward import softmax
 _LEAST, _LARGEST = 1e-18, 1e-3  # more is not there to keep log(0) away
 _HALVINGS = 60  # of the range of exponents: to the last digit
 _RANDOM_TARGETS = 3  # that must confirm an offset
-_ROUNDING = 64 * 2.0**-52  # relative to a loss: sums and softmaxes in another order differ by a few units
+# relative to a loss: sums and softmaxes in another order differ by a few units
+_ROUNDING = 64 * 2.0**-52
 Probabilities = Callable[[], Floats]
 
 
@@ -50,16 +54,21 @@ class LogOffset(NamedTuple):
         return self.factor * float(np.sum(self.weights[counts] * np.log1p(ratios)))
 
 
-def find_log_offset(net: Any, names: MethodNames, loss_of: Callable[[Any], float], x: Any, t: Any) -> LogOffset | None:
-    """Return the offset of a network's loss; None if it has none that shows, or is another loss.
+def find_log_offset(
+    net: Any, names: MethodNames, loss_of: Callable[[Any], float], x: Any, t: Any
+) -> LogOffset | None:
+    """Return the offset of a network's loss; None if it has none that shows, or is
+    another loss.
 
-    ``loss_of`` takes targets. Probabilities are what ``net.predict(x)`` returns, or the softmax of that.
-    If they do not explain the loss, they are those of the network that `recognize` finds.
+    ``loss_of`` takes targets. Probabilities are what ``net.predict(x)`` returns, or the
+    softmax of that. If they do not explain the loss, they are those of the network that
+    `recognize` finds.
     """
     for probabilities in _sources(net, names, x):
         try:
             offset = _find(probabilities, loss_of, np.asarray(t))
-        except Exception:  # whatever the reader's code raises for other targets, or a method returns
+        except Exception:
+            # whatever the reader's code raises for other targets, or a method returns
             continue
         if offset:
             return offset
@@ -76,7 +85,9 @@ def _sources(net: Any, names: MethodNames, x: Any) -> Iterator[Probabilities]:
         yield lambda: np.atleast_2d(recognized_net.two_layer_net().predict(rows(x)))
 
 
-def _find(probabilities: Probabilities, loss_of: Callable[[Any], float], t: Array) -> LogOffset | None:
+def _find(
+    probabilities: Probabilities, loss_of: Callable[[Any], float], t: Array
+) -> LogOffset | None:
     y = probabilities()  # (N, O)
     samples, classes = y.shape
     are_probabilities = np.all(y >= 0) and np.allclose(y.sum(axis=1), 1)
@@ -88,7 +99,9 @@ def _find(probabilities: Probabilities, loss_of: Callable[[Any], float], t: Arra
     least, most = y.argmin(axis=1), y.argmax(axis=1)
     random = [rng.integers(classes, size=samples) for _ in range(_RANDOM_TARGETS)]
     tried = [np.eye(classes)[labels] for labels in (least, most, *random)]
-    losses = np.array([loss_of(_in_form_of(t, one_hot)) for one_hot in tried] + [loss_of(t)])
+    losses = np.array(
+        [loss_of(_in_form_of(t, one_hot)) for one_hot in tried] + [loss_of(t)]
+    )
     rounding = _ROUNDING * float(np.abs(losses).max())
 
     given = _weights(t, samples, classes)
@@ -102,7 +115,9 @@ def _find(probabilities: Probabilities, loss_of: Callable[[Any], float], t: Arra
 
         # 3. R, which is left over, must be the same for all targets.
         for weights in (given, by_argmax):
-            entropies = [-np.sum(each * np.log(y + value)) for each in (*tried, weights)]
+            entropies = [
+                -np.sum(each * np.log(y + value)) for each in (*tried, weights)
+            ]
             rest = losses - factor * np.array(entropies)
             if np.ptp(rest) <= 2 * rounding:
                 return LogOffset(value, factor, weights, probabilities)
@@ -122,11 +137,14 @@ def _in_form_of(t: Array, one_hot: Floats) -> Array:
     return targets.reshape(t.shape).astype(t.dtype)
 
 
-def _solve(y: Floats, least: Floats, most: Floats, difference: float, rounding: float) -> float:
-    """Return the offset that explains the difference of two losses; 0 if none does, or rounding hides it.
+def _solve(
+    y: Floats, least: Floats, most: Floats, difference: float, rounding: float
+) -> float:
+    """Return the offset that explains the difference of two losses; 0 if none does, or
+    rounding hides it.
 
-    ``least`` and ``most`` select the least and the most probable class of each sample: the larger the offset, the
-    smaller the difference.
+    ``least`` and ``most`` select the least and the most probable class of each sample:
+    the larger the offset, the smaller the difference.
     """
 
     def modeled(exponent: float) -> float:
@@ -139,8 +157,15 @@ def _solve(y: Floats, least: Floats, most: Floats, difference: float, rounding: 
             low, high = (middle, high) if modeled(middle) > wanted else (low, middle)
         return float(low)
 
-    is_possible = modeled(np.log10(_LARGEST)) < difference < modeled(np.log10(_LEAST)) - 2 * rounding
+    is_possible = (
+        modeled(np.log10(_LARGEST))
+        < difference
+        < modeled(np.log10(_LEAST)) - 2 * rounding
+    )
     if not is_possible:
         return 0.0
-    smallest, largest = 10 ** exponent_of(difference + rounding), 10 ** exponent_of(difference - rounding)
+    smallest, largest = (
+        10 ** exponent_of(difference + rounding),
+        10 ** exponent_of(difference - rounding),
+    )
     return fewest_digits((smallest + largest) / 2, (largest - smallest) / 2)

@@ -1,4 +1,6 @@
-"""Which backend computes: the user's choice, else the first of "cpp", "numba" and "numpy" that is installed."""
+"""Which backend computes: the user's choice, else the first of "cpp", "numba" and
+"numpy" that is installed.
+"""
 
 import importlib
 import importlib.util
@@ -35,7 +37,8 @@ def set_backend(backend: str | None) -> None:
     Parameters
     ----------
     backend : {"cpp", "numba", "numpy"} or None
-        None goes back to the default: what ``SECANT_BACKEND`` names, else the first one installed.
+        None goes back to the default: what ``SECANT_BACKEND`` names, else the first one
+        installed.
 
     Raises
     ------
@@ -77,7 +80,9 @@ def use_backend(backend: str | None) -> Iterator[None]:
     ...     secant.get_backend()
     'numpy'
     """
-    token = _in_context.set(_default() if backend is None else backend_module(backend).name)
+    token = _in_context.set(
+        _default() if backend is None else backend_module(backend).name
+    )
     try:
         yield
     finally:
@@ -91,7 +96,8 @@ def _load(name: str) -> Backend:
     except ImportError as error:
         if name == "cpp" and not importlib.util.find_spec("secant._core"):
             raise MissingExtraError(
-                "the backend 'cpp' needs secant._core, which was not built: install Secant with a C++ compiler"
+                "the backend 'cpp' needs secant._core, which was not built: install"
+                " Secant with a C++ compiler"
             ) from error
         raise
 
@@ -100,14 +106,16 @@ def _load(name: str) -> Backend:
 def _default() -> str:
     if asked := os.environ.get("SECANT_BACKEND"):
         return one_of("SECANT_BACKEND", asked, BACKENDS)
-    # It is looked for, not imported: if it is there and fails to import, the error must be seen.
+    # It is looked for, not imported: if it is there and fails to import, the error must
+    # be seen.
     if importlib.util.find_spec("secant._core"):
         return "cpp"
     try:
         return _load("numba").name
     except ImportError as error:
         warn(
-            "secant was installed without its compiled core, and uses the slow NumPy backend: install it where there "
-            f"is a C++ compiler, or with Numba ({error})"
+            "secant was installed without its compiled core, and uses the slow NumPy"
+            " backend: install it where there is a C++ compiler, or with Numba"
+            f" ({error})"
         )
     return "numpy"

@@ -16,13 +16,16 @@ Method = Literal["auto", "series", "direct"]
 AnyMethod = Method | Literal["derivative"]
 
 LOG_OFFSET = 1e-7
-"""Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
+"""Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite
+where y is 0.
+"""
 USUAL_STEP = 1e-4
 """The h of central differences, as in the chapter."""
 
 
 class Parameters(NamedTuple):
-    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and its settings.
+    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and its
+    settings.
 
     The arrays are all float64 or all float32.
     """
@@ -46,8 +49,9 @@ class GradientInfo:
     Attributes
     ----------
     samples : dict of int to int
-        How many samples of the mini-batch had a series of which order; the key 0 counts those that were evaluated
-        directly. Empty for a network that is not built in: its loss was differenced as a whole.
+        How many samples of the mini-batch had a series of which order; the key 0 counts
+        those that were evaluated directly. Empty for a network that is not built in:
+        its loss was differenced as a whole.
     truncation_bound : float
         Upper bound on the truncation error of each component of the gradient.
     loss : float
@@ -55,9 +59,11 @@ class GradientInfo:
 
     Notes
     -----
-    Where float32 has no digits left for a gradient of float32 parameters, it is computed in float64 (docs/method.md).
-    Then the samples and the bound are those of float64, whose orders are higher. Of the method "series" some samples
-    may have no proven order there: they are evaluated directly, and the method is "mixed" or "direct".
+    Where float32 has no digits left for a gradient of float32 parameters, it is
+    computed in float64 (docs/method.md). Then the samples and the bound are those of
+    float64, whose orders are higher. Of the method "series" some samples may have no
+    proven order there: they are evaluated directly, and the method is "mixed" or
+    "direct".
     """
 
     samples: dict[int, int]
@@ -66,7 +72,9 @@ class GradientInfo:
 
     @property
     def method(self) -> str:
-        """Either "series", "direct", "mixed" if samples differed, or "generic" for a network that is not built in."""
+        """Either "series", "direct", "mixed" if samples differed, or "generic" for a
+        network that is not built in.
+        """
         if not self.samples:
             return "generic"
         if 0 not in self.samples:
@@ -83,17 +91,19 @@ def require_proven(samples: dict[int, int], h: float) -> None:
     """Raise the error of method "series" if no order is proven for some samples."""
     if 0 in samples:
         raise UnsupportedError(
-            f"method 'series' has no proven order for {samples[0]} of {sum(samples.values())} samples at "
-            f"h = {h:g}, with these inputs and weights: use 'auto' or 'direct', or a smaller h"
+            f"method 'series' has no proven order for {samples[0]} of"
+            f" {sum(samples.values())} samples at h = {h:g}, with these inputs and"
+            " weights: use 'auto' or 'direct', or a smaller h"
         )
 
 
 class Batch(NamedTuple):
     """A checked mini-batch, in the form that every backend takes.
 
-    ``x`` is (N, I), C-contiguous, uint8, float32 or, where the parameters are, float64; or what `Backend.prepare`
-    returned. ``t`` is labels (N,) of any integer type, or weights (N, O) of bool, integers, float32 or float64, and
-    C-contiguous. The elements of the arrays are not checked yet, and another thread may write to them.
+    ``x`` is (N, I), C-contiguous, uint8, float32 or, where the parameters are, float64;
+    or what `Backend.prepare` returned. ``t`` is labels (N,) of any integer type, or
+    weights (N, O) of bool, integers, float32 or float64, and C-contiguous. The elements
+    of the arrays are not checked yet, and another thread may write to them.
     """
 
     net: Parameters
@@ -102,7 +112,9 @@ class Batch(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """How `Backend.train` descends: by which gradients, how far, and whether losses are those before the update."""
+    """How `Backend.train` descends: by which gradients, how far, and whether losses are
+    those before the update.
+    """
 
     method: AnyMethod
     h: float
@@ -112,7 +124,9 @@ class Descent(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """A gradient, by the names of the parameters, and the fields of `GradientInfo`, which is made only on request."""
+    """A gradient, by the names of the parameters, and the fields of `GradientInfo`,
+    which is made only on request.
+    """
 
     gradients: dict[str, Array]
     samples: dict[int, int]
@@ -132,7 +146,10 @@ class Fault(NamedTuple):
 
 
 class Backend(Protocol):
-    """The operations every backend has. ``n_threads`` of 0 leaves the choice to the backend."""
+    """The operations every backend has.
+
+    ``n_threads`` of 0 leaves the choice to the backend.
+    """
 
     name: str
 
@@ -146,22 +163,34 @@ class Backend(Protocol):
         """exp(x) over its sum along the last axis."""
 
     def cross_entropy(self, y: Floats, t: Array, log_offset: float) -> float:
-        """-sum(t log(y + log_offset)) / N of y (N, O); a t of 0 counts nothing. ``t`` as in `Batch`.
+        """-sum(t log(y + log_offset)) / N of y (N, O); a t of 0 counts nothing.
 
-        NaN where a y or t is negative or NaN, or a label out of range. It is infinite, or NaN, where ``log_offset`` is
-        0, and so is the y of a target.
+        ``t`` as in `Batch`.
+
+        NaN where a y or t is negative or NaN, or a label out of range. It is infinite,
+        or NaN, where ``log_offset`` is 0, and so is the y of a target.
         """
 
     def prepare(self, x: Array | Rows) -> Array | Rows:
-        """Return x in the form that `predict` and `train` read fastest, for inputs that are read many times."""
+        """Return x in the form that `predict` and `train` read fastest, for inputs that
+        are read many times.
+        """
 
     def predict(self, net: Parameters, x: Array, n_threads: int) -> Array | Fault:
-        """The network's output y (N, O), in the type of the parameters, as are gradients. ``x`` as in `Batch`."""
+        """The network's output y (N, O), in the type of the parameters, as are
+        gradients. ``x`` as in `Batch`.
+        """
 
     def gradient(
-        self, batch: Batch, method: AnyMethod, h: float, n_threads: int, with_loss: bool = ...
+        self,
+        batch: Batch,
+        method: AnyMethod,
+        h: float,
+        n_threads: int,
+        with_loss: bool = ...,
     ) -> Differences | Fault:
-        """The central difference of the loss in every parameter; of the method "derivative", the derivative.
+        """The central difference of the loss in every parameter; of the method
+        "derivative", the derivative.
 
         Without ``with_loss`` the loss that comes with it may be any finite number.
 
@@ -171,11 +200,19 @@ class Backend(Protocol):
             If the method is "series", and no order is proven for a sample.
         """
 
-    def train(self, batch: Batch, indices: NDArray[np.int64], descent: Descent, losses: list[float]) -> Fault | None:
-        """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
+    def train(
+        self,
+        batch: Batch,
+        indices: NDArray[np.int64],
+        descent: Descent,
+        losses: list[float],
+    ) -> Fault | None:
+        """Update the parameters in place, by the mini-batch of each row of ``indices``
+        (K, B), and append the losses.
 
-        Training stops at the first loss that is not finite. If a call is interrupted, or finds a fault, it has appended
-        the losses of the completed iterations, and the parameters are those after the last of them. But where numbers
-        may be beyond what float32 can compute with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be
-        anything: `gradient` can do better.
+        Training stops at the first loss that is not finite. If a call is interrupted,
+        or finds a fault, it has appended the losses of the completed iterations, and
+        the parameters are those after the last of them. But where numbers may be beyond
+        what float32 can compute with, the fault is `BEYOND_FLOAT32`, and losses and
+        parameters may be anything: `gradient` can do better.
         """

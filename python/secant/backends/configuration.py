@@ -1,4 +1,6 @@
-"""Which backend is in use, and what else a bug report should say about this installation."""
+"""Which backend is in use, and what else a bug report should say about this
+installation.
+"""
 
 import platform
 from contextlib import suppress
@@ -28,7 +30,8 @@ def get_backend() -> str:
 
 
 def show_config() -> None:
-    """Print versions, what compiled the backend in use and for what, and the number of threads.
+    """Print versions, what compiled the backend in use and for what, and the number of
+    threads.
 
     Raises
     ------
@@ -63,9 +66,13 @@ def _facts() -> dict[str, str]:
 
         build = _core.build_info()
         facts["compiler"] = str(build["compiler"])
-        facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
+        facts["instruction set"] = (
+            f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
+        )
         facts["openmp"] = str(build["openmp"] or "none")
-        facts["waiting threads"] = ", ".join(f"{name}={value}" for name, value in waits.items())
+        facts["waiting threads"] = ", ".join(
+            f"{name}={value}" for name, value in waits.items()
+        )
         facts["threads"] = str(_core.max_threads())
     if backend == "numba":
         import llvmlite

@@ -1,4 +1,6 @@
-"""Inputs that are not plain arrays: pixels that are normalized when they are read, and what a backend has prepared."""
+"""Inputs that are not plain arrays: pixels that are normalized when they are read, and
+what a backend has prepared.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -19,7 +21,10 @@ NORMALIZED_VALUES = normalized(np.arange(256, dtype=np.uint8)).astype(np.float64
 
 
 class Rows(ABC):
-    """Samples (N, ...) in another form than an array. They were made from a finite array."""
+    """Samples (N, ...) in another form than an array.
+
+    They were made from a finite array.
+    """
 
     @property
     @abstractmethod
@@ -36,7 +41,9 @@ class Rows(ABC):
 
 
 class NormalizedPixels(Rows):
-    """uint8 pixels (N, ...) that become float32 when they are read, some samples at a time."""
+    """uint8 pixels (N, ...) that become float32 when they are read, some samples at a
+    time.
+    """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = np.ascontiguousarray(pixels)

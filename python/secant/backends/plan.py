@@ -1,7 +1,9 @@
-"""Which samples have a proven order, and the gradient of a mini-batch in which they differ.
+"""Which samples have a proven order, and the gradient of a mini-batch in which they
+differ.
 
-NumPy and Numba compute in float64 for float32 parameters too, and round what they return: one code serves
-both types, and the result is as exact as float32 can be. Only the order is that of float32.
+NumPy and Numba compute in float64 for float32 parameters too, and round what they
+return: one code serves both types, and the result is as exact as float32 can be. Only
+the order is that of float32.
 """
 
 import math
@@ -25,12 +27,15 @@ from secant.backends.base import (
 )
 
 _BLOCK_ELEMENTS = 2**17
-"""The largest array of a block of samples: it fits in the cache, and Ctrl-C does not wait long."""
+"""The largest array of a block of samples: it fits in the cache, and Ctrl-C does not
+wait long.
+"""
 
 _BLOCK_SAMPLES = 512
 """The most samples of a block, which are added one by one.
 
-The rounding errors of equal samples then reach half of what the contract allows, and with twice as many all of it.
+The rounding errors of equal samples then reach half of what the contract allows, and
+with twice as many all of it.
 """
 
 
@@ -44,7 +49,8 @@ class Sums(NamedTuple):
     loss: Any
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflowed is looked for in the result
+# what overflowed is looked for in the result
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def planned_gradient(
     batch: Batch,
     method: AnyMethod,
@@ -52,10 +58,12 @@ def planned_gradient(
     by_series: Callable[[Parameters, Array, Array, float, int, int], Sums],
     directly: Callable[[Parameters, Array, Array, float, int], Sums],
 ) -> Differences | Fault:
-    """The mean over samples: ``by_series(net, x, t, h, count, order)`` where an order is proven, else ``directly``.
+    """The mean over samples: ``by_series(net, x, t, h, count, order)`` where an order
+    is proven, else ``directly``.
 
-    Both return the sum over their samples, divided by ``count``. They are given the parameters in float64, and targets
-    that no other thread writes to. What is returned may have overflowed.
+    Both return the sum over their samples, divided by ``count``. They are given the
+    parameters in float64, and targets that no other thread writes to. What is returned
+    may have overflowed.
     """
     net, x, t = batch
     t = t.astype(np.int64 if t.ndim == 1 else np.float64)
@@ -67,9 +75,15 @@ def planned_gradient(
     if method == "derivative":
         proven, order, h = ~proven, 1, 0.0
     elif method != "direct":
-        proven, order, truncation_bound = plan(float64_net, x, t, h, is_float32(net), largest)
+        proven, order, truncation_bound = plan(
+            float64_net, x, t, h, is_float32(net), largest
+        )
     expanded = int(proven.sum())
-    samples = {key: number for key, number in ((0, count - expanded), (order, expanded)) if number}
+    samples = {
+        key: number
+        for key, number in ((0, count - expanded), (order, expanded))
+        if number
+    }
     if method == "series":
         require_proven(samples, h)
     if expanded == count:
@@ -78,15 +92,23 @@ def planned_gradient(
         means = directly(float64_net, x, t, h, count)
     else:
         by_order = by_series(float64_net, x[proven], t[proven], h, count, order)
-        means = add_gradients([by_order, directly(float64_net, x[~proven], t[~proven], h, count)])
-    return Differences(rounded(means._asdict(), net), samples, truncation_bound, float(means.loss))
+        means = add_gradients(
+            [by_order, directly(float64_net, x[~proven], t[~proven], h, count)]
+        )
+    return Differences(
+        rounded(means._asdict(), net), samples, truncation_bound, float(means.loss)
+    )
 
 
-def fault_if_not_finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
+def fault_if_not_finite(
+    result: Differences | Fault, batch: Batch
+) -> Differences | Fault:
     """The result, or the fault where it, or the loss, has overflowed."""
     if isinstance(result, Fault):
         return result
-    good = math.isfinite(result.loss) and all(map(all_finite, result.gradients.values()))
+    good = math.isfinite(result.loss) and all(
+        map(all_finite, result.gradients.values())
+    )
     return result if good else faults.of_result(result.loss, batch.net.log_offset)
 
 
@@ -98,29 +120,39 @@ def is_float32(net: Parameters) -> bool:
 def in_float64(net: Parameters) -> Parameters:
     """The network with its parameters in float64."""
     return (
-        net._replace(**{name: getattr(net, name).astype(np.float64) for name in PARAM_NAMES})
+        net._replace(
+            **{name: getattr(net, name).astype(np.float64) for name in PARAM_NAMES}
+        )
         if is_float32(net)
         else net
     )
 
 
 def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
-    """The gradients in the type of the parameters; what is beyond its range becomes infinite, which the caller sees."""
+    """The gradients in the type of the parameters; what is beyond its range becomes
+    infinite, which the caller sees.
+    """
     with np.errstate(over="ignore"):
-        return {name: grads[name].astype(net.W1.dtype, copy=False) for name in PARAM_NAMES}
+        return {
+            name: grads[name].astype(net.W1.dtype, copy=False) for name in PARAM_NAMES
+        }
 
 
 def add_gradients(parts: Iterable[Sums]) -> Sums:
-    """Add the sums of blocks of samples; the error does not grow with the number of blocks.
+    """Add the sums of blocks of samples; the error does not grow with the number of
+    blocks.
 
-    This is Kahan's compensated summation (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.3):
-    ``lost`` is what rounding has added so far. An infinity stays one.
+    This is Kahan's compensated summation (Higham, Accuracy and Stability of Numerical
+    Algorithms, 2002, section 4.3): ``lost`` is what rounding has added so far. An
+    infinity stays one.
     """
     parts = iter(parts)
     total = next(parts)
     lost = Sums(*(np.zeros_like(each) for each in total))
     for part in parts:
-        corrected = Sums(*(term - own_lost for term, own_lost in zip(part, lost, strict=True)))
+        corrected = Sums(
+            *(term - own_lost for term, own_lost in zip(part, lost, strict=True))
+        )
         before = total
         total = Sums(*(own + term for own, term in zip(before, corrected, strict=True)))
         lost = Sums(*map(_rounding, before, corrected, total))
@@ -128,7 +160,9 @@ def add_gradients(parts: Iterable[Sums]) -> Sums:
 
 
 def _rounding(before: Floats, term: Floats, total: Floats) -> Floats:
-    """Return what rounding has added to ``total``, the sum of both; 0 where that is not finite."""
+    """Return what rounding has added to ``total``, the sum of both; 0 where that is not
+    finite.
+    """
     rounding: Floats = np.where(np.isfinite(total), (total - before) - term, 0.0)
     return rounding
 
@@ -141,10 +175,19 @@ def one_hot(t: Array, classes: int) -> Floats:
 
 @np.errstate(over="ignore")  # overflow counts as unproven
 def plan(
-    net: Parameters, x: Array, t: Array, h: float, is_float32: bool = False, largest: Floats | None = None
+    net: Parameters,
+    x: Array,
+    t: Array,
+    h: float,
+    is_float32: bool = False,
+    largest: Floats | None = None,
 ) -> tuple[NDArray[np.bool_], int, float]:
-    """Which samples have a proven order, (N,); the order that suffices for all of them; and its truncation bound."""
-    radii = bound.analyticity_radii(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
+    """Which samples have a proven order, (N,); the order that suffices for all of them;
+    and its truncation bound.
+    """
+    radii = bound.analyticity_radii(
+        net.hidden_activation, net.output_activation, float(np.abs(net.W2).max())
+    )
     largest_target_sum = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs, z1 = largest_inputs(x) if largest is None else largest, largest_z1(net, x)
     order, truncation_bound = bound.proven_order(
@@ -154,11 +197,20 @@ def plan(
         return np.ones(len(x), np.bool_), order, truncation_bound
     proven = np.zeros(len(x), np.bool_)
     for highest in bound.orders(radii, is_float32=is_float32)[-1:]:
-        proven = bound.is_proven(radii, h, inputs, z1, largest_target_sum, highest, is_float32)
-        proven &= bound.powers_are_normal(radii.largest_weight, highest, h * inputs, is_float32)
+        proven = bound.is_proven(
+            radii, h, inputs, z1, largest_target_sum, highest, is_float32
+        )
+        proven &= bound.powers_are_normal(
+            radii.largest_weight, highest, h * inputs, is_float32
+        )
     if proven.any():
         order, truncation_bound = bound.proven_order(
-            radii, h, float(inputs[proven].max()), float(z1[proven].max()), largest_target_sum, is_float32
+            radii,
+            h,
+            float(inputs[proven].max()),
+            float(z1[proven].max()),
+            largest_target_sum,
+            is_float32,
         )
     return proven, order, truncation_bound
 
@@ -180,6 +232,9 @@ def largest_z1(net: Parameters, x: Array) -> Floats:
 
 
 def blocks(samples: int, cost: int, most: int = _BLOCK_ELEMENTS) -> list[slice]:
-    """Blocks of samples, each of which costs ``cost``. A block costs at most ``most`` and one sample more."""
+    """Blocks of samples, each of which costs ``cost``.
+
+    A block costs at most ``most`` and one sample more.
+    """
     rows = min(1 + most // cost, _BLOCK_SAMPLES)
     return [slice(first, first + rows) for first in range(0, samples, rows)]

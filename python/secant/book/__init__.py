@@ -1,11 +1,13 @@
-"""The names of "Deep Learning from Scratch", chapters 3 to 5, with the book's meaning: ``from secant.book import *``.
+"""The names of "Deep Learning from Scratch", chapters 3 to 5, with the book's meaning:
+``from secant.book import *``.
 
-Some of Secant's own functions have the same names but differ, as the course notes differ from the book: see
-`secant.TwoLayerNet`, `secant.gradient_descent` and `secant.cross_entropy_error`.
+Some of Secant's own functions have the same names but differ, as the course notes
+differ from the book: see `secant.TwoLayerNet`, `secant.gradient_descent` and
+`secant.cross_entropy_error`.
 
-Design: a module for each of the book's, with the same name, so that `secant run` can use it as a stand-in. Where the
-book's code would return a wrong number, as for labels of shape (N, 1) or integers that are to be shifted by h, an error
-says so.
+Design: a module for each of the book's, with the same name, so that `secant run` can
+use it as a stand-in. Where the book's code would return a wrong number, as for labels
+of shape (N, 1) or integers that are to be shifted by h, an error says so.
 
 >>> from secant.book import *
 >>> x, history = gradient_descent(lambda x: np.sum(x**2), np.array([-3.0, 4.0]), lr=0.1)

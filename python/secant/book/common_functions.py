@@ -59,7 +59,8 @@ def sigmoid_grad(x: ArrayLike) -> Floats:
 
     Notes
     -----
-    The book's ``(1 - sigmoid(x)) * sigmoid(x)`` is the same number, and 0 for x above 37, where 1 - sigmoid(x) cancels.
+    The book's ``(1 - sigmoid(x)) * sigmoid(x)`` is the same number, and 0 for x above
+    37, where 1 - sigmoid(x) cancels.
 
     Examples
     --------
@@ -98,7 +99,8 @@ def relu(x: ArrayLike) -> Array:
 def relu_grad(x: ArrayLike) -> Array:
     """Return 1 where x >= 0, else 0.
 
-    At the kink itself it is 1 as in the book's ``common.functions``; the book's layer ``Relu`` takes 0 there.
+    At the kink itself it is 1 as in the book's ``common.functions``; the book's layer
+    ``Relu`` takes 0 there.
 
     Parameters
     ----------
@@ -130,20 +132,23 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     y : array_like, (N, O) or (O,)
         Probabilities.
     t : array_like, (N, O) or (N,); (O,) or a single label for one row
-        Where t has as many elements as y, the largest element of a row is its class. Otherwise t holds class labels.
+        Where t has as many elements as y, the largest element of a row is its class.
+        Otherwise t holds class labels.
 
     Raises
     ------
     DTypeError
         If y or t does not hold real numbers, or labels are not integers.
     ShapeError
-        If the shapes do not match. Labels of shape (N, 1) are refused: NumPy would pair each of them with every row.
+        If the shapes do not match. Labels of shape (N, 1) are refused: NumPy would pair
+        each of them with every row.
     ValueRangeError
         If a label is out of range, or something is not finite.
 
     See Also
     --------
-    secant.cross_entropy_error : takes targets that are not one-hot as weights, and so do the course notes.
+    secant.cross_entropy_error : takes targets that are not one-hot as weights, and so
+    do the course notes.
 
     Examples
     --------
@@ -155,14 +160,18 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     rows = np.atleast_2d(y)
     if t.size == y.size > 0:
         if t.shape not in (y.shape, rows.shape):
-            raise ShapeError(f"t must have the shape of y, {y.shape}, or hold one label for each row, got {t.shape}")
+            raise ShapeError(
+                f"t must have the shape of y, {y.shape}, or hold one label for each"
+                f" row, got {t.shape}"
+            )
         validation.require_finite("t", t)
         t = t.reshape(rows.shape).argmax(axis=1)
     return functions.cross_entropy_error(rows, t)
 
 
 def cross_entropy_error_onehot(y: ArrayLike, t: ArrayLike) -> float:
-    """Return the chapter's ``-sum(t * log(y + 1e-7)) / N``, for targets in the shape of y only.
+    """Return the chapter's ``-sum(t * log(y + 1e-7)) / N``, for targets in the shape of
+    y only.
 
     Parameters
     ----------

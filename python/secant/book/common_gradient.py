@@ -25,7 +25,8 @@ __all__ = [
 
 
 def numerical_diff(f: Callable[[Any], Any], x: Any) -> Any:
-    """Return the central difference of f at x, ``(f(x + h) - f(x - h)) / (2 * h)`` with h = 1e-4.
+    """Return the central difference of f at x, ``(f(x + h) - f(x - h)) / (2 * h)`` with
+    h = 1e-4.
 
     Parameters
     ----------
@@ -50,16 +51,18 @@ def numerical_diff(f: Callable[[Any], Any], x: Any) -> Any:
 
 
 def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
-    """Return the central difference of f in every coordinate of x; in float64 with the very bits of the book's loop.
+    """Return the central difference of f in every coordinate of x; in float64 with the
+    very bits of the book's loop.
 
     Parameters
     ----------
     f : callable
-        Takes x and returns a number. As in the book, it gets x itself, shifted in place: it may read its argument, the
-        array x elsewhere, or both, but not write to it. No other thread may use x meanwhile.
+        Takes x and returns a number. As in the book, it gets x itself, shifted in
+        place: it may read its argument, the array x elsewhere, or both, but not write
+        to it. No other thread may use x meanwhile.
     x : ndarray of float64 or float32, of any shape
-        When the call ends it is what it was. Whole numbers, which cannot hold x + h, are copied to float64; so is what
-        is read-only.
+        When the call ends it is what it was. Whole numbers, which cannot hold x + h,
+        are copied to float64; so is what is read-only.
 
     Returns
     -------
@@ -67,11 +70,14 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
 
     See Also
     --------
-    secant.numerical_gradient : has options, lists the errors, and divides by the step that rounding leaves.
+    secant.numerical_gradient : has options, lists the errors, and divides by the step
+    that rounding leaves.
 
     Examples
     --------
-    >>> secant.book.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
+    >>> secant.book.numerical_gradient(
+    ...     lambda x: np.sum(x**2), np.array([3.0, 4.0])
+    ... ).round(6)
     array([6., 8.])
     """
     require_callable("f", f)
@@ -79,7 +85,11 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
     is_float = isinstance(x, np.ndarray) and x.dtype in (np.float64, np.float32)
     shifted = x if is_float and x.flags.writeable else own.copy()
     problem = Problem(InPlace(f, shifted, own), own, scheme=BOOK)
-    return derivatives(problem, shifted).values.reshape(own.shape).astype(shifted.dtype, copy=False)
+    return (
+        derivatives(problem, shifted)
+        .values.reshape(own.shape)
+        .astype(shifted.dtype, copy=False)
+    )
 
 
 numerical_gradient_1d = _numerical_gradient_1d = numerical_gradient
@@ -101,7 +111,8 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
 
     See Also
     --------
-    secant.numerical_gradient : calls f with the whole array, as the course notes do, and lists the errors.
+    secant.numerical_gradient : calls f with the whole array, as the course notes do,
+    and lists the errors.
 
     Examples
     --------
@@ -118,7 +129,8 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
 def gradient_descent(
     f: Callable[[Floats], Any], init_x: Floats, lr: float = 0.01, step_num: int = 100
 ) -> tuple[Floats, Floats]:
-    """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
+    """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical
+    gradient.
 
     Parameters
     ----------
@@ -147,19 +159,22 @@ def gradient_descent(
 
     See Also
     --------
-    secant.gradient_descent : returns x alone, as the course notes do, and leaves init_x as it is.
+    secant.gradient_descent : returns x alone, as the course notes do, and leaves init_x
+    as it is.
 
     Examples
     --------
-    >>> x, history = secant.book.gradient_descent(lambda x: np.sum(x**2), np.array([-3.0, 4.0]), lr=0.1, step_num=20)
+    >>> x, history = secant.book.gradient_descent(
+    ...     lambda x: np.sum(x**2), np.array([-3.0, 4.0]), lr=0.1, step_num=20
+    ... )
     >>> x.round(3), history.shape
     (array([-0.035,  0.046]), (20, 2))
     """
     is_float = isinstance(init_x, np.ndarray) and init_x.dtype.kind == "f"
     if not is_float or not init_x.flags.writeable:
         raise DTypeError(
-            f"init_x must be a writeable array of floats, in which the walk is made, got {init_x!r}: "
-            "pass np.array(init_x, dtype=float)"
+            "init_x must be a writeable array of floats, in which the walk is made,"
+            f" got {init_x!r}: pass np.array(init_x, dtype=float)"
         )
     history = np.empty((step_num, *init_x.shape))
     for step in range(step_num):

@@ -10,9 +10,13 @@ __all__ = ["load_mnist"]
 
 
 def load_mnist(
-    normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, **options: Any
+    normalize: bool = True,
+    flatten: bool = True,
+    one_hot_label: bool = False,
+    **options: Any,
 ) -> tuple[Split, Split]:
-    """Load MNIST as `secant.load_mnist` does, or where it cannot be downloaded, the digits that come with Secant.
+    """Load MNIST as `secant.load_mnist` does, or where it cannot be downloaded, the
+    digits that come with Secant.
 
     Parameters
     ----------
@@ -22,7 +26,8 @@ def load_mnist(
     Returns
     -------
     (x_train, t_train), (x_test, t_test) : ndarrays
-        60,000 and 10,000 samples. Without a network 10,000 and 2,000, and a UserWarning says so.
+        60,000 and 10,000 samples. Without a network 10,000 and 2,000, and a UserWarning
+        says so.
 
     Raises
     ------
@@ -31,9 +36,15 @@ def load_mnist(
 
     Examples
     --------
-    >>> (x_train, t_train), (x_test, t_test) = secant.book.load_mnist(flatten=False, subset=True)
+    >>> (x_train, t_train), (x_test, t_test) = secant.book.load_mnist(
+    ...     flatten=False, subset=True
+    ... )
     >>> x_train.shape
     (10000, 1, 28, 28)
     """
-    options |= {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
+    options |= {
+        "normalize": normalize,
+        "flatten": flatten,
+        "one_hot_label": one_hot_label,
+    }
     return mnist.load_or_subset(lambda text: warn(text, UserWarning), options)

@@ -38,6 +38,8 @@ def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
     bad = ((array != 0).sum(axis=1) != 1) | (array.max(axis=1) != 1)
     if bad.any():
         row = int(bad.argmax())
-        raise ValueRangeError(f"one_hot must have a single 1 in each row, got {array[row]} in row {row}")
+        raise ValueRangeError(
+            f"one_hot must have a single 1 in each row, got {array[row]} in row {row}"
+        )
     labels: NDArray[np.int64] = array.argmax(axis=1)
     return labels

@@ -1,4 +1,6 @@
-"""The book's modules for scripts that import them: the reader's own if there are any, else `secant.book`."""
+"""The book's modules for scripts that import them: the reader's own if there are any,
+else `secant.book`.
+"""
 
 import os
 import sys
@@ -28,7 +30,10 @@ _MODULES = {  # of the book, and what stands in for them; None for a folder
 
 
 def supply(folder: str, say: Say) -> None:
-    """Let imports of the book's modules succeed from now on. ``folder``: that of the script."""
+    """Let imports of the book's modules succeed from now on.
+
+    ``folder``: that of the script.
+    """
     sys.meta_path.insert(0, _ReadersMnist(say))
     sys.meta_path.append(_StandIns([folder, os.path.dirname(folder)], say))
 
@@ -37,18 +42,27 @@ class _StandIns:
     """Finds and loads modules that no other finder has found."""
 
     def __init__(self, folders: list[str], say: Say) -> None:
-        self._folders = folders  # the book's scripts append the latter to sys.path, relative to where they are run
+        # the book's scripts append the latter to sys.path, relative to where they are
+        # run
+        self._folders = folders
         self._say = say
         in_chapter = _MODULES.get(f"{os.path.basename(folders[0])}.two_layer_net")
         self._sources = _MODULES | ({"two_layer_net": in_chapter} if in_chapter else {})
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Any = None, target: Any = None
+    ) -> ModuleSpec | None:
         if name in _MODULES:
-            readers = None if path is not None else PathFinder.find_spec(name, self._folders)
+            readers = (
+                None if path is not None else PathFinder.find_spec(name, self._folders)
+            )
             is_package = _MODULES[name] is None
             return readers or spec_from_loader(name, self, is_package=is_package)  # type: ignore[arg-type]
         if name.partition(".")[0] in _MODULES:
-            self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
+            self._say(
+                f"{name} is not in your folder, and not supplied: take it from the"
+                " book's repository"
+            )
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -56,9 +70,13 @@ class _StandIns:
 
     def exec_module(self, module: ModuleType) -> None:
         if source := self._sources[module.__name__]:
-            self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
+            self._say(
+                f"{module.__name__} is not in your folder: {source} stands in for it"
+            )
             names = vars(import_module(source))
-            vars(module).update({name: names[name] for name in ("__all__", *names["__all__"])})
+            vars(module).update(
+                {name: names[name] for name in ("__all__", *names["__all__"])}
+            )
         else:
             vars(module)["__getattr__"] = partial(_module_of, module.__name__)
 
@@ -71,12 +89,16 @@ def _module_of(folder: str, name: str) -> ModuleType:
 
 
 class _ReadersMnist:
-    """Finds the reader's own ``dataset.mnist``, whose ``load_mnist`` falls back to ours where its download fails."""
+    """Finds the reader's own ``dataset.mnist``, whose ``load_mnist`` falls back to ours
+    where its download fails.
+    """
 
     def __init__(self, say: Say) -> None:
         self._say = say
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Any = None, target: Any = None
+    ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path) if name == "dataset.mnist" else None
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
@@ -93,5 +115,7 @@ class _ReadersMnist:
         try:
             return readers_own(*args, **kwargs)
         except OSError as error:  # of the network, and of damaged archives
-            self._say(f"load_mnist of your folder failed ({error}): load_mnist is Secant's")
+            self._say(
+                f"load_mnist of your folder failed ({error}): load_mnist is Secant's"
+            )
             return dataset_mnist.load_mnist(*args, **kwargs)

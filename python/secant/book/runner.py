@@ -1,8 +1,10 @@
-"""Runs a reader's script as ``python SCRIPT ARGS`` does, but with its networks accelerated.
+"""Runs a reader's script as ``python SCRIPT ARGS`` does, but with its networks
+accelerated.
 
-Design: the script is not changed, and sees an interpreter as if newly started for it. Its classes pass through
-``__build_class__``, which Python calls for every ``class`` statement. An error goes on to the interpreter, so that
-exit codes, signals and ``atexit`` are Python's own; its traceback begins with the frames of ``secant run``.
+Design: the script is not changed, and sees an interpreter as if newly started for it.
+Its classes pass through ``__build_class__``, which Python calls for every ``class``
+statement. An error goes on to the interpreter, so that exit codes, signals and
+``atexit`` are Python's own; its traceback begins with the frames of ``secant run``.
 """
 
 import builtins
@@ -20,8 +22,13 @@ from secant.book.modules import Say
 _MOST_LINES = 3  # reported for one class, whose instances may differ
 
 
-def run(script: str, arguments: list[str], source: bytes, say: Say, names: MethodNames) -> None:
-    """Run the source of a script, whose networks name their methods so. ``say`` takes each line for the user."""
+def run(
+    script: str, arguments: list[str], source: bytes, say: Say, names: MethodNames
+) -> None:
+    """Run the source of a script, whose networks name their methods so.
+
+    ``say`` takes each line for the user.
+    """
     path = os.path.join(os.getcwd(), script)
     folder = os.path.dirname(os.path.realpath(path))
     sys.argv[:] = [script, *arguments]
@@ -37,7 +44,11 @@ def run(script: str, arguments: list[str], source: bytes, say: Say, names: Metho
 def _watch_classes(say: Say, names: MethodNames) -> None:
     """Accelerate each network that the reader defines."""
     build = builtins.__build_class__
-    paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
+    paths = {
+        os.path.dirname(os.__file__),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    }
     libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
     reported: dict[int, set[str]] = {}
 
@@ -47,20 +58,34 @@ def _watch_classes(say: Say, names: MethodNames) -> None:
             sentences.add(sentence)
             say(sentence)
 
-    def build_class(body: FunctionType, name: str, /, *bases: Any, **keywords: Any) -> Any:
+    def build_class(
+        body: FunctionType, name: str, /, *bases: Any, **keywords: Any
+    ) -> Any:
         cls = build(body, name, *bases, **keywords)
-        if isinstance(cls, type) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
+        if isinstance(cls, type) and not os.path.realpath(
+            body.__code__.co_filename
+        ).startswith(libraries):
             accelerate_lazily(cls, report, names)
             named = names.or_usual(cls)
             alike = named.alike(cls, "numerical_gradient", or_gradient=True)
             own = [other for other in alike if other in vars(cls)]
-            if own and not defines(cls, named.numerical_gradient) and _has_a_loss(cls, named):
+            if (
+                own
+                and not defines(cls, named.numerical_gradient)
+                and _has_a_loss(cls, named)
+            ):
                 hint = if_meant("numerical_gradient", own)
-                say(f"{name} has no {named.numerical_gradient}, and its {own[0]}(x, t) runs itself; {hint}")
+                say(
+                    f"{name} has no {named.numerical_gradient}, and its {own[0]}(x, t)"
+                    f" runs itself; {hint}"
+                )
         return cls
 
-    # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.
-    build_class.__code__ = build_class.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+    # Warnings look past frames of the import system when they count the levels of the
+    # stack, so past this one too.
+    build_class.__code__ = build_class.__code__.replace(
+        co_filename="<frozen importlib._bootstrap>"
+    )
     vars(builtins)["__build_class__"] = build_class
 
 

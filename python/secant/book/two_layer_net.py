@@ -13,14 +13,17 @@ __all__ += common_functions.__all__
 
 
 class TwoLayerNet(two_layer.TwoLayerNet):
-    """The book's network: affine, sigmoid, affine, softmax. There is no second sigmoid.
+    """The book's network: affine, sigmoid, affine, softmax.
+
+    There is no second sigmoid.
 
     Parameters
     ----------
     input_size, hidden_size, output_size : int
         The numbers I, H and O of units.
     weight_init_std : float
-        The standard deviation of the initial weights, drawn from NumPy's legacy global state. Biases start at 0.
+        The standard deviation of the initial weights, drawn from NumPy's legacy global
+        state. Biases start at 0.
     **options
         Those of `secant.TwoLayerNet`.
 
@@ -40,9 +43,23 @@ class TwoLayerNet(two_layer.TwoLayerNet):
     >>> grads = net.numerical_gradient(x[:100], t[:100])
     """
 
-    _defaults: Mapping[str, Any] = {"output_activation": "identity", "soft_targets": "argmax"}
+    _defaults: Mapping[str, Any] = {
+        "output_activation": "identity",
+        "soft_targets": "argmax",
+    }
 
     def __init__(
-        self, input_size: int, hidden_size: int, output_size: int, weight_init_std: float = 0.01, **options: Any
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        weight_init_std: float = 0.01,
+        **options: Any,
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, weight_init_std, **{**self._defaults, **options})
+        super().__init__(
+            input_size,
+            hidden_size,
+            output_size,
+            weight_init_std,
+            **{**self._defaults, **options},
+        )

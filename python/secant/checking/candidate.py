@@ -17,33 +17,39 @@ from secant.differentiation.rounding import norm
 from secant.differentiation.slopes import step_of
 
 LINEAR = -2.0
-"""Times as much of the incoming gradient: then a right gradient is that many times as large."""
+"""Times as much of the incoming gradient: then a right gradient is that many times as
+large.
+"""
 _ULPS = 16.0  # units in the last place that entries of a right gradient may be off
 RIGHT_DIGITS = 2 / 3
-"""The share of digits that are right in less than float64: an error is up to eps to this power, 2e-5 in float32. Errors
-of the objectives in tests/ordinary are 30 times smaller, which leaves room for functions that are worse conditioned."""
+"""The share of digits that are right in less than float64: an error is up to eps to
+this power, 2e-5 in float32. Errors of the objectives in tests/ordinary are 30 times
+smaller, which leaves room for functions that are worse conditioned.
+"""
 _NOT_LINEAR = (
-    "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as much "
-    "gives another gradient, by up to {}"
+    "the backward function is not linear in the incoming gradient, which it leaves out"
+    " or clips: -2 times as much gives another gradient, by up to {}"
 )
 _NOT_DETERMINISTIC = (
-    "the gradient is not deterministic: two calls at the same x differ by up to {}, as with dropout, a buffer that is "
-    "not cleared, or a race"
+    "the gradient is not deterministic: two calls at the same x differ by up to {}, as"
+    " with dropout, a buffer that is not cleared, or a race"
 )
 
 _OF_LAST_CALL = (
-    "the gradient uses what the last call of f left: at the same x, after f was called at another one, it differs by "
-    "up to {}"
+    "the gradient uses what the last call of f left: at the same x, after f was called"
+    " at another one, it differs by up to {}"
 )
 
 
 class Candidate:
-    """What is said to be the derivative of f: here, a function that takes a direction and returns that along it.
+    """What is said to be the derivative of f: here, a function that takes a direction
+    and returns that along it.
 
     Attributes
     ----------
     given : ndarray
-        The entries of all arrays, as they were given; NaN if only derivatives along directions are known.
+        The entries of all arrays, as they were given; NaN if only derivatives along
+        directions are known.
     not_finite : ndarray
         The entries of a gradient that are NaN or infinite.
     remark : str
@@ -53,7 +59,8 @@ class Candidate:
     eps : float
         The relative rounding of its entries, or of those of x, if that is more.
     elsewhere : callable, optional
-        Takes another point, and returns what is said to be the derivative there; None of what is known at x alone.
+        Takes another point, and returns what is said to be the derivative there; None
+        of what is known at x alone.
     """
 
     elsewhere: Callable[[Point], Candidate] | None = None
@@ -68,10 +75,13 @@ class Candidate:
         self.varying = set[int]()
 
     def ask_again(self) -> None:
-        """Once f was called elsewhere, see whether it still says the same of x, if it may be asked."""
+        """Once f was called elsewhere, see whether it still says the same of x, if it
+        may be asked.
+        """
 
     def rounding(self, contribution: float, curvature: float) -> float:
-        """What its rounding may change in a derivative, and what values of f that are off may, however smoothly.
+        """What its rounding may change in a derivative, and what values of f that are
+        off may, however smoothly.
 
         In less than float64, terms may cancel where f is curved.
         """
@@ -79,17 +89,22 @@ class Candidate:
         of_values = self._point.noise / step_of(0)
         if self.eps <= EPS:
             return units * contribution + of_values
-        return float(self.eps**RIGHT_DIGITS) * contribution + units * curvature + of_values
+        return (
+            float(self.eps**RIGHT_DIGITS) * contribution + units * curvature + of_values
+        )
 
     def along(self, direction: Floats, entries: slice) -> float:
         """The derivative along a direction of which only a range is shifted."""
         restricted = np.zeros_like(direction)
         restricted[entries] = direction[entries]
-        self._point.restore()  # x may be shifted in place, and read by the user's own function
+        # x may be shifted in place, and read by the user's own function
+        self._point.restore()
         return self._derivative(restricted)
 
     def contribution(self, direction: Floats, entries: slice) -> float:
-        """What entries add to the derivative along directions like this, in absolute value: about how much."""
+        """What entries add to the derivative along directions like this, in absolute
+        value: about how much.
+        """
         return abs(self.along(direction, entries))
 
     def entry(self, entry: int, direction: Floats) -> float:
@@ -105,7 +120,8 @@ class CandidateGradient(Candidate):
     gradient : ndarray
         As given, with 0 for NaN and infinity.
     again : callable, optional
-        Returns the gradient at x once more; None if it calls f first, or cannot be asked so often.
+        Returns the gradient at x once more; None if it calls f first, or cannot be
+        asked so often.
     """
 
     again: Callable[[], Any] | None = None
@@ -115,30 +131,44 @@ class CandidateGradient(Candidate):
         self._point = point
         self.given = as_vector(arrays)
         self.varying = set[int]()
-        self.eps = max(point.eps, *(float(np.finfo(array.dtype).eps) for array in arrays))
+        self.eps = max(
+            point.eps, *(float(np.finfo(array.dtype).eps) for array in arrays)
+        )
         self._tiny = max(float(np.finfo(array.dtype).tiny) for array in arrays)
         self.not_finite = np.flatnonzero(~np.isfinite(self.given))
-        self.gradient = np.where(np.isfinite(self.given), self.given, 0) if len(self.not_finite) else self.given
+        self.gradient = (
+            np.where(np.isfinite(self.given), self.given, 0)
+            if len(self.not_finite)
+            else self.given
+        )
 
     @classmethod
-    def repeated(cls, point: Point, backward: Callable[[float], Any], factor: float = 1.0) -> CandidateGradient:
-        """Take what a backward function returns, which takes a factor of the incoming gradient.
+    def repeated(
+        cls, point: Point, backward: Callable[[float], Any], factor: float = 1.0
+    ) -> CandidateGradient:
+        """Take what a backward function returns, which takes a factor of the incoming
+        gradient.
 
-        When it is called again it should return the same; for ``LINEAR`` times the incoming gradient, the same times
-        that but for rounding, unless it leaves out the incoming gradient, or clips it. Half of the digits are compared,
-        and of the second no more than six: the steps of a solver may depend on the incoming gradient.
+        When it is called again it should return the same; for ``LINEAR`` times the
+        incoming gradient, the same times that but for rounding, unless it leaves out
+        the incoming gradient, or clips it. Half of the digits are compared, and of the
+        second no more than six: the steps of a solver may depend on the incoming
+        gradient.
         """
         first = cls(point, backward(1.0))
         with suppress(Exception):  # it may use up what f left for it
             if off := first.off(backward(factor), factor):
                 is_same = factor != 1 and not first.off(backward(1.0))
-                first.remark = (_NOT_LINEAR if is_same else _NOT_DETERMINISTIC).format(off)
+                first.remark = (_NOT_LINEAR if is_same else _NOT_DETERMINISTIC).format(
+                    off
+                )
             elif factor == 1:  # else f goes first, each time
                 first.again = lambda: backward(1.0)
         return first
 
     def off(self, gradient: Any, factor: float = 1.0) -> str:
-        """The first array that differs from a factor of this gradient in the digits that are compared, and how much.
+        """The first array that differs from a factor of this gradient in the digits
+        that are compared, and how much.
 
         All that differ are added to ``varying``.
         """
@@ -146,7 +176,8 @@ class CandidateGradient(Candidate):
         other = as_vector(self._point.structure.like("gradient", gradient)) / factor
         same = (one == other) | (np.isnan(one) & np.isnan(other))
         differences = np.nan_to_num(np.where(same, 0, np.abs(one - other)), nan=np.inf)
-        least = max(_ULPS * self.eps * norm(one), self._tiny)  # an array may be rightly 0, but for rounding
+        # an array may be rightly 0, but for rounding
+        least = max(_ULPS * self.eps * norm(one), self._tiny)
         share = max(math.sqrt(self.eps), SMALL if factor != 1 else 0.0)
         most = [float(differences[span].max()) for span in self._point.spans]
         allowed = [max(share * norm(one[span]), least) for span in self._point.spans]
@@ -155,7 +186,9 @@ class CandidateGradient(Candidate):
         return f"{most[found[0]]:.1e} in {self._point.names[found[0]]}" if found else ""
 
     def ask_again(self) -> None:
-        """Ask for the gradient at x once more, now that f was called elsewhere, and compare."""
+        """Ask for the gradient at x once more, now that f was called elsewhere, and
+        compare.
+        """
         if self.again is None or self.remark:
             return
         with suppress(Exception):
@@ -167,7 +200,9 @@ class CandidateGradient(Candidate):
         return float((self.gradient[entries] * direction[entries]).sum())
 
     def contribution(self, direction: Floats, entries: slice) -> float:
-        """The root of the sum of squares of the products of entries and steps: signs are random."""
+        """The root of the sum of squares of the products of entries and steps: signs
+        are random.
+        """
         return norm(self.gradient[entries] * direction[entries])
 
     def entry(self, entry: int, direction: Floats) -> float:

@@ -15,16 +15,27 @@ from secant.differentiation import slopes
 from secant.differentiation.slopes import Levels, Samples
 
 _FARTHER = -slopes.RUNG
-"""The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
+"""The number of the largest step, where noise asks for it; entries move by some half of
+their size, else by a 20th.
+"""
 _HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
 _AWAY = 6 * slopes.RUNG
-"""The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
-_FALLS = 1e-4  # to so much of the noise of small steps, which is below f(x): else they count
+"""The number of the smallest step then, 3e-8: beside a removable singularity noise
+falls as the step grows.
+"""
+# to so much of the noise of small steps, which is below f(x): else they count
+_FALLS = 1e-4
 _DENYING = 2 * slopes.RUNG
-"""Steps that may deny all others where f keeps its last result for x within 1e-14 or so: up to 1e-13 of x."""
+"""Steps that may deny all others where f keeps its last result for x within 1e-14 or
+so: up to 1e-13 of x.
+"""
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
-_NEAR_BEST = 3.0  # times the error bar along the direction whose steps are tried: larger ones call for other steps
-_UNEXPLAINED = 100.0  # times half of the jump at a kink: no kink explains such an error, even if jumps nearly cancel
+# times the error bar along the direction whose steps are tried: larger ones call for
+# other steps
+_NEAR_BEST = 3.0
+# times half of the jump at a kink: no kink explains such an error, even if jumps nearly
+# cancel
+_UNEXPLAINED = 100.0
 _CLEAR = 1000.0  # error bars: what is off by more is so at any steps
 _FINEST = 4.0  # units in the last place of x: the smallest step
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
@@ -32,7 +43,9 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
 
 class _Slope(NamedTuple):
-    """What was found from some rungs: see `slopes.Walk` and `slopes.Climb`. The error bar leaves out the doubt."""
+    """What was found from some rungs: see `slopes.Walk` and `slopes.Climb`. The error
+    bar leaves out the doubt.
+    """
 
     value: float
     bar: float
@@ -46,15 +59,19 @@ class _Slope(NamedTuple):
     """The number of the step that was best."""
 
     def shows(self, share: float, size: float) -> bool:
-        """Whether the slope is known to a share of it or of a size, or nothing will be: on a kink."""
+        """Whether the slope is known to a share of it or of a size, or nothing will be:
+        on a kink.
+        """
         return self.bar <= share * max(abs(self.value), size) or self.is_kink
 
 
 class DirectionalProbe:
-    """Measures along directions how far a candidate is off, by the slope engine of "auto".
+    """Measures along directions how far a candidate is off, by the slope engine of
+    "auto".
 
-    The first direction climbs from the smallest steps up, which tells the noise of f. Each further derivative is tried
-    first at the steps that suited the last one that climbed.
+    The first direction climbs from the smallest steps up, which tells the noise of f.
+    Each further derivative is tried first at the steps that suited the last one that
+    climbed.
 
     Attributes
     ----------
@@ -63,8 +80,8 @@ class DirectionalProbe:
     rises_in_steps : bool
         Whether f is constant around x and jumps farther away.
     steepest, curvature : float
-        Along directions that climbed: the largest slope from x to the farthest point, and the largest change of the
-        slope within a usual step.
+        Along directions that climbed: the largest slope from x to the farthest point,
+        and the largest change of the slope within a usual step.
     """
 
     def __init__(self, point: Point, candidate: Candidate) -> None:
@@ -72,60 +89,117 @@ class DirectionalProbe:
         nothing = np.zeros(1)
         self.noise = Levels(nothing + point.rounding, nothing, nothing)
         self.rises_in_steps, self.steepest, self.curvature = False, 0.0, 0.0
-        self._number: int | None = None  # of the largest of the steps that are tried first
+        # of the largest of the steps that are tried first
+        self._number: int | None = None
         self._bar = 0.0  # that they gave
         least = _FINEST * point.resolution
-        self._smallest = slopes.RUNG * int(log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG)
+        self._smallest = slopes.RUNG * int(
+            log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG
+        )
 
-    def measure(self, direction: Floats, entries: slice, climbs: bool = False) -> MeasuredError:
-        """How far the candidate is off along a direction of which only a range is shifted.
+    def measure(
+        self, direction: Floats, entries: slice, climbs: bool = False
+    ) -> MeasuredError:
+        """How far the candidate is off along a direction of which only a range is
+        shifted.
 
         ``climbs``: do not try known steps first.
         """
-        predicted, size = self.candidate.along(direction, entries), self.candidate.contribution(direction, entries)
+        predicted, size = (
+            self.candidate.along(direction, entries),
+            self.candidate.contribution(direction, entries),
+        )
         samples = self.point.samples(direction, entries)
         if not climbs and (known := self._at_known_steps(samples)) is not None:
-            found = MeasuredError(known[0] - predicted, known[1], self.candidate.rounding(size, self.curvature))
+            found = MeasuredError(
+                known[0] - predicted,
+                known[1],
+                self.candidate.rounding(size, self.curvature),
+            )
             if not found.wrong or abs(found.error) > _CLEAR * found.error_bar:
                 return found
         found = self._climbed_error(samples, predicted, size)
-        if found.wrong and samples.coarse < slopes.COARSE:  # f may round without our knowing: jumps only verify
+        # f may round without our knowing: jumps only verify
+        if found.wrong and samples.coarse < slopes.COARSE:
             samples.coarse = slopes.COARSE
             found = self._climbed_error(samples, predicted, size)
         return found
 
-    def _climbed_error(self, samples: Samples, predicted: float, size: float) -> MeasuredError:
-        """The error, measured from the smallest steps up. A kink that would not explain it counts as none."""
+    def _climbed_error(
+        self, samples: Samples, predicted: float, size: float
+    ) -> MeasuredError:
+        """The error, measured from the smallest steps up.
+
+        A kink that would not explain it counts as none.
+        """
         slope = self._climbed(samples, size)  # which may tell more of the curvature
         rounding = self.candidate.rounding(size, self.curvature)
-        found = MeasuredError(slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink)
-        is_explained = not abs(found.error) > _UNEXPLAINED * (found.allowed + found.doubt)
-        is_excused = slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
+        found = MeasuredError(
+            slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink
+        )
+        is_explained = not abs(found.error) > _UNEXPLAINED * (
+            found.allowed + found.doubt
+        )
+        is_excused = (
+            slope.hides_kink and abs(found.error) > found.allowed and not found.wrong
+        )
         return found._replace(is_kink=(found.is_kink and is_explained) or is_excused)
 
     def _at_known_steps(self, samples: Samples) -> tuple[float, float] | None:
-        """The slope at steps that suited another direction; None where they do not suit this one."""
+        """The slope at steps that suited another direction; None where they do not suit
+        this one.
+        """
         if self._number is None:
             return None
-        there = samples.differences([slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
-        noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(there)
-        values, bars = slopes.best_of(slopes.extrapolated(there.width, there.slope, noise))
-        suits = bars[0] <= _NEAR_BEST * self._bar and there.slope.any()  # f may stand still, and rise in steps
+        there = samples.differences(
+            [slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)]
+        )
+        noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(
+            there
+        )
+        values, bars = slopes.best_of(
+            slopes.extrapolated(there.width, there.slope, noise)
+        )
+        # f may stand still, and rise in steps
+        suits = bars[0] <= _NEAR_BEST * self._bar and there.slope.any()
         return (float(values[0]), float(bars[0])) if suits else None
 
-    def _climbed_from(self, samples: Samples, smallest: int, largest: int, known: Levels | None = None) -> _Slope:
-        """The slope from the rungs between two numbers of steps. ``known``: the least noise."""
+    def _climbed_from(
+        self, samples: Samples, smallest: int, largest: int, known: Levels | None = None
+    ) -> _Slope:
+        """The slope from the rungs between two numbers of steps.
+
+        ``known``: the least noise.
+        """
         numbers = range(smallest, largest - 1, -slopes.RUNG)
         walk = slopes.walked(samples, numbers)
-        walk = walk._replace(doubt=walk.ambiguous)  # a jump of f itself, away from x, says nothing of its slope at x
+        # a jump of f itself, away from x, says nothing of its slope at x
+        walk = walk._replace(doubt=walk.ambiguous)
         start = slopes.climb(samples, numbers, known or self.noise, walk)
-        ((value, bar, best, doubt),) = zip(*slopes.refined(samples, start, numbers), strict=True)
-        is_kink, hides_kink, still = bool(start.is_kink[0]), doubt > 2 * start.doubt[0], float(walk.still[0])
+        ((value, bar, best, doubt),) = zip(
+            *slopes.refined(samples, start, numbers), strict=True
+        )
+        is_kink, hides_kink, still = (
+            bool(start.is_kink[0]),
+            doubt > 2 * start.doubt[0],
+            float(walk.still[0]),
+        )
         bar, doubt = float(bar - doubt), float(doubt)
         if best > smallest - 2 * slopes.RUNG and walk.rungs is not None:
-            # No smaller step tells where slopes tend to: those of x * |x| at 0 are as large as the step.
+            # No smaller step tells where slopes tend to: those of x * |x| at 0 are as
+            # large as the step.
             bar = max(bar, float(abs(walk.rungs.slope[1, 0] - walk.rungs.slope[0, 0])))
-        return _Slope(float(value), bar, doubt, is_kink, bool(hides_kink), still, start.noise, numbers, int(best))
+        return _Slope(
+            float(value),
+            bar,
+            doubt,
+            is_kink,
+            bool(hides_kink),
+            still,
+            start.noise,
+            numbers,
+            int(best),
+        )
 
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
@@ -136,12 +210,17 @@ class DirectionalProbe:
             found = self._undenied(found, samples)
         if not found.shows(_HARDLY, size):
             away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
-            if away.noise.near[0] < _FALLS * found.noise.near[0] < _FALLS * abs(self.point.value):
+            if (
+                away.noise.near[0]
+                < _FALLS * found.noise.near[0]
+                < _FALLS * abs(self.point.value)
+            ):
                 found = away
         return self._interpreted(found, samples)
 
     def _undenied(self, found: _Slope, samples: Samples) -> _Slope:
-        """The slope without the smallest steps, if these alone deny what all others agree on.
+        """The slope without the smallest steps, if these alone deny what all others
+        agree on.
 
         Their own interval is so wide there that it contains the slope of the others.
         """
@@ -149,32 +228,55 @@ class DirectionalProbe:
         others = self._climbed_from(samples, smallest, _FARTHER, known=found.noise)
         is_possible = abs(others.value - found.value) <= found.bar
         is_much_narrower = others.bar < _FALLS * found.bar
-        return others if is_possible and is_much_narrower and not others.is_kink else found
+        return (
+            others if is_possible and is_much_narrower and not others.is_kink else found
+        )
 
     def _interpreted(self, found: _Slope, samples: Samples) -> _Slope:
-        """What a climb tells of f: its noise, its steps, and which steps suit it. Where f rises in steps, in doubt."""
+        """What a climb tells of f: its noise, its steps, and which steps suit it.
+
+        Where f rises in steps, in doubt.
+        """
         value, bar, doubt = found[:3]
-        moves = [(abs(step), abs(float(each.values[0]) - self.point.value)) for step, each in samples.known.items()]
+        moves = [
+            (abs(step), abs(float(each.values[0]) - self.point.value))
+            for step, each in samples.known.items()
+        ]
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
         self.steepest = max(farthest[1] / farthest[0], self.steepest)
         step = slopes.step_of(found.best)
-        bend = slopes.step_of(0) / step * abs(float(samples.differences([step]).bend[0, 0]))
-        self.curvature = max(self.curvature, bend if isfinite(bend) and not found.is_kink else 0.0)
+        bend = (
+            slopes.step_of(0)
+            / step
+            * abs(float(samples.differences([step]).bend[0, 0]))
+        )
+        self.curvature = max(
+            self.curvature, bend if isfinite(bend) and not found.is_kink else 0.0
+        )
         jump = next((move for _, move in moves if move), 0.0)
         share = max(float(found.noise.share[0]), self.point.resolution / 2)
         unit = max(share * abs(self.point.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         is_still = found.still >= _STILL
-        is_0 = found.still >= slopes.COARSE or (is_still and jump > slopes.COARSE * abs(self.point.value))
+        is_0 = found.still >= slopes.COARSE or (
+            is_still and jump > slopes.COARSE * abs(self.point.value)
+        )
         if not isfinite(bar):
             noise = self.noise.with_x_rounded(samples.unit, np.array([self.steepest]))
-            value, bar = (float(each[0]) for each in slopes.one_sided(samples, found.numbers, noise, 0.0))
+            value, bar = (
+                float(each[0])
+                for each in slopes.one_sided(samples, found.numbers, noise, 0.0)
+            )
         elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):
-            doubt = max(doubt, abs(value) + bar)  # the slope may be that across the steps of f, or 0
+            # the slope may be that across the steps of f, or 0
+            doubt = max(doubt, abs(value) + bar)
             self.rises_in_steps |= not is_rounding
             value, bar = (0.0, unit / found.still) if is_0 else (value, bar)
         elif jump and not found.is_kink:
-            self._number, self._bar = None if found.noise.slope[0] or doubt else found.best, bar
+            self._number, self._bar = (
+                None if found.noise.slope[0] or doubt else found.best,
+                bar,
+            )
             self.noise = found.noise._replace(slope=np.zeros(1))
         return found._replace(value=value, bar=bar, doubt=doubt)

@@ -33,7 +33,10 @@ Library = Literal["numpy", "torch", "jax"]
 _IMPORTS = {
     "numpy": "import numpy as np",
     "torch": "import torch",
-    "jax": ('import jax\nimport jax.numpy as jnp\nimport numpy as np\n\njax.config.update("jax_enable_x64", True)'),
+    "jax": (
+        "import jax\nimport jax.numpy as jnp\nimport numpy as"
+        ' np\n\njax.config.update("jax_enable_x64", True)'
+    ),
 }
 _PULLED_BACK = {
     "numpy": "",
@@ -88,7 +91,9 @@ class Call:
 
 
 def with_program(report: GradientReport, call: Call) -> GradientReport:
-    """Add to a report in which versions it was made, and the program of its worst entry."""
+    """Add to a report in which versions it was made, and the program of its worst
+    entry.
+    """
     own = versions(call.function, call.gradient, library=call.library)
     report = replace(report, versions=own)
     if not report.findings:
@@ -101,7 +106,9 @@ def with_program(report: GradientReport, call: Call) -> GradientReport:
 
 
 def _step_of(x: Any, entry: Finding, noise: float) -> float:
-    """The step of a central difference: the cube root of the noise, of the size of the entry, as a power of ten."""
+    """The step of a central difference: the cube root of the noise, of the size of the
+    entry, as a power of ten.
+    """
     typical = math.sqrt((x * x).mean().item())
     size = max(abs(x[entry.index].item()), typical) or 1.0
     return float(10.0 ** round(math.log10(noise ** (1 / 3) * size)))
@@ -128,7 +135,13 @@ def _program(call: Call, entry: Finding, noise: float, own: Mapping[str, str]) -
     placeholder: list[str] = []
     if why:
         put_here = f"put here {_described(call.function)}: {why}"
-        placeholder = ["", "", "def f(*args, **kwargs):", f"    raise NotImplementedError({put_here!r})", ""]
+        placeholder = [
+            "",
+            "",
+            "def f(*args, **kwargs):",
+            f"    raise NotImplementedError({put_here!r})",
+            "",
+        ]
         f = "f"
 
     # What f returns, or the sum of products of its outputs and what comes in.
@@ -140,7 +153,10 @@ def _program(call: Call, entry: Finding, noise: float, own: Mapping[str, str]) -
         body = [f"return {called}"]
     elif len(call.incoming) == 1:
         incoming = [multiplied, f"c = {text.array(call.incoming[0])}"]
-        body = [f"output = {called}", f"return {product.format(c='c', y=call.outputs[0])}"]
+        body = [
+            f"output = {called}",
+            f"return {product.format(c='c', y=call.outputs[0])}",
+        ]
     else:
         incoming = [multiplied, f"c = {text(list(call.incoming))}"]
         terms = (product.format(c=f"c[{i}]", y=y) for i, y in enumerate(call.outputs))
@@ -189,10 +205,16 @@ def checked_arrays(value: Any) -> list[tuple[Any, str]]:
 def versions(*functions: Any, library: Library = "numpy") -> dict[str, str]:
     """The versions of Python, NumPy, the framework, and the packages of functions."""
     found = {"Python": platform.python_version(), "numpy": np.__version__}
-    modules = [_module_and_name(each, library)[0] for each in functions if each is not None]
+    modules = [
+        _module_and_name(each, library)[0] for each in functions if each is not None
+    ]
     for module in [library, *modules]:
         name = module.partition(".")[0]
-        is_standard = name in sys.stdlib_module_names or name in ("", "__main__", "secant")
+        is_standard = name in sys.stdlib_module_names or name in (
+            "",
+            "__main__",
+            "secant",
+        )
         version = "" if is_standard else _version(name)
         if version:
             found[name] = version
@@ -251,7 +273,10 @@ class _Writer:
             return "x"
         if value is None or isinstance(value, bool | str | bytes):
             return repr(value)
-        if isinstance(value, int | float | complex) and type(value).__module__ == "builtins":
+        if (
+            isinstance(value, int | float | complex)
+            and type(value).__module__ == "builtins"
+        ):
             return self._numbers(repr(value))
         if hasattr(value, "shape") and hasattr(value, "dtype"):
             return self.array(value)
@@ -260,9 +285,14 @@ class _Writer:
         if type(value) is tuple:
             return f"({', '.join(map(self, value))}{',' if len(value) == 1 else ''})"
         if type(value) is dict:
-            return f"{{{', '.join(f'{self(key)}: {self(each)}' for key, each in value.items())}}}"
-        if hasattr(value, "_fields") or (is_dataclass(value) and not isinstance(value, type)):
-            names = getattr(value, "_fields", None) or [each.name for each in fields(value) if each.init]
+            pairs = (f"{self(key)}: {self(each)}" for key, each in value.items())
+            return f"{{{', '.join(pairs)}}}"
+        if hasattr(value, "_fields") or (
+            is_dataclass(value) and not isinstance(value, type)
+        ):
+            names = getattr(value, "_fields", None) or [
+                each.name for each in fields(value) if each.init
+            ]
             parts = (f"{name}={self(getattr(value, name))}" for name in names)
             return f"{self.function(type(value))}({', '.join(parts)})"
         if callable(value):
@@ -295,16 +325,22 @@ class _Writer:
             if self._library == "numpy":
                 return loaded
             self.imports.add("import numpy as np")
-            of_library = "torch.from_numpy" if self._library == "torch" else "jnp.asarray"
+            of_library = (
+                "torch.from_numpy" if self._library == "torch" else "jnp.asarray"
+            )
             return self._as_checked(f"{of_library}({loaded})", value)
         try:
-            numbers = self._numbers(pprint.pformat(value.tolist(), width=_WIDTH, compact=True))
+            numbers = self._numbers(
+                pprint.pformat(value.tolist(), width=_WIDTH, compact=True)
+            )
         except Exception:  # random keys of JAX, say
             raise _NotWrittenError(f"an argument is an array of {dtype}") from None
         shaped = "" if size else f".reshape({shape})"
         if self._library == "torch":
             name = dtype if dtype.startswith("torch.") else f"torch.{dtype}"
-            return self._as_checked(f"torch.tensor({numbers}, dtype={name}){shaped}", value)
+            return self._as_checked(
+                f"torch.tensor({numbers}, dtype={name}){shaped}", value
+            )
         array = "jnp.array" if self._library == "jax" else "np.array"
         typed = "" if dtype in _USUAL else f", {dtype!r}"
         return f"{array}({numbers}{typed}){shaped}"
@@ -316,11 +352,19 @@ class _Writer:
 
     def _as_checked(self, tensor: str, value: Any) -> str:
         """The text of a tensor that requires a gradient, if the tensor does."""
-        return f"{tensor}.requires_grad_()" if getattr(value, "requires_grad", False) else tensor
+        return (
+            f"{tensor}.requires_grad_()"
+            if getattr(value, "requires_grad", False)
+            else tensor
+        )
 
     def _numbers(self, text: str) -> str:
         """Numbers, of which Python knows inf and nan by an import."""
-        self.imports |= {f"from math import {name}" for name in ("inf", "nan") if re.search(rf"\b{name}", text)}
+        self.imports |= {
+            f"from math import {name}"
+            for name in ("inf", "nan")
+            if re.search(rf"\b{name}", text)
+        }
         return text
 
 
@@ -330,7 +374,9 @@ def _module_and_name(function: Any, library: Library) -> tuple[str, str]:
     if isinstance(owner, type):
         return owner.__module__, f"{owner.__qualname__}.{function.__name__}"
     module = getattr(function, "__module__", None) or library
-    name = str(getattr(function, "__qualname__", None) or getattr(function, "__name__", ""))
+    name = str(
+        getattr(function, "__qualname__", None) or getattr(function, "__name__", "")
+    )
     return str(module), name.rpartition(".")[2] if module == library else name
 
 
@@ -343,7 +389,10 @@ def _public(module: str, name: str, function: Any) -> str:
     for count in range(1, len(parts) + 1):
         package = ".".join(parts[:count])
         try:
-            if operator.attrgetter(name)(sys.modules[package]) == function and package != "__main__":
+            if (
+                operator.attrgetter(name)(sys.modules[package]) == function
+                and package != "__main__"
+            ):
                 return package
         except (AttributeError, KeyError, TypeError):
             continue

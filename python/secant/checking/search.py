@@ -1,4 +1,6 @@
-"""Which arrays and entries are wrong: the error along a direction is a sum, of which parts are measured."""
+"""Which arrays and entries are wrong: the error along a direction is a sum, of which
+parts are measured.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,21 @@ from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
 EVALUATIONS = 100
-"""A check that passes evaluates f about so often: for two directions at least, and four at most."""
-_PROBES, _PROBES_OF_ARRAYS = 4, 3  # of all entries; of an array, where x lies on a kink or others hide it
+"""A check that passes evaluates f about so often: for two directions at least, and four
+at most.
+"""
+# of all entries; of an array, where x lies on a kink or others hide it
+_PROBES, _PROBES_OF_ARRAYS = 4, 3
 _SEARCHES = 5000  # evaluations of a search for wrong entries
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
 _BY_LUCK = 8.0
-"""A sum of errors of random signs is hardly more than so many of its standard deviations, as a sample tells them. For a
-weight decay of normal weights and samples of 12 entries, 0.05 % of sums are above 8 of them, 2 % above 4."""
-_UNCLEAR = "it seems wrong along some directions, which noise, steps or kinks of f may explain"
+"""A sum of errors of random signs is hardly more than so many of its standard
+deviations, as a sample tells them. For a weight decay of normal weights and samples of
+12 entries, 0.05 % of sums are above 8 of them, 2 % above 4.
+"""
+_UNCLEAR = (
+    "it seems wrong along some directions, which noise, steps or kinks of f may explain"
+)
 
 
 class Entry(NamedTuple):
@@ -47,14 +56,15 @@ class Evidence:
     direction : ndarray
         That along which arrays and entries are measured by themselves.
     by_array : dict of int to sequence of MeasuredError
-        The errors of arrays by themselves: of all if something seemed wrong, or x lies on a kink; else of those that
-        others hide.
+        The errors of arrays by themselves: of all if something seemed wrong, or x lies
+        on a kink; else of those that others hide.
     entries : sequence of Entry
         Those that were measured, the worst first.
     wrong : set of int
         The arrays in which something is wrong.
     sampled : set of int
-        Those of which a random sample of entries was measured; of others the entries that were found to be wrong.
+        Those of which a random sample of entries was measured; of others the entries
+        that were found to be wrong.
     on_kinks : set of int
         The arrays in which x lies on a kink: of these nothing is known.
     doubt : str
@@ -71,16 +81,25 @@ class Evidence:
     doubt: str = ""
 
     def threshold(self, leaf: int) -> float:
-        """The largest threshold of the probes of an array: smaller errors need not have been noticed.
+        """The largest threshold of the probes of an array: smaller errors need not have
+        been noticed.
 
         Those of all entries tell of it too, where nothing seems wrong along them.
         """
         is_clear = not (self.overall[-1].is_kink or noticed(self.overall))
         of_all = max(each.threshold for each in self.overall) if is_clear else math.inf
-        return min(of_all, max((each.threshold for each in self.by_array.get(leaf, ())), default=math.inf))
+        return min(
+            of_all,
+            max(
+                (each.threshold for each in self.by_array.get(leaf, ())),
+                default=math.inf,
+            ),
+        )
 
 
-def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[MeasuredError]:
+def probe_together(
+    probe: DirectionalProbe, rng: np.random.Generator
+) -> list[MeasuredError]:
     """Probes of all entries, of which the last may show a kink."""
     point = probe.point
     probes = list[MeasuredError]()
@@ -90,60 +109,109 @@ def probe_together(probe: DirectionalProbe, rng: np.random.Generator) -> list[Me
         probes.append(probe.measure(point.direction(rng), point.all))
         if not math.isfinite(probes[-1].error_bar):
             if point.error is None:
-                raise ValueRangeError("f must have a slope at x, but it is not finite or not continuous there: move x")
-            point.error.add_note("f raised this at x shifted by a check, however small the step")
+                raise ValueRangeError(
+                    "f must have a slope at x, but it is not finite or not continuous"
+                    " there: move x"
+                )
+            point.error.add_note(
+                "f raised this at x shifted by a check, however small the step"
+            )
             raise point.error
         is_clear = len(probes) > 1 and not any(each.wrong for each in probes)
-        if probes[-1].is_kink or (is_clear and 2 * point.evaluations - before > EVALUATIONS):
+        if probes[-1].is_kink or (
+            is_clear and 2 * point.evaluations - before > EVALUATIONS
+        ):
             break
     return probes
 
 
-def locate(probe: DirectionalProbe, evidence: Evidence, leaves: Sequence[int], rng: np.random.Generator) -> Evidence:
+def locate(
+    probe: DirectionalProbe,
+    evidence: Evidence,
+    leaves: Sequence[int],
+    rng: np.random.Generator,
+) -> Evidence:
     """Search for wrong ones among some arrays, and for wrong entries of these."""
     probe.point.work = "searching", probe.point.evaluations, _SEARCHES
     arrays = _measured_arrays(probe, evidence, leaves, rng)
     found = _measured_entries(_Ranges(probe, evidence.direction), arrays, rng)
     if probe.candidate.remark:
-        return replace(found, wrong=found.wrong | probe.candidate.varying or found.by_array.keys())
+        return replace(
+            found, wrong=found.wrong | probe.candidate.varying or found.by_array.keys()
+        )
     if any(entry.wrong for entry in found.entries):
         return found
-    return _all_at_once(probe, found, rng) if found.wrong or noticed(evidence.overall) else found
+    return (
+        _all_at_once(probe, found, rng)
+        if found.wrong or noticed(evidence.overall)
+        else found
+    )
 
 
 def _measured_arrays(
-    probe: DirectionalProbe, evidence: Evidence, leaves: Sequence[int], rng: np.random.Generator
+    probe: DirectionalProbe,
+    evidence: Evidence,
+    leaves: Sequence[int],
+    rng: np.random.Generator,
 ) -> Evidence:
     """Some arrays, each by itself: which seem wrong, and which lie on kinks."""
     point = probe.point
-    climbs = evidence.overall[-1].is_kink or len(leaves) < len(point.spans)  # known steps would hide them, too
-    directions = [evidence.direction, *(point.direction(rng) for _ in range(_PROBES_OF_ARRAYS - 1) if climbs)]
+    # known steps would hide them, too
+    climbs = evidence.overall[-1].is_kink or len(leaves) < len(point.spans)
+    directions = [
+        evidence.direction,
+        *(point.direction(rng) for _ in range(_PROBES_OF_ARRAYS - 1) if climbs),
+    ]
 
     def measured(direction: Floats, span: slice) -> MeasuredError:
         found = probe.measure(direction, span, climbs)
-        return probe.measure(direction, span, climbs=True) if found.wrong and not climbs else found  # may be a kink
+        # may be a kink
+        return (
+            probe.measure(direction, span, climbs=True)
+            if found.wrong and not climbs
+            else found
+        )
 
-    own = {leaf: [measured(each, point.spans[leaf]) for each in directions] for leaf in leaves}
-    on_kinks = {leaf for leaf, probes in own.items() if any(each.is_kink for each in probes)}
-    wrong = {leaf for leaf, probes in own.items() if (noticed(probes) if climbs else probes[0].wrong)} - on_kinks
+    own = {
+        leaf: [measured(each, point.spans[leaf]) for each in directions]
+        for leaf in leaves
+    }
+    on_kinks = {
+        leaf for leaf, probes in own.items() if any(each.is_kink for each in probes)
+    }
+    wrong = {
+        leaf
+        for leaf, probes in own.items()
+        if (noticed(probes) if climbs else probes[0].wrong)
+    } - on_kinks
     return replace(evidence, by_array=own, on_kinks=on_kinks, wrong=wrong)
 
 
-def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> Evidence:
-    """Entries of the arrays that seem wrong: a sample of them; and the worst ones, unless the sample tells of all.
+def _measured_entries(
+    ranges: _Ranges, arrays: Evidence, rng: np.random.Generator
+) -> Evidence:
+    """Entries of the arrays that seem wrong: a sample of them; and the worst ones,
+    unless the sample tells of all.
 
-    It does not where few of it are wrong, or the error of the whole array is larger than that of all together would be.
+    It does not where few of it are wrong, or the error of the whole array is larger
+    than that of all together would be.
     """
     point = ranges.probe.point
     sampled = set[int]()
-    for leaf in sorted(arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)):
+    for leaf in sorted(
+        arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)
+    ):
         begin = point.spans[leaf].start
         end = point.spans[leaf].stop
-        picks = begin + rng.choice(end - begin, min(_SAMPLED, end - begin), replace=False)
+        picks = begin + rng.choice(
+            end - begin, min(_SAMPLED, end - begin), replace=False
+        )
         if not ranges.may_go_on():
             break
         sample = [ranges[i, i + 1] for i in picks.tolist()]
-        of_all = math.hypot(*(each.error for each in sample)) * math.sqrt((end - begin) / len(sample))
+        of_all = math.hypot(*(each.error for each in sample)) * math.sqrt(
+            (end - begin) / len(sample)
+        )
         is_typical = abs(arrays.by_array[leaf][0].error) <= _BY_LUCK * of_all
         if is_typical and 2 * sum(each.wrong for each in sample) >= len(sample):
             sampled.add(leaf)
@@ -151,13 +219,28 @@ def _measured_entries(ranges: _Ranges, arrays: Evidence, rng: np.random.Generato
             ranges.halve(begin, end)
     not_finite = ranges.probe.candidate.not_finite.tolist()
     single = [begin for begin, end in ranges if end == begin + 1]
-    entries = [_entry(ranges, number) for number in dict.fromkeys(single + not_finite[:FINDINGS])]
-    entries.sort(key=lambda entry: -np.nan_to_num(abs(entry.found.numerical - entry.found.gradient), nan=np.inf))
+    entries = [
+        _entry(ranges, number)
+        for number in dict.fromkeys(single + not_finite[:FINDINGS])
+    ]
+    entries.sort(
+        key=lambda entry: (
+            -np.nan_to_num(
+                abs(entry.found.numerical - entry.found.gradient), nan=np.inf
+            )
+        )
+    )
     wrong = {entry.leaf for entry in entries if entry.wrong}
-    kinks = {point.leaf_of(begin) for (begin, _), measured in ranges.items() if measured.is_kink}
+    kinks = {
+        point.leaf_of(begin)
+        for (begin, _), measured in ranges.items()
+        if measured.is_kink
+    }
     on_kinks = (arrays.on_kinks | kinks) - wrong
     wrong |= (arrays.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
-    return replace(arrays, entries=entries, wrong=wrong, sampled=sampled, on_kinks=on_kinks)
+    return replace(
+        arrays, entries=entries, wrong=wrong, sampled=sampled, on_kinks=on_kinks
+    )
 
 
 def _entry(ranges: _Ranges, number: int) -> Entry:
@@ -166,27 +249,52 @@ def _entry(ranges: _Ranges, number: int) -> Entry:
     step = float(ranges.direction[number])
     value = ranges.probe.candidate.entry(number, ranges.direction)
     leaf = point.leaf_of(number)
-    place = tuple(map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf])))
+    place = tuple(
+        map(int, np.unravel_index(number - point.spans[leaf].start, point.shapes[leaf]))
+    )
     numerical = (value if math.isfinite(value) else 0.0) + measured.error / step
     labels = point.labels.get(point.names[leaf])
     label = "" if labels is None else str(labels[place])
-    found = Finding(point.names[leaf], place, value, numerical, measured.error_bar / abs(step), label)
+    found = Finding(
+        point.names[leaf],
+        place,
+        value,
+        numerical,
+        measured.error_bar / abs(step),
+        label,
+    )
     return Entry(leaf, number, found, measured.wrong or not math.isfinite(value))
 
 
-def _all_at_once(probe: DirectionalProbe, found: Evidence, rng: np.random.Generator) -> Evidence:
-    """Where no entry shows an error by itself: what is wrong, or why nothing is known."""
+def _all_at_once(
+    probe: DirectionalProbe, found: Evidence, rng: np.random.Generator
+) -> Evidence:
+    """Where no entry shows an error by itself: what is wrong, or why nothing is
+    known.
+    """
     if found.on_kinks:
         return replace(found, wrong=frozenset(), on_kinks=found.on_kinks | found.wrong)
-    probe.measure(found.direction, slice(0, 1), climbs=True)  # tells whether f rises in steps
-    again = [probe.measure(probe.point.direction(rng), probe.point.all, climbs=True) for _ in range(2)]
-    is_clear = all(each.wrong for each in again) and not (probe.rises_in_steps or found.overall[-1].is_kink)
-    doubt, wrong = ("", found.wrong or found.by_array.keys()) if is_clear else (_UNCLEAR, frozenset())
+    # tells whether f rises in steps
+    probe.measure(found.direction, slice(0, 1), climbs=True)
+    again = [
+        probe.measure(probe.point.direction(rng), probe.point.all, climbs=True)
+        for _ in range(2)
+    ]
+    is_clear = all(each.wrong for each in again) and not (
+        probe.rises_in_steps or found.overall[-1].is_kink
+    )
+    doubt, wrong = (
+        ("", found.wrong or found.by_array.keys())
+        if is_clear
+        else (_UNCLEAR, frozenset())
+    )
     return replace(found, overall=[*found.overall, *again], wrong=wrong, doubt=doubt)
 
 
 class _Ranges(dict[tuple[int, int], MeasuredError]):
-    """The errors of ranges of entries along a direction, each measured when it is first asked for."""
+    """The errors of ranges of entries along a direction, each measured when it is first
+    asked for.
+    """
 
     def __init__(self, probe: DirectionalProbe, direction: Floats) -> None:
         self.probe = probe

@@ -1,7 +1,9 @@
-"""Checks in several threads: those that shift copies run side by side, one that shifts x itself runs alone.
+"""Checks in several threads: those that shift copies run side by side, one that shifts
+x itself runs alone.
 
-An f that looks at x itself sees what another check shifts there: so while x is shifted, no other check calls its f or
-reads its x, whether its x is the same or another array that f looks at.
+An f that looks at x itself sees what another check shifts there: so while x is shifted,
+no other check calls its f or reads its x, whether its x is the same or another array
+that f looks at.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ class Turns:
         self.start()
 
     def start(self) -> None:
-        """Let nobody run: also in a process that was forked, which has none of the other threads."""
+        """Let nobody run: also in a process that was forked, which has none of the
+        other threads.
+        """
         self._changed = threading.Condition()
         self._together = Counter[int]()  # checks of each thread
         self._alone: int | None = None  # the thread that shifts x itself
@@ -37,7 +41,8 @@ class Turns:
         finally:
             with self._changed:
                 self._together[me] -= 1
-                self._together += Counter()  # leaves out those of threads that have ended
+                # leaves out those of threads that have ended
+                self._together += Counter()
                 self._changed.notify_all()
 
     @contextmanager
@@ -45,7 +50,9 @@ class Turns:
         """Run once no other thread runs."""
         me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: self._alone in (None, me) and not self._others_than(me))
+            self._changed.wait_for(
+                lambda: self._alone in (None, me) and not self._others_than(me)
+            )
             before = self._alone
             self._alone = me
         try:

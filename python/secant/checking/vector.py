@@ -1,4 +1,6 @@
-"""Checks of functions of NumPy with many values: with random cotangents, they are checks of gradients."""
+"""Checks of functions of NumPy with many values: with random cotangents, they are
+checks of gradients.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,14 @@ def check_vjp(
     Parameters
     ----------
     f : callable
-        Takes what x is, in float64 or complex128; returns an array of these or of lower precision, or nested dicts,
-        lists and tuples of such.
+        Takes what x is, in float64 or complex128; returns an array of these or of lower
+        precision, or nested dicts, lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
     vjp : callable
-        Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c * f(x)), in the structure of x.
-        If f is complex, that is the gradient of sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
+        Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c
+        * f(x)), in the structure of x. If f is complex, that is the gradient of
+        sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
     progress, rng
         As for `check_gradient`.
 
@@ -63,9 +66,13 @@ def check_vjp(
     Examples
     --------
     >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
-    >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a.T @ cotangent).passed
+    >>> secant.check_vjp(
+    ...     lambda x: a @ x, np.ones(2), lambda cotangent: a.T @ cotangent
+    ... ).passed
     True
-    >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
+    >>> secant.check_vjp(
+    ...     lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent
+    ... ).passed
     False
     """
     require_callable("vjp", vjp)
@@ -85,12 +92,13 @@ def check_jvp(
     Parameters
     ----------
     f : callable
-        Takes what x is, in float64 or complex128; returns an array of these or of lower precision, or nested dicts,
-        lists and tuples of such.
+        Takes what x is, in float64 or complex128; returns an array of these or of lower
+        precision, or nested dicts, lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
     jvp : callable
-        Takes a tangent, in the structure of x, and returns the derivative of f along it, in the structure of f(x).
+        Takes a tangent, in the structure of x, and returns the derivative of f along
+        it, in the structure of f(x).
     progress, rng
         As for `check_vjp`.
 
@@ -107,7 +115,9 @@ def check_jvp(
     Examples
     --------
     >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
-    >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
+    >>> secant.check_jvp(
+    ...     lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent
+    ... ).passed
     True
     """
     require_callable("jvp", jvp)
@@ -122,13 +132,15 @@ def check_derivative(
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
-    """Check the derivative of an elementwise function, such as an activation or the density of a distribution.
+    """Check the derivative of an elementwise function, such as an activation or the
+    density of a distribution.
 
     Parameters
     ----------
     f, df : callable
-        Take an array, and return one of its shape: f and its derivative at each element. That of a complex f is its
-        complex derivative, that of a real f of complex x as in `check_gradient`.
+        Take an array, and return one of its shape: f and its derivative at each
+        element. That of a complex f is its complex derivative, that of a real f of
+        complex x as in `check_gradient`.
     x : array_like
         Where it is checked.
     progress, rng
@@ -137,8 +149,9 @@ def check_derivative(
     Returns
     -------
     GradientReport
-        The report of the gradient of the sum of f(x) times random numbers, ``report.cotangent``. If it is wrong, and an
-        element of f(x) depends on another element of x, the diagnosis says so: see `check_vjp` for such functions.
+        The report of the gradient of the sum of f(x) times random numbers,
+        ``report.cotangent``. If it is wrong, and an element of f(x) depends on another
+        element of x, the diagnosis says so: see `check_vjp` for such functions.
 
     Raises
     ------
@@ -159,13 +172,18 @@ def check_derivative(
         slope = np.asarray(df(np.array(there)))
         for title, shape in (("f", np.shape(cotangent)), ("df", slope.shape)):
             if shape != there.shape:
-                raise ShapeError(f"{title} must return an array of the shape of x, {there.shape}, got {shape}")
+                raise ShapeError(
+                    f"{title} must return an array of the shape of x, {there.shape},"
+                    f" got {shape}"
+                )
         if not np.iscomplexobj(cotangent):
             return np.asarray(cotangent * slope)
         product = np.asarray(cotangent * slope.conj())
         return product if np.iscomplexobj(there) else product.real
 
-    report = replace(check_vjp(f, x, vjp, progress=progress, rng=rng), mode="elementwise")
+    report = replace(
+        check_vjp(f, x, vjp, progress=progress, rng=rng), mode="elementwise"
+    )
     if report.verdict == "wrong" and not _is_elementwise(f, there):
         return replace(report, diagnosis=_NOT_ELEMENTWISE)
     return report
@@ -185,26 +203,39 @@ def _is_elementwise(f: Callable[[Any], Any], x: Array) -> bool:
 
 
 class _Function(autodiff.Function):
-    """A function of arrays of NumPy, with a VJP or a JVP of one's own, which may use what f left: f goes first."""
+    """A function of arrays of NumPy, with a VJP or a JVP of one's own, which may use
+    what f left: f goes first.
+    """
 
     is_known_elsewhere = False
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, f: Callable[[Any], Any], x: Any, product: Callable[[Any], Any]
+    ) -> None:
         require_callable("f", f)
         self._f = f
         self._product = product
         self.inputs = Structure("x", x, least="float64")
-        self.outputs = Structure("f(x)", f(self.inputs.at(as_vector(self.inputs.arrays))))
+        self.outputs = Structure(
+            "f(x)", f(self.inputs.at(as_vector(self.inputs.arrays)))
+        )
 
     def call(self, x: Any) -> Call:
-        outputs = [path for path, array in walk("output", self.outputs.value) if array.size]
-        return Call(self._f, (x,), self.inputs.names, checked_arrays(x), outputs=outputs)
+        outputs = [
+            path for path, array in walk("output", self.outputs.value) if array.size
+        ]
+        return Call(
+            self._f, (x,), self.inputs.names, checked_arrays(x), outputs=outputs
+        )
 
     def values(self, x: Any) -> Arrays:
-        return [array.copy() for array in self.outputs.like("f near x", self._f(x))]  # f may return one buffer
+        # f may return one buffer
+        return [array.copy() for array in self.outputs.like("f near x", self._f(x))]
 
     def pulled_back(self, x: Any, cotangents: Any) -> tuple[Arrays, Any]:
         return self.values(x), self._product(cotangents)
 
     def pushed_forward(self, x: Any, tangents: Any) -> tuple[Arrays, Arrays]:
-        return self.values(x), self.outputs.like("jvp(tangent)", self._product(tangents))
+        return self.values(x), self.outputs.like(
+            "jvp(tangent)", self._product(tangents)
+        )

@@ -16,5 +16,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "typer":
             raise
-        sys.exit("error: The command line needs typer: pip install typer threadpoolctl pooch tqdm.")
+        sys.exit(
+            "error: The command line needs typer: pip install typer threadpoolctl pooch"
+            " tqdm."
+        )
     app.main()

@@ -1,4 +1,7 @@
-"""The command ``secant``. An error that Secant raises on purpose is one line, not a traceback."""
+"""The command ``secant``.
+
+An error that Secant raises on purpose is one line, not a traceback.
+"""
 
 import sys
 from typing import Annotated, Any
@@ -25,7 +28,8 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (SecantError, ImportError, MemoryError) as error:  # ImportError: a backend that does not work
+        except (SecantError, ImportError, MemoryError) as error:
+            # ImportError: a backend that does not work
             note(f"error: {str(error) or 'there is not enough memory'}")
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
@@ -70,7 +74,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _secant(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Numerical gradients of a two-layer network, from a compiled core."""
@@ -78,24 +85,39 @@ def _secant(
 
 def run(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="A Python script.")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="What the script is given.")] = None,
-    loss: Annotated[str, typer.Option(metavar="NAME", help="What its networks call their loss.")] = USUAL.loss,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="What the script is given."),
+    ] = None,
+    loss: Annotated[
+        str, typer.Option(metavar="NAME", help="What its networks call their loss.")
+    ] = USUAL.loss,
     numerical_gradient: Annotated[
-        str, typer.Option(metavar="NAME", help="What they call their numerical gradient.")
+        str,
+        typer.Option(metavar="NAME", help="What they call their numerical gradient."),
     ] = USUAL.numerical_gradient,
 ) -> None:
     """Run a script of yours, unchanged, with numerical gradients from Secant.
 
-    Networks that it defines are recognized and accelerated. Modules of "Deep Learning from Scratch" that it imports and
-    that are not in its folder are supplied. Lines on standard error say what was done. Options stand before SCRIPT.
+    Networks that it defines are recognized and accelerated. Modules of "Deep Learning
+    from Scratch" that it imports and that are not in its folder are supplied. Lines on
+    standard error say what was done. Options stand before SCRIPT.
     """
-    # After "--" or unknown options; otherwise `secant.cli.main` does it, before anything is parsed.
+    # After "--" or unknown options; otherwise `secant.cli.main` does it, before
+    # anything is parsed.
     run_script(script, arguments or [], loss, numerical_gradient)
 
 
 app.command(short_help="Train the chapter's network on MNIST.")(train)
-app.command(no_args_is_help=True, short_help="Run your script with Secant's gradients.")(run)
+app.command(
+    no_args_is_help=True, short_help="Run your script with Secant's gradients."
+)(run)
 app.command(short_help="Check a gradient in a file of yours.")(check)
 app.command(no_args_is_help=True, short_help="Draw a network that was saved.")(show)
-app.command(short_help="Measure Secant against its peers.", context_settings={"ignore_unknown_options": True})(bench)
-app.command("config", help="Show versions, the compiler, the instruction set and the threads.")(show_config)
+app.command(
+    short_help="Measure Secant against its peers.",
+    context_settings={"ignore_unknown_options": True},
+)(bench)
+app.command(
+    "config", help="Show versions, the compiler, the instruction set and the threads."
+)(show_config)

@@ -1,4 +1,6 @@
-"""Standard output and standard error that may be written to even if they are closed, full or no longer read."""
+"""Standard output and standard error that may be written to even if they are closed,
+full or no longer read.
+"""
 
 import os
 import sys
@@ -8,8 +10,12 @@ from secant._common.output import Output
 
 
 def steady(name: Literal["stdout", "stderr"]) -> Output:
-    """Replace a standard stream by an `Output`, and return that. One that is closed goes nowhere."""
-    # Else a file that is opened later would get the free descriptor, and with it what a library prints.
+    """Replace a standard stream by an `Output`, and return that.
+
+    One that is closed goes nowhere.
+    """
+    # Else a file that is opened later would get the free descriptor, and with it what a
+    # library prints.
     stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     output = Output(stream)
     setattr(sys, name, cast(TextIO, output))
@@ -31,5 +37,12 @@ def table(*rows: tuple[str, ...]) -> None:
     line = "-" * 60
     say(line)
     for name, *cells in rows:
-        say(f"{name:12}" + (cells[0] if len(cells) == 1 else "".join(f"{cell:>12}" for cell in cells)))
+        say(
+            f"{name:12}"
+            + (
+                cells[0]
+                if len(cells) == 1
+                else "".join(f"{cell:>12}" for cell in cells)
+            )
+        )
     say(line)

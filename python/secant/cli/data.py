@@ -18,9 +18,10 @@ from secant.networks.two_layer import TwoLayerNet
 
 METAVAR = "auto|full|subset|FOLDER|FILE.npz"
 HELP = (
-    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or subset where MNIST cannot be "
-    "downloaded. FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and "
-    "t_test; uint8 is divided by 255."
+    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full,"
+    " or subset where MNIST cannot be downloaded. FOLDER: any data set in four IDX"
+    " files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test;"
+    " uint8 is divided by 255."
 )
 
 
@@ -28,15 +29,23 @@ def load(name: str) -> Arrays:
     """Load the data that ``--data`` names."""
     if name not in ("auto", "full", "subset"):
         return _own(name)
-    options: dict[str, Any] = {"normalize": False, "subset": name == "subset", "progress": sys.stderr.isatty()}
+    options: dict[str, Any] = {
+        "normalize": False,
+        "subset": name == "subset",
+        "progress": sys.stderr.isatty(),
+    }
     train_set, test_set = (
-        load_or_subset(lambda text: note(f"note: {text}."), options) if name == "auto" else load_mnist(**options)
+        load_or_subset(lambda text: note(f"note: {text}."), options)
+        if name == "auto"
+        else load_mnist(**options)
     )
     return *train_set, *test_set
 
 
 def measured(net: TwoLayerNet, x: Array, t: Array) -> tuple[Floats, str, str]:
-    """Return the predictions of a data set, and their accuracy and mean loss in words."""
+    """Return the predictions of a data set, and their accuracy and mean loss in
+    words.
+    """
     y = net.predict(NormalizedPixels(x) if x.dtype == np.uint8 else x)
     try:
         loss = f"{net._loss_of(y, t):.4f}"
@@ -52,4 +61,7 @@ def _own(path: str) -> Arrays:
         return *train_set, *test_set
     if path.endswith(".npz"):
         return load_npz(path)
-    raise DataError(f"--data must be auto, full, subset, a folder of four IDX files or an .npz file, got {path!r}.")
+    raise DataError(
+        "--data must be auto, full, subset, a folder of four IDX files or an .npz"
+        f" file, got {path!r}."
+    )

@@ -1,4 +1,7 @@
-"""The command ``secant run``: a reader's script, unchanged. It needs neither typer nor another extra."""
+"""The command ``secant run``: a reader's script, unchanged.
+
+It needs neither typer nor another extra.
+"""
 
 import os
 import re
@@ -14,7 +17,9 @@ _NAME = re.compile("--(loss|numerical-gradient)(?:=(.*))?")
 
 
 def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the options before the script, and what follows them: an option, "--help", if it is no script."""
+    """Return the options before the script, and what follows them: an option, "--help",
+    if it is no script.
+    """
     options, rest = dict[str, str](), list(arguments)
     while rest and (match := _NAME.fullmatch(rest[0])) and (match[2] or len(rest) > 1):
         options[match[1].replace("-", "_")] = match[2] or rest[1]
@@ -23,9 +28,15 @@ def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def run_script(
-    script: str, arguments: list[str], loss: str = USUAL.loss, numerical_gradient: str = USUAL.numerical_gradient
+    script: str,
+    arguments: list[str],
+    loss: str = USUAL.loss,
+    numerical_gradient: str = USUAL.numerical_gradient,
 ) -> None:
-    """Run a script with its arguments, as Python does. Its networks call their loss and numerical gradient so."""
+    """Run a script with its arguments, as Python does.
+
+    Its networks call their loss and numerical gradient so.
+    """
     try:
         source = Path(script).read_bytes()
     except OSError as error:
@@ -34,11 +45,19 @@ def run_script(
     for option in filter(_NAME.fullmatch, arguments):
         _say(f"secant: {option} is passed to the script; put Secant's options first")
     hand_over()
-    runner.run(script, arguments, source, lambda text: _say(f"secant: {text}"), MethodNames(loss, numerical_gradient))
+    runner.run(
+        script,
+        arguments,
+        source,
+        lambda text: _say(f"secant: {text}"),
+        MethodNames(loss, numerical_gradient),
+    )
 
 
 def _say(text: str) -> None:
-    """Print a line on the standard error that the process was started with, if it can be written."""
+    """Print a line on the standard error that the process was started with, if it can
+    be written.
+    """
     with suppress(OSError, ValueError):
         if sys.__stderr__ is not None:
             print(text, file=sys.__stderr__, flush=True)

@@ -1,4 +1,6 @@
-"""The command ``secant show``: what a network in a file has learned, and how good it is on a test set."""
+"""The command ``secant show``: what a network in a file has learned, and how good it is
+on a test set.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,17 +15,34 @@ from secant.plots import canvas, networks
 
 
 def show(
-    network: Annotated[Path, typer.Argument(metavar="NET.npz", help="What `secant train --save` wrote.")],
+    network: Annotated[
+        Path,
+        typer.Argument(metavar="NET.npz", help="What `secant train --save` wrote."),
+    ],
     output: Annotated[
-        Path, typer.Option(metavar="FILE", help="Draw weights and confusion matrix here: .png, .svg, .pdf.")
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Draw weights and confusion matrix here: .png, .svg, .pdf.",
+        ),
     ] = Path("net.png"),
-    units: Annotated[int, typer.Option(min=1, help="Hidden units to draw, those with the largest weights.")] = 16,
+    units: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Hidden units to draw, those with the largest weights."
+        ),
+    ] = 16,
     shape: Annotated[
-        tuple[int, int] | None, typer.Option(metavar="HEIGHT WIDTH", help="Of a sample; by default it is a square.")
+        tuple[int, int] | None,
+        typer.Option(
+            metavar="HEIGHT WIDTH", help="Of a sample; by default it is a square."
+        ),
     ] = None,
     data: Annotated[str, typer.Option(metavar=METAVAR, help=HELP)] = "auto",
 ) -> None:
-    """Draw the weights of a network and its confusion matrix, and print its accuracy on the test set."""
+    """Draw the weights of a network and its confusion matrix, and print its accuracy on
+    the test set.
+    """
     file_format = canvas.figure_format(output)
     require_writable(output)
     net = TwoLayerNet.load(network)

@@ -1,7 +1,9 @@
-"""MNIST, as the chapter's ``load_mnist`` returns it: from the cache, a public mirror or the bundled subset.
+"""MNIST, as the chapter's ``load_mnist`` returns it: from the cache, a public mirror or
+the bundled subset.
 
-Design: a file of the full set is trusted if its SHA-256 is the known one, wherever it comes from. Pooch downloads it,
-and gives it its name once it is complete and verified. What takes long to import, such as pooch, is imported when used.
+Design: a file of the full set is trusted if its SHA-256 is the known one, wherever it
+comes from. Pooch downloads it, and gives it its name once it is complete and verified.
+What takes long to import, such as pooch, is imported when used.
 """
 
 import os
@@ -10,7 +12,16 @@ from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder
 from secant._startup import interruptible
-from secant.datasets.idx import NAMES, Bytes, Origin, Split, find, parse, rank_of, shaped
+from secant.datasets.idx import (
+    NAMES,
+    Bytes,
+    Origin,
+    Split,
+    find,
+    parse,
+    rank_of,
+    shaped,
+)
 from secant.errors import DownloadError, MissingExtraError
 
 MIRRORS = (
@@ -28,7 +39,8 @@ class _File(NamedTuple):
     contents: str
 
 
-# Labels first: a folder that cannot be written shows after 29 kB of download, not after 10 MB.
+# Labels first: a folder that cannot be written shows after 29 kB of download, not after
+# 10 MB.
 _FILES = {
     "train-labels-idx1-ubyte.gz": _File(
         gz="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -71,17 +83,21 @@ def load_mnist(
     one_hot_label : bool
         Return each label as a row of ten float64. Otherwise it is one uint8.
     subset : bool
-        Use the first 10,000 training and 2,000 test samples. They come with Secant and need no network.
+        Use the first 10,000 training and 2,000 test samples. They come with Secant and
+        need no network.
     data_home : str or path-like, optional
-        The folder of the four files, with the names that `load_idx` takes; by default the one that the environment
-        variable ``SECANT_DATA_HOME`` names, else the platform's cache folder.
+        The folder of the four files, with the names that `load_idx` takes; by default
+        the one that the environment variable ``SECANT_DATA_HOME`` names, else the
+        platform's cache folder.
     progress : bool
         Draw a progress bar on standard error while downloading.
 
     Returns
     -------
-    (x_train, t_train), (x_test, t_test) : ndarrays, shapes (60000, 784), (60000,), (10000, 784) and (10000,)
-        New arrays, with the shapes that ``flatten``, ``one_hot_label`` and ``subset`` make of these.
+    (x_train, t_train), (x_test, t_test) : ndarrays, shapes (60000, 784), (60000,),
+    (10000, 784) and (10000,)
+        New arrays, with the shapes that ``flatten``, ``one_hot_label`` and ``subset``
+        make of these.
 
     Raises
     ------
@@ -98,7 +114,9 @@ def load_mnist(
 
     Examples
     --------
-    >>> (x_train, t_train), (x_test, t_test) = secant.load_mnist(one_hot_label=True, subset=True)
+    >>> (x_train, t_train), (x_test, t_test) = secant.load_mnist(
+    ...     one_hot_label=True, subset=True
+    ... )
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000, 10))
     """
@@ -109,18 +127,27 @@ def load_mnist(
         arrays = _read(_FILES, folder, remedy, is_full=False)
         _require(_FILES, arrays, folder, remedy)
     else:
-        arrays = _complete(os.path.expanduser(os.fsdecode(home)) if home else None, progress)
-    return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
+        arrays = _complete(
+            os.path.expanduser(os.fsdecode(home)) if home else None, progress
+        )
+    return shaped(
+        (arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label
+    )
 
 
-def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple[Split, Split]:
-    """Load MNIST, or say that it could not be downloaded and load the digits that come with Secant."""
+def load_or_subset(
+    say: Callable[[str], None], options: dict[str, Any]
+) -> tuple[Split, Split]:
+    """Load MNIST, or say that it could not be downloaded and load the digits that come
+    with Secant.
+    """
     try:
         return load_mnist(**options)
     except (DownloadError, MissingExtraError):
         say(
-            "MNIST could not be downloaded: using the 12,000 digits that come with Secant, 10,000 to train and 2,000 "
-            "to test. For all 70,000, connect to the internet, or set SECANT_DATA_HOME to a folder with the four files"
+            "MNIST could not be downloaded: using the 12,000 digits that come with"
+            " Secant, 10,000 to train and 2,000 to test. For all 70,000, connect to the"
+            " internet, or set SECANT_DATA_HOME to a folder with the four files"
         )
         return load_mnist(**options | {"subset": True})
 
@@ -128,7 +155,11 @@ def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple
 def _complete(home: str | None, progress: bool) -> _Arrays:
     """Read the full set from its folder, and download what is missing there."""
     folder = home or cache_folder()
-    remedy = ("Put the original file in its place, or move it away, and" if home else "Delete it and") + " load again."
+    remedy = (
+        "Put the original file in its place, or move it away, and"
+        if home
+        else "Delete it and"
+    ) + " load again."
     arrays = _read(_FILES, folder, remedy)
     missing = [name for name in _FILES if name not in arrays]
     if missing:
@@ -138,14 +169,18 @@ def _complete(home: str | None, progress: bool) -> _Arrays:
     return arrays
 
 
-def _read(names: Iterable[str], folder: str, remedy: str, is_full: bool = True) -> _Arrays:
+def _read(
+    names: Iterable[str], folder: str, remedy: str, is_full: bool = True
+) -> _Arrays:
     """Read those of the files that are there."""
     arrays: _Arrays = {}
     for name in names:
         file = find(folder, name.removesuffix(".gz"), remedy)
         if file is not None:
             raw, origin = file
-            arrays[name] = parse(raw, rank_of(name), origin, _FILES[name].contents if is_full else None)
+            arrays[name] = parse(
+                raw, rank_of(name), origin, _FILES[name].contents if is_full else None
+            )
     return arrays
 
 
@@ -164,7 +199,8 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
     downloader = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUTS)
     logger, failures = pooch.get_logger(), []
     level = logger.level
-    logger.setLevel("ERROR")  # it says what it fetches on standard error: the bar, or our error, does
+    # it says what it fetches on standard error: the bar, or our error, does
+    logger.setLevel("ERROR")
     try:
         for mirror in MIRRORS:
             store = pooch.create(folder, mirror, registry=registry)
@@ -174,18 +210,24 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
                         store.fetch(wanted[0], downloader=downloader)
                     wanted = wanted[1:]
                 return
-            except (RequestException, ValueError) as error:  # ValueError: another SHA-256
-                failures.append(f"{mirror}{wanted[0]} was not received ({_cause(error)}).")
+            except (RequestException, ValueError) as error:
+                # ValueError: another SHA-256
+                failures.append(
+                    f"{mirror}{wanted[0]} was not received ({_cause(error)})."
+                )
             except OSError as error:
                 remedy = "Set SECANT_DATA_HOME to a folder that can be written."
                 reason = f"cannot be written ({error.strerror or error})"
-                raise Origin(os.path.join(folder, wanted[0]), remedy).error(reason) from error
+                raise Origin(os.path.join(folder, wanted[0]), remedy).error(
+                    reason
+                ) from error
     finally:
         logger.setLevel(level)
     raise DownloadError(
-        f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
-        f"{', '.join(_FILES)}, also unpacked, in a folder and set SECANT_DATA_HOME to it, or call "
-        "load_mnist(subset=True) for the 12,000 samples that come with Secant."
+        f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the"
+        f" four files {', '.join(_FILES)}, also unpacked, in a folder and set"
+        " SECANT_DATA_HOME to it, or call load_mnist(subset=True) for the 12,000"
+        " samples that come with Secant."
     )
 
 
@@ -197,8 +239,9 @@ def _pooch(progress: bool) -> Any:
             import tqdm  # noqa: F401 - pooch needs it
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "The download of MNIST needs pooch and tqdm: install them (pip install pooch tqdm), set "
-            "SECANT_DATA_HOME to a folder with the four files, or call load_mnist(subset=True)."
+            "The download of MNIST needs pooch and tqdm: install them (pip install"
+            " pooch tqdm), set SECANT_DATA_HOME to a folder with the four files, or"
+            " call load_mnist(subset=True)."
         ) from error
     return pooch
 

@@ -1,9 +1,11 @@
 """The scheme "auto" for all coordinates of x: what is measured once, and what of each.
 
-The noise of f is measured once, along a direction and three coordinates; those also tell which steps suit f. Then each
-coordinate is tried with three pairs at these steps, in six evaluations: noise has to explain what they differ by. If it
-does not, smaller steps are tried, twice; then the coordinate climbs from the smallest steps up, as `slopes.py` says, in
-about 40. Coordinates do not depend on each other: so the result is the same whoever computes them.
+The noise of f is measured once, along a direction and three coordinates; those also
+tell which steps suit f. Then each coordinate is tried with three pairs at these steps,
+in six evaluations: noise has to explain what they differ by. If it does not, smaller
+steps are tried, twice; then the coordinate climbs from the smallest steps up, as
+`slopes.py` says, in about 40. Coordinates do not depend on each other: so the result is
+the same whoever computes them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
+from secant.differentiation.evaluators.evaluation import (
+    Evaluator,
+    Steps,
+    name_of,
+    require_same_shape,
+)
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
     ENOUGH,
@@ -40,7 +47,8 @@ from secant.differentiation.slopes import (
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
 _MEASURED = 3  # coordinates that are searched for the steps to begin with
-_CLOSE = 2.0**-30  # of a scale: so near a bound, one-sided steps may be better; half of `slopes._NEAREST`
+# of a scale: so near a bound, one-sided steps may be better; half of `slopes._NEAREST`
+_CLOSE = 2.0**-30
 _TOGETHER = 16  # coordinates whose points are evaluated in one call
 
 
@@ -64,20 +72,36 @@ class Adaptive:
         if not np.isfinite(self._flat).all():
             i = int(np.argmin(np.isfinite(self._flat)))
             got = f"{float(self._flat[i])} at {name_of(i, x.shape)}"
-            raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
-        limits = (np.full(x.shape, -inf), np.full(x.shape, inf)) if bounds is None else bounds
-        self._lower, self._upper = (np.array(each, order="C").reshape(-1) for each in limits)
+            raise ValueRangeError(
+                f"x must be finite for the scheme 'auto' and for error bars, got {got}"
+            )
+        limits = (
+            (np.full(x.shape, -inf), np.full(x.shape, inf))
+            if bounds is None
+            else bounds
+        )
+        self._lower, self._upper = (
+            np.array(each, order="C").reshape(-1) for each in limits
+        )
         scales, self._usual = scales_of(self._flat)
         # Half a unit in the last place of x: f may round what it computes of x as much.
-        self._units = np.full(x.size, columns.resolution) if columns else np.spacing(np.abs(self._flat)) / 2
+        self._units = (
+            np.full(x.size, columns.resolution)
+            if columns
+            else np.spacing(np.abs(self._flat)) / 2
+        )
         room = self._upper - self._lower
         self._scales = np.where(room > 0, np.minimum(scales, room), scales)
         self._evaluated: dict[int, dict[float, Sample]] = {}
         self._learn(evaluator, noise)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
-    def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
-        """Return slopes and error bars of a range of coordinates, (end - begin, 2, and the shape of what f returns)."""
+    def __call__(
+        self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]
+    ) -> Floats:
+        """Return slopes and error bars of a range of coordinates, (end - begin, 2, and
+        the shape of what f returns).
+        """
         results = np.empty((end - begin, 2, len(self._value)))
         for first in range(begin, end, _TOGETHER):
             part, steps = range(first, min(first + _TOGETHER, end)), Steps()
@@ -87,11 +111,15 @@ class Adaptive:
             self._at_three_steps(evaluator, entries, part, found)
             for i, entry, slopes in zip(part, entries, found, strict=True):
                 self._improve(entry, i, slopes)
-            if steps.error is not None and not (known := np.isfinite(found).all(axis=(1, 2))).all():
+            if (
+                steps.error is not None
+                and not (known := np.isfinite(found).all(axis=(1, 2))).all()
+            ):
                 i = part.start + int(np.argmin(known))
                 steps.error.add_note(
-                    f"no slope with an error bar was found at {evaluator.place(i, 0.0)}: f is not defined beside it, "
-                    "or its slope is infinite"
+                    "no slope with an error bar was found at"
+                    f" {evaluator.place(i, 0.0)}: f is not defined beside it, or its"
+                    " slope is infinite"
                 )
                 raise steps.error
             tell(part.stop - begin)
@@ -99,9 +127,11 @@ class Adaptive:
 
     @np.errstate(all="ignore")
     def _learn(self, evaluator: Evaluator, least: float) -> None:
-        """Measure the noise of each output of f, which is at least ``least``, and find the steps to begin with.
+        """Measure the noise of each output of f, which is at least ``least``, and find
+        the steps to begin with.
 
-        ``_smallest_of_three`` holds the number of the smallest of three steps, for each output; NaN if there is none.
+        ``_smallest_of_three`` holds the number of the smallest of three steps, for each
+        output; NaN if there is none.
         """
         values = np.asarray(evaluator.at(self._x))
         self._shape, self._value = values.shape, values.reshape(-1).astype(np.float64)
@@ -109,138 +139,235 @@ class Adaptive:
             value = values[~np.isfinite(values)][0]
             where = np.array2string(self._x, threshold=6)
             raise ValueRangeError(
-                f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
+                "f must be finite at x for the scheme 'auto' and for error bars, got"
+                f" {value} at x = {where}"
             )
         count, steps, rng = len(self._value), Steps(), np.random.default_rng(SEED)
         zeros = np.zeros(count)
         noise = self._noise = Levels(zeros + least, zeros, zeros)
         self._smallest_of_three = zeros + nan
-        factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice([-1.0, 1.0], self._flat.size)
-        chosen = np.unique(np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(int)).tolist()
+        factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice(
+            [-1.0, 1.0], self._flat.size
+        )
+        chosen = np.unique(
+            np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(
+                int
+            )
+        ).tolist()
         self._evaluated = {i: {} for i in chosen}
         self._learned: dict[int, Floats] = {}
         if not chosen or not count:
             return
         if self._flat.size > len(chosen):  # else each entry tells its noise
             line = self._line(evaluator, steps, factors * self._scales)
-            noise = Levels(*map(np.maximum, noise, walked(line, rungs_of(1.0, 1.0), RESOLUTION).noise))
+            noise = Levels(
+                *map(
+                    np.maximum,
+                    noise,
+                    walked(line, rungs_of(1.0, 1.0), RESOLUTION).noise,
+                )
+            )
         entries = [self._entry(evaluator, i, steps) for i in chosen]
-        walks = [walked(entry, _usual_rungs(self._numbers(i))) for i, entry in zip(chosen, entries, strict=True)]
-        near, share, _ = (np.max(each, axis=0) for each in zip(noise, *(walk.noise for walk in walks), strict=True))
-        self._noise = Levels(near, share, zeros)  # what is noise of slopes is that of each entry
+        walks = [
+            walked(entry, _usual_rungs(self._numbers(i)))
+            for i, entry in zip(chosen, entries, strict=True)
+        ]
+        near, share, _ = (
+            np.max(each, axis=0)
+            for each in zip(noise, *(walk.noise for walk in walks), strict=True)
+        )
+        # what is noise of slopes is that of each entry
+        self._noise = Levels(near, share, zeros)
         numbers = np.empty((len(chosen), count))
         for k, (i, entry, walk) in enumerate(zip(chosen, entries, walks, strict=True)):
-            slopes, bars, largest = self._alone(entry, self._numbers(i), self._noise, walk)
+            slopes, bars, largest = self._alone(
+                entry, self._numbers(i), self._noise, walk
+            )
             self._learned[i] = np.array([slopes, bars])
-            numbers[k] = np.where(np.isfinite(bars), self._best_of_three(entry, i, largest), nan)
-        is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)  # f may jump between the steps of others, too
+            numbers[k] = np.where(
+                np.isfinite(bars), self._best_of_three(entry, i, largest), nan
+            )
+        # f may jump between the steps of others, too
+        is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
-        self._smallest_of_three = np.where(is_in_doubt, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
-        if steps.error is not None:  # f raised: what it is asked again is raised where no slope is found
+        self._smallest_of_three = np.where(
+            is_in_doubt, nan, np.sort(numbers, axis=0)[middle, np.arange(count)]
+        )
+        # f raised: what it is asked again is raised where no slope is found
+        if steps.error is not None:
             self._evaluated = {i: {} for i in self._evaluated}
 
     def _best_of_three(self, entry: Samples, i: int, largest: Any) -> Any:
-        """For each output three steps in a row with the least error bar, as the number of the smallest.
+        """For each output three steps in a row with the least error bar, as the number
+        of the smallest.
 
-        ``largest`` is the number of the largest step that the slope of the entry depends on: no step is larger.
+        ``largest`` is the number of the largest step that the slope of the entry
+        depends on: no step is larger.
         """
         rungs = self._numbers(i)
-        numbers = [k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known]
+        numbers = [
+            k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known
+        ]
         each = entry.differences([step_of(k) for k in numbers])
-        follow = np.array([j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2], int)
+        follow = np.array(
+            [j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2],
+            int,
+        )
         default = largest + 2 + largest % 2  # even, so that outputs share steps
         if not len(follow):
             return default
-        there = Differences(*(np.stack([field[follow + k] for k in range(3)]) for field in each))
+        there = Differences(
+            *(np.stack([field[follow + k] for k in range(3)]) for field in each)
+        )
         bars = self._of_three(there, np.full(len(follow), i), slice(None))[1]
         is_within = np.array(numbers)[follow + 2, np.newaxis] >= largest
         bars = np.where(np.isfinite(bars) & is_within, bars, inf)
         even = -2 * (-np.array(numbers)[follow] // 2)  # rounded up
-        return np.where(np.isfinite(np.min(bars, axis=0)), even[np.argmin(bars, axis=0)], default)
+        return np.where(
+            np.isfinite(np.min(bars, axis=0)), even[np.argmin(bars, axis=0)], default
+        )
 
     def _numbers(self, i: int) -> range:
         return rungs_of(abs(float(self._flat[i])), float(self._scales[i]))
 
-    def _at_three_steps(self, evaluator: Evaluator, entries: list[Samples], part: range, found: Floats) -> None:
-        """Slopes from three pairs, at the step that was learned or smaller ones, where these settle."""
+    def _at_three_steps(
+        self, evaluator: Evaluator, entries: list[Samples], part: range, found: Floats
+    ) -> None:
+        """Slopes from three pairs, at the step that was learned or smaller ones, where
+        these settle.
+        """
         learned = self._smallest_of_three
         for smallest in np.unique(learned[np.isfinite(learned)]).tolist():
             outputs = np.flatnonzero(learned == smallest)
             for smaller in (0, 2, 4):
                 steps = [step_of(smallest + smaller - k) for k in range(3)]
                 is_left = np.isnan(found[:, 1, outputs])
-                left = [j for j, i in enumerate(part) if i not in self._evaluated and is_left[j].any()]
+                left = [
+                    j
+                    for j, i in enumerate(part)
+                    if i not in self._evaluated and is_left[j].any()
+                ]
                 if not left:
                     break
-                self._evaluate_together(evaluator, [(part[j], entries[j]) for j in left], steps)
+                self._evaluate_together(
+                    evaluator, [(part[j], entries[j]) for j in left], steps
+                )
                 there = differences_of([entries[j] for j in left], steps, outputs)
                 slopes, bars = self._of_three(there, np.array(part)[left], outputs)
                 for j, *here in zip(left, slopes, bars, strict=True):
-                    found[j][:, outputs] = np.where(is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs])
+                    found[j][:, outputs] = np.where(
+                        is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs]
+                    )
 
-    def _of_three(self, there: Differences, entries: Any, outputs: Any) -> tuple[Floats, Floats]:
-        """Slopes (entries, outputs) at three steps, and error bars: NaN where noise does not explain how they differ.
+    def _of_three(
+        self, there: Differences, entries: Any, outputs: Any
+    ) -> tuple[Floats, Floats]:
+        """Slopes (entries, outputs) at three steps, and error bars: NaN where noise
+        does not explain how they differ.
 
-        Where slopes agree by chance, since there is more noise than was seen, second derivatives hardly do.
+        Where slopes agree by chance, since there is more noise than was seen, second
+        derivatives hardly do.
         """
         value, units = self._value[outputs], self._units[entries, np.newaxis]
         noise = self._noise.of(outputs).with_x_rounded(units, there.slope[-1])
         level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
         width, bend = there.width, there.bend
-        of_slopes = level / width + noise_of_squares(value, there, self._scales[entries, np.newaxis])
+        of_slopes = level / width + noise_of_squares(
+            value, there, self._scales[entries, np.newaxis]
+        )
         pairs = extrapolated(width, there.slope, of_slopes, columns=2).value
-        curvatures = extrapolated(width, bend / width, level / width**2, columns=2).value
+        curvatures = extrapolated(
+            width, bend / width, level / width**2, columns=2
+        ).value
         square = (width[1] / width[0]) ** 2
         noise_of_pair = (square * of_slopes[0] + of_slopes[1]) / (square - 1)
         explained = np.abs(pairs[1] - pairs[2]) <= 4 * noise_of_pair
         explained &= np.abs(curvatures[1] - curvatures[2]) <= 8 * level / width[0] ** 2
-        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # 1 at a kink, else 1 / 1.9
-        slopes, bars = (each[-1] for each in extrapolated(width, there.slope, of_slopes))
-        is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
+        # 1 at a kink, else 1 / 1.9
+        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]
+        slopes, bars = (
+            each[-1] for each in extrapolated(width, there.slope, of_slopes)
+        )
+        # larger steps than its own may be better
+        is_small = (self._scales < self._usual)[entries]
         explained &= ~is_small[:, np.newaxis] | (bars < ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)
 
     def _improve(self, entry: Samples, i: int, found: Floats) -> None:
-        """Climb where the slope of an entry is not known yet; and take one-sided differences at the end of a domain."""
+        """Climb where the slope of an entry is not known yet; and take one-sided
+        differences at the end of a domain.
+        """
         numbers = self._numbers(i)
         if i in self._learned:
             found[...] = self._learned[i]
         if len(outputs := np.flatnonzero(np.isnan(found[1]))):
-            found[:, outputs] = self._alone(entry.of(outputs), numbers, self._noise.of(outputs))[:2]
+            found[:, outputs] = self._alone(
+                entry.of(outputs), numbers, self._noise.of(outputs)
+            )[:2]
         room = min(self._flat[i] - self._lower[i], self._upper[i] - self._flat[i])
         is_known = np.isfinite(found[1])
         if room <= _CLOSE * self._scales[i]:
             is_known = found[1] <= ENOUGH * np.abs(found[0])
         if len(outputs := np.flatnonzero(~is_known)):
-            slope, bar = one_sided(entry.of(outputs), numbers, self._noise.of(outputs), room if isfinite(room) else 0.0)
+            slope, bar = one_sided(
+                entry.of(outputs),
+                numbers,
+                self._noise.of(outputs),
+                room if isfinite(room) else 0.0,
+            )
             better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
             found[:, outputs] = np.where(better, (slope, bar), found[:, outputs])
 
     def _alone(
         self, entry: Samples, numbers: range, noise: Levels, walk: Walk | None = None
     ) -> tuple[Floats, Floats, Any]:
-        """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps.
+        """Slopes of an entry from the smallest steps up, their error bars, and the
+        numbers of their largest steps.
 
-        Steps beyond a tenth of the entry's size are taken only where noise asks for them.
+        Steps beyond a tenth of the entry's size are taken only where noise asks for
+        them.
         """
         within = _usual_rungs(numbers)
-        slopes, bars, largest, _ = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
+        slopes, bars, largest, _ = refined(
+            entry, climb(entry, within, noise, walk or walked(entry, within)), within
+        )
         if within != numbers and not (bars < ENOUGH * np.abs(slopes)).all():
-            slopes, bars, largest, _ = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
+            slopes, bars, largest, _ = refined(
+                entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers
+            )
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
 
-    def _evaluate_together(self, evaluator: Evaluator, entries: list[tuple[int, Samples]], steps: list[float]) -> None:
-        """Evaluate f at steps of entries that follow each other, in one call; not where it may leave its domain."""
-        missing = [(i, entry) for i, entry in entries if any(step not in entry.known for step in steps)]
+    def _evaluate_together(
+        self,
+        evaluator: Evaluator,
+        entries: list[tuple[int, Samples]],
+        steps: list[float],
+    ) -> None:
+        """Evaluate f at steps of entries that follow each other, in one call; not where
+        it may leave its domain.
+        """
+        missing = [
+            (i, entry)
+            for i, entry in entries
+            if any(step not in entry.known for step in steps)
+        ]
         if not missing or self._columns is not None:
             return
         first, last = missing[0][0], missing[-1][0] + 1
         if last - first != len(missing):
             return
-        shifts = np.array([[sign * step * self._scales[i] for step in steps for sign in (1, -1)] for i, _ in missing])
+        shifts = np.array(
+            [
+                [sign * step * self._scales[i] for step in steps for sign in (1, -1)]
+                for i, _ in missing
+            ]
+        )
         points = self._flat[first:last, None] + shifts
-        if ((points < self._lower[first:last, None]) | (points > self._upper[first:last, None])).any():
+        if (
+            (points < self._lower[first:last, None])
+            | (points > self._upper[first:last, None])
+        ).any():
             return
         try:
             values = evaluator.shifted(first, last, shifts)
@@ -253,7 +380,9 @@ class Adaptive:
         for j, (_, entry) in enumerate(missing):
             for k, step in enumerate(steps):
                 for side, sign in enumerate((1, -1)):
-                    entry.known[sign * step] = Sample(values[j, 2 * k + side], float(moved[j, 2 * k + side]))
+                    entry.known[sign * step] = Sample(
+                        values[j, 2 * k + side], float(moved[j, 2 * k + side])
+                    )
 
     def _entry(self, evaluator: Evaluator, i: int, steps: Steps) -> Samples:
         """Samples of f where one coordinate is shifted."""
@@ -267,12 +396,19 @@ class Adaptive:
             if not self._lower[i] <= origin + shift <= self._upper[i]:
                 return Sample(np.full(len(self._value), nan), moved)
             undefined = np.full((1, 1, *self._shape), nan)
-            return Sample(self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0]), moved)
+            return Sample(
+                self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0]),
+                moved,
+            )
 
-        return Samples(evaluate, self._value, self._evaluated.get(i), unit=float(self._units[i]))
+        return Samples(
+            evaluate, self._value, self._evaluated.get(i), unit=float(self._units[i])
+        )
 
     def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> Samples:
-        """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""
+        """Samples of f along a direction, at points on both sides of x that rounding
+        leaves at the same distance.
+        """
 
         def at(step: float) -> Sample:
             shifts = abs(step) * direction
@@ -282,7 +418,10 @@ class Adaptive:
             if ((point < self._lower) | (point > self._upper)).any():
                 return Sample(np.full(len(self._value), nan), step)
             undefined = np.full(self._shape, nan)
-            return Sample(self._row(steps(undefined, evaluator.at, point.reshape(self._x.shape))), step)
+            return Sample(
+                self._row(steps(undefined, evaluator.at, point.reshape(self._x.shape))),
+                step,
+            )
 
         return Samples(at, self._value)
 

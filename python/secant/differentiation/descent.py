@@ -64,13 +64,15 @@ def gradient_descent(
     scheme: SchemeName = "central",
     **options: Unpack[Options],
 ) -> Floats | tuple[Floats, Floats]:
-    """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
+    """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical
+    gradient.
 
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes an array in the shape of init_x and returns a number. It must use its argument: where it reads an array
-        elsewhere, such as ``lambda W: net.loss(x, t)``, `secant.book.gradient_descent` walks in that array.
+        Takes an array in the shape of init_x and returns a number. It must use its
+        argument: where it reads an array elsewhere, such as ``lambda W: net.loss(x,
+        t)``, `secant.book.gradient_descent` walks in that array.
     init_x : array_like
         Where to start. It is not modified.
     lr : float
@@ -80,14 +82,15 @@ def gradient_descent(
     return_path : bool
         Whether to return the path too.
     callback : callable, optional
-        ``callback(step, x)`` is called after each step, the first of which is 1, with a copy of x. If it returns
-        something true, the walk ends.
+        ``callback(step, x)`` is called after each step, the first of which is 1, with a
+        copy of x. If it returns something true, the walk ends.
     h, scheme, rel_step, args, kwargs, vectorized, workers
         As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
         f is not evaluated outside, and each point of the walk is moved into them.
     progress : bool
-        Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
+        Draw a bar with the time left on standard error, in a terminal or a notebook, if
+        tqdm is installed.
 
     Returns
     -------
@@ -99,13 +102,14 @@ def gradient_descent(
     Warns
     -----
     RuntimeWarning
-        If x grows so large that x + h is rounded to x, until when the gradient is that of f; or as for
-        `numerical_gradient`, in the first step.
+        If x grows so large that x + h is rounded to x, until when the gradient is that
+        of f; or as for `numerical_gradient`, in the first step.
 
     Raises
     ------
     DivergenceError
-        If x or the gradient is no longer finite: it names the step and the value. Its ``path`` holds the points before.
+        If x or the gradient is no longer finite: it names the step and the value. Its
+        ``path`` holds the points before.
     DTypeError
         If init_x does not hold real numbers, or callback is not callable.
     ShapeError
@@ -117,8 +121,8 @@ def gradient_descent(
 
     Notes
     -----
-    The course notes return x alone. The book returns ``(x, history)``: for that, use `secant.book.gradient_descent`, or
-    ``return_path=True``, whose path ends with x.
+    The course notes return x alone. The book returns ``(x, history)``: for that, use
+    `secant.book.gradient_descent`, or ``return_path=True``, whose path ends with x.
 
     Examples
     --------
@@ -133,7 +137,9 @@ def gradient_descent(
     if callback is not None:
         validation.require_callable("callback", callback)
     if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"gradient_descent() got an unexpected keyword argument '{unknown.pop()}'")
+        raise TypeError(
+            f"gradient_descent() got an unexpected keyword argument '{unknown.pop()}'"
+        )
     progress = bool(options.pop("progress", False))
     problem = Problem.of(f, x, h, scheme=scheme, **options)._replace(in_place=None)
     try:
@@ -156,9 +162,12 @@ def _walk(
         for step in range(1, count + 1):
             bar("steps", step - 1, count)
             try:
-                found = derivatives(problem._replace(x=x), None, warns=step == 1, hint=_BY_THE_BOOK)
+                found = derivatives(
+                    problem._replace(x=x), None, warns=step == 1, hint=_BY_THE_BOOK
+                )
                 gradient = found.values.reshape(x.shape)
-            except ValueRangeError as error:  # f is not finite at x, where error bars need that
+            except ValueRangeError as error:
+                # f is not finite at x, where error bars need that
                 if step == 1:
                     raise
                 raise _diverged(step, str(error), points, lr) from error
@@ -167,8 +176,14 @@ def _walk(
             with np.errstate(over="ignore"):
                 there = x - lr * gradient
             _require_finite("x", there, step, points, lr)
-            x = np.asarray(there if problem.bounds is None else np.clip(there, *problem.bounds))
-            if isinstance(problem.step, float) and problem.scheme is not None and not lost:
+            x = np.asarray(
+                there if problem.bounds is None else np.clip(there, *problem.bounds)
+            )
+            if (
+                isinstance(problem.step, float)
+                and problem.scheme is not None
+                and not lost
+            ):
                 lost = bool(np.any(x + problem.step == x))
                 if lost:
                     _warn_of_loss(x, problem.step, step, lr)
@@ -184,22 +199,29 @@ def _walk(
 def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
     i = int(np.argmax(np.abs(x)))
     warn(
-        f"gradient descent loses h: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x and "
-        f"the gradient means nothing; lr={lr:g} may be too large, or h={h:g} too small"
+        f"gradient descent loses h: after step {step} x reaches {x.reshape(-1)[i]:.3g},"
+        f" where x + h rounds to x and the gradient means nothing; lr={lr:g} may be too"
+        f" large, or h={h:g} too small"
     )
 
 
-def _require_finite(name: str, values: Floats, step: int, points: list[Floats], lr: float) -> None:
+def _require_finite(
+    name: str, values: Floats, step: int, points: list[Floats], lr: float
+) -> None:
     if not np.isfinite(values).all():
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         if step == 1 and name == "the gradient":
-            raise ValueRangeError(f"f must be finite at init_x and beside it, but {name} is {values[first]} at {first}")
+            raise ValueRangeError(
+                f"f must be finite at init_x and beside it, but {name} is"
+                f" {values[first]} at {first}"
+            )
         raise _diverged(step, f"{name} is {values[first]} at {first}", points, lr)
 
 
 def _diverged(step: int, what: str, points: list[Floats], lr: float) -> DivergenceError:
     size = float(np.max(np.abs(points[-1])))
     message = (
-        f"gradient descent diverged in step {step}, from an x of up to {size:.3g}: {what}; lr={lr:g} may be too large"
+        f"gradient descent diverged in step {step}, from an x of up to {size:.3g}:"
+        f" {what}; lr={lr:g} may be too large"
     )
     return DivergenceError(message, np.array(points))

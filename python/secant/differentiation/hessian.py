@@ -39,39 +39,46 @@ def numerical_hessian(
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes x and returns a number, as for `numerical_gradient`. With ``gradient``, f is not evaluated.
+        Takes x and returns a number, as for `numerical_gradient`. With ``gradient``, f
+        is not evaluated.
     x : array_like, of any shape and layout
         Its n entries are numbered as in ``x.flat``.
     gradient : callable, optional
-        The gradient of f, in the shape of x: the Hessian is then its Jacobian, made symmetric, by `numerical_jacobian`.
-        It takes the same arguments, and with ``vectorized`` a stack of points. Error bars include half of what is not
+        The gradient of f, in the shape of x: the Hessian is then its Jacobian, made
+        symmetric, by `numerical_jacobian`. It takes the same arguments, and with
+        ``vectorized`` a stack of points. Error bars include half of what is not
         symmetric, as of a gradient that is wrong.
     scheme : {"auto", "central"}
-        "auto" chooses steps for each entry, by extrapolation, and takes no h; it takes about 4 n (n + 1)
-        and 45 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
+        "auto" chooses steps for each entry, by extrapolation, and takes no h; it takes
+        about 4 n (n + 1) and 45 n + 45 evaluations where f is smooth. "central" takes n
+        (n + 1) + 1.
     h : float, array_like or None
-        The step of "central", as for `numerical_gradient`; None is ``eps**(1/4) * max(1, abs(x))``, where eps is that
-        of what f returns.
+        The step of "central", as for `numerical_gradient`; None is ``eps**(1/4) *
+        max(1, abs(x))``, where eps is that of what f returns.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
-        f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given.
+        f is not evaluated outside: steps are smaller near a bound. x may not be on one,
+        unless ``gradient`` is given.
     sparsity : array_like or sparse array, (n, n), optional
-        Not 0 where the Hessian may not be, on both sides of the diagonal. Only these entries are evaluated, and two
-        second differences along a random direction tell if others are not 0. It needs SciPy.
+        Not 0 where the Hessian may not be, on both sides of the diagonal. Only these
+        entries are evaluated, and two second differences along a random direction tell
+        if others are not 0. It needs SciPy.
     full_output : bool
-        Return a `Derivative`: the Hessian, how far each entry may be off, and the number of evaluations.
+        Return a `Derivative`: the Hessian, how far each entry may be off, and the
+        number of evaluations.
     rel_step, args, kwargs, vectorized, workers, progress, noise, f0, inplace
         As for `numerical_gradient`.
 
     Returns
     -------
     ndarray of float64, (n, n)
-        With ``sparsity`` a `scipy.sparse.csr_array`; with ``full_output`` a `Derivative`.
+        With ``sparsity`` a `scipy.sparse.csr_array`; with ``full_output`` a
+        `Derivative`.
 
     Warns
     -----
     RuntimeWarning
-        If the pattern misses nonzero entries, or no entry of the Hessian exceeds the noise of f. Or as for
-        `numerical_gradient`.
+        If the pattern misses nonzero entries, or no entry of the Hessian exceeds the
+        noise of f. Or as for `numerical_gradient`.
 
     Raises
     ------
@@ -80,17 +87,20 @@ def numerical_hessian(
     MissingExtraError
         If ``sparsity`` needs SciPy, or workers joblib, and it is not installed.
     ShapeError
-        If f does not return a single number, gradient not one for each entry, or the pattern is not (n, n).
+        If f does not return a single number, gradient not one for each entry, or the
+        pattern is not (n, n).
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If f or x is not finite, h is lost in x, x is on a bound, or f is not defined at a shifted point of "central".
+        If f or x is not finite, h is lost in x, x is on a bound, or f is not defined at
+        a shifted point of "central".
 
     Notes
     -----
-    The error bar of an entry is twelve times the disagreement of extrapolations and of what the rounding of f makes of
-    them. Where no two agree it is infinite. Where f has a kink at x the entry is NaN; where its second derivative jumps
-    it is the mean of both sides.
+    The error bar of an entry is twelve times the disagreement of extrapolations and of
+    what the rounding of f makes of them. Where no two agree it is infinite. Where f has
+    a kink at x the entry is NaN; where its second derivative jumps it is the mean of
+    both sides.
 
     Examples
     --------
@@ -102,7 +112,15 @@ def numerical_hessian(
     if gradient is not None:
         validation.require_callable("gradient", gradient)
         options.pop("f0", None)  # f is not evaluated
-        found = numerical_jacobian(gradient, x, h, scheme=scheme, full_output=full_output, sparsity=sparsity, **options)
+        found = numerical_jacobian(
+            gradient,
+            x,
+            h,
+            scheme=scheme,
+            full_output=full_output,
+            sparsity=sparsity,
+            **options,
+        )
         size = np.size(x)
         if not full_output:
             return _half_sum(_square(found, size))
@@ -117,9 +135,13 @@ def numerical_hessian(
     size = problem.x.size
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
     if pattern is not None and pattern.shape[0] != size:
-        raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
+        raise ShapeError(
+            f"sparsity must have shape {(size, size)}, got {pattern.shape}"
+        )
     incomplete_rows: list[int] = []
-    values, errors, evaluations = with_bars(problem, x, lambda problem: _hessian(problem, pattern, incomplete_rows))
+    values, errors, evaluations = with_bars(
+        problem, x, lambda problem: _hessian(problem, pattern, incomplete_rows)
+    )
     warn_of_incomplete(incomplete_rows)
     return with_error(values, errors, evaluations) if full_output else values
 
@@ -129,26 +151,45 @@ def _square(jacobian: Any, size: int) -> Any:
     if not hasattr(jacobian, "tocsr"):
         if jacobian.size != size * size:
             count = jacobian.size // max(size, 1)
-            raise ShapeError(f"gradient must return {size} numbers, one for each entry of x, got {count}")
+            raise ShapeError(
+                f"gradient must return {size} numbers, one for each entry of x, got"
+                f" {count}"
+            )
         return jacobian.reshape(size, size)
     if jacobian.shape != (size, size):
-        raise ShapeError(f"sparsity must have shape {(size, size)}, got {jacobian.shape}")
+        raise ShapeError(
+            f"sparsity must have shape {(size, size)}, got {jacobian.shape}"
+        )
     return jacobian
 
 
 def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
-    """Half of the sum of a matrix and its transpose, or of their difference. A sparse one keeps entries that are 0."""
+    """Half of the sum of a matrix and its transpose, or of their difference.
+
+    A sparse one keeps entries that are 0.
+    """
     if not hasattr(matrix, "tocsr"):
         return (matrix + sign * matrix.T) / 2
     from scipy.sparse import csr_array
 
     found = matrix.tocoo()
-    places = np.concatenate([found.row, found.col]), np.concatenate([found.col, found.row])
-    return csr_array((np.concatenate([found.data, sign * found.data]) / 2, places), shape=matrix.shape)
+    places = (
+        np.concatenate([found.row, found.col]),
+        np.concatenate([found.col, found.row]),
+    )
+    return csr_array(
+        (np.concatenate([found.data, sign * found.data]) / 2, places),
+        shape=matrix.shape,
+    )
 
 
-def _hessian(problem: Problem, pattern: Pattern | None, incomplete_rows: list[int]) -> tuple[Any, Any, int]:
-    """The Hessian, its error bars for "auto", and the evaluations. Adds a row where the pattern misses entries."""
+def _hessian(
+    problem: Problem, pattern: Pattern | None, incomplete_rows: list[int]
+) -> tuple[Any, Any, int]:
+    """The Hessian, its error bars for "auto", and the evaluations.
+
+    Adds a row where the pattern misses entries.
+    """
     size = problem.x.size
     if pattern is None:
         pairs = np.stack(np.triu_indices(size, 1), axis=1)
@@ -163,12 +204,22 @@ def _hessian(problem: Problem, pattern: Pattern | None, incomplete_rows: list[in
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     warn_of_values(evaluator, method.stencils, problem.x, values)
-    if not evaluator.is_constant and method.is_below_noise(evaluator, found.values, found.errors):
+    if not evaluator.is_constant and method.is_below_noise(
+        evaluator, found.values, found.errors
+    ):
         cure = (
-            "see the error bars of full_output=True" if problem.scheme is None else "take scheme='auto' or a larger h"
+            "see the error bars of full_output=True"
+            if problem.scheme is None
+            else "take scheme='auto' or a larger h"
         )
-        warn(f"the Hessian is below the noise of f: all its entries may be 0; let f return more digits, or {cure}")
-    where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
+        warn(
+            "the Hessian is below the noise of f: all its entries may be 0; let f"
+            f" return more digits, or {cure}"
+        )
+    where = (
+        np.concatenate([np.arange(size), *pairs.T]),
+        np.concatenate([np.arange(size), *pairs.T[::-1]]),
+    )
     has_error = problem.scheme is None
     if pattern is None:
         matrices = np.empty((2, size, size))
@@ -177,8 +228,14 @@ def _hessian(problem: Problem, pattern: Pattern | None, incomplete_rows: list[in
     before = evaluator.evaluations
     from scipy.sparse import csr_array
 
-    hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))
+    hessian, bars = (
+        csr_array((each, where), shape=(size, size)) for each in (values, errors)
+    )
     row = method.find_incomplete_row(evaluator, hessian, bars)
     if row is not None:
         incomplete_rows.append(row)
-    return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations - before
+    return (
+        hessian,
+        bars if has_error else None,
+        found.evaluations + evaluator.evaluations - before,
+    )

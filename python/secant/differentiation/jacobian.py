@@ -40,10 +40,11 @@ def numerical_jacobian(
     h, scheme, full_output
         As for `numerical_gradient`.
     sparsity : array_like or sparse array, (outputs, coordinates), optional
-        Not 0 where the Jacobian may not be. Coordinates that share no row are shifted together, which needs few
-        evaluations of f. A derivative where the pattern has 0 would make others wrong: the derivative along one
-        direction, two evaluations more, tells if there is a large one. SciPy's ``(structure, groups)`` is accepted;
-        the groups are computed again. It needs SciPy.
+        Not 0 where the Jacobian may not be. Coordinates that share no row are shifted
+        together, which needs few evaluations of f. A derivative where the pattern has 0
+        would make others wrong: the derivative along one direction, two evaluations
+        more, tells if there is a large one. SciPy's ``(structure, groups)`` is
+        accepted; the groups are computed again. It needs SciPy.
     rel_step, bounds, args, kwargs, vectorized, workers, progress, noise, f0, inplace
         As for `numerical_gradient`.
 
@@ -56,38 +57,55 @@ def numerical_jacobian(
     Warns
     -----
     RuntimeWarning
-        If the pattern misses nonzero entries: the warning names a row. Or as for `numerical_gradient`.
+        If the pattern misses nonzero entries: the warning names a row. Or as for
+        `numerical_gradient`.
 
     Raises
     ------
     DTypeError
-        If f is not callable, x or the pattern does not hold real numbers, or f does not return real numbers.
+        If f is not callable, x or the pattern does not hold real numbers, or f does not
+        return real numbers.
     MissingExtraError
         If ``sparsity`` needs SciPy, or workers joblib, and it is not installed.
     ShapeError
-        If f does not always return the same shape, or the pattern does not have that of the Jacobian.
+        If f does not always return the same shape, or the pattern does not have that of
+        the Jacobian.
     UnsupportedError
         If options do not go together, or f is a C function.
     ValueRangeError
-        If h is not finite and greater than 0, f or x is not finite for "auto", f is not finite at a shifted point,
-        though it is at x, or f mixes the points of a stack.
+        If h is not finite and greater than 0, f or x is not finite for "auto", f is not
+        finite at a shifted point, though it is at x, or f mixes the points of a stack.
 
     Examples
     --------
-    >>> secant.numerical_jacobian(lambda x: np.array([x[0] * x[1], x[1]]), np.array([3.0, 4.0])).round(6)
+    >>> secant.numerical_jacobian(
+    ...     lambda x: np.array([x[0] * x[1], x[1]]), np.array([3.0, 4.0])
+    ... ).round(6)
     array([[4., 3.],
            [0., 1.]])
-    >>> jacobian = secant.numerical_jacobian(lambda x: x**2, np.array([3.0, 4.0]), sparsity=np.eye(2))
+    >>> jacobian = secant.numerical_jacobian(
+    ...     lambda x: x**2, np.array([3.0, 4.0]), sparsity=np.eye(2)
+    ... )
     >>> jacobian.toarray().round(6)
     array([[6., 0.],
            [0., 8.]])
     """
-    if scheme == "central" and full_output is False and sparsity is None and not options:
+    if (
+        scheme == "central"
+        and full_output is False
+        and sparsity is None
+        and not options
+    ):
         return _outputs_first(*central_differences(f, x, h, numbers))
-    problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, convert=numbers, **options)
+    problem = Problem.of(
+        f, x, h, scheme=scheme, full_output=full_output, convert=numbers, **options
+    )
     if sparsity is not None:
         if problem.inplace:
-            raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
+            raise UnsupportedError(
+                "with sparsity copies of x are shifted: inplace=True does not go"
+                " with it"
+            )
         jacobian, error, evaluations = sparse_jacobian(problem, x, sparsity)
     else:
         values, errors, evaluations = derivatives(problem, x)
@@ -98,4 +116,6 @@ def numerical_jacobian(
 
 def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
     """Derivatives (coordinates, outputs) as (outputs, and the shape of x)."""
-    return np.ascontiguousarray(values.transpose(*range(1, values.ndim), 0)).reshape(values.shape[1:] + shape)
+    return np.ascontiguousarray(values.transpose(*range(1, values.ndim), 0)).reshape(
+        values.shape[1:] + shape
+    )

@@ -19,7 +19,9 @@ Workers = int | Callable[..., Any] | None
 
 
 class Options(TypedDict, total=False):
-    """The options that derivatives share, for type checkers: `Problem.of` has their defaults."""
+    """The options that derivatives share, for type checkers: `Problem.of` has their
+    defaults.
+    """
 
     rel_step: Any
     bounds: Any
@@ -70,7 +72,10 @@ def bound(f: Any, args: Any, kwargs: Any) -> tuple[Any, str]:
     if not args and not kwargs:
         return f, kind
     if kind == "C":
-        raise UnsupportedError("a C function takes no args or kwargs: give it data with scipy.LowLevelCallable")
+        raise UnsupportedError(
+            "a C function takes no args or kwargs: give it data with"
+            " scipy.LowLevelCallable"
+        )
     return WithArguments(f, tuple(args), dict(kwargs or {})), "Python"
 
 
@@ -92,36 +97,61 @@ def own_point(x: Any) -> Floats:
 
 
 def writeable(x: Any) -> Floats | None:
-    """Return x if it is an array of float64 that can be shifted in place: the chapter's closures look at it."""
+    """Return x if it is an array of float64 that can be shifted in place: the chapter's
+    closures look at it.
+    """
     return x if is_float64(x) and x.flags.writeable else None
 
 
 def put_back(x: Any, origin: Floats) -> None:
-    """Make x what it was when the call began: f may have written its argument into it."""
-    if not isinstance(x, np.ndarray) or not x.flags.writeable or x.dtype.kind not in "biuf":
+    """Make x what it was when the call began: f may have written its argument into
+    it.
+    """
+    if (
+        not isinstance(x, np.ndarray)
+        or not x.flags.writeable
+        or x.dtype.kind not in "biuf"
+    ):
         return
     if np.asarray(x, np.float64).tobytes() != origin.tobytes():
         x[...] = origin
 
 
 def refuse_matrix(name: str, x: Any) -> None:
-    """Raise an error for a `np.matrix`: f would get an array of another class, whose products are others."""
+    """Raise an error for a `np.matrix`: f would get an array of another class, whose
+    products are others.
+    """
     if isinstance(x, np.matrix):
-        raise DTypeError(f"{name} must be an array, got np.matrix, whose products are others: use np.asarray")
+        raise DTypeError(
+            f"{name} must be an array, got np.matrix, whose products are others: use"
+            " np.asarray"
+        )
 
 
 def require_perturbable(name: str, x: Any) -> None:
-    """Raise the error that says why the elements of x cannot be shifted by h in place."""
+    """Raise the error that says why the elements of x cannot be shifted by h in
+    place.
+    """
     if not validation.is_plain(x):
-        raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
+        raise DTypeError(
+            f"{name} must be a plain NumPy array, got {type(x).__name__}: it is"
+            " perturbed in place"
+        )
     if x.dtype != np.float64:
-        raise DTypeError(f"{name} must be float64, got {x.dtype}: it cannot hold x + h; use x.astype(float)")
+        raise DTypeError(
+            f"{name} must be float64, got {x.dtype}: it cannot hold x + h; use"
+            " x.astype(float)"
+        )
     if not x.flags.writeable:
         raise ValueRangeError(
-            f"{name} must be writeable, got a read-only array: it is perturbed in place; use {name}.copy()"
+            f"{name} must be writeable, got a read-only array: it is perturbed in"
+            f" place; use {name}.copy()"
         )
     if validation.overlaps(x):
-        raise ValueRangeError(f"{name} must have elements that share no memory, but they overlap: use {name}.copy()")
+        raise ValueRangeError(
+            f"{name} must have elements that share no memory, but they overlap: use"
+            f" {name}.copy()"
+        )
 
 
 def threads(workers: Any) -> int | None:
@@ -129,7 +159,11 @@ def threads(workers: Any) -> int | None:
     if workers is None:
         return None
     if not isinstance(workers, int) or isinstance(workers, bool):
-        raise DTypeError(f"workers must be a whole number or a map-like callable, got {workers!r}")
+        raise DTypeError(
+            f"workers must be a whole number or a map-like callable, got {workers!r}"
+        )
     if workers < 1 and workers != -1:
-        raise ValueRangeError(f"workers must be at least 1, or -1 for all, got {workers}")
+        raise ValueRangeError(
+            f"workers must be at least 1, or -1 for all, got {workers}"
+        )
     return (os.cpu_count() or 1) if workers == -1 else workers

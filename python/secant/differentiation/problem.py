@@ -12,9 +12,22 @@ import numpy as np
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer, numba_jit
-from secant.differentiation.evaluators.evaluation import Convert, Evaluator, InPlace, PythonEvaluator, number
+from secant.differentiation.evaluators.evaluation import (
+    Convert,
+    Evaluator,
+    InPlace,
+    PythonEvaluator,
+    number,
+)
 from secant.differentiation.evaluators.vectorized import VectorizedEvaluator
-from secant.differentiation.options import Workers, bound, own_point, require_perturbable, threads, writeable
+from secant.differentiation.options import (
+    Workers,
+    bound,
+    own_point,
+    require_perturbable,
+    threads,
+    writeable,
+)
 from secant.differentiation.schemes import (
     DEFAULT_STEP,
     Bounds,
@@ -104,15 +117,22 @@ class Problem(NamedTuple):
     ) -> Problem:
         """Check arguments."""
         if unknown:
-            raise TypeError(f"got an unexpected keyword argument {next(iter(unknown))!r}")
+            raise TypeError(
+                f"got an unexpected keyword argument {next(iter(unknown))!r}"
+            )
         f, kind = bound(f, args, kwargs)
         own = own_point(x)
         step = step_of(h, rel_step, own.shape)
         chosen = scheme_of(scheme, "auto")
         if chosen is None and not (rel_step is None and (h is None or is_default(h))):
-            raise UnsupportedError("scheme='auto' chooses the steps itself: h and rel_step do not go with it")
+            raise UnsupportedError(
+                "scheme='auto' chooses the steps itself: h and rel_step do not go"
+                " with it"
+            )
         if noise is not None and chosen is not None and not full_output:
-            raise UnsupportedError("noise is for scheme='auto' and error bars: other schemes take h")
+            raise UnsupportedError(
+                "noise is for scheme='auto' and error bars: other schemes take h"
+            )
         problem = cls(
             f,
             own,
@@ -127,19 +147,27 @@ class Problem(NamedTuple):
             bool(full_output),
             bool(inplace),
             bool(progress),
-            0.0 if noise is None else validation.finite_number("noise", noise, least=0.0),
+            (
+                0.0
+                if noise is None
+                else validation.finite_number("noise", noise, least=0.0)
+            ),
             None if f0 is None else convert(f0),
         )
         if inplace:
             require_perturbable("x", x)
             if vectorized or kind == "C" or problem.asks_for_workers:
                 raise UnsupportedError(
-                    "inplace=True shifts x itself: stacks of points, C functions and workers get copies of x"
+                    "inplace=True shifts x itself: stacks of points, C functions and"
+                    " workers get copies of x"
                 )
             return problem._replace(f=InPlace(f, x, own), kind="Python")
         if callable(workers):
             if kind == "C":
-                raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
+                raise UnsupportedError(
+                    "a C function cannot be sent to workers: workers must be a number"
+                    " of threads"
+                )
         elif threads(workers) and problem.is_shared() and not find_spec("joblib"):
             raise MissingExtraError("workers needs joblib: pip install joblib")
         may_look = kind == "Python" and not vectorized and not problem.asks_for_workers
@@ -156,15 +184,22 @@ class Problem(NamedTuple):
         if self.kind == "C":
             if self.vectorized or self.convert is not number:
                 raise UnsupportedError(
-                    "a C function returns one number for one point: vectorized and Jacobians are not for it"
+                    "a C function returns one number for one point: vectorized and"
+                    " Jacobians are not for it"
                 )
             function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
             return c_pointer.CEvaluator(function, self.x, count or 1, address)
         if self.vectorized:
-            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted, self.columns)
+            return VectorizedEvaluator(
+                self.f, self.x, self.convert, self.bounds, self.is_trusted, self.columns
+            )
         if self.kind == "Numba":
-            return numba_jit.choose_evaluator(self.f, self.x, self.convert, self.bounds, count)
-        return PythonEvaluator(self.f, self.x, self.convert, self.in_place, self.bounds, self.columns)
+            return numba_jit.choose_evaluator(
+                self.f, self.x, self.convert, self.bounds, count
+            )
+        return PythonEvaluator(
+            self.f, self.x, self.convert, self.in_place, self.bounds, self.columns
+        )
 
     def stencils(self, returned: np.dtype[Any]) -> Stencils | None:
         """Return the difference quotient of each coordinate; None for "auto"."""
@@ -175,14 +210,25 @@ class Problem(NamedTuple):
         return stencils(self.scheme, self.step, self.x, self.bounds, returned)
 
     def is_shared(self) -> bool:
-        """Whether the work goes to workers. Functions in C and Numba's have threads of their own."""
+        """Whether the work goes to workers.
+
+        Functions in C and Numba's have threads of their own.
+        """
         if not self.asks_for_workers:
             return False
-        return callable(self.workers) or self.kind == "Python" or (self.kind == "Numba" and self.vectorized)
+        return (
+            callable(self.workers)
+            or self.kind == "Python"
+            or (self.kind == "Numba" and self.vectorized)
+        )
 
     def for_worker(self) -> Problem:
-        """Return what a worker gets: one thread's work, and an array that is no subclass."""
-        return self._replace(x=np.asarray(self.x, order="C"), workers=1, progress=False, in_place=None)
+        """Return what a worker gets: one thread's work, and an array that is no
+        subclass.
+        """
+        return self._replace(
+            x=np.asarray(self.x, order="C"), workers=1, progress=False, in_place=None
+        )
 
 
 def in_place(f: Any, x: Any, origin: Floats) -> InPlace | None:
@@ -192,11 +238,20 @@ def in_place(f: Any, x: Any, origin: Floats) -> InPlace | None:
 
 
 def with_options(options: type) -> Callable[[F], F]:
-    """Let the signature of a derivative show the options of `Problem.of` that it takes as ``**options``."""
+    """Let the signature of a derivative show the options of `Problem.of` that it takes
+    as ``**options``.
+    """
 
     def shown(function: F) -> F:
-        signature, known = inspect.signature(function), inspect.signature(Problem.of).parameters
-        own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+        signature, known = (
+            inspect.signature(function),
+            inspect.signature(Problem.of).parameters,
+        )
+        own = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
         others = [known[name] for name in options.__annotations__]
         vars(function)["__signature__"] = signature.replace(parameters=own + others)
         return function

@@ -1,4 +1,6 @@
-"""The rounding of values, and sizes of arrays whose squares may be too large or too small for floats."""
+"""The rounding of values, and sizes of arrays whose squares may be too large or too
+small for floats.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,12 @@ import numpy as np
 from secant._common.validation import Floats
 
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
-_TINY = float_info.min / float_info.epsilon  # a sum of squares that may have lost digits
+# a sum of squares that may have lost digits
+_TINY = float_info.min / float_info.epsilon
 
 
-@np.errstate(over="ignore", under="ignore")  # over only where something is not finite, as then the result is
+# over only where something is not finite, as then the result is
+@np.errstate(over="ignore", under="ignore")
 def root_mean_square(values: Floats, axis: int | None = None) -> Any:
     """The root of the mean of squares, also where squares are too large for floats."""
     if not values.size:
@@ -22,7 +26,9 @@ def root_mean_square(values: Floats, axis: int | None = None) -> Any:
     largest = np.abs(values).max(axis=axis)
     # Dividing by a power of two rounds nothing.
     exponent = np.maximum(np.frexp(np.where(np.isfinite(largest), largest, 0))[1], 0)
-    return np.ldexp(np.sqrt(np.mean(np.ldexp(values, -exponent) ** 2, axis=axis)), exponent)
+    return np.ldexp(
+        np.sqrt(np.mean(np.ldexp(values, -exponent) ** 2, axis=axis)), exponent
+    )
 
 
 def norm(values: Floats) -> float:
@@ -35,6 +41,12 @@ def norm(values: Floats) -> float:
 
 
 def unit_rounding(values: Floats) -> float:
-    """The relative rounding of values: that of float32, if all of them are float32 numbers."""
+    """The relative rounding of values: that of float32, if all of them are float32
+    numbers.
+    """
     with np.errstate(over="ignore"):
-        return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
+        return (
+            _HALF_ULP_OF_FLOAT32
+            if np.array_equal(values, values.astype(np.float32))
+            else _HALF_ULP
+        )

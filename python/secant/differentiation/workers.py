@@ -1,4 +1,5 @@
-"""Derivatives on many workers: processes, or whatever a map-like callable has, such as a cluster.
+"""Derivatives on many workers: processes, or whatever a map-like callable has, such as
+a cluster.
 
 A task is a range of coordinates. The bits are those of one process.
 """
@@ -17,7 +18,9 @@ _TASKS = 64  # so that all workers have something to do until the end
 
 Span = tuple[int, int]
 ComputeRange = Callable[[Evaluator, int, int, Callable[[int], object]], Any]
-"""Makes the derivatives of a range of coordinates: `derivatives.Derivatives`. It is told how many are done."""
+"""Makes the derivatives of a range of coordinates: `derivatives.Derivatives`. It is
+told how many are done.
+"""
 
 
 class Task:
@@ -31,23 +34,31 @@ class Task:
         return self._compute(self._problem.evaluator(), *span, lambda _: None)
 
 
-def computed(task: Task, problem: Problem, size: int, tell: Callable[[int], object]) -> Any:
+def computed(
+    task: Task, problem: Problem, size: int, tell: Callable[[int], object]
+) -> Any:
     """Return the derivatives of all coordinates."""
     count = -(-size // _TASKS)
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     parts: list[Any] = []
-    for (_, end), part in zip(spans, _mapped(problem.workers, task, spans), strict=True):
-        if hasattr(part, "result") and part.exception() is not None:  # a future, as a client of Dask returns
+    for (_, end), part in zip(
+        spans, _mapped(problem.workers, task, spans), strict=True
+    ):
+        # a future, as a client of Dask returns
+        if hasattr(part, "result") and part.exception() is not None:
             part.result()
         parts.append(part)
         tell(end)
-    # Fetching a result slows workers that compute: two processes of Dask are then 1.68 times as fast as one, not 1.80.
+    # Fetching a result slows workers that compute: two processes of Dask are then 1.68
+    # times as fast as one, not 1.80.
     parts = [part.result() if hasattr(part, "result") else part for part in parts]
     for part in parts:
         require_same_shape(parts[0].values.shape[1:], part.values.shape[1:])
     values, errors, evaluations = zip(*parts, strict=True)
     bars = None if errors[0] is None else np.concatenate(errors)
-    return parts[0]._replace(values=np.concatenate(values), errors=bars, evaluations=sum(evaluations))
+    return parts[0]._replace(
+        values=np.concatenate(values), errors=bars, evaluations=sum(evaluations)
+    )
 
 
 def _mapped(workers: Any, task: Task, spans: list[Span]) -> Iterable[Any]:
@@ -56,4 +67,6 @@ def _mapped(workers: Any, task: Task, spans: list[Span]) -> Iterable[Any]:
         return workers(task, spans)  # type: ignore[no-any-return]
     import joblib
 
-    return joblib.Parallel(workers, return_as="generator", batch_size=1)(joblib.delayed(task)(span) for span in spans)  # type: ignore[no-any-return]
+    return joblib.Parallel(workers, return_as="generator", batch_size=1)(
+        joblib.delayed(task)(span) for span in spans
+    )  # type: ignore[no-any-return]

@@ -1,6 +1,8 @@
-"""The arguments of a network's methods: checked once, by their attributes alone, and in the form that backends take.
+"""The arguments of a network's methods: checked once, by their attributes alone, and in
+the form that backends take.
 
-Faults that only a pass over the data can find are found by a backend, which returns a `Fault`.
+Faults that only a pass over the data can find are found by a backend, which returns a
+`Fault`.
 """
 
 from __future__ import annotations
@@ -15,40 +17,66 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Array, Floats
 from secant.backends import faults
-from secant.backends.base import PARAM_NAMES, Backend, Batch, Fault, HiddenActivation, OutputActivation, Parameters
+from secant.backends.base import (
+    PARAM_NAMES,
+    Backend,
+    Batch,
+    Fault,
+    HiddenActivation,
+    OutputActivation,
+    Parameters,
+)
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
-_HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
+_HIDDEN, _OUTPUT, _SOFT = map(
+    get_args, (HiddenActivation, OutputActivation, SoftTargets)
+)
 _SMALLEST_STEP, _SMALLEST_FLOAT32_STEP = 1e-150, 1e-18
-"""Below these 1 / h, or in float32 a change of the loss, comes close to the end of the range."""
+"""Below these 1 / h, or in float32 a change of the loss, comes close to the end of the
+range.
+"""
 
 
 def checked(net: Any, x: ArrayLike, t: ArrayLike, backend: Backend) -> Batch:
-    """Return the mini-batch of a `TwoLayerNet`, or raise the error that names an argument."""
+    """Return the mini-batch of a `TwoLayerNet`, or raise the error that names an
+    argument.
+    """
     parameters = network(net)
-    samples, is_one_sample = inputs(x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare)
+    samples, is_one_sample = inputs(
+        x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare
+    )
     rows, classes = samples.shape[0], parameters.b2.shape[0]
     return Batch(
-        parameters, samples, targets(t, rows, classes, is_one_sample=is_one_sample, soft_targets=net.soft_targets)
+        parameters,
+        samples,
+        targets(
+            t, rows, classes, is_one_sample=is_one_sample, soft_targets=net.soft_targets
+        ),
     )
 
 
 def network(net: Any) -> Parameters:
     """Return the parameters and the settings of a `TwoLayerNet`."""
-    settings(net.hidden_activation, net.output_activation, net.log_offset, net.soft_targets)
+    settings(
+        net.hidden_activation, net.output_activation, net.log_offset, net.soft_targets
+    )
     arrays, offset = params(net.params), float(net.log_offset)
     least, most = _LIMITS[arrays[0].dtype]
     if offset != 0 and not least <= offset <= most:
         raise ValueRangeError(
-            f"log_offset must be 0 or from {least:.2g} to {most:.2g} for {arrays[0].dtype} parameters, got {offset!r}"
+            f"log_offset must be 0 or from {least:.2g} to {most:.2g} for"
+            f" {arrays[0].dtype} parameters, got {offset!r}"
         )
     return Parameters(*arrays, net.hidden_activation, net.output_activation, offset)
 
 
 def require_valid(batch: Batch, x: ArrayLike, backend: Backend) -> None:
-    """Check all elements of a mini-batch once, before they are read many times. ``x`` is as the user gave it."""
+    """Check all elements of a mini-batch once, before they are read many times.
+
+    ``x`` is as the user gave it.
+    """
     if fault := faults.first(*batch, backend.all_finite):
         raise error(fault, batch, x)
 
@@ -58,7 +86,9 @@ def error(fault: Fault, batch: Batch, x: ArrayLike) -> ValueRangeError:
     return faults.error(fault, batch.net._asdict() | {"x": batch.x, "t": batch.t}, x)
 
 
-def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
+def settings(
+    hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any
+) -> None:
     """Check the settings of a network."""
     validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
     validation.one_of("output_activation", output_activation, _OUTPUT)
@@ -67,12 +97,17 @@ def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, so
 
 
 def inputs(
-    x: ArrayLike, columns: int, dtype: Any = np.float64, prepare: Callable[[Any], Any] = np.asarray
+    x: ArrayLike,
+    columns: int,
+    dtype: Any = np.float64,
+    prepare: Callable[[Any], Any] = np.asarray,
 ) -> tuple[Array, bool]:
-    """Return the inputs (N, I) of a network with parameters of ``dtype``, and whether they were one sample.
+    """Return the inputs (N, I) of a network with parameters of ``dtype``, and whether
+    they were one sample.
 
-    uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
-    float64. For float32 parameters all but uint8 become float32. `Rows` are prepared for the backend.
+    uint8, float32 and float64 stay what they are, since every backend widens them
+    exactly; other real dtypes become float64. For float32 parameters all but uint8
+    become float32. `Rows` are prepared for the backend.
     """
     if type(x) is not np.ndarray and isinstance(x, Rows):
         if x.shape[1:] != (columns,):
@@ -81,7 +116,9 @@ def inputs(
     array = validation.real_array("x", x)
     shape = array.shape
     if len(shape) not in (1, 2):
-        raise ShapeError(f"x must have shape (N, {columns}) or ({columns},), got {shape}")
+        raise ShapeError(
+            f"x must have shape (N, {columns}) or ({columns},), got {shape}"
+        )
     if shape[-1] != columns:
         raise ShapeError(f"x must have {columns} columns, got {shape[-1]}")
     if shape[0] == 0:
@@ -94,8 +131,12 @@ def inputs(
 _KEPT = (np.dtype(np.uint8), np.dtype(np.float32))
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool, soft_targets: str) -> Array:
-    """Return labels (N,) or weights (N, O). "argmax" turns weights into labels, and checks them first."""
+def targets(
+    t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool, soft_targets: str
+) -> Array:
+    """Return labels (N,) or weights (N, O). "argmax" turns weights into labels, and
+    checks them first.
+    """
     array = validation.targets(t, rows, classes, is_one_sample=is_one_sample)
     if array.ndim == 1 or soft_targets == "weights":
         return array
@@ -125,46 +166,84 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> float:
 def described(net: Any, *more: str) -> str:
     """Describe a network in one line, also if its parameters are not valid."""
     params = getattr(net, "params", None)
-    arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
+    arrays = (
+        [array for array in params.values() if isinstance(array, np.ndarray)]
+        if isinstance(params, dict)
+        else []
+    )
     matrices = [array for array in arrays if array.ndim == 2]
-    sizes = "-".join(map(str, [*matrices[0].shape, *(matrix.shape[1] for matrix in matrices[1:])] if matrices else []))
-    facts = [f"{type(net).__name__} {sizes or '?'}", *more, f"{sum(array.size for array in arrays):,} parameters"]
+    sizes = "-".join(
+        map(
+            str,
+            (
+                [*matrices[0].shape, *(matrix.shape[1] for matrix in matrices[1:])]
+                if matrices
+                else []
+            ),
+        )
+    )
+    facts = [
+        f"{type(net).__name__} {sizes or '?'}",
+        *more,
+        f"{sum(array.size for array in arrays):,} parameters",
+    ]
     return f"<{', '.join(facts)}>"
 
 
 def is_float32(params: Any) -> bool:
     """Whether parameters are float32, also if they are not valid."""
-    arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
+    arrays = (
+        [array for array in params.values() if isinstance(array, np.ndarray)]
+        if isinstance(params, dict)
+        else []
+    )
     return bool(arrays) and all(array.dtype == np.float32 for array in arrays)
 
 
 def mapping(values: Any) -> Mapping[str, Any]:
     """Return ``params``, which must be a mapping."""
     if not isinstance(values, (dict, Mapping)):  # dict first, which is faster
-        raise ParamsError(f"params must be a dict with the keys W1, b1, W2 and b2, got {values!r}")
+        raise ParamsError(
+            f"params must be a dict with the keys W1, b1, W2 and b2, got {values!r}"
+        )
     return values
 
 
 def params(values: Mapping[str, Any]) -> tuple[Array, Array, Array, Array]:
-    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,): float64 or float32.
+    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2
+    (O,): float64 or float32.
 
-    They are used where they lie and never converted: an update in place of a copy would be lost. Read-only ones, as
-    workers of joblib get them, are copied.
+    They are used where they lie and never converted: an update in place of a copy would
+    be lost. Read-only ones, as workers of joblib get them, are copied.
     """
-    w1, b1, w2, b2 = _param(values, "W1", 2), _param(values, "b1", 1), _param(values, "W2", 2), _param(values, "b2", 1)
+    w1, b1, w2, b2 = (
+        _param(values, "W1", 2),
+        _param(values, "b1", 1),
+        _param(values, "W2", 2),
+        _param(values, "b2", 1),
+    )
     same_type = w1.dtype == b1.dtype == w2.dtype == b2.dtype
     if not (same_type and w1.shape[1] == b1.size and w2.shape == (b1.size, b2.size)):
-        got = ", ".join(f"{name} {values[name].shape} {values[name].dtype}" for name in PARAM_NAMES)
-        raise ParamsError(f"params must be W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,), of one type, got {got}")
+        got = ", ".join(
+            f"{name} {values[name].shape} {values[name].dtype}" for name in PARAM_NAMES
+        )
+        raise ParamsError(
+            "params must be W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,), of one type,"
+            f" got {got}"
+        )
     return w1, b1, w2, b2
 
 
 def shared_memory(values: Mapping[str, Any]) -> str:
     """Name two parameters that share memory, if there are such; "" if not."""
-    owners = {id(array) for array in values.values() if getattr(array, "base", array) is None}
+    owners = {
+        id(array) for array in values.values() if getattr(array, "base", array) is None
+    }
     if len(owners) == len(values):
         return ""  # arrays that are not views have their own memory
-    arrays = {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
+    arrays = {
+        name: array for name, array in values.items() if isinstance(array, np.ndarray)
+    }
     for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
         if np.may_share_memory(a, b):
             return f"params[{one!r}] and params[{other!r}] share memory"
@@ -172,17 +251,25 @@ def shared_memory(values: Mapping[str, Any]) -> str:
 
 
 def step(h: Any, params: Any) -> float:
-    """The step of central differences in these parameters, as a float that can be divided by."""
+    """The step of central differences in these parameters, as a float that can be
+    divided by.
+    """
     number = validation.finite_number("h", h, above=0)
     if number < _SMALLEST_FLOAT32_STEP:
-        single, double = (_SMALLEST_FLOAT32_STEP, " for float32 parameters"), (_SMALLEST_STEP, "")
+        single, double = (
+            (_SMALLEST_FLOAT32_STEP, " for float32 parameters"),
+            (_SMALLEST_STEP, ""),
+        )
         least, kind = single if is_float32(params) else double
         if number < least:
             raise ValueRangeError(f"h must be at least {least:g}{kind}, got {number:g}")
     return number
 
 
-_LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in validation.REALS}
+_LIMITS = {
+    np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max))
+    for kind in validation.REALS
+}
 _REALS = tuple(_LIMITS)
 
 
@@ -218,7 +305,9 @@ def _param(
     if plain and flags.carray:
         return cast(Array, array)
     if not flags.c_contiguous:
-        raise _wrong(name, f"C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
+        raise _wrong(
+            name, f"C-contiguous, got strides {array.strides}: use np.ascontiguousarray"
+        )
     if not flags.aligned:
         raise _wrong(name, "aligned, got an array that is not: use its copy()")
     if not flags.writeable:
@@ -234,4 +323,7 @@ def require_updatable(values: Mapping[str, Any]) -> None:
     """Raise an error if a parameter cannot be trained."""
     for name, array in mapping(values).items():
         if isinstance(array, np.ndarray) and not array.flags.writeable:
-            raise ParamsError(f"params[{name!r}] must be writeable to be trained: use a copy() of this read-only array")
+            raise ParamsError(
+                f"params[{name!r}] must be writeable to be trained: use a copy() of"
+                " this read-only array"
+            )

@@ -35,7 +35,8 @@ class SimpleNet:
     Raises
     ------
     DTypeError, ValueRangeError
-        If a size is not a whole number of at least 1, or rng is not a source of random numbers.
+        If a size is not a whole number of at least 1, or rng is not a source of random
+        numbers.
 
     Examples
     --------
@@ -47,11 +48,15 @@ class SimpleNet:
     (2, 3)
     """
 
-    def __init__(self, input_size: int = 2, output_size: int = 3, *, rng: RandomSource = None) -> None:
+    def __init__(
+        self, input_size: int = 2, output_size: int = 3, *, rng: RandomSource = None
+    ) -> None:
         inputs = validation.length("input_size", input_size)
         outputs = validation.length("output_size", output_size)
         numbers = stream(rng)
-        self.params: dict[str, Floats] = {"W": numbers.standard_normal((inputs, outputs))}
+        self.params: dict[str, Floats] = {
+            "W": numbers.standard_normal((inputs, outputs))
+        }
 
     @property
     def W(self) -> Floats:
@@ -130,7 +135,8 @@ class SimpleNet:
         Parameters
         ----------
         x, t
-            As for `loss`. Of one-hot or soft targets, the class with the largest value counts.
+            As for `loss`. Of one-hot or soft targets, the class with the largest value
+            counts.
 
         Raises
         ------
@@ -146,8 +152,11 @@ class SimpleNet:
         """
         return batch.accuracy(self.predict(x), t)
 
-    def numerical_gradient(self, x: ArrayLike, t: ArrayLike, *, h: float = 1e-4) -> dict[str, Floats]:
-        """Return the central difference of the loss in W, by the generic `secant.numerical_gradient`.
+    def numerical_gradient(
+        self, x: ArrayLike, t: ArrayLike, *, h: float = 1e-4
+    ) -> dict[str, Floats]:
+        """Return the central difference of the loss in W, by the generic
+        `secant.numerical_gradient`.
 
         Parameters
         ----------
@@ -172,7 +181,9 @@ class SimpleNet:
         >>> net.numerical_gradient([0.6, 0.9], 2)["W"].shape
         (2, 3)
         """
-        return {"W": numerical_gradient(lambda _: self.loss(x, t), self.W, h, inplace=True)}
+        return {
+            "W": numerical_gradient(lambda _: self.loss(x, t), self.W, h, inplace=True)
+        }
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
         """Return the derivative of the loss in W.

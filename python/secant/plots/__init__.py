@@ -1,7 +1,9 @@
-"""Pictures of trainings, networks and descents, drawn by Matplotlib (``pip install matplotlib``).
+"""Pictures of trainings, networks and descents, drawn by Matplotlib (``pip install
+matplotlib``).
 
-Each function draws on the axes that it is given, or on a new figure, and returns the axes. A new figure is pyplot's
-where pyplot has been imported, so that ``plt.show()`` shows it, and in a notebook, which shows it by itself.
+Each function draws on the axes that it is given, or on a new figure, and returns the
+axes. A new figure is pyplot's where pyplot has been imported, so that ``plt.show()``
+shows it, and in a notebook, which shows it by itself.
 """
 
 from secant.plots.curves import learning_curves as learning_curves

@@ -1,8 +1,9 @@
 """What all plots share: figures, axes, colors and files.
 
-Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: each artist is
-given its style. Colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; no mark
-differs from another by its color alone.
+Matplotlib is imported when something is drawn. Neither its backend nor its settings are
+touched: each artist is given its style. Colors are those of Okabe and Ito (2008), which
+people with any color vision can tell apart; no mark differs from another by its color
+alone.
 """
 
 import io
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+)
 INK, GRID, PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
 DPI = 150
 
@@ -40,15 +48,20 @@ class Look(NamedTuple):
 
 
 def look_of(curve: int) -> Look:
-    """Return the look of a curve, counted from 0: another one for each of 36, without markers, too."""
+    """Return the look of a curve, counted from 0: another one for each of 36, without
+    markers, too.
+    """
     colors = len(_COLORS)
-    rounds = curve // colors  # in each, another marker and other dashes come with a color
+    # in each, another marker and other dashes come with a color
+    rounds = curve // colors
     other = (curve + rounds) % colors
     return Look(_COLORS[curve % colors], _MARKERS[other], _DASHES[other])
 
 
 def axes_for(ax: Any, width: float, height: float) -> "Axes":
-    """Return ``ax`` if it is given, else the axes of a new figure of that size, in inches, that is to be shown."""
+    """Return ``ax`` if it is given, else the axes of a new figure of that size, in
+    inches, that is to be shown.
+    """
     figure_class()
     from matplotlib.axes import Axes
 
@@ -70,28 +83,44 @@ def pair_for(ax: Any) -> "list[Axes]":
     figure_class()
     from matplotlib.axes import Axes
 
-    axes = [ax] if isinstance(ax, Axes) else list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
+    axes = (
+        [ax]
+        if isinstance(ax, Axes)
+        else list(ax)
+        if isinstance(ax, list | tuple | np.ndarray)
+        else []
+    )
     if not (0 < len(axes) <= 2 and all(isinstance(one, Axes) for one in axes)):
-        raise DTypeError(f"ax must be Axes of Matplotlib, or a pair of them, got {ax!r}")
+        raise DTypeError(
+            f"ax must be Axes of Matplotlib, or a pair of them, got {ax!r}"
+        )
     return axes
 
 
 def new_figure(size: tuple[float, float], shown: bool) -> "Figure":
     """Return a new figure.
 
-    If it is to be shown, it is pyplot's where that has been imported, and in a notebook, which shows those.
+    If it is to be shown, it is pyplot's where that has been imported, and in a
+    notebook, which shows those.
     """
     make: Any = figure_class()
     if shown and in_notebook():
         import matplotlib.pyplot  # noqa: F401 - it tells the notebook how to show figures
     if shown and (pyplot := sys.modules.get("matplotlib.pyplot")):
         make = pyplot.figure
-    figure: Figure = make(figsize=size, dpi=DPI if not in_notebook() else None, layout="constrained", facecolor=PAPER)
+    figure: Figure = make(
+        figsize=size,
+        dpi=DPI if not in_notebook() else None,
+        layout="constrained",
+        facecolor=PAPER,
+    )
     return figure
 
 
 def returned(figure: "Figure") -> "Figure":
-    """Take a new figure that a function returns from pyplot in a notebook, which shows what a cell returns anyway."""
+    """Take a new figure that a function returns from pyplot in a notebook, which shows
+    what a cell returns anyway.
+    """
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     if pyplot and in_notebook():
         pyplot.close(figure)
@@ -105,7 +134,9 @@ def figure_of(ax: "Axes") -> "Figure":
 
 
 def encoded(figure: "Figure", file_format: str) -> bytes:
-    """Return the figure as the contents of a file of a format that `figure_format` returned."""
+    """Return the figure as the contents of a file of a format that `figure_format`
+    returned.
+    """
     content = io.BytesIO()
     figure.savefig(content, format=file_format, dpi=DPI, facecolor=PAPER)
     return content.getvalue()
@@ -125,7 +156,10 @@ def figure_format(path: AnyPath) -> str:
     suffix = Path(name).suffix.removeprefix(".").lower()
     formats = figure_class()().canvas.get_supported_filetypes()
     if suffix not in formats:
-        raise ValueRangeError(f"a figure's file name must end in .png, .svg, .pdf or the like, got {name!r}")
+        raise ValueRangeError(
+            "a figure's file name must end in .png, .svg, .pdf or the like, got"
+            f" {name!r}"
+        )
     return suffix
 
 
@@ -140,12 +174,23 @@ def figure_class() -> "type[Figure]":
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtraError("Plots need Matplotlib: pip install matplotlib") from error
+        raise MissingExtraError(
+            "Plots need Matplotlib: pip install matplotlib"
+        ) from error
     return Figure
 
 
-def finish(axes: "Axes", title: str, xlabel: str = "", ylabel: str = "", *, picture: bool = False) -> None:
-    """Write the title and the names of the axes, and draw a grid and the line below, unless it is a picture."""
+def finish(
+    axes: "Axes",
+    title: str,
+    xlabel: str = "",
+    ylabel: str = "",
+    *,
+    picture: bool = False,
+) -> None:
+    """Write the title and the names of the axes, and draw a grid and the line below,
+    unless it is a picture.
+    """
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
     axes.set_xlabel(xlabel, fontsize=10, color=INK)
     axes.set_ylabel(ylabel, fontsize=10, color=INK)

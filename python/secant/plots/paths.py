@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RESOLUTION = 81  # points of the grid in each direction
-_ROOM = 0.75  # of the extent of all paths, to either side of their middle: the paths fill two thirds
+# of the extent of all paths, to either side of their middle: the paths fill two thirds
+_ROOM = 0.75
 
 
 def descent_paths(
@@ -36,7 +37,8 @@ def descent_paths(
     f : callable
         Takes an array (2,) and returns a number. It is evaluated on a grid.
     paths : ndarray, (points, 2), or dict of such by name
-        What ``gradient_descent(..., return_path=True)`` returned. A path begins with a square and ends with a star.
+        What ``gradient_descent(..., return_path=True)`` returned. A path begins with a
+        square and ends with a star.
     levels : int or sequence of float
         About so many contours, at even steps of f; or the values of f that have one.
     region : ((float, float), (float, float)), optional
@@ -53,16 +55,20 @@ def descent_paths(
     DTypeError
         f is not callable or does not return a number, or ``ax`` is not axes.
     ShapeError
-        A path is not (points, 2), ``levels`` is not a list, or ``region`` is not two pairs.
+        A path is not (points, 2), ``levels`` is not a list, or ``region`` is not two
+        pairs.
     ValueRangeError
-        A path is not finite, f is finite nowhere in the region, the region is empty, or ``levels`` do not rise.
+        A path is not finite, f is finite nowhere in the region, the region is empty, or
+        ``levels`` do not rise.
     MissingExtraError
         Matplotlib is not installed.
 
     Examples
     --------
     >>> f = lambda x: x[0] ** 2 / 20 + x[1] ** 2
-    >>> _, path = secant.gradient_descent(f, [-7.0, 2.0], lr=0.9, step_num=20, return_path=True)
+    >>> _, path = secant.gradient_descent(
+    ...     f, [-7.0, 2.0], lr=0.9, step_num=20, return_path=True
+    ... )
     >>> secant.plots.descent_paths(f, path).figure.savefig("descent.png")
     """
     validation.require_callable("f", f)
@@ -76,10 +82,19 @@ def descent_paths(
     ax = axes_for(ax, 6.4, 4.4)
     if masked.min() < masked.max():  # a constant has no contours
         ax.contourf(*grid, masked, levels=levels, cmap="Greys_r", alpha=0.4)
-        ax.contour(*grid, masked, levels=levels, colors="#6b6b6b", linewidths=0.7, linestyles="solid")
+        ax.contour(
+            *grid,
+            masked,
+            levels=levels,
+            colors="#6b6b6b",
+            linewidths=0.7,
+            linestyles="solid",
+        )
     for i, (name, path) in enumerate(named.items()):
         color, marker, _ = look_of(i)
-        ax.plot(*path.T, color=color, marker=marker, markersize=4, linewidth=1.4, label=name)
+        ax.plot(
+            *path.T, color=color, marker=marker, markersize=4, linewidth=1.4, label=name
+        )
         ax.plot(*path[0], color=color, marker="s", markersize=9, markeredgecolor=INK)
         ax.plot(*path[-1], color=color, marker="*", markersize=15, markeredgecolor=INK)
     ax.set_xlim(low[0], high[0])
@@ -99,14 +114,19 @@ def _named_paths(paths: Any) -> dict[str, Floats]:
         title = f"paths[{name!r}]" if isinstance(paths, Mapping) else "paths"
         array = validation.float_array(title, path)
         if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
-            raise ShapeError(f"{title} must be points of two numbers, (points, 2), got shape {array.shape}")
+            raise ShapeError(
+                f"{title} must be points of two numbers, (points, 2), got shape"
+                f" {array.shape}"
+            )
         validation.require_finite(title, array)
         named[str(name)] = array
     return named
 
 
 def _around(paths: list[Floats]) -> tuple[Floats, Floats]:
-    """The corners of the drawn region: all paths with a margin, of about the same width and height."""
+    """The corners of the drawn region: all paths with a margin, of about the same width
+    and height.
+    """
     points = np.concatenate(paths)
     low, high = points.min(axis=0), points.max(axis=0)
     room = np.maximum(high - low, (high - low).max() / 4)
@@ -120,7 +140,10 @@ def _levels(levels: Any) -> Any:
         return validation.positive_int("levels", levels)
     array = validation.float_array("levels", levels)
     if array.ndim != 1 or array.size < 2:
-        raise ShapeError(f"levels must be a number or a list of at least two values, got shape {array.shape}")
+        raise ShapeError(
+            "levels must be a number or a list of at least two values, got shape"
+            f" {array.shape}"
+        )
     if not (np.isfinite(array).all() and (np.diff(array) > 0).all()):
         raise ValueRangeError(f"levels must be finite and rise, got {array.tolist()}")
     return array
@@ -129,8 +152,13 @@ def _levels(levels: Any) -> Any:
 def _corners(region: ArrayLike) -> tuple[Floats, Floats]:
     array = validation.float_array("region", region)
     if array.shape != (2, 2):
-        raise ShapeError(f"region must be ((from, to), (from, to)) of x0 and x1, got shape {array.shape}")
+        raise ShapeError(
+            "region must be ((from, to), (from, to)) of x0 and x1, got shape"
+            f" {array.shape}"
+        )
     validation.require_finite("region", array)
     if not (array[:, 0] < array[:, 1]).all():
-        raise ValueRangeError(f"region must be from a smaller to a larger number, got {array.tolist()}")
+        raise ValueRangeError(
+            f"region must be from a smaller to a larger number, got {array.tolist()}"
+        )
     return array[:, 0], array[:, 1]

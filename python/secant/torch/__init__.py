@@ -1,9 +1,10 @@
 """Checks for PyTorch: in any precision, on any device, in a hundred evaluations.
 
-`check` returns a report; `gradcheck` and `gradgradcheck` take the place of those in `torch.autograd`. What they
-tolerate comes from the measured noise of the function. A function of float32, float16 or bfloat16 is checked in float64
-first; its own precision is then compared with that. Where it does not run in float64, noise may hide small errors: an
-array of which nothing can be told is "not verified", which is not right.
+`check` returns a report; `gradcheck` and `gradgradcheck` take the place of those in
+`torch.autograd`. What they tolerate comes from the measured noise of the function. A
+function of float32, float16 or bfloat16 is checked in float64 first; its own precision
+is then compared with that. Where it does not run in float64, noise may hide small
+errors: an array of which nothing can be told is "not verified", which is not right.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from typing import Any
 
 from secant.checking import autodiff
 from secant.checking.autodiff import Mode
-from secant.checking.options import Options, argument_names, warn_of_ignored, warn_of_unchecked
+from secant.checking.options import (
+    Options,
+    argument_names,
+    warn_of_ignored,
+    warn_of_unchecked,
+)
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError
 
@@ -59,7 +65,8 @@ def check(
     Returns
     -------
     GradientReport
-        Its ``cotangent`` is the incoming gradient, a list of tensors: what the outputs were multiplied by.
+        Its ``cotangent`` is the incoming gradient, a list of tensors: what the outputs
+        were multiplied by.
 
     Raises
     ------
@@ -107,28 +114,33 @@ def gradcheck(
     Parameters
     ----------
     func : callable
-        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses.
-        It must be deterministic. It is called with gradients enabled, so that it may use autograd itself. A module is
-        put back after each call if ``func`` is the module or its method, not if a lambda calls it.
+        Takes tensors, and returns tensors in nested tuples, lists, dicts or
+        dataclasses. It must be deterministic. It is called with gradients enabled, so
+        that it may use autograd itself. A module is put back after each call if
+        ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
-        Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
-        of 16 to 64 bits a number, on any device. ``func`` gets views of them, which are not leaves and have no
-        ``.grad``. Where it takes these tensors from elsewhere, they must be leaves: they have the same values there,
-        but no tangents in forward mode.
-        What is computed from them must be computed in ``func``, or detached.
+        Arguments of ``func``. Those that require a gradient are checked, also in nested
+        containers: real or complex, of 16 to 64 bits a number, on any device. ``func``
+        gets views of them, which are not leaves and have no ``.grad``. Where it takes
+        these tensors from elsewhere, they must be leaves: they have the same values
+        there, but no tangents in forward mode. What is computed from them must be
+        computed in ``func``, or detached.
     eps, atol, rtol, nondet_tol
-        Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
+        Options of `torch.autograd.gradcheck` that are ignored, with a warning:
+        tolerances are measured.
     raise_exception : bool
-        Raise an error with the report unless all gradients are right, instead of returning False.
+        Raise an error with the report unless all gradients are right, instead of
+        returning False.
     check_undefined_grad : bool
-        Where there are several outputs, check also each one alone: a backward function must take the undefined
-        gradients of the others for 0.
+        Where there are several outputs, check also each one alone: a backward function
+        must take the undefined gradients of the others for 0.
     check_forward_ad, check_backward_ad : bool
         The modes that are checked.
     fast_mode : bool
         Ignored: every check is fast.
     check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
-        Options of `torch.autograd.gradcheck` that are ignored; a warning says what is not checked.
+        Options of `torch.autograd.gradcheck` that are ignored; a warning says what is
+        not checked.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -144,19 +156,21 @@ def gradcheck(
     UnsupportedError
         If a tensor is sparse, or inference mode is on.
     DTypeError, ShapeError, ValueRangeError
-        As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or an output is no tensor.
+        As `secant.check_gradient` does; DTypeError too if no input requires a gradient,
+        or an output is no tensor.
 
     Warns
     -----
     RuntimeWarning
-        Names outputs that have no gradient, next to others that have one: they are not checked. Says that inputs or
-        outputs have no elements, that all outputs are integers, or that ``func`` has one value and the gradient 0:
-        then the result is True, as that of `torch.autograd.gradcheck`.
+        Names outputs that have no gradient, next to others that have one: they are not
+        checked. Says that inputs or outputs have no elements, that all outputs are
+        integers, or that ``func`` has one value and the gradient 0: then the result is
+        True, as that of `torch.autograd.gradcheck`.
 
     Notes
     -----
-    A complex tensor is checked as two, its real and its imaginary part. Tensors of less than float64 have new gradient
-    accumulators afterwards: see `check_module`.
+    A complex tensor is checked as two, its real and its imaginary part. Tensors of less
+    than float64 have new gradient accumulators afterwards: see `check_module`.
 
     Examples
     --------
@@ -169,7 +183,9 @@ def gradcheck(
     """
     __tracebackhide__ = True
     options = Options(progress, rng)
-    warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
+    warn_of_ignored(
+        "gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol}
+    )
     unchecked = {
         "check_grad_dtypes": check_grad_dtypes,
         "check_batched_grad": check_batched_grad,
@@ -180,7 +196,8 @@ def gradcheck(
     modes = ["rev"] * check_backward_ad + ["fwd"] * check_forward_ad
 
     def functions() -> Iterator[Function]:
-        yield _function(func, inputs, check_undefined_grad)  # fails if it returns integers alone, which is right
+        # fails if it returns integers alone, which is right
+        yield _function(func, inputs, check_undefined_grad)
 
     with shared_state():
         return autodiff.are_right(options, functions(), modes, raise_exception)
@@ -207,18 +224,21 @@ def gradgradcheck(
     progress: bool = False,
     rng: int = 0,
 ) -> bool:
-    """Check second derivatives: the gradients of the gradients that autograd computes of a function.
+    """Check second derivatives: the gradients of the gradients that autograd computes
+    of a function.
 
     Parameters
     ----------
     func, inputs
         As for `gradcheck`, but ``func`` must take the inputs from its arguments.
     grad_outputs : tensor or sequence of tensors, optional
-        Incoming gradients of the outputs, which are arguments of the first gradient; by default random ones.
+        Incoming gradients of the outputs, which are arguments of the first gradient; by
+        default random ones.
     eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, fast_mode
         As for `gradcheck`.
     gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
-        Options of `torch.autograd.gradgradcheck` that are ignored; a warning says what is not checked.
+        Options of `torch.autograd.gradgradcheck` that are ignored; a warning says what
+        is not checked.
     check_fwd_over_rev, check_rev_over_rev : bool
         The modes that the first gradient is differentiated in.
     progress, rng
@@ -242,7 +262,10 @@ def gradgradcheck(
     """
     __tracebackhide__ = True
     options = Options(progress, rng)
-    warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
+    warn_of_ignored(
+        "gradgradcheck",
+        {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol},
+    )
     unchecked = {
         "gen_non_contig_grad_outputs": gen_non_contig_grad_outputs,
         "check_grad_dtypes": check_grad_dtypes,
@@ -252,7 +275,9 @@ def gradgradcheck(
     warn_of_unchecked("gradgradcheck", unchecked, _UNCHECKED)
     modes = ["rev"] * check_rev_over_rev + ["fwd"] * check_fwd_over_rev
     with shared_state():
-        function = _function(func, inputs, check_undefined_grad).gradient(grad_outputs, rng)
+        function = _function(func, inputs, check_undefined_grad).gradient(
+            grad_outputs, rng
+        )
         return autodiff.are_right(options, [function], modes, raise_exception)
 
 
@@ -263,20 +288,24 @@ def check_module(
     progress: bool = False,
     rng: int = 0,
 ) -> GradientReport:
-    """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
+    """Check the gradient of a loss in all parameters of a module, and in inputs that
+    require one.
 
     Parameters
     ----------
     module : torch.nn.Module
-        For each evaluation its parameters get other values, and buffers and other tensors among its attributes are
-        copies. Afterwards these, its lists and its dicts are as they were, and those of a ``loss`` that is a module.
-        Not put back are buffers of TorchScript, and what else the module or the loss changes. What they use of values
-        that depend on parameters, such as views, they must compute themselves; or it must be detached.
+        For each evaluation its parameters get other values, and buffers and other
+        tensors among its attributes are copies. Afterwards these, its lists and its
+        dicts are as they were, and those of a ``loss`` that is a module. Not put back
+        are buffers of TorchScript, and what else the module or the loss changes. What
+        they use of values that depend on parameters, such as views, they must compute
+        themselves; or it must be detached.
     inputs : tensor or sequence of arguments
         What the module takes. It gets copies, which it may write to.
     loss : callable, optional
-        Takes what the module returns, and returns what is checked. By default that is what the module returns. Several
-        numbers are checked as a sum of products of these and random numbers.
+        Takes what the module returns, and returns what is checked. By default that is
+        what the module returns. Several numbers are checked as a sum of products of
+        these and random numbers.
     progress, rng
         As for `secant.check_gradient`.
 
@@ -287,15 +316,17 @@ def check_module(
     Raises
     ------
     DTypeError, ShapeError, ValueRangeError
-        As `secant.check_gradient` does; ValueRangeError too if the loss does not depend on the module.
+        As `secant.check_gradient` does; ValueRangeError too if the loss does not depend
+        on the module.
     UnsupportedError
         In inference mode.
 
     Notes
     -----
-    Parameters of less than float64 are converted and put back, as by ``module.double()``: they have new gradient
-    accumulators then. Wrap a module in DistributedDataParallel after the check. A graph that was built before it still
-    runs ``backward()``, but `torch.autograd.grad` does not find the parameters in it.
+    Parameters of less than float64 are converted and put back, as by
+    ``module.double()``: they have new gradient accumulators then. Wrap a module in
+    DistributedDataParallel after the check. A graph that was built before it still runs
+    ``backward()``, but `torch.autograd.grad` does not find the parameters in it.
 
     Examples
     --------
@@ -303,17 +334,25 @@ def check_module(
     >>> x, t = torch.ones(3, 4), torch.zeros(3, 2)
     >>> secant.torch.check_module(module, x).passed
     True
-    >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
+    >>> secant.torch.check_module(
+    ...     module, x, lambda y: torch.nn.functional.mse_loss(y, t)
+    ... ).passed
     True
     """
     options = Options(progress, rng)
     given = _tuple(inputs)
-    parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
+    parameters = {
+        name: tensor
+        for name, tensor in module.named_parameters()
+        if tensor.requires_grad
+    }
     names = argument_names(module.forward, "inputs", len(given))
     names = [f"inputs.{name}" if name in parameters else name for name in names]
     tensors = differentiable([*parameters, *names], [*parameters.values(), *given])
     if not any(tensor.numel() for tensor in tensors.values()):
-        raise DTypeError("module must have a parameter that requires a gradient, got none")
+        raise DTypeError(
+            "module must have a parameter that requires a gradient, got none"
+        )
 
     def function(*arguments: Any) -> Any:
         """the loss of the module with these parameters"""  # noqa: D400, D403 (programs that reproduce say it)
@@ -321,23 +360,48 @@ def check_module(
         return outputs if loss is None else loss(outputs)
 
     with shared_state():
-        report = autodiff.first_failed(options, Function([module, loss], function, given, tensors), ["rev"])
-    return replace(report, note="; ".join(filter(None, [report.note, *_causes(module, report)])))
+        report = autodiff.first_failed(
+            options, Function([module, loss], function, given, tensors), ["rev"]
+        )
+    return replace(
+        report, note="; ".join(filter(None, [report.note, *_causes(module, report)]))
+    )
 
 
 def _causes(module: Any, report: GradientReport) -> Iterator[str]:
     """What in a module may make its gradient another one than that of its values."""
-    wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
-    named = ((f"{name}.weight".removeprefix("."), each) for name, each in module.named_modules())
-    padded = {weight: each.padding_idx for weight, each in named if isinstance(each, torch.nn.Embedding)}
-    for weight in sorted(wrong) if all(padded.get(each) is not None for each in wrong) else ():
-        yield f"{weight} has no gradient at padding_idx={padded[weight]}, on which the output depends"
+    wrong = {
+        array.name for array in report.arrays if not (array.passed or array.unverified)
+    }
+    named = (
+        (f"{name}.weight".removeprefix("."), each)
+        for name, each in module.named_modules()
+    )
+    padded = {
+        weight: each.padding_idx
+        for weight, each in named
+        if isinstance(each, torch.nn.Embedding)
+    }
+    for weight in (
+        sorted(wrong) if all(padded.get(each) is not None for each in wrong) else ()
+    ):
+        yield (
+            f"{weight} has no gradient at padding_idx={padded[weight]}, on which the"
+            " output depends"
+        )
     if wrong and module.training and any(True for _ in module.buffers()):
-        yield "the module is in training mode, in which some layers change from call to call: check module.eval()"
+        yield (
+            "the module is in training mode, in which some layers change from call to"
+            " call: check module.eval()"
+        )
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    is_one = isinstance(inputs, torch.Tensor | Mapping) or is_dataclass(inputs) or hasattr(inputs, "_fields")
+    is_one = (
+        isinstance(inputs, torch.Tensor | Mapping)
+        or is_dataclass(inputs)
+        or hasattr(inputs, "_fields")
+    )
     return (inputs,) if is_one else tuple(inputs)
 
 
@@ -349,7 +413,8 @@ def _function(func: Any, inputs: Any, undefined: bool = True) -> Function:
     tensors = differentiable(argument_names(forward, "inputs", len(given)), given)
     if not tensors:
         raise DTypeError(
-            "inputs must have a tensor that requires a gradient, got none: call requires_grad_(); of integers, after "
-            "double(), as only floating point has gradients"
+            "inputs must have a tensor that requires a gradient, got none: call"
+            " requires_grad_(); of integers, after double(), as only floating point has"
+            " gradients"
         )
     return Function([owner], func, given, tensors, undefined=undefined)

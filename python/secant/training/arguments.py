@@ -25,7 +25,9 @@ _DEFAULTS = {"h": USUAL_STEP, "method": "auto", "n_threads": None}
 
 
 class Network(Protocol):
-    """What `train` needs: this, and ``numerical_gradient(x, t)`` or ``gradient(x, t)``, which return a dict."""
+    """What `train` needs: this, and ``numerical_gradient(x, t)`` or ``gradient(x, t)``,
+    which return a dict.
+    """
 
     @property
     def params(self) -> MutableMapping[str, Any]:
@@ -39,7 +41,9 @@ class Network(Protocol):
 
 
 class Data(NamedTuple):
-    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing."""
+    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of
+    the test set may be missing.
+    """
 
     x_train: Array | Rows
     t_train: Array
@@ -47,26 +51,40 @@ class Data(NamedTuple):
     t_test: Array | None
 
 
-def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Accelerated | None]:
-    """Return the method that computes the gradient, with the options that it takes; and what it is of, if accelerated.
+def gradient_of(
+    net: Network, kind: str, options: dict[str, Any]
+) -> tuple[partial[Any], Accelerated | None]:
+    """Return the method that computes the gradient, with the options that it takes; and
+    what it is of, if accelerated.
 
-    The chapter's own network takes none. An option that it does not take is an error only if the user gave it.
+    The chapter's own network takes none. An option that it does not take is an error
+    only if the user gave it.
     """
     name = _GRADIENT_METHODS[kind]
     accelerated = accelerated_of(net) if kind == "numerical" else None
     for needed in () if accelerated else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
-            raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
+            raise UnsupportedError(
+                f"net must have {needed} to be trained with gradient={kind!r}, got"
+                f" {net!r}"
+            )
     method = accelerated.gradient if accelerated else getattr(net, name)
     if kind == "backprop":
         for option in ("method", "h"):
             if options[option] != _DEFAULTS[option]:
-                raise UnsupportedError(f"gradient={kind!r} does not take {option}, got {option}={options[option]!r}")
+                raise UnsupportedError(
+                    f"gradient={kind!r} does not take {option}, got"
+                    f" {option}={options[option]!r}"
+                )
         options = {"n_threads": options["n_threads"]}
-    taken = {option: value for option, value in options.items() if _takes(method, option)}
+    taken = {
+        option: value for option, value in options.items() if _takes(method, option)
+    }
     for option, value in options.items():
         if option not in taken and value != _DEFAULTS[option]:
-            raise UnsupportedError(f"net.{name} does not take {option}, got {option}={value!r}")
+            raise UnsupportedError(
+                f"net.{name} does not take {option}, got {option}={value!r}"
+            )
     return partial(method, **taken), accelerated
 
 
@@ -75,42 +93,68 @@ def _takes(method: Callable[..., Any], option: str) -> bool:
         parameters = inspect.signature(method).parameters
     except ValueError:  # compiled, and without a signature
         return False
-    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return option in parameters or any(
+        p.kind is p.VAR_KEYWORD for p in parameters.values()
+    )
 
 
 def checked_data(
-    x_train: ArrayLike, t_train: ArrayLike, x_test: ArrayLike | None, t_test: ArrayLike | None, normalize: bool
+    x_train: ArrayLike,
+    t_train: ArrayLike,
+    x_test: ArrayLike | None,
+    t_test: ArrayLike | None,
+    normalize: bool,
 ) -> Data:
-    """Return the arrays, none empty, if those that belong together have the same length."""
+    """Return the arrays, none empty, if those that belong together have the same
+    length.
+    """
     train = _checked_set("train", x_train, t_train, normalize)
     if x_test is None and t_test is None:
         return Data(*train, None, None)
-    for name, other, array in (("x_test", "t_test", x_test), ("t_test", "x_test", t_test)):
+    for name, other, array in (
+        ("x_test", "t_test", x_test),
+        ("t_test", "x_test", t_test),
+    ):
         if array is None:
             raise DTypeError(f"{name} must be given together with {other}, got None")
     test = _checked_set("test", x_test, t_test, normalize)
     if train[0].shape[1:] != test[0].shape[1:]:
         expected, got = train[0].shape[1:], test[0].shape[1:]
-        raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
+        raise ShapeError(
+            f"x_test must have samples of shape {expected} like x_train, got {got}"
+        )
     return Data(*train, *test)
 
 
-def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | NormalizedPixels, Array]:
+def _checked_set(
+    part: str, x: Any, t: Any, normalize: bool
+) -> tuple[Array | NormalizedPixels, Array]:
     x, t = real_array(f"x_{part}", x), real_array(f"t_{part}", t)
     for name, array in ((f"x_{part}", x), (f"t_{part}", t)):
         if array.size == 0 or array.ndim == 0:
-            raise ShapeError(f"{name} must hold at least one sample, got shape {array.shape}")
+            raise ShapeError(
+                f"{name} must hold at least one sample, got shape {array.shape}"
+            )
     if len(x) != len(t):
-        raise ShapeError(f"t_{part} must have {len(x)} rows like x_{part}, got {len(t)}")
+        raise ShapeError(
+            f"t_{part} must have {len(x)} rows like x_{part}, got {len(t)}"
+        )
     if normalize and x.dtype != np.uint8:
-        raise DTypeError(f"x_{part} must hold uint8 pixels to be normalized, got {x.dtype}")
+        raise DTypeError(
+            f"x_{part} must hold uint8 pixels to be normalized, got {x.dtype}"
+        )
     return (NormalizedPixels(x) if normalize else x), t
 
 
 def empty(history: History | None) -> History:
     """Return ``history``, if it can be filled, or a new one."""
     if not isinstance(history, History | None):
-        raise DTypeError(f"history must be a secant.History, got {type(history).__name__}")
+        raise DTypeError(
+            f"history must be a secant.History, got {type(history).__name__}"
+        )
     if history is not None and history.train_loss_list:
-        raise ValueRangeError(f"history must be empty, got one of {len(history.train_loss_list)} iterations")
+        raise ValueRangeError(
+            f"history must be empty, got one of {len(history.train_loss_list)}"
+            " iterations"
+        )
     return History() if history is None else history

@@ -1,7 +1,8 @@
-"""What a training run shows on standard output: the chapter's lines and, in a terminal or a notebook, a bar.
+"""What a training run shows on standard output: the chapter's lines and, in a terminal
+or a notebook, a bar.
 
-Design: a display may fail, and the run goes on. If its output is closed, full or no longer read, it stays silent.
-Without tqdm there are lines only.
+Design: a display may fail, and the run goes on. If its output is closed, full or no
+longer read, it stays silent. Without tqdm there are lines only.
 """
 
 import math
@@ -15,7 +16,8 @@ from secant._common.output import Output
 from secant._common.progress import bar, can_redraw
 
 _LINE_SECONDS = 0.5
-_FORMAT = "{bar} {n_fmt}/{total_fmt} {remaining} {rate_fmt}{postfix}"  # fits in 60 columns
+# fits in 60 columns
+_FORMAT = "{bar} {n_fmt}/{total_fmt} {remaining} {rate_fmt}{postfix}"
 
 
 class Display:
@@ -40,7 +42,9 @@ class Display:
             self._bar.update(done - self._bar.n)
 
     def epoch(self, train_acc: float, test_acc: float | None) -> None:
-        """Show the accuracies on the training set and, if there is one, on the test set."""
+        """Show the accuracies on the training set and, if there is one, on the test
+        set.
+        """
         names, values = "train acc", f"{train_acc:.4f}"
         if test_acc is not None:
             names, values = f"{names}, test acc", f"{values}, {test_acc:.4f}"
@@ -72,9 +76,14 @@ class Display:
 
 @contextmanager
 def display(total: int, wanted: bool) -> Iterator[Display]:
-    """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told of its progress."""
+    """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told
+    of its progress.
+    """
     output = Output(sys.stdout) if wanted and sys.stdout is not None else None
-    shown = Display(output, bar(total, output, _FORMAT) if output and can_redraw(sys.stdout) else None)
+    shown = Display(
+        output,
+        bar(total, output, _FORMAT) if output and can_redraw(sys.stdout) else None,
+    )
     try:
         yield shown
     finally:

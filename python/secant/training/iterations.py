@@ -1,8 +1,10 @@
-"""Runs the iterations of a training: many in one call of the backend, or one by one with the network's own methods.
+"""Runs the iterations of a training: many in one call of the backend, or one by one
+with the network's own methods.
 
-Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone, by a snapshot of the
-parameters. A block in which something went wrong is undone as a whole and run again, one iteration at a time: so the
-result does not depend on how many iterations run in one call.
+Design: an iteration counts if its loss and the parameters are finite. One that diverged
+is undone, by a snapshot of the parameters. A block in which something went wrong is
+undone as a whole and run again, one iteration at a time: so the result does not depend
+on how many iterations run in one call.
 """
 
 import math
@@ -46,7 +48,8 @@ class Iterations(ABC):
     x : ndarray or Rows
         The inputs, in the form in which they are read.
     ahead : bool
-        Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
+        Whether mini-batches may be drawn before they are needed: not if the network may
+        draw from the same stream.
     """
 
     x: Any
@@ -56,13 +59,16 @@ class Iterations(ABC):
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices, (K, B), and append the loss of each.
 
-        However it ends, the losses are finite, and the parameters are those after the iterations that they belong to.
+        However it ends, the losses are finite, and the parameters are those after the
+        iterations that they belong to.
         """
 
     def compare(self, batch: Array, losses: list[float]) -> None:  # noqa: B027 - most have nothing to compare with
-        """Raise an error if the network's loss of a mini-batch is not the one that is minimized.
+        """Raise an error if the network's loss of a mini-batch is not the one that is
+        minimized.
 
-        The parameters and losses are then those of the last comparison that did not fail.
+        The parameters and losses are then those of the last comparison that did not
+        fail.
         """
 
 
@@ -75,7 +81,8 @@ def iterations_of(
     before: bool = False,
     accelerated: Accelerated | None = None,
 ) -> Iterations:
-    """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
+    """Return what updates ``net`` by ``params -= learning_rate *
+    take_gradient(x[batch], t[batch])``.
 
     Parameters
     ----------
@@ -96,30 +103,40 @@ def iterations_of(
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
     if accelerated and accelerated.in_place():
-        return _OfRecognized(accelerated, x, t, take_gradient.keywords, learning_rate, before)
+        return _OfRecognized(
+            accelerated, x, t, take_gradient.keywords, learning_rate, before
+        )
     if accelerated and accelerated.recognition.holder != "params":
         raise UnsupportedError(
-            "net must have its parameters in net.params to be trained, or they must be float64 and C-contiguous, with "
-            "a loss that is the mean over the samples"
+            "net must have its parameters in net.params to be trained, or they must be"
+            " float64 and C-contiguous, with a loss that is the mean over the samples"
         )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
-    is_built_in, options = getattr(take_gradient.func, "__func__", None) in _BUILT_IN, take_gradient.keywords
+    is_built_in, options = (
+        getattr(take_gradient.func, "__func__", None) in _BUILT_IN,
+        take_gradient.keywords,
+    )
     if is_built_in and isinstance(net, TwoLayerNet) and not foreign_structure(net):
         backend = backend_module(net.backend)
         batch = checked_whole("train", net, x, t, backend)
-        if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
+        # which may refuse a mini-batch, so it must see each
+        if options.get("method") != "series":
             weights = batch.t if batch.t.ndim == 1 else as_float(batch.t, np.float64)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before)
             method, h = options.get("method", "derivative"), options.get("h", 1.0)
-            descent = Descent(method, h, learning_rate, options["n_threads"] or 0, before)
+            descent = Descent(
+                method, h, learning_rate, options["n_threads"] or 0, before
+            )
             return _InBackend(net, backend, batch, x, descent, one_by_one)
     loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, loss)
 
 
-def checked_whole(part: str, net: TwoLayerNet, x: Any, t: Array, backend: Backend) -> Batch:
+def checked_whole(
+    part: str, net: TwoLayerNet, x: Any, t: Array, backend: Backend
+) -> Batch:
     """Return a whole set as a mini-batch, once all its elements are checked.
 
     An error that begins with x or t names the argument of `train`: x_train, say.
@@ -137,7 +154,10 @@ class _Snapshot:
 
     def __init__(self, params: Any, keys: Any = None) -> None:
         self._params = params
-        self._before = {key: (params[key], copy(params[key])) for key in (params if keys is None else keys)}
+        self._before = {
+            key: (params[key], copy(params[key]))
+            for key in (params if keys is None else keys)
+        }
 
     def rollback(self) -> None:
         """Put everything back."""
@@ -169,10 +189,12 @@ class _InBackend(Iterations):
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices.
 
-        An iteration that is beyond float32 is run in float64: the others have the same bits in any block.
+        An iteration that is beyond float32 is run in float64: the others have the same
+        bits in any block.
         """
         batch = self.batch._replace(net=network(self.net))
-        if fault := faults.first(batch.net, all_finite=self.backend.all_finite):  # a callback may have changed them
+        # a callback may have changed them
+        if fault := faults.first(batch.net, all_finite=self.backend.all_finite):
             raise error(fault, batch, self.given)
         params = dict(zip(PARAM_NAMES, batch.net, strict=False))
         snapshot, first, fault = _Snapshot(params), len(losses), None
@@ -201,19 +223,36 @@ class _InBackend(Iterations):
 
 
 class _OfRecognized(Iterations):
-    """The iterations of a network of another class that was recognized: its arrays are updated where they lie.
+    """The iterations of a network of another class that was recognized: its arrays are
+    updated where they lie.
 
-    Its own loss is compared on the first mini-batch of each size, and whenever `compare` is called.
+    Its own loss is compared on the first mini-batch of each size, and whenever
+    `compare` is called.
     """
 
     def __init__(
-        self, accelerated: Accelerated, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
+        self,
+        accelerated: Accelerated,
+        x: Any,
+        t: Array,
+        options: dict[str, Any],
+        rate: float,
+        before: bool,
     ) -> None:
         self._accelerated, self._data = accelerated, (x, t)
         self._known = accelerated.two_layer_net()
-        h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
-        take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
-        inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
+        h, threads = (
+            accelerated.recognition.h,
+            options.get("n_threads") or accelerated.n_threads,
+        )
+        take_gradient = partial(
+            self._known.numerical_gradient, method="auto", h=h, n_threads=threads
+        )
+        inputs = (
+            NormalizedPixels(np.asarray(rows(x.pixels)))
+            if isinstance(x, NormalizedPixels)
+            else rows(x)
+        )
         self._inner = iterations_of(self._known, inputs, t, take_gradient, rate, before)
         extreme = np.array(extremes(x))
         accelerated.require_same(self._known, x[extreme], t[extreme])
@@ -229,7 +268,9 @@ class _OfRecognized(Iterations):
         self._inner.run(indices, losses)
 
     def compare(self, batch: Array, losses: list[float]) -> None:
-        """Raise an error if the network's loss of a mini-batch is not the one that is minimized."""
+        """Raise an error if the network's loss of a mini-batch is not the one that is
+        minimized.
+        """
         x, t = self._data
         try:
             self._accelerated.require_same(self._known, x[batch], t[batch])
@@ -238,7 +279,10 @@ class _OfRecognized(Iterations):
                 self._compared.rollback()
                 del losses[self._losses_compared :]
             raise
-        self._compared, self._losses_compared = _Snapshot(self._known.params), len(losses)
+        self._compared, self._losses_compared = (
+            _Snapshot(self._known.params),
+            len(losses),
+        )
 
 
 @dataclass
@@ -264,13 +308,19 @@ class _ByMethods(Iterations):
         before = self._loss(x, t, losses) if self.before else math.nan
         grads = self.take_gradient(x, t)
         if not isinstance(grads, Mapping) or not grads:
-            raise UnsupportedError(f"gradients must be a dict with the keys of net.params, got {grads!r}")
+            raise UnsupportedError(
+                f"gradients must be a dict with the keys of net.params, got {grads!r}"
+            )
         if other := [key for key in grads if key not in params]:
-            raise UnsupportedError(f"gradients must have the keys of net.params to be trained with, got {other!r}")
+            raise UnsupportedError(
+                "gradients must have the keys of net.params to be trained with, got"
+                f" {other!r}"
+            )
         with held_interrupts():
             snapshot = _Snapshot(params, grads)
             try:
-                with np.errstate(over="ignore", invalid="ignore"):  # it is looked at what became of them
+                # it is looked at what became of them
+                with np.errstate(over="ignore", invalid="ignore"):
                     for key in grads:
                         params[key] -= self.rate * grads[key]
                 infinite = _not_finite({key: params[key] for key in grads}, [])
@@ -287,26 +337,39 @@ class _ByMethods(Iterations):
     def _loss(self, x: Any, t: Array, losses: list[float]) -> float:
         try:
             return float(getattr(self.net, self.loss_method)(x, t))
-        except ValueRangeError as error:  # the parameters are finite, but too large for a finite loss
+        except ValueRangeError as error:
+            # the parameters are finite, but too large for a finite loss
             raise _divergence(self.rate, losses, str(error)) from error
 
 
 def _not_finite(
-    params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite
+    params: Mapping[Any, Any],
+    losses: list[float],
+    check: Callable[[Array], bool] = all_finite,
 ) -> str | float | None:
-    """Return what is NaN or infinite, if anything is: the key of a parameter, or the last loss."""
+    """Return what is NaN or infinite, if anything is: the key of a parameter, or the
+    last loss.
+    """
     for key, param in params.items():
-        if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):
+        if (
+            isinstance(param, np.ndarray)
+            and param.dtype.kind in "fc"
+            and not check(param)
+        ):
             return str(key)
     return losses[-1] if losses and not math.isfinite(losses[-1]) else None
 
 
 def _said(infinite: str | float) -> str:
-    return f"params[{infinite!r}] is not finite" if isinstance(infinite, str) else f"the loss is {infinite}"
+    return (
+        f"params[{infinite!r}] is not finite"
+        if isinstance(infinite, str)
+        else f"the loss is {infinite}"
+    )
 
 
 def _divergence(learning_rate: float, losses: list[float], why: str) -> ValueRangeError:
     return ValueRangeError(
-        f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
-        f"in iteration {len(losses) + 1}, {why}"
+        "learning_rate must be small enough for finite parameters and losses, got"
+        f" {learning_rate!r}: in iteration {len(losses) + 1}, {why}"
     )

@@ -1,4 +1,6 @@
-"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once per epoch."""
+"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or
+each one once per epoch.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Indices = NDArray[np.int_]
 Sampling = Literal["replacement", "epoch", "ordered"]
 
 
-def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource = None) -> Indices:
+def sample_with_replacement(
+    train_size: int, batch_size: int, rng: RandomSource = None
+) -> Indices:
     """Draw one mini-batch, every sample of it from the whole training set.
 
     Parameters
@@ -28,8 +32,9 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     batch_size : int
         The number of samples in a mini-batch. It may be larger than ``train_size``.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
-        Where the numbers come from; NumPy's legacy global state by default, so that ``np.random.seed`` gives
-        the chapter's mini-batches. An int seeds a stream of its own.
+        Where the numbers come from; NumPy's legacy global state by default, so that
+        ``np.random.seed`` gives the chapter's mini-batches. An int seeds a stream of
+        its own.
 
     Returns
     -------
@@ -39,7 +44,8 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     Raises
     ------
     DTypeError, ValueRangeError
-        A size is not a whole number of at least 1, or ``rng`` is not a source of random numbers.
+        A size is not a whole number of at least 1, or ``rng`` is not a source of random
+        numbers.
 
     Examples
     --------
@@ -51,8 +57,11 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     return batch
 
 
-def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
-    """Shuffle the training set and walk through it, batch by batch; then shuffle it again, forever.
+def epoch_batches(
+    train_size: int, batch_size: int, rng: RandomSource = None
+) -> Iterator[Indices]:
+    """Shuffle the training set and walk through it, batch by batch; then shuffle it
+    again, forever.
 
     Parameters
     ----------
@@ -66,14 +75,15 @@ def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) ->
     Returns
     -------
     iterator of ndarray of int, shape (batch_size,)
-        Indices from 0 to ``train_size - 1``. An epoch is ``ceil(train_size / batch_size)`` batches, and holds
-        every sample exactly once. Its last batch is shorter if ``batch_size`` does not divide ``train_size``.
+        Indices from 0 to ``train_size - 1``. An epoch is ``ceil(train_size /
+        batch_size)`` batches, and holds every sample exactly once. Its last batch is
+        shorter if ``batch_size`` does not divide ``train_size``.
 
     Raises
     ------
     DTypeError, ValueRangeError
-        A size is not a whole number of at least 1, ``batch_size`` is above ``train_size``, or ``rng`` is no
-        source of random numbers.
+        A size is not a whole number of at least 1, ``batch_size`` is above
+        ``train_size``, or ``rng`` is no source of random numbers.
 
     Examples
     --------
@@ -93,15 +103,17 @@ def mini_batches(
     Parameters
     ----------
     sampling : {"replacement", "epoch", "ordered"}
-        One `sample_with_replacement` after another, `epoch_batches`, or the latter without shuffling.
+        One `sample_with_replacement` after another, `epoch_batches`, or the latter
+        without shuffling.
     train_size, batch_size, rng
         As for these two.
 
     Returns
     -------
     callable
-        Takes the number of mini-batches wanted. Returns at least one and at most so many, as an ndarray of int of shape
-        (K, batch_size). The indices do not depend on how many are drawn at a time.
+        Takes the number of mini-batches wanted. Returns at least one and at most so
+        many, as an ndarray of int of shape (K, batch_size). The indices do not depend
+        on how many are drawn at a time.
 
     Raises
     ------
@@ -116,9 +128,14 @@ def mini_batches(
         return partial(_drawn, numbers, train_size, batch_size)
     if batch_size > train_size:
         raise ValueRangeError(
-            f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
+            f"batch_size must be at most the number of training samples, {train_size},"
+            f" got {batch_size}"
         )
-    return _Epochs(train_size, batch_size, numbers.permutation if sampling == "epoch" else np.arange)
+    return _Epochs(
+        train_size,
+        batch_size,
+        numbers.permutation if sampling == "epoch" else np.arange,
+    )
 
 
 def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indices:
@@ -127,9 +144,13 @@ def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indic
 
 
 class _Epochs:
-    """Walks through a training set in an order of its samples, and takes a new one at its end."""
+    """Walks through a training set in an order of its samples, and takes a new one at
+    its end.
+    """
 
-    def __init__(self, train_size: int, batch_size: int, order: Callable[[int], Indices]) -> None:
+    def __init__(
+        self, train_size: int, batch_size: int, order: Callable[[int], Indices]
+    ) -> None:
         self._train_size, self._batch_size, self._order = train_size, batch_size, order
         self._left: Indices = np.empty(0, dtype=np.int_)
 

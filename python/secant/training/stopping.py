@@ -1,4 +1,6 @@
-"""When to stop: after some epochs in a row without progress in the loss, or in the accuracy on held-out samples."""
+"""When to stop: after some epochs in a row without progress in the loss, or in the
+accuracy on held-out samples.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from secant.training.history import History
 
 
 class Stopping:
-    """A callback of `secant.train` with ``accuracy_after="last"``, that ends training when there is no more progress.
+    """A callback of `secant.train` with ``accuracy_after="last"``, that ends training
+    when there is no more progress.
 
     Parameters
     ----------
@@ -47,9 +50,15 @@ class Stopping:
         """Record an epoch, and return whether it is the last."""
         validated = bool(history.test_acc_list)
         if validated:
-            value, params = history.test_acc_list[-1], {key: param.copy() for key, param in net.params.items()}
+            value, params = (
+                history.test_acc_list[-1],
+                {key: param.copy() for key, param in net.params.items()},
+            )
         else:
-            value, params = -mean_loss(history.train_loss_list[-len(self._sizes) :], self._sizes), {}
+            value, params = (
+                -mean_loss(history.train_loss_list[-len(self._sizes) :], self._sizes),
+                {},
+            )
         self._idle = self._idle + 1 if value < self.best + self._tol else 0
         with held_interrupts():
             self.scores += [value] if validated else []
@@ -60,5 +69,7 @@ class Stopping:
 
 
 def mean_loss(losses: list[float], sizes: list[int]) -> float:
-    """Return the mean loss of the samples in mini-batches of these sizes, the last of which may be missing."""
+    """Return the mean loss of the samples in mini-batches of these sizes, the last of
+    which may be missing.
+    """
     return float(np.average(losses, weights=sizes[: len(losses)]))

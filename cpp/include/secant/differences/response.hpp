@@ -1,7 +1,9 @@
-// The unit response phi: how much the loss of one sample changes when one pre-activation of the network is shifted.
+// The unit response phi: how much the loss of one sample changes when one
+// pre-activation of the network is shifted.
 //
-// Two losses are never subtracted: that cancels half of the digits, and is all of the error of a plain central difference.
-// The change itself is computed (docs/derivation.md), at +s and at -s.
+// Two losses are never subtracted: that cancels half of the digits, and is all of the
+// error of a plain central difference. The change itself is computed
+// (docs/derivation.md), at +s and at -s.
 #pragma once
 
 #include "secant/interface/constants.hpp"
@@ -23,7 +25,8 @@ Pack change(const Unshifted& unit, Pack u) {
 // The output layer of one sample, as the forward pass left it, and its targets.
 class OutputState {
 public:
-    OutputState(const Parameters& net, const Samples& samples, const TargetLists& lists, std::size_t n)
+    OutputState(const Parameters& net, const Samples& samples, const TargetLists& lists,
+                std::size_t n)
         : sigmoid_output(net.sigmoid_output()),
           log_offset(static_cast<Real>(net.log_offset())),
           outputs(net.outputs()),
@@ -53,9 +56,11 @@ private:
     const Real *a2_, *z2_, *zc2_, *y_;
 };
 
-// A method (taylor.hpp, exact.hpp) computes the loss change when one a2_k is shifted by u. Its loss_change_of_hidden(w2)(f) is that
-// for a pack of hidden units with the outgoing weights w2, a row for each class, whose outputs change by f: each a2_k is shifted by w_k f.
-// With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
+// A method (taylor.hpp, exact.hpp) computes the loss change when one a2_k is shifted by
+// u. Its loss_change_of_hidden(w2)(f) is that for a pack of hidden units with the
+// outgoing weights w2, a row for each class, whose outputs change by f: each a2_k is
+// shifted by w_k f. With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators,
+// and S = sum over k of y_k e_k, it is
 // - sum over k of t_k log1p( y_k / (y_k + log_offset) * (e_k - S) / (1 + S) ).
 
 // phi(s) - phi(-s)

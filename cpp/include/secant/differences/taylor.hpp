@@ -1,7 +1,9 @@
-// The loss change for small shifts: D terms of the series of growths and log1p, relative error <= |2u|^D / (D + 1).
+// The loss change for small shifts: D terms of the series of growths and log1p,
+// relative error <= |2u|^D / (D + 1).
 //
-// The series of a growth depends on the sample and the output only: it is expanded once, and evaluated for every weight. For a
-// hidden unit S is a polynomial in the change f of its output, with the coefficients sum over k of y_k g_k,m w_k^m.
+// The series of a growth depends on the sample and the output only: it is expanded
+// once, and evaluated for every weight. For a hidden unit S is a polynomial in the
+// change f of its output, with the coefficients sum over k of y_k g_k,m w_k^m.
 #pragma once
 
 #include <algorithm>
@@ -17,33 +19,44 @@ class Taylor {
 public:
     static void expand(const OutputState& out, Real* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
-            const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
-                                                   : expm1_series<D, Real>();
+            const auto growth = out.sigmoid_output
+                                    ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
+                                    : expm1_series<D, Real>();
             std::copy_n(growth.c + 1, D, coefficients + k * D);
         }
     }
 
-    Taylor(const OutputState& out, const Real* coefficients) : out_(out), coefficients_(coefficients) {}
+    Taylor(const OutputState& out, const Real* coefficients)
+        : out_(out), coefficients_(coefficients) {}
 
     auto loss_change_of_hidden(Tile<const Real> w2) const {
-        const Jet<D> mean = long_sum<Jet<D>>(out_.outputs, [&](Jet<D>& sum, std::size_t k) {
+        const Jet<D> mean = long_sum<Jet<D>>(out_.outputs, [&](Jet<D>& sum,
+                                                               std::size_t k) {
             const Pack w = load(w2.row(k));
             Pack power = out_.y(k) * w;
             for (int m = 1; m <= D; ++m, power *= w)
-                sum.c[m] = fma(broadcast(coefficients_[k * D + static_cast<std::size_t>(m - 1)]), power, sum.c[m]);
+                sum.c[m] = fma(
+                    broadcast(coefficients_[k * D + static_cast<std::size_t>(m - 1)]),
+                    power, sum.c[m]);
         });
         return [this, w2, mean](Sides f) {
-            return loss_change_from_growths(polynomial(mean.c + 1, f), [&](std::size_t k) { return growth(k, load(w2.row(k)) * f); });
+            return loss_change_from_growths(
+                polynomial(mean.c + 1, f),
+                [&](std::size_t k) { return growth(k, load(w2.row(k)) * f); });
         };
     }
 
     Sides loss_change_of_output(std::size_t k, Sides u) const {
         const Sides own = growth(k, u);
-        return loss_change_from_growths(broadcast(out_.y(k)) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
+        return loss_change_from_growths(broadcast(out_.y(k)) * own, [&](std::size_t l) {
+            return l == k ? own : Sides{};
+        });
     }
 
 private:
-    Sides growth(std::size_t k, Sides u) const { return polynomial(coefficients_ + k * D, u); }
+    Sides growth(std::size_t k, Sides u) const {
+        return polynomial(coefficients_ + k * D, u);
+    }
 
     // c[0] x + c[1] x^2 + ... + c[D - 1] x^D; coefficients are numbers or packs.
     static Sides polynomial(const auto* c, Sides x) {

@@ -1,4 +1,5 @@
-// Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared by all instruction sets.
+// Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared
+// by all instruction sets.
 #pragma once
 
 #include <cstddef>
@@ -22,24 +23,30 @@ struct View {
     SECANT_INLINE T* row(std::size_t n) const { return data + n * cols; }
 };
 
-// An input that is not zero: its column within its block, and the index of its value in a table.
+// An input that is not zero: its column within its block, and the index of its value in
+// a table.
 struct Entry {
     std::uint8_t column, value;
 };
 
-// Rows of inputs are cut into blocks of this many columns: their weights stay in the L1 cache.
+// Rows of inputs are cut into blocks of this many columns: their weights stay in the L1
+// cache.
 constexpr std::size_t block_columns = 112;
-static_assert(block_columns % 16 == 0 && block_columns <= 256 && sizeof(Entry) == 2, "find_nonzeros relies on it");
-SECANT_INLINE constexpr std::size_t blocks_of(std::size_t columns) { return ceil_of(columns, block_columns); }
+static_assert(block_columns % 16 == 0 && block_columns <= 256 && sizeof(Entry) == 2,
+              "find_nonzeros relies on it");
+SECANT_INLINE constexpr std::size_t blocks_of(std::size_t columns) {
+    return ceil_of(columns, block_columns);
+}
 
 // Inputs that are mostly zero and have at most 256 different values, such as images.
 struct IndexedRows {
     const Entry* entries;
     const std::size_t* starts;  // (N+1,) where each row begins in `entries`
-    const std::uint32_t* ends;  // (N, blocks) where each block ends, counted from the start of its row
-    const double* values;       // (256,)
-    const float* single_values; // (256,) the same, rounded
-    const double* largest;      // (N,) max |x| of each row
+    const std::uint32_t*
+        ends;  // (N, blocks) where each block ends, counted from the start of its row
+    const double* values;        // (256,)
+    const float* single_values;  // (256,) the same, rounded
+    const double* largest;       // (N,) max |x| of each row
 
     template <class Real>
     SECANT_INLINE const Real* table() const {
@@ -50,8 +57,8 @@ struct IndexedRows {
     }
 };
 
-// The inputs x(N,I), in the caller's type. They are converted one row at a time, and exactly: engines for float take no float64. Only
-// indexed values are rounded to float.
+// The inputs x(N,I), in the caller's type. They are converted one row at a time, and
+// exactly: engines for float take no float64. Only indexed values are rounded to float.
 struct Inputs {
     enum class Type { uint8, float32, float64, indexed };
     Type type;
@@ -64,24 +71,31 @@ struct Inputs {
     template <class Read>
     SECANT_INLINE auto with_data(const Read& read) const {
         switch (type) {
-            case Type::uint8: return read(static_cast<const std::uint8_t*>(data));
-            case Type::float32: return read(static_cast<const float*>(data));
-            default: return read(static_cast<const double*>(data));
+            case Type::uint8:
+                return read(static_cast<const std::uint8_t*>(data));
+            case Type::float32:
+                return read(static_cast<const float*>(data));
+            default:
+                return read(static_cast<const double*>(data));
         }
     }
 };
 
-// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. The other pointer is null. Labels index arrays: they
-// are a copy of the caller's, which another thread may write to. Weights may be anything at any time.
+// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. The
+// other pointer is null. Labels index arrays: they are a copy of the caller's, which
+// another thread may write to. Weights may be anything at any time.
 struct Targets {
     const std::int64_t* labels;
     const double* weights;
 
     // How many targets a sample has at most, of so many classes.
-    SECANT_INLINE std::size_t most(std::size_t classes) const { return labels ? 1 : classes; }
+    SECANT_INLINE std::size_t most(std::size_t classes) const {
+        return labels ? 1 : classes;
+    }
 };
 
-// The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,). Its loss has the logarithm of y + log_offset.
+// The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,). Its loss has the
+// logarithm of y + log_offset.
 template <class Real>
 struct NetworkOf {
     View<const Real> w1;
@@ -96,17 +110,22 @@ struct NetworkOf {
     SECANT_INLINE std::size_t hidden() const { return w1.cols; }
     SECANT_INLINE std::size_t outputs() const { return w2.cols; }
     // The forward pass of a sample takes so many.
-    SECANT_INLINE std::size_t multiplications() const { return hidden() * (inputs() + outputs()); }
+    SECANT_INLINE std::size_t multiplications() const {
+        return hidden() * (inputs() + outputs());
+    }
 };
 
-// A mini-batch: the samples `indices[0..size)` of x and t, or the first `size` if `indices` is null.
+// A mini-batch: the samples `indices[0..size)` of x and t, or the first `size` if
+// `indices` is null.
 struct Batch {
     Inputs x;
     Targets t;
     const std::int64_t* indices;  // a copy, like labels
     std::size_t size;
 
-    SECANT_INLINE std::size_t sample(std::size_t n) const { return indices ? static_cast<std::size_t>(indices[n]) : n; }
+    SECANT_INLINE std::size_t sample(std::size_t n) const {
+        return indices ? static_cast<std::size_t>(indices[n]) : n;
+    }
 };
 
 // Arrays in the shapes of the parameters: a gradient, or the parameters to be updated.
@@ -118,8 +137,9 @@ struct GradientOf {
     Real* b2;
 };
 
-// Compute the outputs y(N,O). `interrupted` is polled during a long call; true means stop: y is then incomplete. `finite` becomes
-// whether x, the parameters, the pre-activations and y are.
+// Compute the outputs y(N,O). `interrupted` is polled during a long call; true means
+// stop: y is then incomplete. `finite` becomes whether x, the parameters, the
+// pre-activations and y are.
 template <class Real>
 struct PredictCallOf {
     NetworkOf<Real> net;
@@ -132,21 +152,27 @@ struct PredictCallOf {
 
 // How a gradient was computed.
 struct GradientReport {
-    // How many samples had a series of each order; at 0: how many were evaluated directly.
+    // How many samples had a series of each order; at 0: how many were evaluated
+    // directly.
     std::size_t samples[Limits<double>::highest_order + 1];
-    double truncation_bound;  // the largest of any sample; 0 for the derivative (order 1)
-    double loss;              // of the batch; if it is not wanted, at least as much
-    bool valid;               // whether x and the parameters are finite, and weights of targets also not negative
-    bool finite;              // whether they are valid, no pre-activation was too large and the gradient is finite
+    double
+        truncation_bound;  // the largest of any sample; 0 for the derivative (order 1)
+    double loss;           // of the batch; if it is not wanted, at least as much
+    bool valid;  // whether x and the parameters are finite, and weights of targets also
+                 // not negative
+    bool finite;  // whether they are valid, no pre-activation was too large and the
+                  // gradient is finite
 };
 
 enum class GradientMethod { derivative, series, automatic, direct };
-constexpr const char* gradient_methods[] = {"derivative", "series", "auto", "direct", nullptr};
+constexpr const char* gradient_methods[] = {"derivative", "series", "auto", "direct",
+                                            nullptr};
 // About how many forward passes the direct method takes for each output.
 constexpr std::size_t passes_an_output = 3;
 
-// Compute a gradient. `interrupted` is polled during a long call; true means stop: the result is then incomplete. So is that
-// of the method `series` if the report counts a sample at order 0.
+// Compute a gradient. `interrupted` is polled during a long call; true means stop: the
+// result is then incomplete. So is that of the method `series` if the report counts a
+// sample at order 0.
 template <class Real>
 struct GradientCallOf {
     NetworkOf<Real> net;
@@ -158,12 +184,15 @@ struct GradientCallOf {
     GradientReport* report;
     int threads;
     bool (*interrupted)();
-    bool with_loss = true;  // whether it is wanted: many targets need as many logarithms
+    bool with_loss =
+        true;  // whether it is wanted: many targets need as many logarithms
 };
 
-// Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
-// losses(iterations,): of each batch, before or after its update; NaN where a pre-activation is too large. Stops early if it is
-// interrupted, a loss is not finite, or x or t is not valid. In the report `loss` and `finite` are not written.
+// Gradient descent: `gradient` once for each row of indices(iterations,batch); its
+// `out` are the parameters of its `net`. losses(iterations,): of each batch, before or
+// after its update; NaN where a pre-activation is too large. Stops early if it is
+// interrupted, a loss is not finite, or x or t is not valid. In the report `loss` and
+// `finite` are not written.
 template <class Real>
 struct TrainingCallOf {
     GradientCallOf<Real> gradient;
@@ -174,11 +203,13 @@ struct TrainingCallOf {
     std::size_t* done;  // completed iterations
 };
 
-// Compute out(end - begin,): difference quotients of f at x(size,), of the coordinates begin to end - 1. `interrupted` is polled
-// between coordinates; true means stop: the result is then incomplete.
+// Compute out(end - begin,): difference quotients of f at x(size,), of the coordinates
+// begin to end - 1. `interrupted` is polled between coordinates; true means stop: the
+// result is then incomplete.
 struct DifferenceCall {
     enum class Scheme { central, forward, five_point };
-    static constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
+    static constexpr const char* schemes[] = {"central", "forward", "five-point",
+                                              nullptr};
     double (*f)(const double* x, std::intptr_t n, void* data);
     void* data;
     const double* x;
@@ -191,9 +222,11 @@ struct DifferenceCall {
     bool (*interrupted)();
 };
 
-// The engines of one instruction set, for networks of float or double. They take a block of scratch memory and return the bytes
-// they need; if it is null they do nothing else. A gradient needs room for the highest order that a series may have: with many classes
-// that is two and a half times what orders 1 and 3 touch (784-50-100,000: 0.8 and 0.3 GB).
+// The engines of one instruction set, for networks of float or double. They take a
+// block of scratch memory and return the bytes they need; if it is null they do nothing
+// else. A gradient needs room for the highest order that a series may have: with many
+// classes that is two and a half times what orders 1 and 3 touch (784-50-100,000: 0.8
+// and 0.3 GB).
 template <class Real>
 struct EnginesOf {
     std::size_t (*predict)(const PredictCallOf<Real>& call, void* block) noexcept;
@@ -206,9 +239,11 @@ struct Kernels {
     const char* isa;
     const char* const* activations;  // names; null at the end
     bool (*all_finite)(const Inputs& x, int threads) noexcept;
-    void (*sigmoid)(const double* x, double* out, std::size_t size, int threads) noexcept;
+    void (*sigmoid)(const double* x, double* out, std::size_t size,
+                    int threads) noexcept;
     void (*softmax)(View<const double> x, View<double> out, int threads) noexcept;
-    double (*cross_entropy)(View<const double> y, const Targets& t, double log_offset, int threads) noexcept;
+    double (*cross_entropy)(View<const double> y, const Targets& t, double log_offset,
+                            int threads) noexcept;
     std::size_t (*difference)(const DifferenceCall& call, void* block) noexcept;
     EnginesOf<double> engines;
 };

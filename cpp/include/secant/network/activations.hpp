@@ -1,17 +1,18 @@
-// The activations of hidden units, a policy for each. To add one, write its policy, and its name in the list at the end.
+// The activations of hidden units, a policy for each. To add one, write its policy, and
+// its name in the list at the end.
 //
 // A policy has
 //     name                      what Python calls it
 //     bounded                   whether |z| <= 1
-//     kink                      whether it has one, at 0; then changes_near_kink(a, s) for shifts s > 0 and -s that may cross it
-//     steepest                  its largest slope
-//     coefficients[m]           upper bound on |c_m| of its change c_1 s + c_2 s^2 + ..., away from a kink, for m of 1 to 3
-//     largest_change(rho)       upper bound on its change for complex shifts |s| <= rho, away from a kink
-//     evaluate(a)               z, and a second number that says how z changes: its `state`
-//     series<K>(z, state)       the series of its change
-//     prepare(u)                what small_changes needs of a shift u >= 0
-//     small_changes(unit, m)    its changes for u and -u, given m = prepare(u)
-//     large_change(unit, u)     its change for |u| > small_shift_limit
+//     kink                      whether it has one, at 0; then changes_near_kink(a, s)
+//     for shifts s > 0 and -s that may cross it steepest                  its largest
+//     slope coefficients[m]           upper bound on |c_m| of its change c_1 s + c_2
+//     s^2 + ..., away from a kink, for m of 1 to 3 largest_change(rho)       upper
+//     bound on its change for complex shifts |s| <= rho, away from a kink evaluate(a)
+//     z, and a second number that says how z changes: its `state` series<K>(z, state)
+//     the series of its change prepare(u)                what small_changes needs of a
+//     shift u >= 0 small_changes(unit, m)    its changes for u and -u, given m =
+//     prepare(u) large_change(unit, u)     its change for |u| > small_shift_limit
 #pragma once
 
 #include <tuple>
@@ -39,7 +40,8 @@ constexpr double unlimited = std::numeric_limits<double>::infinity();
 struct Sigmoid {
     static constexpr const char* name = "sigmoid";
     static constexpr bool bounded = true, kink = false;
-    static constexpr double steepest = 1.0 / 4, coefficients[] = {0.0, 1.0 / 4, 1.0 / 20, 1.0 / 48};
+    static constexpr double steepest = 1.0 / 4,
+                            coefficients[] = {0.0, 1.0 / 4, 1.0 / 20, 1.0 / 48};
 
     static double largest_change(double rho) {
         constexpr double pi = 3.14159265358979323846;
@@ -60,15 +62,17 @@ struct Sigmoid {
 
     static Pack prepare(Pack u) { return expm1(u); }
 
-    // sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m). For -u that denominator would cancel; the mirrored form,
+    // sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m). For -u that denominator would
+    // cancel; the mirrored form,
     // - z zc m / (1 + zc m), does not.
     static Sides small_changes(const Unshifted& unit, Pack m) {
         const auto [a, z, zc] = unit;
-        return {(z * zc) * m / fma(z, m, broadcast(1)), -((z * zc) * m / fma(zc, m, broadcast(1)))};
+        return {(z * zc) * m / fma(z, m, broadcast(1)),
+                -((z * zc) * m / fma(zc, m, broadcast(1)))};
     }
 
-    // Two sigmoids are then so far apart that their difference does not cancel. It is computed from a, which is exact also where
-    // z or zc has underflowed.
+    // Two sigmoids are then so far apart that their difference does not cancel. It is
+    // computed from a, which is exact also where z or zc has underflowed.
     static Pack large_change(const Unshifted& unit, Pack u) {
         const Pack shifted = unit.a + u;
         const auto [z, zc] = sigmoid(shifted);
@@ -76,17 +80,22 @@ struct Sigmoid {
     }
 };
 
-// tanh(a) = 2 sigmoid(2a) - 1. The state is the slope (1 + z)(1 - z), which keeps its digits where z is 1.
+// tanh(a) = 2 sigmoid(2a) - 1. The state is the slope (1 + z)(1 - z), which keeps its
+// digits where z is 1.
 struct Tanh {
     static constexpr const char* name = "tanh";
     static constexpr bool bounded = true, kink = false;
-    static constexpr double steepest = 1.0, coefficients[] = {0.0, 1.0, 2.0 / 5, 1.0 / 3};
+    static constexpr double steepest = 1.0,
+                            coefficients[] = {0.0, 1.0, 2.0 / 5, 1.0 / 3};
 
-    static double largest_change(double rho) { return 2 * Sigmoid::largest_change(2 * rho); }
+    static double largest_change(double rho) {
+        return 2 * Sigmoid::largest_change(2 * rho);
+    }
 
     static Activated evaluate(Pack a) {
         const auto [z, zc] = sigmoid(2 * a);
-        const Pack m = expm1(-2 * absolute(a)), size = -m / (2 + m);  // z - zc would cancel near 0
+        const Pack m = expm1(-2 * absolute(a)),
+                   size = -m / (2 + m);  // z - zc would cancel near 0
         return {select(a < 0, -size, size), 4 * z * zc};
     }
 
@@ -98,7 +107,9 @@ struct Tanh {
     static Pack prepare(Pack u) { return expm1(2 * u); }
 
     static Sides small_changes(const Unshifted& unit, Pack m) {
-        const Pack top = Real{0.5} * unit.state * m, up = Real{0.5} + Real{0.5} * unit.z, down = Real{0.5} - Real{0.5} * unit.z;
+        const Pack top = Real{0.5} * unit.state * m,
+                   up = Real{0.5} + Real{0.5} * unit.z,
+                   down = Real{0.5} - Real{0.5} * unit.z;
         return {top / fma(up, m, broadcast(1)), -(top / fma(down, m, broadcast(1)))};
     }
 
@@ -119,7 +130,9 @@ struct Linear {
         return {{Pack{}, slope}};
     }
     static Pack prepare(Pack u) { return u; }
-    static Sides small_changes(const Unshifted& unit, Pack u) { return {unit.state * u, -(unit.state * u)}; }
+    static Sides small_changes(const Unshifted& unit, Pack u) {
+        return {unit.state * u, -(unit.state * u)};
+    }
     static Pack large_change(const Unshifted& unit, Pack u) { return unit.state * u; }
 };
 
@@ -134,11 +147,14 @@ struct Relu : Linear {
     static constexpr const char* name = "relu";
     static constexpr bool kink = true;
 
-    static Activated evaluate(Pack a) { return {select(a > 0, a, Pack{}), select(a > 0, broadcast(1), Pack{})}; }
+    static Activated evaluate(Pack a) {
+        return {select(a > 0, a, Pack{}), select(a > 0, broadcast(1), Pack{})};
+    }
 
     static Sides changes_near_kink(Pack a, Pack s) {
         const Pack up = a + s;
-        return {select(a > 0, s, select(up > 0, up, Pack{})), select(a > 0, -select(a < s, a, s), Pack{})};
+        return {select(a > 0, s, select(up > 0, up, Pack{})),
+                select(a > 0, -select(a < s, a, s), Pack{})};
     }
 };
 
@@ -152,12 +168,15 @@ struct List {
 
 }  // namespace activations
 
-using Activations = activations::List<activations::Sigmoid, activations::Relu, activations::Tanh, activations::Identity>;
+using Activations = activations::List<activations::Sigmoid, activations::Relu,
+                                      activations::Tanh, activations::Identity>;
 
 // Calls what.template operator()<Policy>() for the activation of that number.
 template <class What>
 auto with_activation(std::size_t number, const What& what) {
-    return with_number<0, Activations::last>(number, [&]<int N>() { return what.template operator()<Activations::Policy<N>>(); });
+    return with_number<0, Activations::last>(number, [&]<int N>() {
+        return what.template operator()<Activations::Policy<N>>();
+    });
 }
 
 // Whether |z| <= 1.

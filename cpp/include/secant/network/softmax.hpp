@@ -11,7 +11,8 @@ namespace secant::SECANT_ISA {
 // sum + lost, as a divisor.
 class CompensatedDivisor {
 public:
-    CompensatedDivisor(Pack sum, Pack lost) : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1 / sum_) {}
+    CompensatedDivisor(Pack sum, Pack lost)
+        : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1 / sum_) {}
 
     // x divided by it, rounded as if only once.
     Pack divide(Pack x) const {
@@ -66,14 +67,16 @@ inline void softmax_row(const Real* x, Real* out, std::size_t size) {
     CompensatedSum sum;
     for (std::size_t k = 0; k < size; k += lanes) {
         const std::size_t count = std::min(lanes, size - k);
-        store_part(out + k, exp_difference(load_part(x + k, count, top), broadcast(top)), count);
+        store_part(out + k,
+                   exp_difference(load_part(x + k, count, top), broadcast(top)), count);
         sum.add(load_part(out + k, count));
     }
     const CompensatedDivisor total = sum.total();
     map(out, out, size, [&](Pack e) { return total.divide(e); });
 }
 
-// The same for as many rows as a pack has lanes, one lane each: x_k of all rows is at x + k * lanes. top: max x.
+// The same for as many rows as a pack has lanes, one lane each: x_k of all rows is at x
+// + k * lanes. top: max x.
 inline void softmax_lanes(const Real* x, Real* out, std::size_t size, Pack top) {
     CompensatedSum sum;
     for (std::size_t k = 0; k < size; ++k) {
@@ -82,7 +85,8 @@ inline void softmax_lanes(const Real* x, Real* out, std::size_t size, Pack top) 
         store(out + k * lanes, e);
     }
     const CompensatedDivisor total = sum.lane_totals();
-    for (std::size_t k = 0; k < size; ++k) store(out + k * lanes, total.divide(load(out + k * lanes)));
+    for (std::size_t k = 0; k < size; ++k)
+        store(out + k * lanes, total.divide(load(out + k * lanes)));
 }
 
 // out(N,O) = softmax of each row of x.  2 ulp.
@@ -90,14 +94,18 @@ inline void softmax(ConstMatrix x, Matrix out) {
     constexpr std::size_t few = 4 * lanes;  // too few to fill packs along a row
     std::size_t n = 0;
     for (; 0 < x.cols && x.cols < few && n + lanes <= x.rows; n += lanes) {
-        Real turned[few * lanes];  // element by element: packs of the last row would end past it
+        Real turned[few * lanes];  // element by element: packs of the last row would
+                                   // end past it
         for (std::size_t k = 0; k < x.cols; ++k)
-            for (std::size_t l = 0; l < lanes; ++l) turned[k * lanes + l] = x.row(n + l)[k];
+            for (std::size_t l = 0; l < lanes; ++l)
+                turned[k * lanes + l] = x.row(n + l)[k];
         Pack top = load(turned);
-        for (std::size_t k = 1; k < x.cols; ++k) top = maximum(top, load(turned + k * lanes));
+        for (std::size_t k = 1; k < x.cols; ++k)
+            top = maximum(top, load(turned + k * lanes));
         softmax_lanes(turned, turned, x.cols, top);
         for (std::size_t k = 0; k < x.cols; ++k)
-            for (std::size_t l = 0; l < lanes; ++l) out.row(n + l)[k] = turned[k * lanes + l];
+            for (std::size_t l = 0; l < lanes; ++l)
+                out.row(n + l)[k] = turned[k * lanes + l];
     }
     for (; n < x.rows; ++n) softmax_row(x.row(n), out.row(n), x.cols);
 }

@@ -1,4 +1,5 @@
-// Which instruction sets the kernels were compiled for, which of them this processor can run, and which one is used.
+// Which instruction sets the kernels were compiled for, which of them this processor
+// can run, and which one is used.
 #pragma once
 
 #include <string>
@@ -14,12 +15,24 @@
 
 namespace secant {
 
-namespace baseline { extern const Kernels kernels; }
-namespace baseline_single { extern const EnginesOf<float> engines; }
-namespace x86_64_v3 { extern const Kernels kernels; }
-namespace x86_64_v3_single { extern const EnginesOf<float> engines; }
-namespace x86_64_v4 { extern const Kernels kernels; }
-namespace x86_64_v4_single { extern const EnginesOf<float> engines; }
+namespace baseline {
+extern const Kernels kernels;
+}
+namespace baseline_single {
+extern const EnginesOf<float> engines;
+}
+namespace x86_64_v3 {
+extern const Kernels kernels;
+}
+namespace x86_64_v3_single {
+extern const EnginesOf<float> engines;
+}
+namespace x86_64_v4 {
+extern const Kernels kernels;
+}
+namespace x86_64_v4_single {
+extern const EnginesOf<float> engines;
+}
 
 // What was compiled for one instruction set.
 struct Compiled {
@@ -28,23 +41,27 @@ struct Compiled {
 };
 
 #ifdef SECANT_X86_64
-// Whether the processor and the system support x86-64-v3. clang's __builtin_cpu_supports does not know all its features.
+// Whether the processor and the system support x86-64-v3. clang's
+// __builtin_cpu_supports does not know all its features.
 inline bool has_v3() {
     __builtin_cpu_init();
     unsigned a, b, basic = 0, extended = 0;
     __get_cpuid(1, &a, &b, &basic, &a);
     __get_cpuid(0x80000001, &a, &b, &extended, &a);
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("bmi2") && (basic & bit_MOVBE) && (basic & bit_F16C) && (extended & bit_LZCNT);
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           (basic & bit_MOVBE) && (basic & bit_F16C) && (extended & bit_LZCNT);
 }
 
 inline bool has_v4() {
-    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
+    return has_v3() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
 }
 #endif
 
-// The kernels that this processor can run, the best first. Once they have been asked for, the process may fork.
+// The kernels that this processor can run, the best first. Once they have been asked
+// for, the process may fork.
 inline std::vector<Compiled> usable_kernels() {
     end_threads_before_forks();
     std::vector<Compiled> usable;
@@ -60,7 +77,8 @@ inline std::vector<Compiled> usable_kernels() {
     return usable;
 }
 
-// The kernels of that name, or the best if it is empty; null if this processor cannot run them.
+// The kernels of that name, or the best if it is empty; null if this processor cannot
+// run them.
 inline Compiled find_kernels(const std::string& name) {
     for (const Compiled& candidate : usable_kernels())
         if (name.empty() || name == candidate.kernels->isa) return candidate;

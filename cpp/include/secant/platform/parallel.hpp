@@ -1,5 +1,6 @@
-// The only file that uses OpenMP's threads. With SECANT_STD_THREADS it uses the threads of the standard library instead, for
-// ThreadSanitizer, which does not understand OpenMP's barriers.
+// The only file that uses OpenMP's threads. With SECANT_STD_THREADS it uses the threads
+// of the standard library instead, for ThreadSanitizer, which does not understand
+// OpenMP's barriers.
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,8 @@ inline bool in_parallel() {
 #endif
 }
 
-// The default number of threads of a call, as OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl say at that time.
+// The default number of threads of a call, as OMP_NUM_THREADS, omp_set_num_threads or
+// threadpoolctl say at that time.
 inline int max_threads() {
 #ifdef _OPENMP
     return in_parallel() ? 1 : omp_get_max_threads();
@@ -43,8 +45,9 @@ inline int max_threads() {
 // Rises at every fork.
 inline std::atomic<unsigned> forks{0};
 
-// libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed. libomp, which clang
-// links, has a handler of its own, and would end the threads of every thread.
+// libgomp's threads do not survive a fork. If they are ended before it, both processes
+// start new ones when needed. libomp, which clang links, has a handler of its own, and
+// would end the threads of every thread.
 inline void end_threads() {
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
     omp_pause_resource_all(omp_pause_hard);
@@ -55,26 +58,29 @@ inline void end_threads() {
 // Has every fork from now on end them first.
 inline void end_threads_before_forks() {
 #ifndef _WIN32
-    [[maybe_unused]] static const int registered = pthread_atfork(end_threads, nullptr, nullptr);
+    [[maybe_unused]] static const int registered =
+        pthread_atfork(end_threads, nullptr, nullptr);
 #endif
 }
 
 #ifdef SECANT_ISA
 namespace SECANT_ISA {
 
-// The threads that run a call together, as one of them sees it. All run the same code. A task alone writes its outputs, so
-// they do not depend on which thread runs it.
+// The threads that run a call together, as one of them sees it. All run the same code.
+// A task alone writes its outputs, so they do not depend on which thread runs it.
 class Team {
 public:
     const std::size_t size, rank;
 
     Team(std::size_t threads, std::size_t thread) : size(threads), rank(thread) {}
 #ifdef SECANT_STD_THREADS
-    Team(std::size_t threads, std::size_t thread, std::barrier<>* all) : size(threads), rank(thread), all_(all) {}
+    Team(std::size_t threads, std::size_t thread, std::barrier<>* all)
+        : size(threads), rank(thread), all_(all) {}
 #endif
 
-    // body(begin, end) for this thread's share of tasks, which is always the same and contiguous: what it writes seldom shares a cache
-    // line with what another thread writes.
+    // body(begin, end) for this thread's share of tasks, which is always the same and
+    // contiguous: what it writes seldom shares a cache line with what another thread
+    // writes.
     template <class Body>
     void share_range(std::size_t tasks, const Body& body) const {
         body(rank * tasks / size, (rank + 1) * tasks / size);
@@ -113,10 +119,15 @@ public:
     // What all threads read.
     void read(const Phase& phase) const { begin(phase, phase.shared_by, 1); }
 
-    // The begin and the end of a phase that is shared otherwise. `parts`: whether panels have several.
-    void begin(const Phase& phase, Sharing shared_by, std::size_t tasks) const { ledger_.begin(phase, shared_by, tasks); }
+    // The begin and the end of a phase that is shared otherwise. `parts`: whether
+    // panels have several.
+    void begin(const Phase& phase, Sharing shared_by, std::size_t tasks) const {
+        ledger_.begin(phase, shared_by, tasks);
+    }
     void end(const Phase& phase, bool parts) const {
-        if (phase.after == Barrier::always || (phase.after == Barrier::between_parts && parts)) wait();
+        if (phase.after == Barrier::always ||
+            (phase.after == Barrier::between_parts && parts))
+            wait();
     }
 
 private:
@@ -138,8 +149,8 @@ private:
     mutable Ledger ledger_;
 };
 
-// While it lives, numbers are rounded to nearest and subnormal ones count, whatever this thread has been told: a program may have told
-// one thread and not the others.
+// While it lives, numbers are rounded to nearest and subnormal ones count, whatever
+// this thread has been told: a program may have told one thread and not the others.
 class UsualArithmetic {
 public:
     UsualArithmetic() {
@@ -165,14 +176,16 @@ void parallel(int threads, const Body& run) noexcept {
     std::barrier<> all(threads);
     std::vector<std::thread> others;
     const auto size = static_cast<std::size_t>(threads);
-    for (std::size_t rank = 1; rank < size; ++rank) others.emplace_back([&, rank] { body(Team{size, rank, &all}); });
+    for (std::size_t rank = 1; rank < size; ++rank)
+        others.emplace_back([&, rank] { body(Team{size, rank, &all}); });
     body(Team{size, 0, &all});
     for (std::thread& other : others) other.join();
 #else
 #ifdef _OPENMP
     if (threads > 1) {
 #pragma omp parallel num_threads(threads)
-        body(Team{static_cast<std::size_t>(omp_get_num_threads()), static_cast<std::size_t>(omp_get_thread_num())});
+        body(Team{static_cast<std::size_t>(omp_get_num_threads()),
+                  static_cast<std::size_t>(omp_get_thread_num())});
         return;
     }
 #endif
@@ -181,10 +194,12 @@ void parallel(int threads, const Body& run) noexcept {
 #endif
 }
 
-// body(task) for every task. The team is not shrunk to the tasks: libgomp destroys threads that a smaller team leaves out.
+// body(task) for every task. The team is not shrunk to the tasks: libgomp destroys
+// threads that a smaller team leaves out.
 template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
-    parallel(tasks > 1 ? threads : 1, [&](const Team& team) { team.share(tasks, body); });
+    parallel(tasks > 1 ? threads : 1,
+             [&](const Team& team) { team.share(tasks, body); });
 }
 
 }  // namespace SECANT_ISA

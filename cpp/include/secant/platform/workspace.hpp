@@ -1,5 +1,6 @@
-// Scratch memory, taken piece by piece from one block that the caller allocated. Over a null block it only counts: the code
-// that takes the pieces also tells how many bytes they need. A debug build fills them with NaN.
+// Scratch memory, taken piece by piece from one block that the caller allocated. Over a
+// null block it only counts: the code that takes the pieces also tells how many bytes
+// they need. A debug build fills them with NaN.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ public:
     // `count` elements at a cache line of their own.
     template <class T>
     T* take(std::size_t count) {
-        static_assert(alignof(T) <= alignment && std::is_trivially_destructible_v<T>, "nobody destroys what is placed here");
+        static_assert(alignof(T) <= alignment && std::is_trivially_destructible_v<T>,
+                      "nobody destroys what is placed here");
         T* piece = block_ ? reinterpret_cast<T*>(block_ + bytes_) : nullptr;
 #ifndef NDEBUG
         if (piece) std::memset(static_cast<void*>(piece), 0xff, count * sizeof(T));

@@ -1,5 +1,6 @@
-// Jet<K>: a Taylor series in one variable s without constant term, cut after the power K. Coefficients are numbers or packs.
-// Each function solves a differential equation for its result, power by power.
+// Jet<K>: a Taylor series in one variable s without constant term, cut after the power
+// K. Coefficients are numbers or packs. Each function solves a differential equation
+// for its result, power by power.
 #pragma once
 
 #include "secant/simd/packs.hpp"
@@ -55,7 +56,8 @@ Jet<K, T> logistic_series(T slope, T tilt) {
     return p;
 }
 
-// p = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  p' = (z + p)(zc - p).
+// p = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  p' = (z
+// + p)(zc - p).
 template <int K, class T>
 Jet<K, T> sigmoid_series(T z, T zc) {
     return logistic_series<K, T>(z * zc, zc - z);
@@ -68,7 +70,8 @@ Jet<K, T> expm1(const Jet<K, T>& a) {
     out.c[1] = a.c[1];
     for (int m = 2; m <= K; ++m) {
         T sum = a.c[1] * out.c[m - 1];
-        for (int i = 2; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * a.c[i], out.c[m - i], sum);
+        for (int i = 2; i < m; ++i)
+            sum = fma(static_cast<Element<T>>(i) * a.c[i], out.c[m - i], sum);
         out.c[m] = fma(sum, T{} + fraction<T>(m), a.c[m]);
     }
     return out;
@@ -81,7 +84,8 @@ Jet<K, T> log1p(const Jet<K, T>& a) {
     out.c[1] = a.c[1];
     for (int m = 2; m <= K; ++m) {
         T sum = out.c[1] * a.c[m - 1];
-        for (int i = 2; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * out.c[i], a.c[m - i], sum);
+        for (int i = 2; i < m; ++i)
+            sum = fma(static_cast<Element<T>>(i) * out.c[i], a.c[m - i], sum);
         out.c[m] = fma(sum, T{} - fraction<T>(m), a.c[m]);
     }
     return out;

@@ -6,7 +6,8 @@
 
 namespace secant::SECANT_ISA {
 
-// x - 0 is x for every x, also -0.0 and NaN: it compiles to a broadcast without subtraction.
+// x - 0 is x for every x, also -0.0 and NaN: it compiles to a broadcast without
+// subtraction.
 template <class P = Pack>
 P broadcast(Element<P> x) {
     return x - P{};
@@ -47,10 +48,14 @@ void put(Element<P>* to, P sums, bool add) {
 template <class P>
     requires std::is_same_v<Element<P>, float>
 void put(double* to, P sums, bool add) {
-    sums = in_register(sums);  // its halves are taken from memory: else it would be there all the time
-    for (std::size_t part = 0; part < sizeof(P) / sizeof(HalfFloatPack); ++part, to += lanes) {
+    sums = in_register(
+        sums);  // its halves are taken from memory: else it would be there all the time
+    for (std::size_t part = 0; part < sizeof(P) / sizeof(HalfFloatPack);
+         ++part, to += lanes) {
         HalfFloatPack half;
-        std::memcpy(&half, reinterpret_cast<const std::byte*>(&sums) + part * sizeof half, sizeof half);
+        std::memcpy(&half,
+                    reinterpret_cast<const std::byte*>(&sums) + part * sizeof half,
+                    sizeof half);
         const Pack wide = converted<Pack>(half);
         store(to, add ? load(to) + wide : wide);
     }
@@ -58,7 +63,9 @@ void put(double* to, P sums, bool add) {
 #endif
 
 // A pack in float32.
-inline void store_in_single(float* to, Pack p) { store(to, converted<VectorOf<float, lanes * sizeof(float)>::Type>(p)); }
+inline void store_in_single(float* to, Pack p) {
+    store(to, converted<VectorOf<float, lanes * sizeof(float)>::Type>(p));
+}
 
 // The first `count` lanes from memory, and no more; the others are `rest`.
 template <class P = Pack>
@@ -66,12 +73,16 @@ P load_part(const Real* from, std::size_t count, Real rest = 0) {
     return count == lanes_of<P> ? load<P>(from) : load_some<P>(from, count, rest);
 }
 
-inline void store_part(Real* to, Pack p, std::size_t count) { count == lanes ? store(to, p) : store_some(to, p, count); }
+inline void store_part(Real* to, Pack p, std::size_t count) {
+    count == lanes ? store(to, p) : store_some(to, p, count);
+}
 
 constexpr std::size_t pad(std::size_t n) { return ceil_of(n, lanes) * lanes; }
 
-// body(i, count) for each pack of so many numbers: `count` of them, from number i on. Whole packs are a loop of their own, with a constant
-// count: in a loop that may copy a part of a pack, gcc keeps sums in memory, and a gradient of 784-512-10 in float32 took 1.1 of the time.
+// body(i, count) for each pack of so many numbers: `count` of them, from number i on.
+// Whole packs are a loop of their own, with a constant count: in a loop that may copy a
+// part of a pack, gcc keeps sums in memory, and a gradient of 784-512-10 in float32
+// took 1.1 of the time.
 template <class Body>
 SECANT_INLINE void for_packs(std::size_t size, const Body& body) {
     std::size_t i = 0;
@@ -82,7 +93,9 @@ SECANT_INLINE void for_packs(std::size_t size, const Body& body) {
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>
 void map(const Real* x, Real* out, std::size_t size, Function function) {
-    for_packs(size, [&](std::size_t i, std::size_t count) { store_part(out + i, function(load_part(x + i, count)), count); });
+    for_packs(size, [&](std::size_t i, std::size_t count) {
+        store_part(out + i, function(load_part(x + i, count)), count);
+    });
 }
 
 }  // namespace secant::SECANT_ISA

@@ -1,5 +1,5 @@
-// The type of the numbers that the kernels compute with. They are compiled for double, and with SECANT_SINGLE for float, in a
-// namespace of their own.
+// The type of the numbers that the kernels compute with. They are compiled for double,
+// and with SECANT_SINGLE for float, in a namespace of their own.
 #pragma once
 
 #include <cstdint>

@@ -10,12 +10,16 @@ class TwiceTheDigits {
 public:
     explicit TwiceTheDigits(Pack first) : sum_(first) {}
     void add_product(Real x, Pack y) {
-        const auto product = two_product(broadcast(x), y), next = two_sum(sum_, product.value);
+        const auto product = two_product(broadcast(x), y),
+                   next = two_sum(sum_, product.value);
         sum_ = next.value;
         lost_ += next.lost + product.lost;
     }
-    // Halves of a number near the largest overflow: then nothing is known of what was lost.
-    Pack rounded() const { return sum_ + select(zero_or_nan(lost_) == 0, lost_, Pack{}); }
+    // Halves of a number near the largest overflow: then nothing is known of what was
+    // lost.
+    Pack rounded() const {
+        return sum_ + select(zero_or_nan(lost_) == 0, lost_, Pack{});
+    }
 
 private:
     Pack sum_, lost_{};

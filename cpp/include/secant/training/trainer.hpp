@@ -20,7 +20,9 @@ inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
             next.indices = batch.indices + batch.size;
             const Batch* prefetched = i + 1 < call.iterations ? &next : nullptr;
             double loss = 0.0;
-            if (!(call.before ? engine.run(team, batch, &loss, prefetched) : engine.run(team, batch))) break;
+            if (!(call.before ? engine.run(team, batch, &loss, prefetched)
+                              : engine.run(team, batch)))
+                break;
             if (!call.before) loss = engine.loss(team, batch, prefetched);
             if (team.rank == 0) {
                 call.losses[i] = loss;

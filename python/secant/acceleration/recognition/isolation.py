@@ -1,7 +1,8 @@
-"""Run the reader's code while it is tried out: its output and warnings are hidden, its random draws are put back.
+"""Run the reader's code while it is tried out: its output and warnings are hidden, its
+random draws are put back.
 
-The draws are those from `random` and `np.random`. All of these belong to the whole process, so what other threads
-print, warn of or draw meanwhile is affected too.
+The draws are those from `random` and `np.random`. All of these belong to the whole
+process, so what other threads print, warn of or draw meanwhile is affected too.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ import numpy as np
 from secant._common.trial import being_tried
 from secant.errors import UnsupportedError
 
-_ONE_AT_A_TIME = threading.RLock()  # else one thread might put back what another one has replaced
+# else one thread might put back what another one has replaced
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -29,7 +31,10 @@ def isolated() -> Iterator[None]:
         If it ends the program.
     """
     with _ONE_AT_A_TIME:
-        states, token = (random.getstate(), np.random.get_state()), being_tried.set(True)
+        states, token = (
+            (random.getstate(), np.random.get_state()),
+            being_tried.set(True),
+        )
         try:
             with (
                 contextlib.redirect_stdout(io.StringIO()),
@@ -40,7 +45,9 @@ def isolated() -> Iterator[None]:
                 warnings.simplefilter("ignore")
                 yield
         except SystemExit as error:
-            raise UnsupportedError(f"it ends the program, by SystemExit({error.code!r}), in a trial") from error
+            raise UnsupportedError(
+                f"it ends the program, by SystemExit({error.code!r}), in a trial"
+            ) from error
         finally:
             being_tried.reset(token)
             random.setstate(states[0])

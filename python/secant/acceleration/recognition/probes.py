@@ -1,4 +1,6 @@
-"""Random parameters, inputs and targets that a loss is tried with, and how far apart two right losses may be."""
+"""Random parameters, inputs and targets that a loss is tried with, and how far apart
+two right losses may be.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from secant.errors import UnsupportedError
 Form = Literal["one-hot", "soft", "labels"]
 Params = tuple[Floats, Floats, Floats, Floats]
 _AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
-_MANY = 13  # samples: a gradient of the first 10 of them, or of parts of 10, is another one
+# samples: a gradient of the first 10 of them, or of parts of 10, is another one
+_MANY = 13
 
 
 class Probe(NamedTuple):
@@ -40,7 +43,8 @@ class _Scale(NamedTuple):
     least: float = -np.inf  # inputs below are set to 0
 
 
-# Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative or zero.
+# Activations that are linear, curved and saturated; kinks crossed; inputs of every
+# scale, negative or zero.
 _SCALES = [
     _Scale(4, 1, 1, 1),
     _Scale(7, 30, 1, 30),
@@ -67,16 +71,27 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
 
 
 def offset_probe(sizes: Sizes, form: Form) -> Probe:
-    """Return a sample whose class is as improbable as can be: what is added in the logarithm decides its loss."""
+    """Return a sample whose class is as improbable as can be: what is added in the
+    logarithm decides its loss.
+    """
     inputs, _, outputs = sizes
     rng = np.random.default_rng(7)
     params = _params(rng, sizes, 1, 1, 1)
     params[3][:] = np.where(np.arange(outputs) == 0, -150.0, 0.0)
-    return Probe(params, rng.standard_normal((1, inputs)), _targets(form, np.zeros(1, int), outputs, rng), form)
+    return Probe(
+        params,
+        rng.standard_normal((1, inputs)),
+        _targets(form, np.zeros(1, int), outputs, rng),
+        form,
+    )
 
 
-def _params(rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: float) -> Params:
-    """Random parameters for which inputs of size x make inputs of hidden and output units of these sizes."""
+def _params(
+    rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: float
+) -> Params:
+    """Random parameters for which inputs of size x make inputs of hidden and output
+    units of these sizes.
+    """
     inputs, hidden, outputs = sizes
     return (
         rng.standard_normal((inputs, hidden)) * (a1 / x / np.sqrt(inputs)),
@@ -87,7 +102,8 @@ def _params(rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: flo
 
 
 def ordinary_probe(sizes: Sizes, form: Form) -> Probe:
-    """Return a probe whose loss has large third derivatives, so that a step can be told from another.
+    """Return a probe whose loss has large third derivatives, so that a step can be told
+    from another.
 
     Of W1, b1 and b2 one entry is 0 or negative.
     """
@@ -102,36 +118,60 @@ def ordinary_probe(sizes: Sizes, form: Form) -> Probe:
     for param, value in zip(params, (0.0, -0.5, 2.5, 0.0), strict=True):
         param.flat[-1] = value
     x = rng.uniform(-4, 4, (_MANY, inputs))
-    return Probe(params, x, _targets(form, np.arange(_MANY) % outputs, outputs, rng), form)
+    return Probe(
+        params, x, _targets(form, np.arange(_MANY) % outputs, outputs, rng), form
+    )
 
 
 def large_probe(sizes: Sizes, form: Form) -> Probe:
-    """Return a probe of one class, which is improbable, and of large inputs, so that gradients are large.
+    """Return a probe of one class, which is improbable, and of large inputs, so that
+    gradients are large.
 
-    Those of b2 and W2 are about 1; those of b1 about 10, from outgoing weights that cancel; those of W1 about 100,000.
+    Those of b2 and W2 are about 1; those of b1 about 10, from outgoing weights that
+    cancel; those of W1 about 100,000.
     """
     rng = np.random.default_rng(3)
     inputs, hidden, outputs = sizes
-    signs = np.where(np.arange(hidden)[:, np.newaxis] % 2, -40.0, 40.0) * np.sign(np.arange(outputs) - 0.5)
+    signs = np.where(np.arange(hidden)[:, np.newaxis] % 2, -40.0, 40.0) * np.sign(
+        np.arange(outputs) - 0.5
+    )
     signs[hidden - hidden % 2 :] = 0  # it has no other one
     b2 = np.where(np.arange(outputs) == 0, -9.0, 0.0)
-    params = np.zeros((inputs, hidden)), np.ones(hidden), signs + rng.uniform(0.1, 0.3, signs.shape), b2
+    params = (
+        np.zeros((inputs, hidden)),
+        np.ones(hidden),
+        signs + rng.uniform(0.1, 0.3, signs.shape),
+        b2,
+    )
     x = 1e4 * rng.standard_normal((_MANY, inputs))
     return Probe(params, x, _targets(form, np.zeros(_MANY, int), outputs, rng), form)
 
 
-def _targets(form: Form, labels: Array, outputs: int, rng: np.random.Generator) -> Array:
+def _targets(
+    form: Form, labels: Array, outputs: int, rng: np.random.Generator
+) -> Array:
     if form == "labels":
         return labels
-    return rng.dirichlet(np.ones(outputs), len(labels)) if form == "soft" else np.eye(outputs)[labels]
+    return (
+        rng.dirichlet(np.ones(outputs), len(labels))
+        if form == "soft"
+        else np.eye(outputs)[labels]
+    )
 
 
-def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.floating[Any]] = np.float64) -> float:
-    """How far two roundings of a loss may be apart: more where large terms cancel in the inputs of units.
+def tolerance(
+    params: Sequence[Floats],
+    x: Array,
+    loss: float,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> float:
+    """How far two roundings of a loss may be apart: more where large terms cancel in
+    the inputs of units.
 
-    A probability y rounded near 1 changes its loss by eps. Inputs of the softmax that are off by d change a loss by 2 d
-    at most, and one below 1 by 2 d times itself. A loss of which too few digits are left is not allowed for: then
-    nothing can be compared.
+    A probability y rounded near 1 changes its loss by eps. Inputs of the softmax that
+    are off by d change a loss by 2 d at most, and one below 1 by 2 d times itself. A
+    loss of which too few digits are left is not allowed for: then nothing can be
+    compared.
     """
     eps = float(np.finfo(dtype).eps)
     w1, b1, w2, b2 = params
@@ -139,7 +179,11 @@ def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.fl
         a1 = float((np.abs(x) @ np.abs(w1) + np.abs(b1)).max())
         a2 = a1 * float(np.abs(w2).sum(axis=0).max()) + float(np.abs(b2).max())
     agree, size = _AGREE if dtype == np.float64 else _AGREE_SINGLE, abs(loss)
-    return 8 * eps + agree * size + min(16 * eps * a2 * min(1.0, size), math.sqrt(eps) * size)
+    return (
+        8 * eps
+        + agree * size
+        + min(16 * eps * a2 * min(1.0, size), math.sqrt(eps) * size)
+    )
 
 
 class NotANumberError(UnsupportedError):
@@ -147,16 +191,26 @@ class NotANumberError(UnsupportedError):
 
 
 def number(value: Any, name: str = "loss") -> float:
-    """What a method of this name returned as a float, whether it is a number or an array of one element."""
+    """What a method of this name returned as a float, whether it is a number or an
+    array of one element.
+    """
     try:
         return float(np.asarray(value).reshape(()))
     except (TypeError, ValueError):
         what = "None" if value is None else f"a {type(value).__name__}"
         what = f"an array {value.shape}" if isinstance(value, np.ndarray) else what
-        cure = ". Return the loss alone" if isinstance(value, tuple | list | dict) else ""
-        raise NotANumberError(f"{name}(x, t) returns {what}, not a number{cure}") from None
+        cure = (
+            ". Return the loss alone" if isinstance(value, tuple | list | dict) else ""
+        )
+        raise NotANumberError(
+            f"{name}(x, t) returns {what}, not a number{cure}"
+        ) from None
 
 
 def short(value: float) -> str:
     """Return a number as people write it: 1e-4."""
-    return np.format_float_scientific(value, trim="-", exp_digits=1) if 0 < value < 0.01 else f"{value:g}"
+    return (
+        np.format_float_scientific(value, trim="-", exp_digits=1)
+        if 0 < value < 0.01
+        else f"{value:g}"
+    )

@@ -27,19 +27,22 @@ class Recognition:
     summed : bool
         Whether the loss is the sum over the samples, not their mean.
     soft_targets : {"weights", "argmax"}
-        Whether targets (N, O) are weights of the classes, or the largest one is the label.
+        Whether targets (N, O) are weights of the classes, or the largest one is the
+        label.
     sizes : tuple of int
         The numbers I, H and O of units.
     keys : tuple
         The keys of W1, b1, W2 and b2.
     holder : str
-        The attribute that is the dict with these keys; "" if they are attributes themselves.
+        The attribute that is the dict with these keys; "" if they are attributes
+        themselves.
     targets : tuple of str
         The forms of targets whose losses agreed: "one-hot", "soft" and "labels".
     h : float
         The step of the central difference.
     gradient_keys : tuple
-        The keys of the gradients of W1, b1, W2 and b2 that its numerical gradient returns.
+        The keys of the gradients of W1, b1, W2 and b2 that its numerical gradient
+        returns.
     order : tuple
         The order in which it returns them.
     names : MethodNames

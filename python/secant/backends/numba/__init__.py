@@ -1,4 +1,6 @@
-"""The backend for where no compiler and no wheel is at hand: the NumPy backend, with loops that Numba compiles."""
+"""The backend for where no compiler and no wheel is at hand: the NumPy backend, with
+loops that Numba compiles.
+"""
 
 from functools import partial
 

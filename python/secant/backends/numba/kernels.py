@@ -1,8 +1,10 @@
-"""All that Numba compiles, in one file: Numba notices changes in the file of a cached function, in no other.
+"""All that Numba compiles, in one file: Numba notices changes in the file of a cached
+function, in no other.
 
-Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
-exception. Kernels release the GIL, so that other threads run beside one. What they compute is that of the NumPy
-backend; "direct" is docs/derivation.md, "Changes, not differences" and "Small shifts".
+Without fast-math: a result may not depend on what the compiler makes of a sum. Division
+by zero is an infinity, not an exception. Kernels release the GIL, so that other threads
+run beside one. What they compute is that of the NumPy backend; "direct" is
+docs/derivation.md, "Changes, not differences" and "Small shifts".
 """
 
 import math
@@ -17,9 +19,13 @@ from secant.errors import MissingExtraError
 try:
     import numba
 except ModuleNotFoundError:
-    raise MissingExtraError("the backend 'numba' needs Numba: pip install numba") from None
+    raise MissingExtraError(
+        "the backend 'numba' needs Numba: pip install numba"
+    ) from None
 if numba.config.DISABLE_JIT:
-    raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
+    raise MissingExtraError(
+        "the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT"
+    )
 
 _LOG1P = np.array([0.0, 1.0, -1 / 2, 1 / 3, -1 / 4, 1 / 5, -1 / 6, 1 / 7, -1 / 8])
 
@@ -30,7 +36,9 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls, for all processes if a folder can be written."""
+    """Compile a function that Python calls, for all processes if a folder can be
+    written.
+    """
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
@@ -49,19 +57,32 @@ class Units(NamedTuple):
     log_offset: float
 
 
-# ---- the steps of backends/numpy/series.py. Series stand in arrays (K+1, M): a[m] is the coefficient of s^m ----------
+# ---- the steps of backends/numpy/series.py. Series stand in arrays (K+1, M): a[m] is
+# the coefficient of s^m
 
 
 @kernel
 def add_targets(
-    mean: Floats, growth: Floats, powers: Floats, y: Floats, k: Any, weight: Floats, log_offset: float, phi: Floats
+    mean: Floats,
+    growth: Floats,
+    powers: Floats,
+    y: Floats,
+    k: Any,
+    weight: Floats,
+    log_offset: float,
+    phi: Floats,
 ) -> None:
-    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ) for one target of each sample: see `numpy.series.response`."""
+    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ) for one target of each sample: see
+    `numpy.series.response`.
+    """
     own = np.empty((4, *mean[:, 0].shape))
     s, log_s, target, log_target = own[0], own[1], own[2], own[3]
     for n in range(len(k)):
         if weight[n] != 0:
-            r, rest = y[n, k[n]] / (y[n, k[n]] + log_offset), log_offset / (y[n, k[n]] + log_offset)
+            r, rest = (
+                y[n, k[n]] / (y[n, k[n]] + log_offset),
+                log_offset / (y[n, k[n]] + log_offset),
+            )
             for m in range(1, len(mean)):
                 r_growth = r * growth[m, n, k[n]]
                 for j in range(mean.shape[2]):
@@ -91,7 +112,8 @@ def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
     power[:] = f
     out[:] = c[1] * f
     for p in range(2, len(f)):
-        for m in range(len(f) - 1, p - 1, -1):  # power becomes power * f, from the top, since it only looks down
+        # power becomes power * f, from the top, since it only looks down
+        for m in range(len(f) - 1, p - 1, -1):
             power[m] = 0
             for i in range(1, m - p + 2):
                 for j in range(f.shape[1]):
@@ -102,7 +124,9 @@ def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
 
 @kernel
 def contract(x: Floats, h: float, one: Floats, three: Floats, out: Floats) -> None:
-    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 three[n,j] to out (I, J)."""
+    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 three[n,j] to out
+    (I, J).
+    """
     for n in range(len(x)):
         for i in range(len(out)):
             if x[n, i] != 0:
@@ -111,17 +135,26 @@ def contract(x: Floats, h: float, one: Floats, three: Floats, out: Floats) -> No
                     out[i, j] += x[n, i] * one[n, j] + cubed * three[n, j]
 
 
-# ---- direct: phi(h x) - phi(-h x). Both sides stand in one array: what belongs to +h first, then what belongs to -h --
+# ---- direct: phi(h x) - phi(-h x). Both sides stand in one array: what belongs to +h
+# first, then what belongs to -h --
 
 
 @kernel
 def add_differences(
-    powers: Floats, t: Floats, h: float, terms: Any, growths: Floats, units: Units, w1: Floats, w2: Floats
+    powers: Floats,
+    t: Floats,
+    h: float,
+    terms: Any,
+    growths: Floats,
+    units: Units,
+    w1: Floats,
+    w2: Floats,
 ) -> None:
-    """Add the central differences of the samples that some terms suffice for to w1 (I+1, H) and w2 (H+1, O).
+    """Add the central differences of the samples that some terms suffice for to w1
+    (I+1, H) and w2 (H+1, O).
 
-    ``powers`` are those of the weights W2, (D+1, O, 2H), and ``growths`` (D+1, N, O) those of the softmax numerators in
-    the shift of a2.
+    ``powers`` are those of the weights W2, (D+1, O, 2H), and ``growths`` (D+1, N, O)
+    those of the softmax numerators in the shift of a2.
     """
     for n in range(len(t)):
         if terms[n] > 0:
@@ -131,9 +164,24 @@ def add_differences(
 
 
 @compiled
-def add_hidden(powers: Floats, t: Floats, h: float, units: Units, n: int, growth: Floats, sums: Floats) -> None:
-    """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
-    hidden, x, w2, length = units.p.shape[1], np.append(units.x[n], 1.0), powers[1], len(growth)
+def add_hidden(
+    powers: Floats,
+    t: Floats,
+    h: float,
+    units: Units,
+    n: int,
+    growth: Floats,
+    sums: Floats,
+) -> None:
+    """Add the central differences (I+1, H) of one sample in the weights of hidden
+    units.
+    """
+    hidden, x, w2, length = (
+        units.p.shape[1],
+        np.append(units.x[n], 1.0),
+        powers[1],
+        len(growth),
+    )
     sides, mean_terms = 2 * hidden, np.zeros((length, 2 * hidden))
     for m in range(1, length):
         for k in range(len(t)):
@@ -142,14 +190,23 @@ def add_hidden(powers: Floats, t: Floats, h: float, units: Units, n: int, growth
                 mean_terms[m, j] += factor * powers[m, k, j]
     active = np.flatnonzero(x)
     changes, phi, mean = np.empty(sides), np.empty(sides), np.empty(sides)
-    shifts, target_growth, logs, before = np.empty(sides), np.empty(sides), np.empty(sides), 0.0
+    shifts, target_growth, logs, before = (
+        np.empty(sides),
+        np.empty(sides),
+        np.empty(sides),
+        0.0,
+    )
     for i in active[np.argsort(x[active])]:
         if x[i] != before:  # equal inputs have equal responses
             before = x[i]
             grown = math.expm1(units.rate * abs(h * before))
             for j in range(hidden):
-                changes[j] = change(units.rate, units.p[n, j], units.q[n, j], h * before, grown)
-                changes[hidden + j] = change(units.rate, units.p[n, j], units.q[n, j], -h * before, grown)
+                changes[j] = change(
+                    units.rate, units.p[n, j], units.q[n, j], h * before, grown
+                )
+                changes[hidden + j] = change(
+                    units.rate, units.p[n, j], units.q[n, j], -h * before, grown
+                )
             polynomials(mean_terms, changes, mean)
             phi[:] = 0
             for k in range(len(t)):
@@ -157,7 +214,16 @@ def add_hidden(powers: Floats, t: Floats, h: float, units: Units, n: int, growth
                     for j in range(sides):
                         shifts[j] = w2[k, j] * changes[j]
                     polynomial(growth[:, k], shifts, target_growth)
-                    add_target(length, units.y[n, k], t[k], units.log_offset, mean, target_growth, logs, phi)
+                    add_target(
+                        length,
+                        units.y[n, k],
+                        t[k],
+                        units.log_offset,
+                        mean,
+                        target_growth,
+                        logs,
+                        phi,
+                    )
             for j in range(hidden):
                 phi[j] = (phi[j] - phi[hidden + j]) / (2 * h)
         for j in range(hidden):
@@ -166,18 +232,28 @@ def add_hidden(powers: Floats, t: Floats, h: float, units: Units, n: int, growth
 
 @compiled
 def change(rate: float, p: float, q: float, u: float, m: float) -> float:
-    """F(u) of the families of backends/activations.py, given m = expm1(rate |u|); a linear function has the rate 0."""
+    """F(u) of the families of backends/activations.py, given m = expm1(rate |u|); a
+    linear function has the rate 0.
+    """
     if rate == 0:
         return p * u
     return math.copysign(p * q * m / (rate + (p if u > 0 else q) * m), u)
 
 
 @compiled
-def add_outputs(t: Floats, h: float, units: Units, n: int, growth: Floats, sums: Floats) -> None:
-    """Add the central differences (H+1, O) of one sample in the weights of output units."""
+def add_outputs(
+    t: Floats, h: float, units: Units, n: int, growth: Floats, sums: Floats
+) -> None:
+    """Add the central differences (H+1, O) of one sample in the weights of output
+    units.
+    """
     z = np.append(units.z[n], 1.0)
     shift = np.concatenate((h * z, -h * z))
-    phi, own_growth, logs = np.empty(len(shift)), np.empty(len(shift)), np.empty(len(shift))
+    phi, own_growth, logs = (
+        np.empty(len(shift)),
+        np.empty(len(shift)),
+        np.empty(len(shift)),
+    )
     for k in range(len(t)):
         phi[:] = 0
         for target in range(len(t)):
@@ -185,16 +261,35 @@ def add_outputs(t: Floats, h: float, units: Units, n: int, growth: Floats, sums:
                 polynomial(growth[:, k], shift, own_growth)
                 mean = units.y[n, k] * own_growth
                 own_growth *= target == k
-                add_target(len(growth), units.y[n, target], t[target], units.log_offset, mean, own_growth, logs, phi)
+                add_target(
+                    len(growth),
+                    units.y[n, target],
+                    t[target],
+                    units.log_offset,
+                    mean,
+                    own_growth,
+                    logs,
+                    phi,
+                )
         for j in range(len(z)):
             sums[j, k] += (phi[j] - phi[len(z) + j]) / (2 * h)
 
 
 @compiled
 def add_target(
-    length: int, y: float, t: float, log_offset: float, mean: Floats, target_growth: Floats, logs: Floats, phi: Floats
+    length: int,
+    y: float,
+    t: float,
+    log_offset: float,
+    mean: Floats,
+    target_growth: Floats,
+    logs: Floats,
+    phi: Floats,
 ) -> None:
-    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ), by a few terms. ``target_growth``, e_t, is lost."""
+    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ), by a few terms.
+
+    ``target_growth``, e_t, is lost.
+    """
     r = y / (y + log_offset)
     for j in range(len(phi)):
         target_growth[j] = r * ((target_growth[j] - mean[j]) / (1 + mean[j]))
@@ -205,7 +300,9 @@ def add_target(
 
 @compiled
 def polynomial(c: Floats, x: Floats, out: Floats) -> None:
-    """The sum over m >= 1 of c[m] x^m, for a multiple of four terms: four of them at a time."""
+    """The sum over m >= 1 of c[m] x^m, for a multiple of four terms: four of them at a
+    time.
+    """
     out[:] = 0
     for m in range(len(c) - 4, 0, -4):
         c0, c1, c2, c3 = c[m], c[m + 1], c[m + 2], c[m + 3]
@@ -219,4 +316,8 @@ def polynomials(c: Floats, x: Floats, out: Floats) -> None:
     out[:] = 0
     for m in range(len(c) - 4, 0, -4):
         for j in range(len(x)):
-            out[j] = x[j] * (c[m, j] + x[j] * (c[m + 1, j] + x[j] * (c[m + 2, j] + x[j] * (c[m + 3, j] + out[j]))))
+            out[j] = x[j] * (
+                c[m, j]
+                + x[j]
+                * (c[m + 1, j] + x[j] * (c[m + 2, j] + x[j] * (c[m + 3, j] + out[j])))
+            )

@@ -1,4 +1,6 @@
-"""The reference backend: what the compiled one must reproduce, in NumPy as plain as can be."""
+"""The reference backend: what the compiled one must reproduce, in NumPy as plain as can
+be.
+"""
 
 from secant._common.validation import all_finite
 from secant.backends.activations import sigmoid

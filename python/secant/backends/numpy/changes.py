@@ -1,7 +1,8 @@
-"""The central differences of one sample, for shifts of any size (docs/derivation.md, "Changes, not differences").
+"""The central differences of one sample, for shifts of any size (docs/derivation.md,
+"Changes, not differences").
 
-The change of the loss is computed directly and never as a difference of two losses. Both sides stand in one array: what
-belongs to +h first, then what belongs to -h.
+The change of the loss is computed directly and never as a difference of two losses.
+Both sides stand in one array: what belongs to +h first, then what belongs to -h.
 """
 
 import numpy as np
@@ -15,9 +16,14 @@ from secant.backends.plan import Sums
 _LEAST_NORMAL = float(np.finfo(float).tiny)
 
 
-def add_hidden(net: Parameters, layers: Pass, t: Floats, h: float, n: int, j: int, sums: Sums) -> None:
-    """Add the central differences of sample n, with targets t (O,), in the weights into unit j and its bias."""
-    inputs, same = np.unique(np.append(layers.x[n], 1.0), return_inverse=True)  # equal inputs have equal responses
+def add_hidden(
+    net: Parameters, layers: Pass, t: Floats, h: float, n: int, j: int, sums: Sums
+) -> None:
+    """Add the central differences of sample n, with targets t (O,), in the weights into
+    unit j and its bias.
+    """
+    # equal inputs have equal responses
+    inputs, same = np.unique(np.append(layers.x[n], 1.0), return_inverse=True)
     z1_change = layers.inner.change((n, j), h * np.stack([inputs, -inputs]))
     q = layers.outer.change(n, z1_change[..., np.newaxis] * net.W2[j])
     difference = _difference(layers, t, net.log_offset, h, n, q)[same]
@@ -25,8 +31,12 @@ def add_hidden(net: Parameters, layers: Pass, t: Floats, h: float, n: int, j: in
     sums.b1[j] += difference[-1]
 
 
-def add_output(net: Parameters, layers: Pass, t: Floats, h: float, n: int, k: int, sums: Sums) -> None:
-    """Add the central differences of sample n in the weights into output k and its bias."""
+def add_output(
+    net: Parameters, layers: Pass, t: Floats, h: float, n: int, k: int, sums: Sums
+) -> None:
+    """Add the central differences of sample n in the weights into output k and its
+    bias.
+    """
     z1 = np.append(layers.inner.z[n], 1.0)
     q = np.zeros((2, len(z1), len(t)))
     q[..., k] = layers.outer.change((n, k), h * np.stack([z1, -z1]))
@@ -35,17 +45,24 @@ def add_output(net: Parameters, layers: Pass, t: Floats, h: float, n: int, k: in
     sums.b2[k] += difference[-1]
 
 
-def _difference(layers: Pass, t: Floats, log_offset: float, h: float, n: int, q: Floats) -> Floats:
+def _difference(
+    layers: Pass, t: Floats, log_offset: float, h: float, n: int, q: Floats
+) -> Floats:
     """The central difference of the loss of a sample whose z2 changes by q (2, ..., O).
 
-    Softmax does not see a common factor of its numerators, so growths are relative to that of the most probable class:
-    1 + S is then at least 1 / O. Probabilities that move far are computed anew.
+    Softmax does not see a common factor of its numerators, so growths are relative to
+    that of the most probable class: 1 + S is then at least 1 / O. Probabilities that
+    move far are computed anew.
     """
     z2, y, targets = layers.outer.z[n], layers.y[n], np.flatnonzero(t)
     exponents = q - q[..., [y.argmax()]]
     growth = np.expm1(exponents)
     mean = (growth @ y)[..., np.newaxis]
-    relative = y[targets] / (y[targets] + log_offset) * ((growth[..., targets] - mean) / (1 + mean))
+    relative = (
+        y[targets]
+        / (y[targets] + log_offset)
+        * ((growth[..., targets] - mean) / (1 + mean))
+    )
     log_y = log_softmax(z2 + q)[..., targets]
     if log_offset:
         anew = np.log((np.exp(log_y) + log_offset) / (y[targets] + log_offset))
@@ -53,7 +70,9 @@ def _difference(layers: Pass, t: Floats, log_offset: float, h: float, n: int, q:
         anew = log_y - log_softmax(z2)[targets]
     # What has underflowed counts as soon as it comes back.
     lost = 0 < log_offset < SMALL_OFFSET and bool((y[targets] < _LEAST_NORMAL).any())
-    far = (np.abs(exponents).max(axis=-1, keepdims=True) > (0 if lost else EXPONENT_LIMIT)) | (relative < -0.5)
+    far = (
+        np.abs(exponents).max(axis=-1, keepdims=True) > (0 if lost else EXPONENT_LIMIT)
+    ) | (relative < -0.5)
     loss = -np.where(far, anew, np.log1p(relative)) @ t[targets]
     difference: Floats = (loss[0] - loss[1]) / (2 * h)
     return difference

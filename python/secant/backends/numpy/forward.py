@@ -15,14 +15,16 @@ from secant.backends.plan import blocks, in_float64
 
 
 def softmax(x: Floats) -> Floats:
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities make NaN, as they should
+    # infinities make NaN, as they should
+    with np.errstate(over="ignore", invalid="ignore"):
         e = np.exp(x - x.max(axis=-1, keepdims=True))
         y: Floats = e / e.sum(axis=-1, keepdims=True)
     return y
 
 
 def cross_entropy(y: Floats, t: Array, log_offset: float) -> float:
-    t = t.astype(np.int64 if t.ndim == 1 else np.float64)  # a copy, to which no other thread writes
+    # a copy, to which no other thread writes
+    t = t.astype(np.int64 if t.ndim == 1 else np.float64)
     if t.ndim == 1 and faults.of_targets(t, y.shape[1]):
         return np.nan
     return mean_loss(y, t, log_offset)
@@ -35,7 +37,8 @@ def mean_loss(y: Floats, t: Array, log_offset: float) -> float:
     if y.min() < 0 or t.min() < 0:
         return np.nan
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return float(-np.sum(t * np.log(y + (log_offset + (t == 0)))) / len(y))  # a weight of 0 counts nothing
+        # a weight of 0 counts nothing
+        return float(-np.sum(t * np.log(y + (log_offset + (t == 0)))) / len(y))
 
 
 def prepare(x: Array | Rows) -> Array:
@@ -55,12 +58,16 @@ def outputs(net: Parameters, x: Array) -> Array:
     net = in_float64(net)
     for block in blocks(len(x), largest_row(net)):
         a1, a2 = pre_activations(net, x[block])
-        y[block] = nan_where_infinite(softmax(ACTIVATIONS[net.output_activation].function(a2)), a1, a2)
+        y[block] = nan_where_infinite(
+            softmax(ACTIVATIONS[net.output_activation].function(a2)), a1, a2
+        )
     return y
 
 
 class Layer(NamedTuple):
-    """Units (N, units) after the forward pass: their outputs, and what their changes are computed from."""
+    """Units (N, units) after the forward pass: their outputs, and what their changes
+    are computed from.
+    """
 
     activation: Activation
     a: Floats
@@ -81,22 +88,28 @@ class Layer(NamedTuple):
         if self.activation.kinked:
             changes: Floats = np.where(a > 0, np.maximum(u, -a), np.maximum(a + u, 0.0))
             return changes
-        by_little = family.change(rate, p, q, u, np.expm1(np.minimum(rate * np.abs(u), SMALL_SHIFT_LIMIT)))
+        by_little = family.change(
+            rate, p, q, u, np.expm1(np.minimum(rate * np.abs(u), SMALL_SHIFT_LIMIT))
+        )
         _, shifted_p, shifted_q = family.state(rate, False, a + u)
-        anew = np.where(2 * a + u > 0, q - shifted_q, shifted_p - p)  # of that which is small
+        # of that which is small
+        anew = np.where(2 * a + u > 0, q - shifted_q, shifted_p - p)
         changes = np.where(rate * np.abs(u) <= SMALL_SHIFT_LIMIT, by_little, anew)
         return changes
 
 
 def activated(activation: Activation, a: Floats) -> Layer:
     """The units of pre-activations a (N, units)."""
-    return Layer(activation, a, *activation.family.state(activation.rate, activation.kinked, a))
+    return Layer(
+        activation, a, *activation.family.state(activation.rate, activation.kinked, a)
+    )
 
 
 class Pass(NamedTuple):
     """What a forward pass leaves behind, of inputs x (N, I).
 
-    Where a shift may take a unit across a kink, as ``near`` (N, H) says, its a is rounded only once, and its slope p is
+    Where a shift may take a unit across a kink, as ``near`` (N, H) says, its a is
+    rounded only once, and its slope p is
     0. The y of a sample is NaN where a pre-activation overflows.
     """
 
@@ -127,7 +140,8 @@ def forward_pass(net: Parameters, x: Array, h: float) -> Pass:
 def nan_where_infinite(y: Floats, a1: Floats, a2: Floats) -> Floats:
     """Set y of a sample to NaN where a pre-activation is not finite.
 
-    Such a sum may be NaN or an infinity, by the order of its terms, and an activation makes a number of it.
+    Such a sum may be NaN or an infinity, by the order of its terms, and an activation
+    makes a number of it.
     """
     y[~(np.isfinite(a1).all(axis=1) & np.isfinite(a2).all(axis=1))] = np.nan
     return y

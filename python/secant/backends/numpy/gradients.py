@@ -1,4 +1,6 @@
-"""The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
+"""The gradients: the central difference of every parameter, by its series or literally,
+and backpropagation.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,13 +10,29 @@ from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameter
 from secant.backends.numpy.direct import by_loop
 from secant.backends.numpy.forward import largest_row
 from secant.backends.numpy.series import PLAIN, Steps, summed_series
-from secant.backends.plan import Sums, add_gradients, blocks, fault_if_not_finite, planned_gradient
+from secant.backends.plan import (
+    Sums,
+    add_gradients,
+    blocks,
+    fault_if_not_finite,
+    planned_gradient,
+)
 
 
-def by_series(net: Parameters, x: Array, t: Array, h: float, count: int, order: int, steps: Steps = PLAIN) -> Sums:
+def by_series(
+    net: Parameters,
+    x: Array,
+    t: Array,
+    h: float,
+    count: int,
+    order: int,
+    steps: Steps = PLAIN,
+) -> Sums:
     """The sum over samples, divided by ``count``, each by a series of one odd order."""
     rows = blocks(len(x), largest_row(net))
-    return add_gradients(summed_series(net, x[block], t[block], h, order, count, steps) for block in rows)
+    return add_gradients(
+        summed_series(net, x[block], t[block], h, order, count, steps) for block in rows
+    )
 
 
 differences = partial(planned_gradient, by_series=by_series, directly=by_loop)

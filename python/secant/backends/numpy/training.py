@@ -37,7 +37,11 @@ def iterate(
             for param, grad in zip(net[:4], result.gradients.values(), strict=True):
                 grad *= descent.learning_rate
                 param -= grad
-            after = math.nan if descent.before else cross_entropy(outputs(net, part.x), part.t, net.log_offset)
+            after = (
+                math.nan
+                if descent.before
+                else cross_entropy(outputs(net, part.x), part.t, net.log_offset)
+            )
             losses.append(result.loss if descent.before else after)
         if not math.isfinite(losses[-1]):
             break

@@ -1,4 +1,5 @@
-"""The evaluator of ``double f(const double *x, intptr_t n, void *data)`` in C: the core calls it, without Python.
+"""The evaluator of ``double f(const double *x, intptr_t n, void *data)`` in C: the core
+calls it, without Python.
 
 Where the core is not built, the pointer is called from Python, with the same bits.
 """
@@ -25,11 +26,15 @@ from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait as long
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
-_WRAP = "wrap yours in C: double f_secant(const double *x, intptr_t n, void *data) { return f(x, (int)n); }"
+_WRAP = (
+    "wrap yours in C: double f_secant(const double *x, intptr_t n, void *data) { return"
+    " f(x, (int)n); }"
+)
 _ARGUMENTS = "[ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]"
 _SIGNATURE = re.compile(
     r"double \(((double|void) ?\*), "
-    r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?), \w+ ?\*\)"
+    r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long("
+    r" long)?( int)?), \w+ ?\*\)"
 )
 
 
@@ -41,7 +46,9 @@ class Pointer(NamedTuple):
 
 
 def is_c_pointer(f: Any) -> bool:
-    """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is imported for that."""
+    """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is
+    imported for that.
+    """
     if f is _last[0]:
         return True
     kind = type(f)
@@ -51,14 +58,20 @@ def is_c_pointer(f: Any) -> bool:
 
 
 _CTYPES = ctypes._CFuncPtr  # type: ignore[attr-defined]
-_CLASSES = {"_cffi_backend": "CData", "numba.core.ccallback": "CFunc", "scipy._lib._ccallback": "LowLevelCallable"}
+_CLASSES = {
+    "_cffi_backend": "CData",
+    "numba.core.ccallback": "CFunc",
+    "scipy._lib._ccallback": "LowLevelCallable",
+}
 
 
 def pointer(f: Any) -> Pointer:
     """The address of a function pointer, once its signature is known to be right."""
     global _last
     known = _last
-    if known[0] is not f or (isinstance(f, _CTYPES) and _address(f) != known[1].address):
+    if known[0] is not f or (
+        isinstance(f, _CTYPES) and _address(f) != known[1].address
+    ):
         known = _last = f, _checked(f)  # which takes longer than ten evaluations
     return known[1]
 
@@ -67,7 +80,9 @@ _last: tuple[Any, Pointer] = object(), Pointer(0, 0)
 
 
 def _address(f: Any) -> int:
-    """The address in a pointer of ctypes, which can be changed: it may share its memory with something else."""
+    """The address in a pointer of ctypes, which can be changed: it may share its memory
+    with something else.
+    """
     return ctypes.c_void_p.from_buffer(f).value or 0
 
 
@@ -88,7 +103,9 @@ def _of_scipy(f: Any) -> Pointer:
     capsule, name = tuple.__getitem__(f, 0), f.signature.encode()
     prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
     address = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, name)
-    data = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyCapsule_GetContext", ctypes.pythonapi))(capsule)
+    data = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(
+        ("PyCapsule_GetContext", ctypes.pythonapi)
+    )(capsule)
     return Pointer(address, data or 0)
 
 
@@ -97,7 +114,9 @@ def _of_cffi(f: Any) -> Pointer:
     kind = ffi.typeof(f)
     if kind.kind != "function":
         raise DTypeError(f"{_WANTED}, got {kind.cname}")
-    _require_signature(f"{kind.result.cname} ({', '.join(argument.cname for argument in kind.args)})")
+    _require_signature(
+        f"{kind.result.cname} ({', '.join(argument.cname for argument in kind.args)})"
+    )
     return Pointer(int(ffi.cast("uintptr_t", f)), 0)
 
 
@@ -122,21 +141,32 @@ def _in_c(kind: Any) -> str:
     return _NAMES.get(name, name)
 
 
-_NAMES = {"void_p": "void *", "longlong": "long long", "ulong": "unsigned long", "ulonglong": "unsigned long long"}
+_NAMES = {
+    "void_p": "void *",
+    "longlong": "long long",
+    "ulong": "unsigned long",
+    "ulonglong": "unsigned long long",
+}
 
 
 def _require_signature(text: str) -> None:
     """SciPy and cffi write signatures in the same way."""
     plain = re.sub(r"\bconst\b ?| ?\bconst\b", "", text)
     match = _SIGNATURE.fullmatch(re.sub(r" ?\*", " *", plain))
-    if not match or (match[3].endswith(("long", "long int")) and "long long" not in match[3] and not _LONG_IS_WIDE):
+    if not match or (
+        match[3].endswith(("long", "long int"))
+        and "long long" not in match[3]
+        and not _LONG_IS_WIDE
+    ):
         raise DTypeError(f"{_WANTED}, got {text}: {_WRAP}")
 
 
 _LONG_IS_WIDE = ctypes.sizeof(ctypes.c_long) == ctypes.sizeof(ctypes.c_void_p)
 
 
-_PROTOTYPE = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)
+_PROTOTYPE = ctypes.CFUNCTYPE(
+    ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p
+)
 
 
 def as_function(f: Any) -> Callable[[Floats], float]:
@@ -153,16 +183,26 @@ def as_function(f: Any) -> Callable[[Floats], float]:
 @cache
 def core() -> Any:
     """The compiled core, or None where it is not built."""
-    return import_module("secant._common.core")._core if find_spec("secant._core") else None
+    return (
+        import_module("secant._common.core")._core
+        if find_spec("secant._core")
+        else None
+    )
 
 
 def few_differences(f: Any, x: Any, h: Any) -> Floats | None:
-    """Central differences of few coordinates, in less time than it takes to make a `CEvaluator`.
+    """Central differences of few coordinates, in less time than it takes to make a
+    `CEvaluator`.
 
-    None where there are none or more, there is no core, or something may need a warning or an error.
+    None where there are none or more, there is no core, or something may need a warning
+    or an error.
     """
     compiled = core()
-    if compiled is None or type(x) is not np.ndarray or not 0 < x.size <= CEvaluator.first_block:
+    if (
+        compiled is None
+        or type(x) is not np.ndarray
+        or not 0 < x.size <= CEvaluator.first_block
+    ):
         return None
     if type(h) is not float or not 0 < h < inf:
         return None
@@ -173,31 +213,46 @@ def few_differences(f: Any, x: Any, h: Any) -> Floats | None:
 
 
 class CEvaluator(PythonEvaluator):
-    """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
+    """f is called by the core, with copies of x; from Python at single points, and
+    where the core is not built.
+    """
 
     first_block = 128  # it is most often fast
 
-    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
+    def __init__(
+        self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer
+    ) -> None:
         super().__init__(f, np.asarray(x, order="C"), number)
         self.is_constant = False  # what the core evaluates is not seen here
         self._pointer, self._threads = address, threads
         self._seconds = 0.0  # per coordinate, as far as is known
 
-    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates: in the core, from here to where h is another."""
+    def differences(
+        self, scheme: Scheme, h: Any, base: Any, begin: int, end: int
+    ) -> Floats:
+        """Return the difference quotients of a range of coordinates: in the core, from
+        here to where h is another.
+        """
         compiled = core()
         if compiled is None or not scheme.in_core or begin == end:
             return super().differences(scheme, h, base, begin, end)
         if isinstance(h, float):
             return self._in_core(compiled, scheme, h, begin, end)
         ends = [0, *(np.flatnonzero(np.diff(h)) + 1).tolist(), end - begin]
-        parts = [self._in_core(compiled, scheme, float(h[i]), begin + i, begin + k) for i, k in pairwise(ends)]
+        parts = [
+            self._in_core(compiled, scheme, float(h[i]), begin + i, begin + k)
+            for i, k in pairwise(ends)
+        ]
         return np.concatenate(parts)
 
-    def _in_core(self, compiled: Any, scheme: Scheme, h: float, begin: int, end: int) -> Floats:
+    def _in_core(
+        self, compiled: Any, scheme: Scheme, h: float, begin: int, end: int
+    ) -> Floats:
         count, start = end - begin, time.perf_counter()
         threads = self._threads if self._seconds * count > _ENOUGH_FOR_THREADS else 1
-        result: Floats = compiled.difference(*self._pointer, self.flat, begin, end, scheme.name, h, threads)
+        result: Floats = compiled.difference(
+            *self._pointer, self.flat, begin, end, scheme.name, h, threads
+        )
         self._seconds = (time.perf_counter() - start) * threads / count
         self.evaluations += count * len(scheme.shifts) + scheme.uses_value
         return result

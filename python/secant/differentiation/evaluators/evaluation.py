@@ -1,8 +1,10 @@
-"""Evaluators of f at shifted points: what they have in common, and the one for functions of Python.
+"""Evaluators of f at shifted points: what they have in common, and the one for
+functions of Python.
 
-An evaluator returns the values of f for a range of coordinates and for all shifts of each. It knows nothing of
-difference quotients, and `differentiate`, which makes them, does not know where f runs. Their arithmetic stands here
-once, so that the bits do not depend on how f is evaluated.
+An evaluator returns the values of f for a range of coordinates and for all shifts of
+each. It knows nothing of difference quotients, and `differentiate`, which makes them,
+does not know where f runs. Their arithmetic stands here once, so that the bits do not
+depend on how f is evaluated.
 """
 
 from __future__ import annotations
@@ -24,16 +26,23 @@ from secant.errors import DTypeError, SecantError, ShapeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
-AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
-_SLOPE = 0.1  # of the change farther away: where f is even about x, both sides change by the same
-_TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
+# of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
+AWAY = 6.180339887498949e-4
+# of the change farther away: where f is even about x, both sides change by the same
+_SLOPE = 0.1
+# of the steps that we choose: so often f may raise something before it is defined at
+# one
+_TRIES = 10
 
 
-def quotients(scheme: Scheme, values: Floats, base: Any, x: Floats, shifts: Floats) -> Floats:
-    """The difference quotients of values (coordinates, shifts, ...) of f, where x (coordinates,) was shifted.
+def quotients(
+    scheme: Scheme, values: Floats, base: Any, x: Floats, shifts: Floats
+) -> Floats:
+    """The difference quotients of values (coordinates, shifts, ...) of f, where x
+    (coordinates,) was shifted.
 
-    ``shifts`` are those of all coordinates, or of each. ``base`` is f(x), for schemes that use it. Where all steps of
-    1 h round to nothing, the quotient is 0.
+    ``shifts`` are those of all coordinates, or of each. ``base`` is f(x), for schemes
+    that use it. Where all steps of 1 h round to nothing, the quotient is 0.
     """
     x = x.reshape(-1, *[1] * (values.ndim - 2))
     points = np.asarray(shifts).T.reshape(len(scheme.shifts), -1, *x.shape[1:]) + x
@@ -64,7 +73,8 @@ class Evaluator(ABC):
     evaluations : int
         How often f was evaluated, until now.
     is_constant : bool
-        Whether f was seen to return one value wherever it was evaluated. Functions in C and Numba's are not watched.
+        Whether f was seen to return one value wherever it was evaluated. Functions in C
+        and Numba's are not watched.
     columns : ColumnGroups, optional
         What f is, if its coordinates are shifts of groups of columns.
     """
@@ -82,7 +92,9 @@ class Evaluator(ABC):
     _value_elsewhere: Any = None  # where it is another one than at all steps
 
     def place(self, i: int, shift: float, output: int = 0) -> str:
-        """The shifted coordinate, as one writes it: of an output, where several are shifted together."""
+        """The shifted coordinate, as one writes it: of an output, where several are
+        shifted together.
+        """
         if self.columns is not None:
             return str(self.columns.place(i, shift, output))
         return f"{name_of(i, self.shape)} = {float(self.flat[i]) + shift!r}"
@@ -104,7 +116,8 @@ class Evaluator(ABC):
         return False
 
     def has_slope_farther_away(self) -> bool:
-        """Whether f was seen to have one value at the steps, and a slope across a longer way.
+        """Whether f was seen to have one value at the steps, and a slope across a
+        longer way.
 
         At an optimum it has none: f changes alike on both sides.
         """
@@ -129,13 +142,18 @@ class Evaluator(ABC):
 
     @abstractmethod
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
-        """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns).
+        """Return f where one coordinate is shifted: (end - begin, shifts, and the shape
+        of what f returns).
 
-        ``shifts`` is a list of those of all coordinates, or an array of those of each, (end - begin, shifts).
+        ``shifts`` is a list of those of all coordinates, or an array of those of each,
+        (end - begin, shifts).
         """
 
-    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates; ``base`` is f(x), for schemes that use it.
+    def differences(
+        self, scheme: Scheme, h: Any, base: Any, begin: int, end: int
+    ) -> Floats:
+        """Return the difference quotients of a range of coordinates; ``base`` is f(x),
+        for schemes that use it.
 
         h is a number, or an array of the steps in the range.
         """
@@ -148,11 +166,16 @@ class Evaluator(ABC):
 
 def shifts_of(scheme: Scheme, h: Any) -> Any:
     """The shifts of a scheme, as `Evaluator.shifted` takes them."""
-    return [shift * h for shift in scheme.shifts] if isinstance(h, float) else np.multiply.outer(h, scheme.shifts)
+    return (
+        [shift * h for shift in scheme.shifts]
+        if isinstance(h, float)
+        else np.multiply.outer(h, scheme.shifts)
+    )
 
 
 class InPlace:
-    """f as a function of its point where it looks at the array x, as the chapter's closures do.
+    """f as a function of its point where it looks at the array x, as the chapter's
+    closures do.
 
     x holds the point while f runs, and is restored at once.
     """
@@ -169,7 +192,9 @@ class InPlace:
             self._x[...] = self._origin
 
     def shifted(self, i: int, there: float, before: float) -> Any:
-        """Return f where one coordinate is ``there``: copies of all of x would take as long as the chapter's f."""
+        """Return f where one coordinate is ``there``: copies of all of x would take as
+        long as the chapter's f.
+        """
         try:
             self._x.flat[i] = there
             return self._f(self._x)
@@ -184,8 +209,9 @@ class PythonEvaluator(Evaluator):
     ----------
     f, x, convert
     in_place : callable, optional
-        f as `InPlace` evaluates it. If f returns the same value for all points of the first block, it may look at the
-        caller's x instead of its argument: then this takes its place.
+        f as `InPlace` evaluates it. If f returns the same value for all points of the
+        first block, it may look at the caller's x instead of its argument: then this
+        takes its place.
     bounds : Bounds, optional
         f is not evaluated outside.
     columns
@@ -201,7 +227,13 @@ class PythonEvaluator(Evaluator):
         bounds: Bounds | None = None,
         columns: Any = None,
     ) -> None:
-        self._f, self._x, self._convert, self._in_place, self._bounds = f, x, convert, in_place, bounds
+        self._f, self._x, self._convert, self._in_place, self._bounds = (
+            f,
+            x,
+            convert,
+            in_place,
+            bounds,
+        )
         self.columns, self.shape = columns, x.shape
         self._is_vector = type(x) is np.ndarray and x.ndim == 1
         self._copy = x.copy if self._is_vector else partial(x.copy, "K")
@@ -235,7 +267,10 @@ class PythonEvaluator(Evaluator):
         try:
             there = self._f(own)
         except Exception as error:
-            error.add_note(f"f was evaluated at x = {np.array2string(point, threshold=6, precision=17)}")
+            error.add_note(
+                "f was evaluated at x ="
+                f" {np.array2string(point, threshold=6, precision=17)}"
+            )
             raise
         self.returned = returned_dtype(there, self.returned)
         return self._convert(there)
@@ -245,28 +280,48 @@ class PythonEvaluator(Evaluator):
         values = _stacked(self._each(begin, end, shifts))
         return values.reshape(end - begin, np.shape(shifts)[-1], *values.shape[1:])
 
-    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates: for few numbers, Python is faster than NumPy."""
+    def differences(
+        self, scheme: Scheme, h: Any, base: Any, begin: int, end: int
+    ) -> Floats:
+        """Return the difference quotients of a range of coordinates: for few numbers,
+        Python is faster than NumPy.
+        """
         if self._convert is not number or scheme.name != "central":
             return super().differences(scheme, h, base, begin, end)
-        x, steps = self.flat[begin:end].tolist(), repeat(h) if isinstance(h, float) else h.tolist()
+        x, steps = (
+            self.flat[begin:end].tolist(),
+            repeat(h) if isinstance(h, float) else h.tolist(),
+        )
         values = self._each(begin, end, shifts_of(scheme, h))
         return np.array(
             [
-                (above - below) / (up - down) if (up := at + step) != (down := at - step) else 0.0
-                for above, below, at, step in zip(values[::2], values[1::2], x, steps, strict=False)
+                (
+                    (above - below) / (up - down)
+                    if (up := at + step) != (down := at - step)
+                    else 0.0
+                )
+                for above, below, at, step in zip(
+                    values[::2], values[1::2], x, steps, strict=False
+                )
             ]
         )
 
     def _each(self, begin: int, end: int, shifts: Any) -> list[Any]:
         """The values of f for each coordinate of a range, and each of its shifts."""
         f: Any = self._f
-        copy, convert, is_vector, is_in_place = self._copy, self._convert, self._is_vector, isinstance(f, InPlace)
+        copy, convert, is_vector, is_in_place = (
+            self._copy,
+            self._convert,
+            self._is_vector,
+            isinstance(f, InPlace),
+        )
         found: list[Any] = []
         each = repeat(shifts) if type(shifts) is list else shifts.tolist()
         i, there = begin, None
         try:
-            for i, (at, steps) in enumerate(zip(self.flat[begin:end].tolist(), each, strict=False), begin):
+            for i, (at, steps) in enumerate(
+                zip(self.flat[begin:end].tolist(), each, strict=False), begin
+            ):
                 for shift in steps:
                     if is_in_place:
                         there = f.shifted(i, at + shift, at)
@@ -277,12 +332,17 @@ class PythonEvaluator(Evaluator):
                         else:
                             point.flat[i] = at + shift
                         there = f(point)
-                    found.append(float(there) if isinstance(there, float) else convert(there))
+                    found.append(
+                        float(there) if isinstance(there, float) else convert(there)
+                    )
         except Exception as error:
             error.add_note(f"f was evaluated at {self.place(i, shift)}")
             raise
         self.evaluations += len(found)
-        is_among_floats = type(there) is int and any(np.any(np.mod(each, 1)) for each in found)  # the 0 of a hinge, say
+        # the 0 of a hinge, say
+        is_among_floats = type(there) is int and any(
+            np.any(np.mod(each, 1)) for each in found
+        )
         if there is not None and type(there) is not float and not is_among_floats:
             self.returned = returned_dtype(there, self.returned)
         if self.is_constant and found and self._looks_at_given(found):
@@ -290,10 +350,12 @@ class PythonEvaluator(Evaluator):
         return found
 
     def _looks_at_given(self, values: list[Any]) -> bool:
-        """Note whether f still has only one value. True if it looks at the caller's x: then these mean nothing.
+        """Note whether f still has only one value.
 
-        That is so if f has the same value where its argument alone is shifted, everywhere, and another one where the
-        caller's x is shifted as well.
+        True if it looks at the caller's x: then these mean nothing.
+
+        That is so if f has the same value where its argument alone is shifted,
+        everywhere, and another one where the caller's x is shifted as well.
         """
         if self._value is None:
             self._value, self._next = values[0], values[-1]
@@ -312,23 +374,36 @@ class PythonEvaluator(Evaluator):
             return False
         if self._in_place is None:
             return False
-        self.is_constant = _are_same(self._value_or_none(self._in_place, other), self._value)
+        self.is_constant = _are_same(
+            self._value_or_none(self._in_place, other), self._value
+        )
         if self.is_constant:
             return False
         self._f = self._in_place
         return True
 
     def is_rounded(self) -> bool:
-        """Whether f returns numbers of few digits beside what it changes by, at a point with many digits as well."""
-        if not _is_short(self._value) or self.returned != np.float64 or not math.isfinite(self._next):
+        """Whether f returns numbers of few digits beside what it changes by, at a point
+        with many digits as well.
+        """
+        if (
+            not _is_short(self._value)
+            or self.returned != np.float64
+            or not math.isfinite(self._next)
+        ):
             return False
         change = abs(self._next - self._value)
-        if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
+        if (
+            change
+            and round(self._value, 3 - math.floor(math.log10(change))) != self._value
+        ):
             return False
         return _is_short(self._try_at(elsewhere(self._x, self._bounds, self.columns)))
 
     def is_jump(self) -> bool:
-        """Whether f is constant from half of the way elsewhere on: rounded values change over this way."""
+        """Whether f is constant from half of the way elsewhere on: rounded values
+        change over this way.
+        """
         far = elsewhere(self._x, self._bounds, self.columns)
         return _are_same(self._try_at(far), self._try_at((self._x + far) / 2))
 
@@ -347,8 +422,12 @@ class PythonEvaluator(Evaluator):
 
 
 def elsewhere(x: Floats, bounds: Bounds | None, columns: Any = None) -> Floats:
-    """A point that differs from x in all coordinates: there, a function that uses its argument has another value."""
-    away = (AWAY * (1 + np.abs(x)) if columns is None else columns.away) * np.linspace(1, 0.5, x.size).reshape(x.shape)
+    """A point that differs from x in all coordinates: there, a function that uses its
+    argument has another value.
+    """
+    away = (AWAY * (1 + np.abs(x)) if columns is None else columns.away) * np.linspace(
+        1, 0.5, x.size
+    ).reshape(x.shape)
     if bounds is None:
         return x + away
     up, down = (np.clip(x + shift, *bounds) for shift in (away, -away))
@@ -364,18 +443,28 @@ def _stacked(values: list[Any]) -> Floats:
 
 def _is_short(value: Any) -> bool:
     """Whether it is a number of at most 12 digits."""
-    return isinstance(value, float) and float(f"{value:.12g}") == value and math.isfinite(value)
+    return (
+        isinstance(value, float)
+        and float(f"{value:.12g}") == value
+        and math.isfinite(value)
+    )
 
 
 def _are_same(value: Any, other: Any) -> bool:
     if type(value) is type(other) is float:
         return bool(value == other)
-    return value is not None and np.asarray(value).tobytes() == np.asarray(other).tobytes()
+    return (
+        value is not None and np.asarray(value).tobytes() == np.asarray(other).tobytes()
+    )
 
 
 def name_of(i: int, shape: tuple[int, ...]) -> str:
     """A coordinate, as one writes it."""
-    return f"x[{', '.join(str(int(k)) for k in np.unravel_index(i, shape))}]" if shape else "x"
+    return (
+        f"x[{', '.join(str(int(k)) for k in np.unravel_index(i, shape))}]"
+        if shape
+        else "x"
+    )
 
 
 def differentiate(
@@ -385,7 +474,9 @@ def differentiate(
     span: tuple[int, int],
     tell: Callable[[int], object] = lambda _: None,
 ) -> Floats:
-    """Return the difference quotients of a range of coordinates, block by block; ``tell`` is told how many are done."""
+    """Return the difference quotients of a range of coordinates, block by block;
+    ``tell`` is told how many are done.
+    """
     begin, end = span
     block, done, result = evaluator.first_block, begin, None
     while True:
@@ -402,14 +493,27 @@ def differentiate(
             return result
         tell(done - begin)
         seconds = max(time.perf_counter() - start, 1e-9)
-        block = min(max(1, int(count * min(64.0, _SECONDS_PER_BLOCK / seconds))), _LARGEST_BLOCK)
+        block = min(
+            max(1, int(count * min(64.0, _SECONDS_PER_BLOCK / seconds))), _LARGEST_BLOCK
+        )
 
 
-def _differences(evaluator: Evaluator, stencils: Stencils, base: Any, begin: int, end: int) -> Floats:
+def _differences(
+    evaluator: Evaluator, stencils: Stencils, base: Any, begin: int, end: int
+) -> Floats:
     if stencils.is_one_sided is None:
         h = stencils.h
-        return evaluator.differences(stencils.scheme, h if isinstance(h, float) else h[begin:end], base, begin, end)
-    parts = [evaluator.differences(scheme, h, base, *span) for scheme, h, *span in stencils.parts(begin, end)]
+        return evaluator.differences(
+            stencils.scheme,
+            h if isinstance(h, float) else h[begin:end],
+            base,
+            begin,
+            end,
+        )
+    parts = [
+        evaluator.differences(scheme, h, base, *span)
+        for scheme, h, *span in stencils.parts(begin, end)
+    ]
     for part in parts[1:]:
         require_same_shape(parts[0].shape[1:], part.shape[1:])
     return np.concatenate(parts)
@@ -418,7 +522,9 @@ def _differences(evaluator: Evaluator, stencils: Stencils, base: Any, begin: int
 def require_same_shape(before: tuple[int, ...], now: tuple[int, ...]) -> None:
     """Raise an error if what f returned has another shape than before."""
     if now != before:
-        raise ShapeError(f"f must always return the same shape, got {before} and then {now}")
+        raise ShapeError(
+            f"f must always return the same shape, got {before} and then {now}"
+        )
 
 
 def number(value: Any) -> float:
@@ -427,7 +533,9 @@ def number(value: Any) -> float:
         return float(value)
     array = _real(value, "a single number", "a real number")
     if array.size != 1:
-        raise ShapeError(f"f must return a single number, got an array of shape {array.shape}")
+        raise ShapeError(
+            f"f must return a single number, got an array of shape {array.shape}"
+        )
     return float(array.item())
 
 
@@ -439,7 +547,9 @@ def numbers(value: Any) -> Floats:
 
 
 def returned_dtype(value: Any, before: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of what f returned, or that from before: other numbers have none."""
+    """Return the dtype of what f returned, or that from before: other numbers have
+    none.
+    """
     if isinstance(value, int):
         return np.dtype(bool if isinstance(value, bool) else int)
     dtype = getattr(value, "dtype", before)
@@ -447,22 +557,33 @@ def returned_dtype(value: Any, before: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def as_array(value: Any) -> Array:
-    """An array of NumPy's with the numbers of a value: also of a tensor of PyTorch's that requires a gradient."""
+    """An array of NumPy's with the numbers of a value: also of a tensor of PyTorch's
+    that requires a gradient.
+    """
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _real(value: Any, regular: str, real: str) -> Array:
-    """An array of real numbers: of NumPy's types, or of others that ``float`` takes, such as fractions."""
+    """An array of real numbers: of NumPy's types, or of others that ``float`` takes,
+    such as fractions.
+    """
     if isinstance(value, np.ma.MaskedArray):
-        raise DTypeError(f"f must return {real}, got a masked array: its mask would be lost")
+        raise DTypeError(
+            f"f must return {real}, got a masked array: its mask would be lost"
+        )
     try:
         array = as_array(value)
     except ValueError:
         raise ShapeError(f"f must return {regular}, got {value!r}") from None
     except (TypeError, RuntimeError):  # such as bfloat16, which NumPy does not have
         array = np.empty(0, object)
-    if array.dtype.kind == "O" and array.size and all(hasattr(each, "__float__") for each in array.flat):
-        with suppress(TypeError, ValueError):  # such as of an expression of SymPy's with a symbol in it
+    if (
+        array.dtype.kind == "O"
+        and array.size
+        and all(hasattr(each, "__float__") for each in array.flat)
+    ):
+        # such as of an expression of SymPy's with a symbol in it
+        with suppress(TypeError, ValueError):
             array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"f must return {real}, got {_described(value)}")
@@ -471,11 +592,15 @@ def _real(value: Any, regular: str, real: str) -> Array:
 
 def _described(value: Any) -> str:
     text = repr(value)
-    return f"{text if len(text) <= 80 else text[:77] + '...'} of type {type(value).__name__}"
+    return (
+        f"{text if len(text) <= 80 else text[:77] + '...'} of type"
+        f" {type(value).__name__}"
+    )
 
 
 class Steps:
-    """Calls of f at points that we choose: they may leave the domain of f, and what it raises there counts as NaN.
+    """Calls of f at points that we choose: they may leave the domain of f, and what it
+    raises there counts as NaN.
 
     Where it raises at all points of the first ten steps, the exception is raised.
 
@@ -490,12 +615,21 @@ class Steps:
     def __init__(self) -> None:
         self._failures: float = 0  # until f is defined somewhere
 
-    def __call__(self, undefined: Any, call: Callable[..., Any], *arguments: Any) -> Any:
+    def __call__(
+        self, undefined: Any, call: Callable[..., Any], *arguments: Any
+    ) -> Any:
         """Return what the call returns, or ``undefined``."""
         return self.each(undefined, call, [arguments])[0]
 
-    def each(self, undefined: Any, call: Callable[..., Any], points: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """Return what the call returns for the arguments at each point of a step, or ``undefined``."""
+    def each(
+        self,
+        undefined: Any,
+        call: Callable[..., Any],
+        points: Iterable[tuple[Any, ...]],
+    ) -> list[Any]:
+        """Return what the call returns for the arguments at each point of a step, or
+        ``undefined``.
+        """
         values, is_defined = [], False
         for arguments in points:
             with np.errstate(all="ignore"):
@@ -503,7 +637,9 @@ class Steps:
                     values.append(call(*arguments))
                     is_defined = True
                 except Exception as error:
-                    if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                    if isinstance(error, SecantError) and not isinstance(
+                        error, DTypeError
+                    ):
                         raise
                     self.error = error
                     values.append(undefined)
@@ -516,5 +652,7 @@ class Steps:
         return values
 
     def succeed(self) -> None:
-        """Note that f is defined at a step: from now on, it may raise at any number of others."""
+        """Note that f is defined at a step: from now on, it may raise at any number of
+        others.
+        """
         self._failures = -math.inf
