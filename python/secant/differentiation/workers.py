@@ -67,6 +67,5 @@ def _mapped(workers: Any, task: Task, spans: list[Span]) -> Iterable[Any]:
         return workers(task, spans)  # type: ignore[no-any-return]
     import joblib
 
-    return joblib.Parallel(workers, return_as="generator", batch_size=1)(
-        joblib.delayed(task)(span) for span in spans
-    )  # type: ignore[no-any-return]
+    parallel = joblib.Parallel(workers, return_as="generator", batch_size=1)
+    return parallel(joblib.delayed(task)(span) for span in spans)  # type: ignore[no-any-return]
