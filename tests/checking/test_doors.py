@@ -1192,6 +1192,37 @@ print(report.passed, report.evaluations, extra, size)
 """
 
 
+# Dynamo looks at the gradient of each argument, also of one that can have none.
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_of_a_compiled_function_the_compiled_gradient_is_checked(torch, dtype):
+    from functorch.compile import make_boxed_func
+    from torch._dynamo.backends.common import aot_autograd
+
+    runs = []
+
+    def compiled_by(factor):
+        def compiler(graph, _):
+            def run(*arguments):
+                runs.append(factor)
+                found = graph(*arguments)
+                return [each * factor for each in found]
+
+            return make_boxed_func(run)
+
+        return compiler
+
+    x = torch.linspace(0.1, 2, 5, dtype=getattr(torch, dtype), requires_grad=True)
+    for factor, verdict in ((1.0, "right"), (1.01, "wrong")):
+        backward = compiled_by(factor)
+        backend = aot_autograd(fw_compiler=compiled_by(1), bw_compiler=backward)
+        f = torch.compile(lambda x: (x.sin() ** 2).sum(), backend=backend)
+        assert secant.torch.check(f, (x,)).verdict == verdict
+        runs.clear()
+        f(x).backward()
+        assert runs == [1, factor]  # the function is still compiled
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
 @pytest.mark.skipif(

@@ -483,9 +483,14 @@ def put_back(restore: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def entered(*modes: Any) -> Iterator[None]:
-    """Enter modes of PyTorch, and leave them, however a block ends."""
+    """Enter modes of PyTorch, and leave them, however a block ends.
+
+    Meanwhile functions that torch.compile made run as they were written: under a mode
+    it would compile them never again.
+    """
     stack = contextlib.ExitStack()
     with put_back(stack.close):
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
         for mode in modes:
             stack.enter_context(mode)
         yield
