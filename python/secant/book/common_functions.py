@@ -148,7 +148,7 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     See Also
     --------
     secant.cross_entropy_error : takes targets that are not one-hot as weights, and so
-    do the course notes.
+        do the course notes.
 
     Examples
     --------

@@ -71,7 +71,7 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
     See Also
     --------
     secant.numerical_gradient : has options, lists the errors, and divides by the step
-    that rounding leaves.
+        that rounding leaves.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
     See Also
     --------
     secant.numerical_gradient : calls f with the whole array, as the course notes do,
-    and lists the errors.
+        and lists the errors.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def gradient_descent(
     See Also
     --------
     secant.gradient_descent : returns x alone, as the course notes do, and leaves init_x
-    as it is.
+        as it is.
 
     Examples
     --------
