@@ -4,13 +4,15 @@ errors that they found.
     python bench/found.py [PACKAGE ...] [--results FILE] [--write]
     python bench/found.py --requirements    # the pinned versions, for `pip install -r`
     python bench/found.py --flaws           # puts the reports of bench/found/reports/ into docs/records/flaws.md
+    python bench/found.py --programs        # checks the functions of bench/found/programs/ again, then as --flaws
 
 A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that
 are not installed are left out, and other versions than the pinned ones are named. What
 is in the file of results is not checked again. `--write` puts the tables into
 docs/records/packages.md. The reports need none of these checks: each is a text for the
 maintainers of a package, with a program that shows the error without Secant, and what
-it prints.
+it prints. A file of the same name in bench/found/programs/ has what Secant says of the
+error, and the program that its report writes.
 """
 
 import argparse
@@ -18,13 +20,18 @@ import importlib
 import importlib.metadata
 import json
 import math
+import re
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 from unittest import mock
 
+import secant
 from found_checks import PACKAGES, Check
 from secant.checking.report import GradientReport
 from secant.errors import GradientMismatchError
@@ -33,6 +40,7 @@ from tables import markdown, put
 RECORDS = Path(__file__).parent.parent / "docs" / "records"
 PAGE, FLAWS = RECORDS / "packages.md", RECORDS / "flaws.md"
 REPORTS = sorted((Path(__file__).parent / "found" / "reports").glob("*.md"))
+PROGRAMS = Path(__file__).parent / "found" / "programs"
 RESULTS = Path(__file__).parent.parent / "build" / "found.jsonl"
 
 
@@ -156,6 +164,64 @@ def others_table(rows: list[Row]) -> list[str]:
     return markdown(["package", "gradient", "verdict", "why"], cells, 4)
 
 
+def parts(text: str, language: str) -> list[str]:
+    """The blocks of a language in Markdown."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def pinned(report: Path) -> tuple[str, str]:
+    """The package that a report is about, and its version."""
+    text = report.read_text(encoding="utf-8")
+    (requirements,) = re.findall(r"^`pip install (.*)`$", text, re.MULTILINE)
+    name, version = requirements.replace("'", "").split()[0].split("==")
+    return name, version
+
+
+def imported(source: str) -> ModuleType:
+    """A module called ``flawed``, of this source."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(sys, "path", [folder, *sys.path]),
+    ):
+        (Path(folder) / "flawed.py").write_text(source, encoding="utf-8")
+        sys.modules.pop("flawed", None)
+        importlib.invalidate_caches()
+        return importlib.import_module("flawed")
+
+
+def reported(program: str, name: str) -> str:
+    """What Secant reports of a function of a package, and the program of the report.
+
+    The program given begins with the definitions of f, gradient and x, and perhaps of
+    the names of entries. The one returned is that of ``report.reproducer()``: the
+    definitions take the place of their import, and the version of the package is added.
+    """
+    source = program.partition("\n\n\ndef value(")[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the package
+        flawed = imported(source)
+        names = list(flawed.names) if hasattr(flawed, "names") else None
+        report = secant.check_gradient(flawed.f, flawed.x, flawed.gradient, names=names)
+
+    definitions = source.partition("\nx = ")[0]
+    definitions = re.sub(r"\A#.*\n", "", definitions)  # the versions of another time
+    versions, _, rest = report.reproducer().partition("\n")
+    rest = rest.partition("\nx = ")[2]
+    if name not in versions:
+        versions += f", {name} {importlib.metadata.version(name)}"
+    program = f"{versions}\n{definitions}\nx = {rest}"
+
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return "\n".join(
+        [
+            f"```text\n{report}\n```\n",
+            f"```python\n{program}```\n",
+            f"```text\n{printed}```\n",
+        ]
+    )
+
+
 def flaws_page() -> str:
     """All reports on one page."""
     head = """---
@@ -164,11 +230,18 @@ orphan: true
 # Gradient errors, one by one
 
 Written by `python bench/found.py --flaws` from `bench/found/reports/`; [a table](../found.md) lists them. Each program
-needs only the packages above it, and prints what stands below it.
+needs only the packages above it, and prints what stands below it. None of these texts was sent to a project by us yet.
 """
-    return "\n".join(
-        [head, *(f"#{report.read_text(encoding='utf-8')}" for report in REPORTS)]
-    )
+    sections = [head]
+    for report in REPORTS:
+        sections.append(f"#{report.read_text(encoding='utf-8')}")
+        program = PROGRAMS / report.name
+        if program.exists():
+            sections.append(
+                "Below is Secant's own report. `report.reproducer()` wrote the program after it; the functions replace their import.\n\n"
+                f"{program.read_text(encoding='utf-8')}"
+            )
+    return "\n".join(sections)
 
 
 def main() -> int:
@@ -193,13 +266,21 @@ def main() -> int:
     parser.add_argument(
         "--flaws", action="store_true", help="write docs/records/flaws.md and stop"
     )
+    parser.add_argument(
+        "--programs", action="store_true", help="write bench/found/programs, as well"
+    )
     options = parser.parse_args()
     if options.requirements:
         print(
             "\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items())
         )
         return 0
-    if options.flaws:
+    if options.programs:
+        for file in sorted(PROGRAMS.glob("*.md")):
+            (program,) = parts(file.read_text(encoding="utf-8"), "python")
+            name, _ = pinned(REPORTS[0].with_name(file.name))
+            file.write_text(reported(program, name), encoding="utf-8")
+    if options.flaws or options.programs:
         FLAWS.write_text(flaws_page(), encoding="utf-8")
         return 0
     options.results.parent.mkdir(exist_ok=True)

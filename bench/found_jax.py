@@ -214,6 +214,7 @@ def jaxopt() -> Iterator[Check]:
         ),
         X,
         X[::-1].copy(),
+        remark=SOLVER,
     )
 
     def transported(x: Any) -> Any:

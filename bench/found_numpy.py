@@ -1,6 +1,6 @@
 """Packages for NumPy whose gradients are written by hand: see found.py."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -430,3 +430,176 @@ def autograd() -> Iterator[Check]:
         lambda a: np_.std(a, axis=0, ddof=1) + np_.var(a, axis=0),
         X,
     )
+
+
+@package("george==0.4.4")
+def george() -> Iterator[Check]:
+    kernels = import_module("george.kernels")
+    points, others, weights = X[:4].copy(), X[4:9].copy(), normal(4, 5)
+    metrics = {
+        "one": 0.8,
+        "by axes": [0.8, 1.1, 2.0],
+        "a matrix": [[1.3, 0.4, 0.1], [0.4, 0.9, -0.2], [0.1, -0.2, 1.1]],
+    }
+
+    def value(kernel: Any, x: Any) -> Any:
+        return np.sum(weights * kernel.get_value(x, others))
+
+    def by_x1(kernel: Any, x: Any) -> Any:
+        return np.einsum("ij,ijk->ik", weights, kernel.get_x1_gradient(x, others))
+
+    def value_of_parameters(kernel: Any, parameters: Any) -> Any:
+        kernel.set_parameter_vector(parameters)
+        return value(kernel, points)
+
+    def by_parameters(kernel: Any, parameters: Any) -> Any:
+        kernel.set_parameter_vector(parameters)
+        return np.einsum("ij,ijk->k", weights, kernel.get_gradient(points, others))
+
+    for name, metric in metrics.items():
+        kernel = kernels.Matern52Kernel(metric=metric, ndim=3)
+        remark = FLAW if name == "a matrix" else ""
+        yield gradient(
+            f"Matern52Kernel, metric {name}, in x1",
+            partial(value, kernel),
+            points,
+            partial(by_x1, kernel),
+            remark,
+        )
+        yield Check(
+            f"Matern52Kernel, metric {name}, in its parameters",
+            partial(
+                secant.check_gradient,
+                partial(value_of_parameters, kernel),
+                kernel.get_parameter_vector(),
+                partial(by_parameters, kernel),
+                names=list(kernel.get_parameter_names()),
+            ),
+            remark,
+        )
+
+
+@package("umap-learn==0.5.12")
+def umap() -> Iterator[Check]:
+    distances = import_module("umap.distances")
+    shares = np.array([0.2, 0.3, 0.1, 0.4]), np.array([0.25, 0.15, 0.35, 0.25])
+    five = np.array([0.5, 0.3, 1.3, 0.6, -0.3]), np.array([0.1, -0.2, 0.7, 1.1, 0.4])
+    three = five[0][:3], five[1][:3]
+    places = {
+        "euclidean": three, "cosine": three, "canberra": three, "hyperboloid": three,
+        "hellinger": shares, "spherical_gaussian_energy": three,
+        "symmetric_kl": shares, "gaussian_energy": five,
+    }  # fmt: skip
+
+    def of(grad: Any, y: Any) -> Any:
+        # Both are copied: some metrics write to their arguments.
+        return lambda x: grad(x.copy(), y.copy())
+
+    remarks = {
+        "euclidean": "by design: an epsilon of 1e-6 avoids a division by 0",
+        "symmetric_kl": FLAW,
+        "gaussian_energy": FLAW,
+    }
+    for name, (x, y) in places.items():
+        grad = getattr(distances, f"{name}_grad")
+        remark = remarks.get(name, "")
+        yield pair(f"distances.{name}_grad", of(grad, y), x, remark)
+
+
+@package("thinc==9.1.1")
+def thinc() -> Iterator[Check]:
+    losses = import_module("thinc.loss")
+    cosine = losses.CosineDistance()
+    yield gradient(
+        "CosineDistance",
+        lambda x: cosine.get_loss(x, X[5:10]),
+        X[:5].copy(),
+        lambda x: cosine.get_grad(x, X[5:10]),
+    )
+    squares = losses.L2Distance()
+    for n in 2, 5:
+        truths = X[10 : 10 + n]
+        yield gradient(
+            f"L2Distance, {n} rows",
+            partial(lambda x, truths: squares.get_loss(x, truths), truths=truths),
+            X[:n].copy(),
+            partial(lambda x, truths: squares.get_grad(x, truths), truths=truths),
+            FLAW,
+        )
+
+
+@package("rdkit==2026.9.1")
+def rdkit() -> Iterator[Check]:
+    chem, helpers = (
+        import_module(f"rdkit.Chem{part}") for part in ("", ".rdForceFieldHelpers")
+    )
+    mol = chem.AddHs(chem.MolFromSmiles("CCO"))
+    import_module("rdkit.Chem.rdDistGeom").EmbedMolecule(mol, randomSeed=1)
+    properties = helpers.MMFFGetMoleculeProperties(mol)
+    fields: dict[str, Callable[[], Any]] = {
+        "UFF": lambda: helpers.UFFGetMoleculeForceField(mol),
+        "MMFF": lambda: helpers.MMFFGetMoleculeForceField(mol, properties),
+    }
+
+    def always(field: Any) -> Callable[[], Any]:
+        return lambda: field
+
+    def of(what: str, field: Callable[[], Any], remark: str = "") -> Check:
+        start = np.ravel(mol.GetConformer().GetPositions())
+        return gradient(
+            what,
+            lambda x: field().CalcEnergy(x.tolist()),
+            start,
+            lambda x: np.array(field().CalcGrad(x.tolist())),
+            remark,
+        )
+
+    for name, new in fields.items():
+        yield of(f"{name}, a new force field each time", new)
+        yield of(f"{name}, one force field", always(new()), FLAW)
+
+
+@package("GPy==1.15.0")
+def gpy() -> Iterator[Check]:
+    kern = import_module("GPy.kern")
+    points, others = X[:5, :1].copy(), X[5:10, :1].copy()
+    symmetric, mixed, diagonal = X[:5] @ X[:5].T, normal(5, 5), Y[:5]
+    ways = {
+        "full": (
+            lambda kernel: np.sum(symmetric * kernel.K(points)),
+            lambda kernel: kernel.update_gradients_full(symmetric, points),
+        ),
+        "full, with X2": (
+            lambda kernel: np.sum(mixed * kernel.K(points, others)),
+            lambda kernel: kernel.update_gradients_full(mixed, points, others),
+        ),
+        "diag": (
+            lambda kernel: diagonal @ kernel.Kdiag(points),
+            lambda kernel: kernel.update_gradients_diag(diagonal, points),
+        ),
+    }
+
+    def of(what: str, parameter: Any, ways: Any, remark: str) -> Check:
+        kernel = parameter._highest_parent_
+        evaluate, update = ways
+
+        def value(x: Any) -> Any:
+            parameter[:] = x
+            return evaluate(kernel)
+
+        def derivative(x: Any) -> Any:
+            parameter[:] = x
+            update(kernel)
+            return np.array(parameter.gradient)
+
+        return gradient(what, value, np.array(parameter), derivative, remark)
+
+    rbf = kern.RBF(1, variance=1.3, lengthscale=0.7)
+    logistic = kern.LogisticBasisFuncKernel(1, [0.2, -0.4], 1.3, [0.8, 1.5])
+    for name, way in ways.items():
+        # The diagonal of this kernel does not depend on its lengthscale.
+        of_rbf = rbf.variance if name == "diag" else rbf.lengthscale
+        yield of(f"RBF, {name}, {of_rbf.name}", of_rbf, way, "")
+        remark = "" if name == "full" else FLAW
+        what = f"LogisticBasisFuncKernel, {name}, slope"
+        yield of(what, logistic.slope, way, remark)
