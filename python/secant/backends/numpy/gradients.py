@@ -1,4 +1,4 @@
-"""The gradients: the central difference of every parameter, by its series or literally,
+"""The gradients: the central difference of every parameter, by its series or directly,
 and backpropagation.
 """
 
@@ -7,7 +7,7 @@ from functools import partial
 
 from secant._common.validation import Array
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
-from secant.backends.numpy.direct import by_loop
+from secant.backends.numpy.direct import directly
 from secant.backends.numpy.forward import largest_row
 from secant.backends.numpy.series import PLAIN, Steps, summed_series
 from secant.backends.plan import (
@@ -35,7 +35,7 @@ def by_series(
     )
 
 
-differences = partial(planned_gradient, by_series=by_series, directly=by_loop)
+differences = partial(planned_gradient, by_series=by_series, directly=directly)
 
 
 def gradient(
