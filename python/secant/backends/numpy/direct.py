@@ -20,7 +20,8 @@ def _of_block(net: Parameters, x: Array, t: Array, h: float, count: int) -> Sums
     weights = one_hot(t, classes) / count
     layers = forward_pass(net, x, h)
     loss = len(x) / count * mean_loss(layers.y, t, net.log_offset)
-    sums = Sums(*(np.zeros(param.shape) for param in net[:4]), loss)
+    w1, b1, w2, b2 = (np.zeros(param.shape) for param in net[:4])
+    sums = Sums(w1, b1, w2, b2, loss)
     for n, of_sample in enumerate(weights):
         for j in range(hidden_units):
             add_hidden(net, layers, of_sample, h, n, j, sums)
