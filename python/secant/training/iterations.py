@@ -24,7 +24,7 @@ from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
 from secant.backends import backend_module, faults
-from secant.backends.base import PARAM_NAMES, Backend, Batch, Descent
+from secant.backends.base import PARAM_NAMES, Backend, Batch, Descent, Fault
 from secant.backends.inputs import NormalizedPixels
 from secant.errors import SecantError, UnsupportedError, ValueRangeError
 from secant.networks.batch import (
@@ -113,10 +113,8 @@ def iterations_of(
         )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
-    is_built_in, options = (
-        getattr(take_gradient.func, "__func__", None) in _BUILT_IN,
-        take_gradient.keywords,
-    )
+    options = take_gradient.keywords
+    is_built_in = getattr(take_gradient.func, "__func__", None) in _BUILT_IN
     if is_built_in and isinstance(net, TwoLayerNet) and not foreign_structure(net):
         backend = backend_module(net.backend)
         batch = checked_whole("train", net, x, t, backend)
@@ -197,7 +195,9 @@ class _InBackend(Iterations):
         if fault := faults.first(batch.net, all_finite=self.backend.all_finite):
             raise error(fault, batch, self.given)
         params = dict(zip(PARAM_NAMES, batch.net, strict=False))
-        snapshot, first, fault = _Snapshot(params), len(losses), None
+        snapshot = _Snapshot(params)
+        first = len(losses)
+        fault = None
         try:
             fault = self.backend.train(batch, indices, self.descent, losses)
         finally:
@@ -206,20 +206,38 @@ class _InBackend(Iterations):
                 if fault or infinite is not None:
                     snapshot.rollback()
                     del losses[first:]
-        if fault is None and infinite is None:
+        has_failed = fault is not None or infinite is not None
+        if not has_failed:
             return
         if len(indices) > 1:
+            # Find out which iteration it was: those before it have the same bits.
             for one in indices:
                 self.run(one[np.newaxis], losses)
         elif fault is faults.BEYOND_FLOAT32:
             self.one_by_one.run(indices, losses)
-        elif infinite == math.inf and batch.net.log_offset:
-            raise error(faults.LARGE_TARGETS, batch, self.given)
-        elif infinite is not None:
-            why = faults.UNDERFLOW.must if infinite == math.inf else _said(infinite)
-            raise _divergence(self.descent.learning_rate, losses, why)
-        elif fault:
-            raise error(fault, batch, self.given)
+        else:
+            raise self._failure(fault, infinite, batch, losses)
+
+    def _failure(
+        self,
+        fault: Fault | None,
+        infinite: str | float | None,
+        batch: Batch,
+        losses: list[float],
+    ) -> ValueRangeError:
+        """Return the error of an iteration that failed.
+
+        ``infinite`` is the key of a parameter or the loss, if it is not finite.
+        """
+        if infinite is None:
+            assert fault is not None
+            return error(fault, batch, self.given)
+        learning_rate = self.descent.learning_rate
+        if infinite != math.inf:
+            return _divergence(learning_rate, losses, _describe(infinite))
+        if batch.net.log_offset:
+            return error(faults.LARGE_TARGETS, batch, self.given)
+        return _divergence(learning_rate, losses, faults.UNDERFLOW.must)
 
 
 class _OfRecognized(Iterations):
@@ -241,10 +259,8 @@ class _OfRecognized(Iterations):
     ) -> None:
         self._accelerated, self._data = accelerated, (x, t)
         self._known = accelerated.two_layer_net()
-        h, threads = (
-            accelerated.recognition.h,
-            options.get("n_threads") or accelerated.n_threads,
-        )
+        h = accelerated.recognition.h
+        threads = options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(
             self._known.numerical_gradient, method="auto", h=h, n_threads=threads
         )
@@ -328,7 +344,7 @@ class _ByMethods(Iterations):
                     loss = before if self.before else self._loss(x, t, losses)
                     infinite = _not_finite({}, [loss])
                 if infinite is not None:
-                    raise _divergence(self.rate, losses, _said(infinite))
+                    raise _divergence(self.rate, losses, _describe(infinite))
                 losses.append(loss)
             except BaseException:
                 snapshot.rollback()
@@ -351,21 +367,18 @@ def _not_finite(
     last loss.
     """
     for key, param in params.items():
-        if (
-            isinstance(param, np.ndarray)
-            and param.dtype.kind in "fc"
-            and not check(param)
-        ):
+        is_float = isinstance(param, np.ndarray) and param.dtype.kind in "fc"
+        if is_float and not check(param):
             return str(key)
-    return losses[-1] if losses and not math.isfinite(losses[-1]) else None
+    if losses and not math.isfinite(losses[-1]):
+        return losses[-1]
+    return None
 
 
-def _said(infinite: str | float) -> str:
-    return (
-        f"params[{infinite!r}] is not finite"
-        if isinstance(infinite, str)
-        else f"the loss is {infinite}"
-    )
+def _describe(infinite: str | float) -> str:
+    if isinstance(infinite, str):
+        return f"params[{infinite!r}] is not finite"
+    return f"the loss is {infinite}"
 
 
 def _divergence(learning_rate: float, losses: list[float], why: str) -> ValueRangeError:
