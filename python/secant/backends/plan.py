@@ -1,5 +1,4 @@
-"""Which samples have a proven order, and the gradient of a mini-batch in which they
-differ.
+"""The choice of a method for each sample, and the gradient of a mini-batch.
 
 NumPy and Numba compute in float64 for float32 parameters too, and round what they
 return: one code serves both types, and the result is as exact as float32 can be. Only
@@ -58,8 +57,9 @@ def planned_gradient(
     by_series: Callable[[Parameters, Array, Array, float, int, int], Sums],
     directly: Callable[[Parameters, Array, Array, float, int], Sums],
 ) -> Differences | Fault:
-    """The mean over samples: ``by_series(net, x, t, h, count, order)`` where an order
-    is proven, else ``directly``.
+    """Return the mean over samples, by series where an order is proven.
+
+    ``by_series(net, x, t, h, count, order)`` and ``directly`` compute it.
 
     Both return the sum over their samples, divided by ``count``. They are given the
     parameters in float64, and targets that no other thread writes to. What is returned
@@ -136,8 +136,9 @@ def in_float64(net: Parameters) -> Parameters:
 
 
 def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
-    """The gradients in the type of the parameters; what is beyond its range becomes
-    infinite, which the caller sees.
+    """Return the gradients in the type of the parameters.
+
+    Numbers beyond its range become infinite, which the caller detects.
     """
     with np.errstate(over="ignore"):
         return {
@@ -146,8 +147,9 @@ def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
 
 
 def add_gradients(parts: Iterable[Sums]) -> Sums:
-    """Add the sums of blocks of samples; the error does not grow with the number of
-    blocks.
+    """Add the sums of blocks of samples.
+
+    The error does not grow with the number of blocks.
 
     This is Kahan's compensated summation (Higham, Accuracy and Stability of Numerical
     Algorithms, 2002, section 4.3): ``lost`` is what rounding has added so far. An
@@ -167,8 +169,9 @@ def add_gradients(parts: Iterable[Sums]) -> Sums:
 
 
 def _rounding(before: Floats, term: Floats, total: Floats) -> Floats:
-    """Return what rounding has added to ``total``, the sum of both; 0 where that is not
-    finite.
+    """Return what rounding has added to ``total``, or 0 where that is not finite.
+
+    ``total`` is the sum of the other two.
     """
     rounding: Floats = np.where(np.isfinite(total), (total - before) - term, 0.0)
     return rounding
@@ -189,8 +192,9 @@ def plan(
     is_float32: bool = False,
     largest: Floats | None = None,
 ) -> tuple[NDArray[np.bool_], int, float]:
-    """Which samples have a proven order, (N,); the order that suffices for all of them;
-    and its truncation bound.
+    """Find the samples that have a proven order, (N,).
+
+    The order that suffices for all of them is returned, and its truncation bound.
     """
     radii = bound.analyticity_radii(
         net.hidden_activation, net.output_activation, float(np.abs(net.W2).max())

@@ -1,5 +1,6 @@
-"""The central differences of one sample, for shifts of any size (docs/derivation.md,
-"Changes, not differences").
+"""The central differences of one sample, for shifts of any size.
+
+The formulas are in docs/derivation.md, "Changes, not differences".
 
 The change of the loss is computed directly and never as a difference of two losses.
 Both sides stand in one array: what belongs to +h first, then what belongs to -h.
@@ -19,8 +20,9 @@ _LEAST_NORMAL = float(np.finfo(float).tiny)
 def add_hidden(
     net: Parameters, layers: Pass, t: Floats, h: float, n: int, j: int, sums: Sums
 ) -> None:
-    """Add the central differences of sample n, with targets t (O,), in the weights into
-    unit j and its bias.
+    """Add the central differences of sample n in the parameters of hidden unit j.
+
+    The targets t of the sample are (O,).
     """
     # equal inputs have equal responses
     inputs, same = np.unique(np.append(layers.x[n], 1.0), return_inverse=True)
@@ -34,9 +36,7 @@ def add_hidden(
 def add_output(
     net: Parameters, layers: Pass, t: Floats, h: float, n: int, k: int, sums: Sums
 ) -> None:
-    """Add the central differences of sample n in the weights into output k and its
-    bias.
-    """
+    """Add the central differences of sample n in the parameters of output k."""
     z1 = np.append(layers.inner.z[n], 1.0)
     q = np.zeros((2, len(z1), len(t)))
     q[..., k] = layers.outer.change((n, k), h * np.stack([z1, -z1]))

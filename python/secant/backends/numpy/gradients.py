@@ -1,6 +1,4 @@
-"""The gradients: the central difference of every parameter, by its series or directly,
-and backpropagation.
-"""
+"""The gradients: central differences, by series or directly, and backpropagation."""
 
 from collections.abc import Callable
 from functools import partial
