@@ -1,5 +1,6 @@
-"""Runs the iterations of a training: many in one call of the backend, or one by one
-with the network's own methods.
+"""Runs the iterations of a training.
+
+Many run in one call of the backend, or one by one with the network's own methods.
 
 Design: an iteration counts if its loss and the parameters are finite. One that diverged
 is undone, by a snapshot of the parameters. A block in which something went wrong is
@@ -81,8 +82,9 @@ def iterations_of(
     before: bool = False,
     accelerated: Accelerated | None = None,
 ) -> Iterations:
-    """Return what updates ``net`` by ``params -= learning_rate *
-    take_gradient(x[batch], t[batch])``.
+    """Return the iterations that update ``net``.
+
+    An iteration is ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
     ----------
@@ -241,8 +243,9 @@ class _InBackend(Iterations):
 
 
 class _OfRecognized(Iterations):
-    """The iterations of a network of another class that was recognized: its arrays are
-    updated where they lie.
+    """The iterations of a recognized network of another class.
+
+    Its arrays are updated in place.
 
     Its own loss is compared on the first mini-batch of each size, and whenever
     `compare` is called.
@@ -363,9 +366,7 @@ def _not_finite(
     losses: list[float],
     check: Callable[[Array], bool] = all_finite,
 ) -> str | float | None:
-    """Return what is NaN or infinite, if anything is: the key of a parameter, or the
-    last loss.
-    """
+    """Return the key of a parameter, or the last loss, if it is not finite."""
     for key, param in params.items():
         is_float = isinstance(param, np.ndarray) and param.dtype.kind in "fc"
         if is_float and not check(param):
