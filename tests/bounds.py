@@ -31,13 +31,13 @@ CONTRACT = (
         "1e-14 · max(1, value) for pre-activations of order 1; each adds eps · I · Σ abs(x w)",
     ),
     Promise(
-        "direct (not NumPy's loop) and series, against the exact central difference D at the same h, 1e-6 to 1e-1",
+        "direct and series, against the exact central difference D at the same h, 1e-6 to 1e-1",
         "1e-14 · max(1, max abs(x), max abs(z1)) · max(1, abs(D), m), where m is the largest sum of a sample's "
         "targets, or max abs(W2) if that is larger and h max abs(W2) > 1e-3; more where pre-activations cancel, as for "
         "predict",
     ),
     Promise(
-        "direct and series, against the NumPy loop",
+        "direct and series, against the book's loop",
         "the loop's own rounding: 8 eps · max(1, loss) / h",
     ),
     Promise(
@@ -48,7 +48,7 @@ CONTRACT = (
         "results of a repeated call", "bitwise reproducible, for any number of threads"
     ),
     Promise(
-        "training, against the NumPy loop, same seed",
+        "training, against the book's loop, same seed",
         "losses within 1e-9 over 20 iterations of a small net",
     ),
     Promise(
@@ -284,7 +284,7 @@ class _Units:
         return np.where(self.rate * off < 1, by_little, self.largest_slope(shift + off))
 
 
-def numpy_loop(loss: float, h: float) -> float:
+def plain_loop(loss: float, h: float) -> float:
     """The rounding error of two losses subtracted and divided by 2h: what the plain
     loop itself is good for.
     """

@@ -27,8 +27,7 @@ from secant.backends import BACKENDS, backend_module
 
 if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
     # chosen, it is used without a warning, which would be an error here
-    secant.set_backend("numpy")
-    os.environ.setdefault("SECANT_BACKEND", "numpy")  # in other processes too
+    os.environ.setdefault("SECANT_BACKEND", "numpy")
 
 # without it scikit-learn skips a check of estimators
 os.environ.setdefault("SCIPY_ARRAY_API", "1")

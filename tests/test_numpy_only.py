@@ -15,11 +15,11 @@ sys.meta_path.insert(0, Block())
 
 PROGRAM = """
 import os
+os.environ["SECANT_BACKEND"] = BACKEND
 import numpy as np
 import secant
 
 os.chdir(FOLDER)
-secant.set_backend(BACKEND)
 net = secant.TwoLayerNet(6, 4, 3, rng=0)
 x, t = np.random.RandomState(1).uniform(size=(20, 6)), np.arange(20) % 3
 grads = net.numerical_gradient(x, t)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from secant import errors
-from secant.backends import set_backend, use_backend
+from secant.backends import use_backend
 from secant.backends.base import GradientInfo
 from secant.backends.configuration import get_backend, show_config
 from secant.datasets.idx import load_idx
@@ -78,7 +78,6 @@ __all__ = (
     "numerical_jacobian",
     "plots",
     "recognize",
-    "set_backend",
     "show_config",
     "sigmoid",
     "softmax",

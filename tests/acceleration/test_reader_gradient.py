@@ -110,16 +110,28 @@ def test_backpropagation_is_not_taken_for_a_numerical_gradient(offset):
     assert recognition.sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
 
 
-@pytest.mark.parametrize(
-    "h", [3e-4, 0.1, 1e-9, np.cbrt(np.finfo(float).eps), np.sqrt(np.finfo(float).eps)]
-)
-def test_unusual_steps_are_taken_over(h):
+def with_step(h):
     class Net(Book):
         def numerical_gradient(self, x, t):
             return {key: secant.numerical_gradient(lambda _: self.loss(x, t), param, h, inplace=True)
                     for key, param in self.params.items()}  # fmt: skip
 
-    assert secant.recognize(Net(*SIZES)).h == pytest.approx(h, rel=1e-12)
+    return Net(*SIZES)
+
+
+@pytest.mark.parametrize("h", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])
+def test_usual_steps_are_taken_over(h):
+    assert secant.recognize(with_step(h)).h == h
+
+
+@pytest.mark.parametrize("h", [0.1, 3e-4, 1e-8, np.sqrt(np.finfo(float).eps)])
+def test_unusual_steps_are_refused_and_the_usual_ones_named(h):
+    recognition = secant.recognize(with_step(h))
+    assert not recognition.known
+    assert recognition.sentence.endswith(
+        "it must return exactly the central difference, at an h of 1e-2, 1e-3, 1e-4,"
+        " 1e-5, 1e-6 or 1e-7"
+    )
 
 
 def test_gradients_come_in_the_order_of_the_networks_own():

@@ -1,13 +1,11 @@
 """Which backend is used, and that a broken one is never hidden."""
 
 import threading
-from contextvars import Context
 
 import numpy as np
 import pytest
 
 import secant
-from secant import backends
 from secant.backends import BACKENDS, backend_module
 from secant.errors import ValueRangeError
 
@@ -16,10 +14,8 @@ import secant
 from secant.backends import backend_module
 
 print(backend_module().name)
-secant.set_backend("numpy")
-print(backend_module().name)
-with secant.use_backend("cpp"):
-    print(backend_module().name, backend_module("numpy").name)
+with secant.use_backend("numpy"):
+    print(backend_module().name, backend_module("cpp").name)
 print(backend_module().name)
 """
 
@@ -52,12 +48,6 @@ print(secant.backends.backend_module().name)
 """
 
 
-@pytest.fixture(autouse=True)
-def chosen(monkeypatch):
-    """Each test starts without a choice, and takes back its own."""
-    monkeypatch.setattr(backends, "_chosen", None)
-
-
 @pytest.fixture
 def broken(tmp_path):
     """Code after which secant._core is there, and cannot be imported."""
@@ -82,24 +72,18 @@ def broken(tmp_path):
     ],
     ids=str,
 )
-def test_a_context_counts_before_a_choice_and_that_before_the_environment(
-    run_python, asked, first
-):
+def test_a_context_counts_before_the_environment(run_python, asked, first):
     done = run_python(ORDER, "-W", "error", **asked)
     assert (done.stderr, done.returncode) == ("", 0)
-    assert done.stdout.split("\n") == [first, "numpy", "cpp numpy", "numpy", ""]
+    assert done.stdout.split("\n") == [first, "numpy cpp", first, ""]
 
 
 @pytest.mark.parametrize("name", ["cuda", "", "CPP"], ids=repr)
 def test_an_unknown_name_is_an_error_that_lists_the_good_ones(name, run_python):
     good = ", ".join(map(repr, BACKENDS))
-    for choose in (
-        secant.set_backend,
-        lambda name: secant.use_backend(name).__enter__(),
-    ):
-        with pytest.raises(ValueRangeError) as caught:
-            choose(name)
-        assert str(caught.value) == f"backend must be one of {good}, got {name!r}"
+    with pytest.raises(ValueRangeError) as caught, secant.use_backend(name):
+        pass
+    assert str(caught.value) == f"backend must be one of {good}, got {name!r}"
     if name:
         done = run_python(USE, SECANT_BACKEND=name)
         assert (done.returncode, done.stdout) == (1, "")
@@ -108,20 +92,8 @@ def test_an_unknown_name_is_an_error_that_lists_the_good_ones(name, run_python):
         )
 
 
-def test_the_name_in_use_is_public_and_a_choice_can_be_taken_back(backend):
+def test_the_name_in_use_is_public(backend):
     assert secant.get_backend() == backend
-    default = Context().run(secant.get_backend)
-    secant.set_backend("numpy")
-    assert Context().run(secant.get_backend) == "numpy"
-    secant.set_backend(None)
-    assert Context().run(secant.get_backend) == default
-
-
-def test_a_choice_holds_until_the_next_and_everywhere_but_in_a_context(backend):
-    for name in ("numpy", backend):
-        secant.set_backend(name)
-        assert Context().run(backend_module).name == name
-        assert backend_module().name == backend  # the fixture's context
 
 
 @pytest.mark.filterwarnings("ignore:secant was installed without its compiled core")
@@ -147,7 +119,6 @@ def test_a_context_ends_where_an_exception_leaves_it(backend):
 
 
 def test_a_context_holds_for_its_own_thread_only(backend):
-    secant.set_backend("numpy")
     inside, seen = threading.Event(), {}
 
     def elsewhere():

@@ -19,11 +19,9 @@ from secant.backends.numpy.forward import activated  # noqa: E402
 
 USE = """
 import secant
-
-secant.set_backend("numba")
 from numba.core import event
 
-with event.install_recorder("numba:compile") as compiled:
+with secant.use_backend("numba"), event.install_recorder("numba:compile") as compiled:
     net = secant.TwoLayerNet(1, 1, 2, rng=0, output_activation="identity", weight_init_std=0.0)
     print(net.gradient([1.0], 1)["b2"].round(3))
 print(len(compiled.buffer) > 0)

@@ -215,10 +215,6 @@ def test_a_picture_needs_neither_a_white_page_nor_a_wide_one():
         assert float(re.search(r'width="([\d.]+)pt"', text)[1]) <= 72 * charts.WIDTH, (
             path
         )
-        assert (
-            min(map(float, re.findall(r"font-size: ([\d.]+)px", text)))
-            >= charts.LETTERS
-        ), path
         assert not re.search(r"fill: #fff|#ffffff|#000000|fill: black", text), path
 
 

@@ -103,12 +103,6 @@ SCRIPTS = {
     "atexit": "import atexit\natexit.register(print, 'last')\nprint('first')\nraise ValueError",
     "thread": "from threading import Thread\nt = Thread(target=lambda: 1 / 0, name='T'); t.start(); t.join(); print(1)",
     "warning": "import warnings\nwarnings.warn('careful')",
-    "warnings of a class": (
-        "import warnings\nclass A:\n    def __init_subclass__(cls):\n        for level in (1, 2, 3):\n"
-        "            warnings.warn('old', DeprecationWarning, stacklevel=level)\n"
-        "class M(type):\n    def __new__(*a):\n        warnings.warn('meta', stacklevel=2); return type.__new__(*a)\n"
-        "def f():\n    class B(A, metaclass=M):\n        warnings.warn('body', stacklevel=2)\nf()"
-    ),
     "traceback": "import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()",
     "relative file": "print(open('data.txt').read())",
     "standard input": "print(input('? '), input())",

@@ -87,8 +87,6 @@ def test_the_gradient_of_many_equal_samples_is_that_of_one(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_backend_sums_many_samples(backend, method):
-    if backend == "numpy" and method == "direct":
-        pytest.skip("the loop has the rounding of two losses")
     assert (
         share_of_contract(
             *equal_samples("identity", 20, "labels", np.float64, backend), method

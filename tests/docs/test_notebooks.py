@@ -1,6 +1,5 @@
 """The notebooks and the gallery: they run, and what is stored is what they make."""
 
-import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -58,7 +57,7 @@ def test_what_is_stored_is_small_and_does_not_vary(path):
     )
 
 
-def test_every_picture_of_the_gallery_has_its_few_lines():
+def test_every_picture_of_the_gallery_is_on_its_page():
     pictures = re.findall(
         r"\]\((gallery/[^)]+)\)", gallery.PAGE.read_text(encoding="utf-8")
     )
@@ -66,8 +65,6 @@ def test_every_picture_of_the_gallery_has_its_few_lines():
     assert {path.name for path in (gallery.PAGE.parent / "gallery").iterdir()} == {
         Path(name).name for name in pictures
     }
-    for picture, code in ENTRIES:
-        assert len(ast.parse(code).body) <= 9, picture
 
 
 def test_every_plot_is_in_the_gallery():
@@ -98,7 +95,6 @@ def size(svg):
 def test_a_picture_is_read_on_white_and_black_pages_and_on_a_telephone(picture):
     svg = (gallery.PAGE.parent / picture).read_text(encoding="utf-8")
     assert float(size(svg)[0]) <= 72 * gallery.WIDTH
-    assert min(map(float, re.findall(r"font-size: ([\d.]+)px", svg))) >= gallery.LETTERS
     assert "#3b3b3b" not in svg
     # the page shows through
     assert re.search(r'<g id="patch_1">\s*<path [^>]*style="fill: none"', svg)

@@ -77,23 +77,6 @@ def test_links_lead_to_places(page):
             ), link
 
 
-def test_no_address_of_the_repository_is_written_down():
-    others = [
-        ROOT / name
-        for name in (
-            "pyproject.toml",
-            "CITATION.cff",
-            "docs/conf.py",
-            "package_metadata.py",
-        )
-    ]
-    for path in [*LINKED, *others, *(ROOT / "python").rglob("*.py")]:
-        assert not re.search(
-            r"(github|gitlab|codeberg)\.\w+/[\w-]+/secant",
-            path.read_text(encoding="utf-8"),
-        ), path
-
-
 class Page(HTMLParser):
     """What a page of HTML loads, links to, and can be linked to by."""
 

@@ -282,7 +282,7 @@ def test_a_replaced_parameter_is_seen(backend, name):
     np.testing.assert_allclose(
         net.predict(x), plain_predict(net.params, x, "sigmoid"), rtol=1e-13
     )
-    bound = bounds.numpy_loop(net.loss(x, t), 1e-4)
+    bound = bounds.plain_loop(net.loss(x, t), 1e-4)
     for key, grad in generic(net, x, t).items():
         assert np.abs(net.numerical_gradient(x, t)[key] - grad).max() <= bound
 
@@ -355,7 +355,7 @@ def test_a_series_is_that_of_auto_where_it_is_proven(backend):
     assert info.method == "series"
     assert sum(info.samples.values()) == len(x)
     assert info.order == max(info.samples) >= 3
-    assert 0 < info.truncation_bound < bounds.numpy_loop(0, 1e-4) / 8
+    assert 0 < info.truncation_bound < bounds.plain_loop(0, 1e-4) / 8
 
 
 def test_direct_is_direct(backend):
@@ -448,7 +448,7 @@ def test_another_network_gets_the_gradient_of_its_own_loss_one_warning_and_nothi
         assert list(got) == list(net.params)
         for name, expected in generic(net, x, t, h).items():
             np.testing.assert_allclose(
-                got[name], expected, rtol=0, atol=bounds.numpy_loop(net.loss(x, t), h)
+                got[name], expected, rtol=0, atol=bounds.plain_loop(net.loss(x, t), h)
             )
     for call, said in (
         (

@@ -48,7 +48,7 @@ class Truth:
         }
         self.tried_out: dict[tuple, float] = {}
 
-    def share_of_bound(self, where: tuple, got: float, by_loop: bool) -> float:
+    def share_of_bound(self, where: tuple, got: float) -> float:
         """The error of a component as a share of what is allowed.
 
         Rounding is tried out where it has to be.
@@ -57,26 +57,19 @@ class Truth:
         allowed = bounds.wide_range(
             self.case.x, self.case.z1, self.case.params["W2"], self.exact[where]
         )
-        if by_loop:
-            allowed += bounds.numpy_loop(
-                float(max(self.losses[where])) / len(self.case.x), self.case.h
-            )
         if error > allowed:
-            if (where, by_loop) not in self.tried_out:
-                self.tried_out[where, by_loop] = self.rounding(where, by_loop)
-            allowed += self.tried_out[where, by_loop]
+            if where not in self.tried_out:
+                self.tried_out[where] = self.rounding(where)
+            allowed += self.tried_out[where]
         return np.inf if np.isnan(error) else float(error / allowed)
 
-    def rounding(self, where: tuple, by_loop: bool) -> float:
+    def rounding(self, where: tuple) -> float:
         """What is changed by pre-activations that are rounded up or down once,
-        whichever is worse, one by one.
-
-        That is the change of the loss, up and down; or, in the loop, which rounds all
-        anew, both losses.
+        whichever is worse, one by one: the change of the loss, up and down.
         """
 
         def quantity(net: oracles.Network, shift: mpfr) -> mpfr:
-            return net.perturbed_loss(*where, shift) - (0 if by_loop else net.total)
+            return net.perturbed_loss(*where, shift) - net.total
 
         total = mpfr(0)
         for shift in self.shifts:
@@ -146,16 +139,10 @@ def share_of_bound(truth: Truth, backend: str, method: str) -> float:
     case = truth.case
     try:
         with secant.use_backend(backend), np.errstate(all="ignore"):
-            got, info = case.net.numerical_gradient(
-                case.x, case.t, h=case.h, method=method, return_info=True
-            )
+            got = case.net.numerical_gradient(case.x, case.t, h=case.h, method=method)
     except secant.SecantError:  # finite arguments: so there is a NaN
         return np.inf
-    by_loop = backend == "numpy" and info.method != "series"
-    return max(
-        truth.share_of_bound((name, i), got[name][i], by_loop)
-        for name, i in truth.exact
-    )
+    return max(truth.share_of_bound((name, i), got[name][i]) for name, i in truth.exact)
 
 
 def check(case: Case, outcome: Outcome, backends: Iterable[str] = BACKENDS) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import bounds
 import cases
+import random_networks
 import secant
 from secant.backends.activations import ACTIVATIONS
 from secant.training import arguments, iterations
@@ -35,7 +36,14 @@ def run(case, n_iterations, **options):
     return np.array(history.train_loss_list), net.params
 
 
-def loop(case, n_iterations, gradient="numerical_gradient", *, before=False, **options):
+def loop(
+    case,
+    n_iterations,
+    gradient=secant.TwoLayerNet.numerical_gradient,
+    *,
+    before=False,
+    **options,
+):
     """The chapter's loop; the losses are those before the updates, or after them."""
     net, x, t = case
     np.random.seed(3)
@@ -43,7 +51,7 @@ def loop(case, n_iterations, gradient="numerical_gradient", *, before=False, **o
     for _ in range(n_iterations):
         batch = np.random.choice(len(x), 20)
         loss = net.loss(x[batch], t[batch])
-        grads = getattr(net, gradient)(x[batch], t[batch], **options)
+        grads = gradient(net, x[batch], t[batch], **options)
         for key in net.params:
             net.params[key] -= LEARNING_RATE * grads[key]
         losses.append(loss if before else net.loss(x[batch], t[batch]))
@@ -73,7 +81,10 @@ def same(one, other):
 )
 @pytest.mark.parametrize(
     ("options", "gradient"),
-    [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")],
+    [
+        ({}, secant.TwoLayerNet.numerical_gradient),
+        ({"gradient": "backprop"}, secant.TwoLayerNet.gradient),
+    ],
 )
 def test_the_trajectory_of_the_loop(options, gradient, iterations):
     losses, params = run(cases.mnist(500), iterations, **options)
@@ -110,9 +121,9 @@ def test_losses_before_the_update(backend, options):
     losses, theirs = run(small(backend), 20, loss="before", **options)
     assert all(np.array_equal(params[key], theirs[key]) for key in params)
     by_hand = (
-        ("gradient", {}) if "gradient" in options else ("numerical_gradient", options)
+        {"gradient": secant.TwoLayerNet.gradient} if "gradient" in options else options
     )
-    expected, _ = loop(small(backend), 20, by_hand[0], before=True, **by_hand[1])
+    expected, _ = loop(small(backend), 20, before=True, **by_hand)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-12)
 
 
@@ -135,9 +146,9 @@ def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
 
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
 @pytest.mark.parametrize("output", ["sigmoid", "identity"])
-def test_small_networks_against_the_numpy_loop(backend, hidden, output):
+def test_small_networks_against_the_books_loop(backend, hidden, output):
     losses, _ = run(small(backend, output, hidden), 20)
-    expected, _ = loop(small("numpy", output, hidden), 20, method="direct")
+    expected, _ = loop(small("numpy", output, hidden), 20, random_networks.loop)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=bounds.TRAJECTORY)
 
 

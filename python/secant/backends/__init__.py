@@ -1,6 +1,4 @@
-"""Which backend computes: the user's choice, else the first of "cpp", "numba" and
-"numpy" that is installed.
-"""
+"""Which backend computes: the user's choice, or the first that is installed."""
 
 import importlib
 import importlib.util
@@ -20,7 +18,6 @@ BackendName = Literal["cpp", "numba", "numpy"]
 BACKENDS = get_args(BackendName)
 """Their names, in the order of preference."""
 
-_chosen: str | None = None
 _in_context: ContextVar[str | None] = ContextVar("secant_backend", default=None)
 
 
@@ -28,34 +25,7 @@ def backend_module(name: str | None = None) -> Backend:
     """Return the module of the backend called ``name``; None means the one in use."""
     if name is not None:
         return _load(one_of("backend", name, BACKENDS))
-    return _load(_in_context.get() or _chosen or _default())
-
-
-def set_backend(backend: str | None) -> None:
-    """Use a backend from now on, wherever none is named.
-
-    Parameters
-    ----------
-    backend : {"cpp", "numba", "numpy"} or None
-        None goes back to the default: what ``SECANT_BACKEND`` names, else the first one
-        installed.
-
-    Raises
-    ------
-    ValueRangeError
-        If there is no such backend.
-    ImportError
-        If it cannot be imported.
-
-    Examples
-    --------
-    >>> secant.set_backend("numpy")
-    >>> secant.get_backend()
-    'numpy'
-    >>> secant.set_backend(None)
-    """
-    global _chosen
-    _chosen = None if backend is None else backend_module(backend).name
+    return _load(_in_context.get() or _default())
 
 
 @contextmanager
@@ -65,7 +35,8 @@ def use_backend(backend: str | None) -> Iterator[None]:
     Parameters
     ----------
     backend : {"cpp", "numba", "numpy"} or None
-        None is the default, as for `set_backend`.
+        None is the default: what ``SECANT_BACKEND`` names, otherwise the first one
+        that is installed.
 
     Raises
     ------

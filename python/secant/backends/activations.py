@@ -181,8 +181,9 @@ IN_WORDS = " or ".join(
 def near_kink(
     w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float
 ) -> NDArray[np.bool_]:
-    """Which of a1 (N, H) a shift by h or by h x may take across 0, or the rounding of
-    a1.
+    """Find the a1 (N, H) that a shift may take across 0.
+
+    A shift is by h or h x; the rounding of a1 is added to it.
     """
     rounding = (
         (len(w1) + 2)

@@ -24,8 +24,9 @@ USUAL_STEP = 1e-4
 
 
 class Parameters(NamedTuple):
-    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and its
-    settings.
+    """A checked two-layer network and its settings.
+
+    W1 is (I, H), b1 (H,), W2 (H, O) and b2 (O,).
 
     The arrays are all float64 or all float32.
     """
@@ -72,8 +73,9 @@ class GradientInfo:
 
     @property
     def method(self) -> str:
-        """Either "series", "direct", "mixed" if samples differed, or "generic" for a
-        network that is not built in.
+        """Either "series", "direct", "mixed" or "generic".
+
+        "mixed" means that samples differ, "generic" that the network is not built in.
         """
         if not self.samples:
             return "generic"
@@ -112,8 +114,9 @@ class Batch(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """How `Backend.train` descends: by which gradients, how far, and whether losses are
-    those before the update.
+    """How `Backend.train` descends.
+
+    With ``before``, losses are computed before the update.
     """
 
     method: AnyMethod
@@ -124,9 +127,7 @@ class Descent(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """A gradient, by the names of the parameters, and the fields of `GradientInfo`,
-    which is made only on request.
-    """
+    """A gradient by the names of the parameters, and the fields of `GradientInfo`."""
 
     gradients: dict[str, Array]
     samples: dict[int, int]
@@ -172,13 +173,15 @@ class Backend(Protocol):
         """
 
     def prepare(self, x: Array | Rows) -> Array | Rows:
-        """Return x in the form that `predict` and `train` read fastest, for inputs that
-        are read many times.
+        """Return x in the form that `predict` and `train` read fastest.
+
+        It is for inputs that are read many times.
         """
 
     def predict(self, net: Parameters, x: Array, n_threads: int) -> Array | Fault:
-        """The network's output y (N, O), in the type of the parameters, as are
-        gradients. ``x`` as in `Batch`.
+        """Return the network's output y (N, O), in the type of the parameters.
+
+        ``x`` is as in `Batch`.
         """
 
     def gradient(
@@ -189,8 +192,9 @@ class Backend(Protocol):
         n_threads: int,
         with_loss: bool = ...,
     ) -> Differences | Fault:
-        """The central difference of the loss in every parameter; of the method
-        "derivative", the derivative.
+        """Return the central difference of the loss in every parameter.
+
+        The method "derivative" returns the derivative.
 
         Without ``with_loss`` the loss that comes with it may be any finite number.
 
@@ -207,8 +211,9 @@ class Backend(Protocol):
         descent: Descent,
         losses: list[float],
     ) -> Fault | None:
-        """Update the parameters in place, by the mini-batch of each row of ``indices``
-        (K, B), and append the losses.
+        """Update the parameters in place, mini-batch by mini-batch.
+
+        Each row of ``indices`` (K, B) is a mini-batch, whose loss is appended.
 
         Training stops at the first loss that is not finite. If a call is interrupted,
         or finds a fault, it has appended the losses of the completed iterations, and

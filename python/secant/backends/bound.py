@@ -1,5 +1,6 @@
-"""Proven bounds of the truncation error of the series (docs/derivation.md, "How many
-terms" and "Small shifts").
+"""Proven bounds of the truncation error of the series.
+
+The proofs are in docs/derivation.md, "How many terms" and "Small shifts".
 
 The compiled core has the same constants: a test compares them.
 """
@@ -48,8 +49,9 @@ comes back within these limits.
 
 @dataclass(frozen=True, eq=False)
 class AnalyticityRadii:
-    """Radii rho (16,) of discs on which the loss change is analytic, and its bounds M
-    there, per target weight.
+    """Discs on which the loss change is analytic: radii rho (16,) and bounds M.
+
+    The bounds are per target weight.
 
     ``hidden`` and ``output`` are the bounds for shifts of a1 and of a2.
     """
@@ -99,8 +101,9 @@ def _loss_change(v: float, output: OutputActivation) -> float:
 def powers_are_normal(
     largest_weight: float, highest: int, change: Any, is_float32: bool = False
 ) -> Any:
-    """Whether the powers up to ``highest`` of weights up to ``largest_weight``, and
-    small sums of them, are finite.
+    """Whether powers of the weights, and small sums of them, are finite.
+
+    They are the powers up to ``highest`` of weights up to ``largest_weight``.
 
     And whether they do not underflow where units change by ``change``, more than 1:
     beside its powers they would count.
@@ -115,8 +118,9 @@ def powers_are_normal(
 def orders(
     radii: AnalyticityRadii, change: float = 0.0, is_float32: bool = False
 ) -> list[int]:
-    """The orders that a series may have where units change by ``change``: the powers of
-    the weights must be normal.
+    """Return the orders that a series may have where units change by ``change``.
+
+    The powers of the weights must be normal.
     """
     of_type, weight = SINGLE_ORDERS if is_float32 else ORDERS, radii.largest_weight
     return [
@@ -127,8 +131,9 @@ def orders(
 
 
 def tolerance(h: float, is_float32: bool = False, largest_gradient: Any = 1.0) -> Any:
-    """The largest truncation error allowed: 1 % of the rounding of a plain loop, and a
-    fifth of what is promised.
+    """Return the largest truncation error allowed.
+
+    It is 1 % of the rounding of a plain loop, and a fifth of what is promised.
 
     ``is_float32``: whether the parameters are float32. What is promised of float64 is
     absolute, of float32 it is a share of the gradient's terms: so the limit is a share
@@ -152,8 +157,9 @@ def proven_order(
     largest_target_sum: float,
     is_float32: bool = False,
 ) -> tuple[int, float]:
-    """The smallest order that suffices, 0 if none is proven; and the bound of its
-    truncation error.
+    """Return the smallest order that suffices, and the bound of its truncation error.
+
+    The order is 0 if none is proven.
     """
     for order in orders(radii, h * largest_input, is_float32):
         if is_proven(
@@ -176,8 +182,9 @@ def is_proven(
     order: int,
     is_float32: bool = False,
 ) -> Any:
-    """Whether an odd order suffices for each sample: the arguments are those of
-    `truncation`.
+    """Whether an odd order suffices for each sample.
+
+    The arguments are the same as in `truncation`.
     """
     hidden, output = _truncation_by_layer(
         radii, h, largest_input, largest_z1, largest_target_sum, order
@@ -241,8 +248,9 @@ def terms_needed(
     steepest: float,
     largest_weight: float,
 ) -> NDArray[np.int64]:
-    """How many terms of the series of a softmax growth suffice for each sample; 0 where
-    the full functions are needed.
+    """Return how many terms of a softmax growth's series suffice for each sample.
+
+    It is 0 where the full functions are needed.
 
     ``steepest`` is the largest slope of a hidden unit. So no a2 is shifted by more than
     u, and D terms err by (2u)^D / (D + 1), relative: at most 1e-15. They need powers of

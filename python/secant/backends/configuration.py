@@ -1,6 +1,4 @@
-"""Which backend is in use, and what else a bug report should say about this
-installation.
-"""
+"""The backend in use, and the facts that a bug report should include."""
 
 import platform
 from contextlib import suppress
@@ -30,8 +28,7 @@ def get_backend() -> str:
 
 
 def show_config() -> None:
-    """Print versions, what compiled the backend in use and for what, and the number of
-    threads.
+    """Print versions, the compiler, the instruction set and the number of threads.
 
     Raises
     ------

@@ -58,9 +58,7 @@ def of_weights(which: str, array: Array) -> Fault | None:
 
 
 def of_targets(t: Array, classes: int) -> Fault | None:
-    """Find the first label that is out of range, or the first weight that is not
-    valid.
-    """
+    """Find the first label that is out of range, or the first invalid weight."""
     if t.ndim > 1:
         return of_weights("t", t)
     bad = (t < 0) | (t >= classes)

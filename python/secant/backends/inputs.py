@@ -1,6 +1,4 @@
-"""Inputs that are not plain arrays: pixels that are normalized when they are read, and
-what a backend has prepared.
-"""
+"""Inputs that are not plain arrays: pixels to normalize, and prepared inputs."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -41,9 +39,7 @@ class Rows(ABC):
 
 
 class NormalizedPixels(Rows):
-    """uint8 pixels (N, ...) that become float32 when they are read, some samples at a
-    time.
-    """
+    """Pixels (N, ...) in uint8 that become float32 when they are read."""
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = np.ascontiguousarray(pixels)

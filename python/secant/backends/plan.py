@@ -1,5 +1,4 @@
-"""Which samples have a proven order, and the gradient of a mini-batch in which they
-differ.
+"""The choice of a method for each sample, and the gradient of a mini-batch.
 
 NumPy and Numba compute in float64 for float32 parameters too, and round what they
 return: one code serves both types, and the result is as exact as float32 can be. Only
@@ -58,8 +57,9 @@ def planned_gradient(
     by_series: Callable[[Parameters, Array, Array, float, int, int], Sums],
     directly: Callable[[Parameters, Array, Array, float, int], Sums],
 ) -> Differences | Fault:
-    """The mean over samples: ``by_series(net, x, t, h, count, order)`` where an order
-    is proven, else ``directly``.
+    """Return the mean over samples, by series where an order is proven.
+
+    ``by_series(net, x, t, h, count, order)`` and ``directly`` compute it.
 
     Both return the sum over their samples, divided by ``count``. They are given the
     parameters in float64, and targets that no other thread writes to. What is returned
@@ -70,31 +70,38 @@ def planned_gradient(
     largest = x if method == "derivative" else largest_inputs(x)
     if fault := faults.first(net, None if all_finite(largest) else x, t):
         return fault
-    float64_net, count = in_float64(net), len(x)
-    proven, order, truncation_bound = np.zeros(count, np.bool_), 0, 0.0
+    float64_net = in_float64(net)
+    count = len(x)
+
+    # Which samples have a series, and of which order.
     if method == "derivative":
-        proven, order, h = ~proven, 1, 0.0
-    elif method != "direct":
+        proven = np.ones(count, np.bool_)
+        order, truncation_bound, h = 1, 0.0, 0.0
+    elif method == "direct":
+        proven = np.zeros(count, np.bool_)
+        order, truncation_bound = 0, 0.0
+    else:
         proven, order, truncation_bound = plan(
             float64_net, x, t, h, is_float32(net), largest
         )
-    expanded = int(proven.sum())
-    samples = {
-        key: number
-        for key, number in ((0, count - expanded), (order, expanded))
-        if number
-    }
+    n_proven = int(proven.sum())
+    samples = {0: count - n_proven, order: n_proven}
+    if n_proven == 0:
+        samples = {0: count}
+    elif n_proven == count:
+        samples = {order: count}
     if method == "series":
         require_proven(samples, h)
-    if expanded == count:
+
+    if n_proven == count:
         means = by_series(float64_net, x, t, h, count, order)
-    elif not expanded:
+    elif n_proven == 0:
         means = directly(float64_net, x, t, h, count)
     else:
-        by_order = by_series(float64_net, x[proven], t[proven], h, count, order)
-        means = add_gradients(
-            [by_order, directly(float64_net, x[~proven], t[~proven], h, count)]
-        )
+        rest = ~proven
+        of_proven = by_series(float64_net, x[proven], t[proven], h, count, order)
+        of_rest = directly(float64_net, x[rest], t[rest], h, count)
+        means = add_gradients([of_proven, of_rest])
     return Differences(
         rounded(means._asdict(), net), samples, truncation_bound, float(means.loss)
     )
@@ -129,8 +136,9 @@ def in_float64(net: Parameters) -> Parameters:
 
 
 def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
-    """The gradients in the type of the parameters; what is beyond its range becomes
-    infinite, which the caller sees.
+    """Return the gradients in the type of the parameters.
+
+    Numbers beyond its range become infinite, which the caller detects.
     """
     with np.errstate(over="ignore"):
         return {
@@ -139,8 +147,9 @@ def rounded(grads: dict[str, Array], net: Parameters) -> dict[str, Array]:
 
 
 def add_gradients(parts: Iterable[Sums]) -> Sums:
-    """Add the sums of blocks of samples; the error does not grow with the number of
-    blocks.
+    """Add the sums of blocks of samples.
+
+    The error does not grow with the number of blocks.
 
     This is Kahan's compensated summation (Higham, Accuracy and Stability of Numerical
     Algorithms, 2002, section 4.3): ``lost`` is what rounding has added so far. An
@@ -160,8 +169,9 @@ def add_gradients(parts: Iterable[Sums]) -> Sums:
 
 
 def _rounding(before: Floats, term: Floats, total: Floats) -> Floats:
-    """Return what rounding has added to ``total``, the sum of both; 0 where that is not
-    finite.
+    """Return what rounding has added to ``total``, or 0 where that is not finite.
+
+    ``total`` is the sum of the other two.
     """
     rounding: Floats = np.where(np.isfinite(total), (total - before) - term, 0.0)
     return rounding
@@ -182,36 +192,49 @@ def plan(
     is_float32: bool = False,
     largest: Floats | None = None,
 ) -> tuple[NDArray[np.bool_], int, float]:
-    """Which samples have a proven order, (N,); the order that suffices for all of them;
-    and its truncation bound.
+    """Find the samples that have a proven order, (N,).
+
+    The order that suffices for all of them is returned, and its truncation bound.
     """
     radii = bound.analyticity_radii(
         net.hidden_activation, net.output_activation, float(np.abs(net.W2).max())
     )
     largest_target_sum = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
-    inputs, z1 = largest_inputs(x) if largest is None else largest, largest_z1(net, x)
+    inputs = largest_inputs(x) if largest is None else largest  # (N,)
+    z1 = largest_z1(net, x)  # (N,)
+
+    # One order may suffice for the whole mini-batch.
     order, truncation_bound = bound.proven_order(
         radii, h, float(inputs.max()), float(z1.max()), largest_target_sum, is_float32
     )
     if order:
         return np.ones(len(x), np.bool_), order, truncation_bound
-    proven = np.zeros(len(x), np.bool_)
-    for highest in bound.orders(radii, is_float32=is_float32)[-1:]:
-        proven = bound.is_proven(
-            radii, h, inputs, z1, largest_target_sum, highest, is_float32
-        )
-        proven &= bound.powers_are_normal(
-            radii.largest_weight, highest, h * inputs, is_float32
-        )
-    if proven.any():
-        order, truncation_bound = bound.proven_order(
-            radii,
-            h,
-            float(inputs[proven].max()),
-            float(z1[proven].max()),
-            largest_target_sum,
-            is_float32,
-        )
+
+    # Otherwise find the samples for which the highest order does.
+    none_proven = np.zeros(len(x), np.bool_)
+    available = bound.orders(radii, is_float32=is_float32)
+    if not available:
+        return none_proven, 0, 0.0
+    highest = available[-1]
+    is_small = bound.is_proven(
+        radii, h, inputs, z1, largest_target_sum, highest, is_float32
+    )
+    is_normal = bound.powers_are_normal(
+        radii.largest_weight, highest, h * inputs, is_float32
+    )
+    proven: NDArray[np.bool_] = is_small & is_normal
+    if not proven.any():
+        return none_proven, 0, 0.0
+
+    # For these a lower one may suffice.
+    order, truncation_bound = bound.proven_order(
+        radii,
+        h,
+        float(inputs[proven].max()),
+        float(z1[proven].max()),
+        largest_target_sum,
+        is_float32,
+    )
     return proven, order, truncation_bound
 
 

@@ -81,11 +81,6 @@ def _watch_classes(say: Say, names: MethodNames) -> None:
                 )
         return cls
 
-    # Warnings look past frames of the import system when they count the levels of the
-    # stack, so past this one too.
-    build_class.__code__ = build_class.__code__.replace(
-        co_filename="<frozen importlib._bootstrap>"
-    )
     vars(builtins)["__build_class__"] = build_class
 
 

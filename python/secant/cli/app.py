@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from secant._startup import INTERRUPTED
 from secant.acceleration.recognition.methods import USUAL
 from secant.backends.configuration import show_config
 from secant.cli.bench import bench
 from secant.cli.check import check
-from secant.cli.console import note, say, steady
+from secant.cli.console import INTERRUPTED, note, say, steady
 from secant.cli.run import run_script
 from secant.cli.show import show
 from secant.cli.train import train

@@ -8,6 +8,9 @@ from typing import Literal, TextIO, cast
 
 from secant._common.output import Output
 
+INTERRUPTED = 130
+"""The exit code: what a shell reports for a process that SIGINT ended."""
+
 
 def steady(name: Literal["stdout", "stderr"]) -> Output:
     """Replace a standard stream by an `Output`, and return that.

@@ -9,7 +9,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from secant._startup import hand_over
 from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.book import runner
 
@@ -44,7 +43,6 @@ def run_script(
         sys.exit(2)
     for option in filter(_NAME.fullmatch, arguments):
         _say(f"secant: {option} is passed to the script; put Secant's options first")
-    hand_over()
     runner.run(
         script,
         arguments,

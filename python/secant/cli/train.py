@@ -15,7 +15,6 @@ import typer
 
 from secant._common.files import require_writable
 from secant._common.interrupts import held_interrupts
-from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BackendName, backend_module
 from secant.backends.base import (
     LOG_OFFSET,
@@ -24,7 +23,7 @@ from secant.backends.base import (
     Method,
     OutputActivation,
 )
-from secant.cli.console import note, say, table
+from secant.cli.console import INTERRUPTED, note, say, table
 from secant.cli.data import HELP, METAVAR, measured
 from secant.cli.data import load as load_data
 from secant.datasets.npz_data import Arrays, classes
@@ -147,40 +146,39 @@ def train(
             dtype=dtype,
             backend=backend,
         )
-    record, interrupted, start = History(), False, time.perf_counter()
-    with interruptible():
-        try:
-            train_network(
-                net,
-                *arrays,
-                n_iterations=iters,
-                batch_size=batch,
-                learning_rate=lr,
-                gradient=gradient,
-                sampling=sampling,
-                method=method,
-                h=h,
-                rng=rng,
-                n_threads=threads,
-                history=record,
-                normalize=x_train.dtype == np.uint8,
-            )
-        except KeyboardInterrupt:
-            if not record.train_loss_list:
-                raise
-            interrupted = True
-            note(
-                f"interrupted after {len(record.train_loss_list)} of {iters} iterations"
-            )
-        seconds = time.perf_counter() - start
-        record.settings |= {
-            "seed": seed,
-            "hidden_size": len(net.params["b1"]),
-            "data": data,
-        }
-        record.settings["backend"] = backend_module(net.backend).name
-        failures = _keep(net, record, outputs)
-        _summarize(net, arrays, record, seconds)
+    record = History()
+    interrupted = False
+    start = time.perf_counter()
+    try:
+        train_network(
+            net,
+            *arrays,
+            n_iterations=iters,
+            batch_size=batch,
+            learning_rate=lr,
+            gradient=gradient,
+            sampling=sampling,
+            method=method,
+            h=h,
+            rng=rng,
+            n_threads=threads,
+            history=record,
+            normalize=x_train.dtype == np.uint8,
+        )
+    except KeyboardInterrupt:
+        if not record.train_loss_list:
+            raise
+        interrupted = True
+        note(f"interrupted after {len(record.train_loss_list)} of {iters} iterations")
+    seconds = time.perf_counter() - start
+    record.settings |= {
+        "seed": seed,
+        "hidden_size": len(net.params["b1"]),
+        "data": data,
+    }
+    record.settings["backend"] = backend_module(net.backend).name
+    failures = _keep(net, record, outputs)
+    _summarize(net, arrays, record, seconds)
     if failures:
         raise DataError(" ".join(failures))
     if interrupted:

@@ -1,3 +1,1 @@
-"""MNIST, the IDX files that it comes in, and pixels that are normalized when they are
-read.
-"""
+"""MNIST, its IDX files, and data in .npz files."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder
-from secant._startup import interruptible
 from secant.datasets.idx import (
     NAMES,
     Bytes,
@@ -206,8 +205,7 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
             store = pooch.create(folder, mirror, registry=registry)
             try:
                 while wanted:
-                    with interruptible():  # pooch then removes what it has of the file
-                        store.fetch(wanted[0], downloader=downloader)
+                    store.fetch(wanted[0], downloader=downloader)
                     wanted = wanted[1:]
                 return
             except (RequestException, ValueError) as error:

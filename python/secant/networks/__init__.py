@@ -1,3 +1,1 @@
-"""The networks of the chapter, the file that one is kept in, and a fast numerical
-gradient for other classes.
-"""
+"""The networks of the chapter, the checks of their arguments, and their files."""

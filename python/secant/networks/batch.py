@@ -1,5 +1,6 @@
-"""The arguments of a network's methods: checked once, by their attributes alone, and in
-the form that backends take.
+"""The arguments of a network's methods, checked once.
+
+They are checked by their attributes alone, and returned in the form that backends take.
 
 Faults that only a pass over the data can find are found by a backend, which returns a
 `Fault`.
@@ -40,8 +41,9 @@ range.
 
 
 def checked(net: Any, x: ArrayLike, t: ArrayLike, backend: Backend) -> Batch:
-    """Return the mini-batch of a `TwoLayerNet`, or raise the error that names an
-    argument.
+    """Return the mini-batch of a `TwoLayerNet`, or raise an error.
+
+    The error names the argument.
     """
     parameters = network(net)
     samples, is_one_sample = inputs(
@@ -102,8 +104,9 @@ def inputs(
     dtype: Any = np.float64,
     prepare: Callable[[Any], Any] = np.asarray,
 ) -> tuple[Array, bool]:
-    """Return the inputs (N, I) of a network with parameters of ``dtype``, and whether
-    they were one sample.
+    """Return the inputs (N, I) of a network, and whether they were one sample.
+
+    Its parameters are of ``dtype``.
 
     uint8, float32 and float64 stay what they are, since every backend widens them
     exactly; other real dtypes become float64. For float32 parameters all but uint8
@@ -134,8 +137,9 @@ _KEPT = (np.dtype(np.uint8), np.dtype(np.float32))
 def targets(
     t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool, soft_targets: str
 ) -> Array:
-    """Return labels (N,) or weights (N, O). "argmax" turns weights into labels, and
-    checks them first.
+    """Return labels (N,) or weights (N, O).
+
+    "argmax" checks weights, and turns them into labels.
     """
     array = validation.targets(t, rows, classes, is_one_sample=is_one_sample)
     if array.ndim == 1 or soft_targets == "weights":
@@ -210,8 +214,9 @@ def mapping(values: Any) -> Mapping[str, Any]:
 
 
 def params(values: Mapping[str, Any]) -> tuple[Array, Array, Array, Array]:
-    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2
-    (O,): float64 or float32.
+    """Check the parameters of a two-layer network, all float64 or all float32.
+
+    They are W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,).
 
     They are used where they lie and never converted: an update in place of a copy would
     be lost. Read-only ones, as workers of joblib get them, are copied.
@@ -251,9 +256,7 @@ def shared_memory(values: Mapping[str, Any]) -> str:
 
 
 def step(h: Any, params: Any) -> float:
-    """The step of central differences in these parameters, as a float that can be
-    divided by.
-    """
+    """Return the step of central differences as a float that can be divided by."""
     number = validation.finite_number("h", h, above=0)
     if number < _SMALLEST_FLOAT32_STEP:
         single, double = (

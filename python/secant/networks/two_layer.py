@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Self, TypedDict, Unpack, get_args, overload
 
 import numpy as np
@@ -11,7 +12,7 @@ from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.trial import being_tried
-from secant._common.validation import Array
+from secant._common.validation import Array, Floats
 from secant._common.warn import warn
 from secant.backends import backend_module, faults
 from secant.backends.base import (
@@ -25,7 +26,6 @@ from secant.backends.base import (
     Method,
     OutputActivation,
 )
-from secant.backends.numpy.direct import central_difference
 from secant.differentiation.options import require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
@@ -512,12 +512,33 @@ class TwoLayerNet:
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
         grads = {
-            key: central_difference(lambda _: self.loss(x, t), param, h)
+            key: _central_difference(lambda: self.loss(x, t), param, h)
             for key, param in self.params.items()
         }
         if not all(map(validation.all_finite, grads.values())):
             raise faults.error(faults.OVERFLOW, {})
         return Differences(grads, {}, 0.0, float(self.loss(x, t)))
+
+
+def _central_difference(loss: Callable[[], float], param: Array, h: float) -> Floats:
+    """The book's loop: shift one entry of the array in place, and compute two losses.
+
+    The array is restored exactly, even if ``loss`` raises.
+    """
+    gradient = np.zeros(param.shape)
+    original = param.copy()
+    try:
+        for index in np.ndindex(param.shape):
+            value = param[index]
+            param[index] = value + h
+            above = loss()
+            param[index] = value - h
+            below = loss()
+            param[index] = value
+            gradient[index] = (above - below) / (2 * h)
+    finally:
+        param[...] = original
+    return gradient
 
 
 def foreign_structure(net: TwoLayerNet) -> str:

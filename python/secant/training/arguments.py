@@ -25,8 +25,10 @@ _DEFAULTS = {"h": USUAL_STEP, "method": "auto", "n_threads": None}
 
 
 class Network(Protocol):
-    """What `train` needs: this, and ``numerical_gradient(x, t)`` or ``gradient(x, t)``,
-    which return a dict.
+    """What `train` needs of a network.
+
+    It also needs ``numerical_gradient(x, t)`` or ``gradient(x, t)``, which return a
+    dict.
     """
 
     @property
@@ -41,8 +43,9 @@ class Network(Protocol):
 
 
 class Data(NamedTuple):
-    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of
-    the test set may be missing.
+    """The data of a run: samples (N, ...) and targets (N,) or (N, O).
+
+    The test set may be missing.
     """
 
     x_train: Array | Rows
@@ -54,8 +57,9 @@ class Data(NamedTuple):
 def gradient_of(
     net: Network, kind: str, options: dict[str, Any]
 ) -> tuple[partial[Any], Accelerated | None]:
-    """Return the method that computes the gradient, with the options that it takes; and
-    what it is of, if accelerated.
+    """Return the method that computes the gradient, with its options.
+
+    The accelerated network, if it is one, is returned as well.
 
     The chapter's own network takes none. An option that it does not take is an error
     only if the user gave it.
@@ -105,9 +109,7 @@ def checked_data(
     t_test: ArrayLike | None,
     normalize: bool,
 ) -> Data:
-    """Return the arrays, none empty, if those that belong together have the same
-    length.
-    """
+    """Return the arrays, if none is empty and their lengths agree."""
     train = _checked_set("train", x_train, t_train, normalize)
     if x_test is None and t_test is None:
         return Data(*train, None, None)

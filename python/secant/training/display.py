@@ -76,8 +76,9 @@ class Display:
 
 @contextmanager
 def display(total: int, wanted: bool) -> Iterator[Display]:
-    """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told
-    of its progress.
+    """Show a run of ``total`` iterations, if that is ``wanted``.
+
+    Yield the object that is told of its progress.
     """
     output = Output(sys.stdout) if wanted and sys.stdout is not None else None
     shown = Display(

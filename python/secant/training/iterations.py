@@ -1,5 +1,6 @@
-"""Runs the iterations of a training: many in one call of the backend, or one by one
-with the network's own methods.
+"""Runs the iterations of a training.
+
+Many run in one call of the backend, or one by one with the network's own methods.
 
 Design: an iteration counts if its loss and the parameters are finite. One that diverged
 is undone, by a snapshot of the parameters. A block in which something went wrong is
@@ -24,7 +25,7 @@ from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
 from secant.backends import backend_module, faults
-from secant.backends.base import PARAM_NAMES, Backend, Batch, Descent
+from secant.backends.base import PARAM_NAMES, Backend, Batch, Descent, Fault
 from secant.backends.inputs import NormalizedPixels
 from secant.errors import SecantError, UnsupportedError, ValueRangeError
 from secant.networks.batch import (
@@ -81,8 +82,9 @@ def iterations_of(
     before: bool = False,
     accelerated: Accelerated | None = None,
 ) -> Iterations:
-    """Return what updates ``net`` by ``params -= learning_rate *
-    take_gradient(x[batch], t[batch])``.
+    """Return the iterations that update ``net``.
+
+    An iteration is ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
     ----------
@@ -113,10 +115,8 @@ def iterations_of(
         )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
-    is_built_in, options = (
-        getattr(take_gradient.func, "__func__", None) in _BUILT_IN,
-        take_gradient.keywords,
-    )
+    options = take_gradient.keywords
+    is_built_in = getattr(take_gradient.func, "__func__", None) in _BUILT_IN
     if is_built_in and isinstance(net, TwoLayerNet) and not foreign_structure(net):
         backend = backend_module(net.backend)
         batch = checked_whole("train", net, x, t, backend)
@@ -197,7 +197,9 @@ class _InBackend(Iterations):
         if fault := faults.first(batch.net, all_finite=self.backend.all_finite):
             raise error(fault, batch, self.given)
         params = dict(zip(PARAM_NAMES, batch.net, strict=False))
-        snapshot, first, fault = _Snapshot(params), len(losses), None
+        snapshot = _Snapshot(params)
+        first = len(losses)
+        fault = None
         try:
             fault = self.backend.train(batch, indices, self.descent, losses)
         finally:
@@ -206,25 +208,44 @@ class _InBackend(Iterations):
                 if fault or infinite is not None:
                     snapshot.rollback()
                     del losses[first:]
-        if fault is None and infinite is None:
+        has_failed = fault is not None or infinite is not None
+        if not has_failed:
             return
         if len(indices) > 1:
+            # Find out which iteration it was: those before it have the same bits.
             for one in indices:
                 self.run(one[np.newaxis], losses)
         elif fault is faults.BEYOND_FLOAT32:
             self.one_by_one.run(indices, losses)
-        elif infinite == math.inf and batch.net.log_offset:
-            raise error(faults.LARGE_TARGETS, batch, self.given)
-        elif infinite is not None:
-            why = faults.UNDERFLOW.must if infinite == math.inf else _said(infinite)
-            raise _divergence(self.descent.learning_rate, losses, why)
-        elif fault:
-            raise error(fault, batch, self.given)
+        else:
+            raise self._failure(fault, infinite, batch, losses)
+
+    def _failure(
+        self,
+        fault: Fault | None,
+        infinite: str | float | None,
+        batch: Batch,
+        losses: list[float],
+    ) -> ValueRangeError:
+        """Return the error of an iteration that failed.
+
+        ``infinite`` is the key of a parameter or the loss, if it is not finite.
+        """
+        if infinite is None:
+            assert fault is not None
+            return error(fault, batch, self.given)
+        learning_rate = self.descent.learning_rate
+        if infinite != math.inf:
+            return _divergence(learning_rate, losses, _describe(infinite))
+        if batch.net.log_offset:
+            return error(faults.LARGE_TARGETS, batch, self.given)
+        return _divergence(learning_rate, losses, faults.UNDERFLOW.must)
 
 
 class _OfRecognized(Iterations):
-    """The iterations of a network of another class that was recognized: its arrays are
-    updated where they lie.
+    """The iterations of a recognized network of another class.
+
+    Its arrays are updated in place.
 
     Its own loss is compared on the first mini-batch of each size, and whenever
     `compare` is called.
@@ -241,10 +262,8 @@ class _OfRecognized(Iterations):
     ) -> None:
         self._accelerated, self._data = accelerated, (x, t)
         self._known = accelerated.two_layer_net()
-        h, threads = (
-            accelerated.recognition.h,
-            options.get("n_threads") or accelerated.n_threads,
-        )
+        h = accelerated.recognition.h
+        threads = options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(
             self._known.numerical_gradient, method="auto", h=h, n_threads=threads
         )
@@ -328,7 +347,7 @@ class _ByMethods(Iterations):
                     loss = before if self.before else self._loss(x, t, losses)
                     infinite = _not_finite({}, [loss])
                 if infinite is not None:
-                    raise _divergence(self.rate, losses, _said(infinite))
+                    raise _divergence(self.rate, losses, _describe(infinite))
                 losses.append(loss)
             except BaseException:
                 snapshot.rollback()
@@ -347,25 +366,20 @@ def _not_finite(
     losses: list[float],
     check: Callable[[Array], bool] = all_finite,
 ) -> str | float | None:
-    """Return what is NaN or infinite, if anything is: the key of a parameter, or the
-    last loss.
-    """
+    """Return the key of a parameter, or the last loss, if it is not finite."""
     for key, param in params.items():
-        if (
-            isinstance(param, np.ndarray)
-            and param.dtype.kind in "fc"
-            and not check(param)
-        ):
+        is_float = isinstance(param, np.ndarray) and param.dtype.kind in "fc"
+        if is_float and not check(param):
             return str(key)
-    return losses[-1] if losses and not math.isfinite(losses[-1]) else None
+    if losses and not math.isfinite(losses[-1]):
+        return losses[-1]
+    return None
 
 
-def _said(infinite: str | float) -> str:
-    return (
-        f"params[{infinite!r}] is not finite"
-        if isinstance(infinite, str)
-        else f"the loss is {infinite}"
-    )
+def _describe(infinite: str | float) -> str:
+    if isinstance(infinite, str):
+        return f"params[{infinite!r}] is not finite"
+    return f"the loss is {infinite}"
 
 
 def _divergence(learning_rate: float, losses: list[float], why: str) -> ValueRangeError:

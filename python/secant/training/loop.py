@@ -1,5 +1,6 @@
-"""The chapter's training loop: draw a mini-batch, take its gradient, step against it,
-note the loss.
+"""The chapter's training loop.
+
+It draws a mini-batch, takes its gradient, steps against it, and notes the loss.
 
 Design: the iterations themselves are run by `secant.training.iterations`, which takes
 the indices of some mini-batches and appends their losses; the loop around it only keeps
@@ -284,8 +285,9 @@ def _blocks(
     evaluated: int,
     ahead: bool,
 ) -> Iterator[Indices]:
-    """Yield mini-batches: one, or with ``ahead`` as many as keep the display and Ctrl-C
-    waiting only for a moment.
+    """Yield mini-batches, one at a time or several with ``ahead``.
+
+    Several are as many as keep the display and Ctrl-C waiting only for a moment.
 
     A block ends where accuracies are due, with the iteration ``evaluated`` of an epoch.
     What is computed does not depend on the blocks.
@@ -307,9 +309,7 @@ def _has_our_accuracy(net: TwoLayerNet) -> bool:
 
 
 def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
-    """Check the test set once, and return its inputs in the form that the backend reads
-    fastest.
-    """
+    """Check the test set once, and return its inputs in the backend's fastest form."""
     if data.x_test is None or data.t_test is None:
         return None
     backend = backend_module(net.backend)

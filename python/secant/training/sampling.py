@@ -1,5 +1,6 @@
-"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or
-each one once per epoch.
+"""The samples of a mini-batch: with replacement, or each one once per epoch.
+
+The chapter draws with replacement.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def sample_with_replacement(
 def epoch_batches(
     train_size: int, batch_size: int, rng: RandomSource = None
 ) -> Iterator[Indices]:
-    """Shuffle the training set and walk through it, batch by batch; then shuffle it
-    again, forever.
+    """Shuffle the training set and walk through it, batch by batch, forever.
+
+    It is shuffled again after each walk.
 
     Parameters
     ----------
@@ -144,8 +146,9 @@ def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indic
 
 
 class _Epochs:
-    """Walks through a training set in an order of its samples, and takes a new one at
-    its end.
+    """Walks through a training set in an order of its samples.
+
+    At the end it takes a new order.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
-"""When to stop: after some epochs in a row without progress in the loss, or in the
-accuracy on held-out samples.
+"""When to stop: after some epochs in a row without progress.
+
+Progress is a lower loss, or a higher accuracy on held-out samples.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Stopping:
 
 
 def mean_loss(losses: list[float], sizes: list[int]) -> float:
-    """Return the mean loss of the samples in mini-batches of these sizes, the last of
-    which may be missing.
+    """Return the mean loss of the samples in mini-batches of these sizes.
+
+    The last mini-batch may be missing.
     """
     return float(np.average(losses, weights=sizes[: len(losses)]))

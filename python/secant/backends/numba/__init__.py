@@ -1,5 +1,6 @@
-"""The backend for where no compiler and no wheel is at hand: the NumPy backend, with
-loops that Numba compiles.
+"""The NumPy backend, with loops that Numba compiles.
+
+It is for installations without the compiled core.
 """
 
 from functools import partial

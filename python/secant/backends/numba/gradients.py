@@ -1,6 +1,4 @@
-"""The gradients: the NumPy backend's, with the steps that take most of the time
-compiled.
-"""
+"""The NumPy backend's gradients, with the slowest steps compiled."""
 
 from functools import partial
 
@@ -45,8 +43,9 @@ def _compose(c: Floats, f: Floats) -> Floats:
 
 
 def _contraction(x: Floats, phi: Floats, h: float) -> Floats:
-    """`series.contraction`, which is faster for the usual order where most of x is
-    zero.
+    """Compute `series.contraction`, faster where most of x is zero.
+
+    It is faster for the usual order only.
     """
     sample = x[::8]
     if len(phi) != 4 or 2 * np.count_nonzero(sample) > sample.size:
@@ -57,8 +56,9 @@ def _contraction(x: Floats, phi: Floats, h: float) -> Floats:
 
 
 def _directly(net: Parameters, x: Array, t: Array, h: float, count: int) -> plan.Sums:
-    """The sum over samples, divided by ``count``, of what every shift changes: by a few
-    terms where those suffice.
+    """Return the sum over samples, divided by ``count``, of what every shift changes.
+
+    A few terms are used where those suffice.
     """
     hidden, largest, classes = (
         ACTIVATIONS[net.hidden_activation],

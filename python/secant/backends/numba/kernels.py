@@ -1,5 +1,7 @@
-"""All that Numba compiles, in one file: Numba notices changes in the file of a cached
-function, in no other.
+"""All functions that Numba compiles.
+
+They are in one file, because Numba notices changes in the file of a cached function
+only.
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division
 by zero is an infinity, not an exception. Kernels release the GIL, so that other threads
@@ -36,8 +38,9 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls, for all processes if a folder can be
-    written.
+    """Compile a function that Python calls.
+
+    The code is kept for all processes if a folder can be written.
     """
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
@@ -72,8 +75,9 @@ def add_targets(
     log_offset: float,
     phi: Floats,
 ) -> None:
-    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ) for one target of each sample: see
-    `numpy.series.response`.
+    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ) for one target of each sample.
+
+    `numpy.series.response` defines the letters.
     """
     own = np.empty((4, *mean[:, 0].shape))
     s, log_s, target, log_target = own[0], own[1], own[2], own[3]
@@ -124,8 +128,9 @@ def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
 
 @kernel
 def contract(x: Floats, h: float, one: Floats, three: Floats, out: Floats) -> None:
-    """Add the sum over samples n of x[n,i] one[n,j] + h^2 x[n,i]^3 three[n,j] to out
-    (I, J).
+    """Add sums of x[n,i] one[n,j] + h^2 x[n,i]^3 three[n,j] to out (I, J).
+
+    The sums go over samples n.
     """
     for n in range(len(x)):
         for i in range(len(out)):
@@ -150,8 +155,9 @@ def add_differences(
     w1: Floats,
     w2: Floats,
 ) -> None:
-    """Add the central differences of the samples that some terms suffice for to w1
-    (I+1, H) and w2 (H+1, O).
+    """Add central differences to w1 (I+1, H) and w2 (H+1, O).
+
+    These are the differences of the samples for which some terms suffice.
 
     ``powers`` are those of the weights W2, (D+1, O, 2H), and ``growths`` (D+1, N, O)
     those of the softmax numerators in the shift of a2.
@@ -173,9 +179,7 @@ def add_hidden(
     growth: Floats,
     sums: Floats,
 ) -> None:
-    """Add the central differences (I+1, H) of one sample in the weights of hidden
-    units.
-    """
+    """Add the central differences (I+1, H) of one sample in hidden weights."""
     hidden, x, w2, length = (
         units.p.shape[1],
         np.append(units.x[n], 1.0),
@@ -232,8 +236,9 @@ def add_hidden(
 
 @compiled
 def change(rate: float, p: float, q: float, u: float, m: float) -> float:
-    """F(u) of the families of backends/activations.py, given m = expm1(rate |u|); a
-    linear function has the rate 0.
+    """Return F(u) of an activation, given m = expm1(rate |u|).
+
+    backends/activations.py defines F. A linear function has the rate 0.
     """
     if rate == 0:
         return p * u
@@ -244,9 +249,7 @@ def change(rate: float, p: float, q: float, u: float, m: float) -> float:
 def add_outputs(
     t: Floats, h: float, units: Units, n: int, growth: Floats, sums: Floats
 ) -> None:
-    """Add the central differences (H+1, O) of one sample in the weights of output
-    units.
-    """
+    """Add the central differences (H+1, O) of one sample in output weights."""
     z = np.append(units.z[n], 1.0)
     shift = np.concatenate((h * z, -h * z))
     phi, own_growth, logs = (
@@ -300,8 +303,9 @@ def add_target(
 
 @compiled
 def polynomial(c: Floats, x: Floats, out: Floats) -> None:
-    """The sum over m >= 1 of c[m] x^m, for a multiple of four terms: four of them at a
-    time.
+    """Compute the sum over m >= 1 of c[m] x^m, four terms at a time.
+
+    The number of terms is a multiple of four.
     """
     out[:] = 0
     for m in range(len(c) - 4, 0, -4):

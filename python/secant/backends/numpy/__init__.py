@@ -1,6 +1,4 @@
-"""The reference backend: what the compiled one must reproduce, in NumPy as plain as can
-be.
-"""
+"""The reference backend: plain NumPy, whose results the compiled core reproduces."""
 
 from secant._common.validation import all_finite
 from secant.backends.activations import sigmoid

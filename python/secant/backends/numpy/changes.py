@@ -1,5 +1,6 @@
-"""The central differences of one sample, for shifts of any size (docs/derivation.md,
-"Changes, not differences").
+"""The central differences of one sample, for shifts of any size.
+
+The formulas are in docs/derivation.md, "Changes, not differences".
 
 The change of the loss is computed directly and never as a difference of two losses.
 Both sides stand in one array: what belongs to +h first, then what belongs to -h.
@@ -19,8 +20,9 @@ _LEAST_NORMAL = float(np.finfo(float).tiny)
 def add_hidden(
     net: Parameters, layers: Pass, t: Floats, h: float, n: int, j: int, sums: Sums
 ) -> None:
-    """Add the central differences of sample n, with targets t (O,), in the weights into
-    unit j and its bias.
+    """Add the central differences of sample n in the parameters of hidden unit j.
+
+    The targets t of the sample are (O,).
     """
     # equal inputs have equal responses
     inputs, same = np.unique(np.append(layers.x[n], 1.0), return_inverse=True)
@@ -34,9 +36,7 @@ def add_hidden(
 def add_output(
     net: Parameters, layers: Pass, t: Floats, h: float, n: int, k: int, sums: Sums
 ) -> None:
-    """Add the central differences of sample n in the weights into output k and its
-    bias.
-    """
+    """Add the central differences of sample n in the parameters of output k."""
     z1 = np.append(layers.inner.z[n], 1.0)
     q = np.zeros((2, len(z1), len(t)))
     q[..., k] = layers.outer.change((n, k), h * np.stack([z1, -z1]))
@@ -54,7 +54,9 @@ def _difference(
     that of the most probable class: 1 + S is then at least 1 / O. Probabilities that
     move far are computed anew.
     """
-    z2, y, targets = layers.outer.z[n], layers.y[n], np.flatnonzero(t)
+    z2 = layers.outer.z[n]  # (O,)
+    y = layers.y[n]  # (O,)
+    targets = np.flatnonzero(t)
     exponents = q - q[..., [y.argmax()]]
     growth = np.expm1(exponents)
     mean = (growth @ y)[..., np.newaxis]
@@ -68,11 +70,12 @@ def _difference(
         anew = np.log((np.exp(log_y) + log_offset) / (y[targets] + log_offset))
     else:  # a probability may underflow
         anew = log_y - log_softmax(z2)[targets]
-    # What has underflowed counts as soon as it comes back.
-    lost = 0 < log_offset < SMALL_OFFSET and bool((y[targets] < _LEAST_NORMAL).any())
-    far = (
-        np.abs(exponents).max(axis=-1, keepdims=True) > (0 if lost else EXPONENT_LIMIT)
-    ) | (relative < -0.5)
+    moves_far = np.abs(exponents).max(axis=-1, keepdims=True) > EXPONENT_LIMIT
+    far = moves_far | (relative < -0.5)
+    if 0 < log_offset < SMALL_OFFSET and (y[targets] < _LEAST_NORMAL).any():
+        # `relative` has lost a y that underflowed; a shift may bring it back above the
+        # offset.
+        far |= np.abs(exponents).max(axis=-1, keepdims=True) > 0
     loss = -np.where(far, anew, np.log1p(relative)) @ t[targets]
     difference: Floats = (loss[0] - loss[1]) / (2 * h)
     return difference

@@ -1,61 +1,30 @@
-"""The central difference, literally: the chapter's loop."""
-
-from collections.abc import Callable
+"""The central difference of every parameter, by the changes of every shift."""
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
-from secant.backends.base import PARAM_NAMES, Parameters
-from secant.backends.numpy.forward import (
-    log_softmax,
-    logits,
-    mean_loss,
-    outputs,
-    softmax,
-)
-from secant.backends.plan import Sums, one_hot
+from secant._common.validation import Array
+from secant.backends.base import Parameters
+from secant.backends.numpy.changes import add_hidden, add_output
+from secant.backends.numpy.forward import forward_pass, largest_row, mean_loss
+from secant.backends.plan import Sums, add_gradients, blocks, one_hot
 
 
-def by_loop(net: Parameters, x: Array, t: Array, h: float, count: int) -> Sums:
-    """Two losses of all samples for each parameter; the sum over samples, divided by
-    ``count``.
-    """
-    shifted = net._replace(**{name: getattr(net, name).copy() for name in PARAM_NAMES})
-    weights = one_hot(t, len(net.b2))
-
-    def loss(_: Floats) -> float:
-        z2 = logits(shifted, x)
-        if net.log_offset:
-            return mean_loss(softmax(z2), t, net.log_offset)
-        # y may underflow, and lose digits before that
-        return float(-np.sum(weights * log_softmax(z2)) / len(x))
-
-    w1, b1, w2, b2 = (
-        len(x) / count * central_difference(loss, param, h) for param in shifted[:4]
-    )
-    return Sums(
-        w1, b1, w2, b2, len(x) / count * mean_loss(outputs(net, x), t, net.log_offset)
-    )
+def directly(net: Parameters, x: Array, t: Array, h: float, count: int) -> Sums:
+    """The sum over samples, divided by ``count``, of what every shift changes."""
+    rows = blocks(len(x), largest_row(net))
+    return add_gradients(_of_block(net, x[block], t[block], h, count) for block in rows)
 
 
-def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:
-    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: the reference
-    for all of Secant.
-
-    x itself is shifted, since f may read it without using its argument. It is restored
-    exactly, even if f raises.
-    """
-    gradient = np.zeros(x.shape)
-    original = x.copy()
-    try:
-        for index in np.ndindex(x.shape):
-            value = original[index]
-            x[index] = value + h
-            above = f(x)
-            x[index] = value - h
-            below = f(x)
-            x[index] = value
-            gradient[index] = (above - below) / (2 * h)
-    finally:
-        x[...] = original
-    return gradient
+def _of_block(net: Parameters, x: Array, t: Array, h: float, count: int) -> Sums:
+    hidden_units, classes = net.W2.shape
+    weights = one_hot(t, classes) / count
+    layers = forward_pass(net, x, h)
+    loss = len(x) / count * mean_loss(layers.y, t, net.log_offset)
+    w1, b1, w2, b2 = (np.zeros(param.shape) for param in net[:4])
+    sums = Sums(w1, b1, w2, b2, loss)
+    for n, of_sample in enumerate(weights):
+        for j in range(hidden_units):
+            add_hidden(net, layers, of_sample, h, n, j, sums)
+        for k in range(classes):
+            add_output(net, layers, of_sample, h, n, k, sums)
+    return sums

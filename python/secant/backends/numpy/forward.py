@@ -65,9 +65,7 @@ def outputs(net: Parameters, x: Array) -> Array:
 
 
 class Layer(NamedTuple):
-    """Units (N, units) after the forward pass: their outputs, and what their changes
-    are computed from.
-    """
+    """Units (N, units) after the forward pass: outputs, and the state for changes."""
 
     activation: Activation
     a: Floats

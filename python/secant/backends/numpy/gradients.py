@@ -1,13 +1,11 @@
-"""The gradients: the central difference of every parameter, by its series or literally,
-and backpropagation.
-"""
+"""The gradients: central differences, by series or directly, and backpropagation."""
 
 from collections.abc import Callable
 from functools import partial
 
 from secant._common.validation import Array
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
-from secant.backends.numpy.direct import by_loop
+from secant.backends.numpy.direct import directly
 from secant.backends.numpy.forward import largest_row
 from secant.backends.numpy.series import PLAIN, Steps, summed_series
 from secant.backends.plan import (
@@ -35,7 +33,7 @@ def by_series(
     )
 
 
-differences = partial(planned_gradient, by_series=by_series, directly=by_loop)
+differences = partial(planned_gradient, by_series=by_series, directly=directly)
 
 
 def gradient(

@@ -1,5 +1,6 @@
-"""Truncated Taylor series without constant term: a[m] is the coefficient of s^m, for m
-from 1 to K; a[0] is 0.
+"""Truncated Taylor series without constant term.
+
+a[m] is the coefficient of s^m, for m from 1 to K; a[0] is 0.
 
 Arrays (K+1, ...), whose first axis counts powers; all others are elementwise. Each
 function solves the differential equation of what it computes, power by power.

@@ -1,5 +1,6 @@
-"""The central difference from the Taylor series of the unit response
-(docs/derivation.md, "The series").
+"""The central difference from the Taylor series of the unit response.
+
+The formulas are in docs/derivation.md, "The series".
 
 With phi(s) = c_1 s + c_2 s^2 + ..., it is the mean over samples of the sum over odd m
 <= K of h^(m-1) x^m c_m. Cut after c_1 it is the derivative, and this is
@@ -22,8 +23,9 @@ from secant.backends.plan import Sums, one_hot
 
 
 def contraction(x: Floats, c: Floats, h: float) -> Floats:
-    """The sum over samples n and odd m of h^(m-1) x[n,i]^m c_m[n,j], (I, J), of x (N,
-    I) and c (K+1, N, J).
+    """Return the sum over samples n and odd m of h^(m-1) x[n,i]^m c_m[n,j].
+
+    x is (N, I), c (K+1, N, J), and the sum (I, J).
     """
     total: Floats = x.T @ c[1]
     square = (h * x) ** 2 if len(c) > 2 else x
@@ -83,8 +85,9 @@ def summed_series(
     count: int = 1,
     steps: Steps = PLAIN,
 ) -> Sums:
-    """The sum over samples x (N, I), with targets t (N,) or (N, O), divided by
-    ``count``, by a series of one odd order.
+    """Return the sum over samples, divided by ``count``, by a series of one odd order.
+
+    The samples x are (N, I), their targets (N,) or (N, O).
 
     An ``h`` of 0 is for the derivative: there is no shift that could cross a kink.
     """
@@ -114,8 +117,9 @@ def summed_series(
 
 
 def one_by_one(t: Array, count: int) -> list[Targets]:
-    """Targets as pairs of classes and weights / ``count``, both (N,): one target of
-    every sample in each pair.
+    """Return targets as pairs of classes and weights / ``count``, both (N,).
+
+    Each pair has one target of every sample.
     """
     if t.ndim == 1:
         return [(t, np.full(len(t), 1 / count))]
