@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -50,11 +50,9 @@ def run_check(
         finally:
             with held_interrupts():
                 point.restore()
-    return (
-        found
-        if isinstance(found, GradientReport)
-        else run_check(found, lambda: given, options)
-    )
+    if isinstance(found, GradientReport):
+        return found
+    return run_check(found, lambda: given, options)
 
 
 def _check(
@@ -62,33 +60,36 @@ def _check(
 ) -> GradientReport | Point:
     """The report; or where to check it instead, if f looks at x itself."""
     rng = np.random.default_rng(options.rng)
+
+    # Probe all entries at once.
     probe = DirectionalProbe(point, given)
     overall = probe_together(probe, rng)
-    evidence, noise = (
-        Evidence(overall, point.direction(rng)),
-        float(probe.noise.near[0]),
-    )
+    evidence = Evidence(overall, point.direction(rng))
+    noise = float(probe.noise.near[0])
     if point.standstill() and (in_place := point.at_x_itself()) is not None:
         return in_place
     point.restore()  # which the user's own function may read
     given.ask_again()
-    hidden = [
-        leaf
-        for leaf, array in enumerate(Arrays(probe, evidence).reports())
-        if not array.passed
-    ]
-    if overall[-1].is_kink or noticed(overall) or given.remark or len(given.not_finite):
-        evidence = locate(probe, evidence, range(len(point.spans)), rng)
-    elif 0 < len(hidden) < len(point.spans):  # by the others, perhaps
-        evidence = locate(probe, evidence, hidden, rng)
-    diagnosis = (
-        (given.remark or point.standstill() or diagnosed(probe, rng, evidence))
-        if evidence.wrong
-        else ""
-    )
+
+    # Locate what is wrong.
+    leaves = _leaves_to_search(probe, evidence)
+    if leaves:
+        evidence = locate(probe, evidence, leaves, rng)
+
+    # Diagnose it.
+    diagnosis = ""
+    elsewhere = None
+    if evidence.wrong:
+        diagnosis = given.remark or point.standstill()
+        diagnosis = diagnosis or diagnosed(probe, rng, evidence)
     reports = Arrays(probe, evidence).reports()
-    looks_elsewhere = evidence.wrong and not point.inplace
-    elsewhere = count_elsewhere(probe, options.rng) if looks_elsewhere else None
+    if evidence.wrong and not point.inplace:
+        elsewhere = count_elsewhere(probe, options.rng)
+
+    # Report it.
+    note = _STEPS if probe.rises_in_steps else ""
+    if point.standstill() and not diagnosis:
+        note = point.standstill()
     findings = [entry.found for entry in evidence.entries if entry.wrong]
     return GradientReport(
         passed=all(array.passed for array in reports),
@@ -98,8 +99,7 @@ def _check(
         evaluations=point.evaluations,
         noise=noise / (abs(point.value) or 1.0),
         seconds=time.perf_counter() - start,
-        note=("" if diagnosis else point.standstill())
-        or (_STEPS if probe.rises_in_steps else ""),
+        note=note,
         seed=options.rng,
         resolution=given.eps,
         x={
@@ -109,3 +109,17 @@ def _check(
         names=point.labels,
         elsewhere=elsewhere,
     )
+
+
+def _leaves_to_search(probe: DirectionalProbe, evidence: Evidence) -> Sequence[int]:
+    """The arrays that are measured by themselves."""
+    leaves = range(len(probe.point.spans))
+    given = probe.candidate
+    seems_wrong = bool(noticed(evidence.overall) or given.remark)
+    if seems_wrong or evidence.overall[-1].is_kink or len(given.not_finite):
+        return leaves
+
+    # Some arrays may be hidden by the others; where all are, noise hides them.
+    reports = Arrays(probe, evidence).reports()
+    hidden = [leaf for leaf in leaves if not reports[leaf].passed]
+    return hidden if len(hidden) < len(leaves) else []

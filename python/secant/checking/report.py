@@ -226,8 +226,9 @@ class GradientReport:
         """Return a short program without Secant that prints the worst entry of the
         gradient and its slope.
 
-        To be pasted into an issue. It imports f by its name; where f has none that a
-        program can import, such as a lambda, there is a placeholder that says so.
+        To be pasted into an issue. It imports f by its name, and calls it with arrays
+        and numbers; where f has no name, as a lambda, or takes dicts, lists or modules,
+        there is a placeholder that says so.
         Arrays of more than 1,000 entries are loaded from files, which the first lines
         name.
 

@@ -1,8 +1,9 @@
 """A program without Secant that prints a wrong entry, to be pasted into an issue.
 
 It has some ten lines: versions, imports, the array with the entry, the call of f, what
-the gradient says, and one central difference. A function that no program can import,
-such as a lambda, is a placeholder that says what belongs there.
+the gradient says, and one central difference. It calls f where f can be imported by its
+name and takes arrays and numbers, in no containers. Any other f is a placeholder that
+says what belongs there.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import platform
 import pprint
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,27 +27,69 @@ from secant.checking.structure import walk
 
 _WIDTH = 80  # columns of numbers
 _USUAL = "float64", "int64", "bool", "complex128"  # NumPy takes these for such numbers
-
-_NO_IMPORT = "no program can import it"
+_TYPES = (*_USUAL, "float32", "float16", "complex64", "int32", "int16", "int8", "uint8")
 
 Library = Literal["numpy", "torch", "jax"]
-_IMPORTS = {
-    "numpy": "import numpy as np",
-    "torch": "import torch",
-    "jax": (
-        "import jax\nimport jax.numpy as jnp\nimport numpy as"
-        ' np\n\njax.config.update("jax_enable_x64", True)'
+
+
+class _Words(NamedTuple):
+    """How a program says the same with another library.
+
+    Attributes
+    ----------
+    imports : str
+    array : str
+        Makes an array of the library of one of NumPy.
+    x : str
+        Makes the one that is checked.
+    pulled_back : str
+        The gradient of ``value`` that the library computes.
+    total : str
+        The number that is checked, of the outputs y and what comes in.
+    zeros : str
+        Zeros like x.
+    number : str
+        A number of Python.
+    """
+
+    imports: str
+    array: str
+    x: str
+    pulled_back: str
+    total: str
+    zeros: str
+    number: str
+
+
+_WORDS: Mapping[Library, _Words] = {
+    "numpy": _Words(
+        "import numpy as np",
+        array="{}",
+        x="{}",
+        pulled_back="",
+        total="np.vdot(c, {y}).real",
+        zeros="np.zeros_like(x)",
+        number="float({})",
     ),
-}
-_PULLED_BACK = {
-    "numpy": "",
-    "torch": "torch.autograd.grad(value(x), x)[0]",
-    "jax": "jax.grad(value)(x).conj()",
-}
-_PRODUCTS = {  # of an output and what comes in, summed
-    "numpy": "np.vdot({c}, {y}).real",
-    "torch": "({c}.conj() * {y}).real.sum()",
-    "jax": "jnp.vdot({c}, {y}).real",
+    "torch": _Words(
+        "import numpy as np\nimport torch",
+        array="torch.tensor({})",
+        x="torch.tensor({}, requires_grad=True)",
+        pulled_back="torch.autograd.grad(value(x), x)[0]",
+        total="(c.conj() * {y}).real.sum()",
+        zeros="torch.zeros_like(x)",
+        number="float({}.detach())",
+    ),
+    "jax": _Words(
+        "import jax\nimport jax.numpy as jnp\nimport numpy as np\n\n"
+        'jax.config.update("jax_enable_x64", True)',
+        array="jnp.array({})",
+        x="jnp.array({})",
+        pulled_back="jax.grad(value)(x).conj()",
+        total="jnp.vdot(c, {y}).real",
+        zeros="np.zeros_like(x)",
+        number="float({})",
+    ),
 }
 
 
@@ -70,7 +113,8 @@ class Call:
     is_pulled_back : bool
         Whether reverse mode of the library computes what is checked.
     outputs : sequence of str
-        Where the outputs are in what the function returns: ``output['a']``.
+        Where the outputs are in what the function returns: ``output['a']``, or
+        ``output`` if it returns one array.
     incoming : sequence of ndarray
         What each output is multiplied by before all are summed.
     reads_x_itself : bool
@@ -114,83 +158,102 @@ def _step_of(x: Any, entry: Finding, noise: float) -> float:
     return float(10.0 ** round(math.log10(noise ** (1 / 3) * size)))
 
 
+class _Called(NamedTuple):
+    """What a program has of f, or of the placeholder of f.
+
+    Attributes
+    ----------
+    definitions : list of str
+        Lines before ``value``.
+    returned : str
+        What ``value`` returns.
+    gradient : str
+        Computes the gradient by x; empty if a program cannot.
+    imports : set of str
+    files : list of str
+        Comments: which arrays are to be saved before.
+    """
+
+    definitions: list[str]
+    returned: str
+    gradient: str = ""
+    imports: Set[str] = frozenset()
+    files: Sequence[str] = ()
+
+
 def _program(call: Call, entry: Finding, noise: float, own: Mapping[str, str]) -> str:
     """Write the program."""
+    words = _WORDS[call.library]
     x, part = call.checked[call.names.index(entry.array)]
-    h = _step_of(getattr(x, part) if part else x, entry, noise)
-    text = _Writer(call.library, x)
-    x_is = text.array(x)
-
-    # The call of f, which is a placeholder if no program can call it.
-    f = "f"
-    arguments = ["x"]
-    why = ""
+    files = list[str]()
+    x_is = words.x.format(_array(x, files))
     try:
-        arguments = text.arguments(call)
-        f = text.function(call.function)
+        f = _called(call, x, files)
     except _NotWrittenError as error:
-        why = str(error)
-    if call.reads_x_itself:
-        why = "it reads x itself"
-    placeholder: list[str] = []
-    if why:
-        put_here = f"put here {_described(call.function)}: {why}"
-        placeholder = [
-            "",
-            "",
-            "def f(*args, **kwargs):",
-            f"    raise NotImplementedError({put_here!r})",
-            "",
-        ]
-        f = "f"
+        f = _placeholder(call, entry, str(error), files[: "np.load" in x_is])
 
-    # What f returns, or the sum of products of its outputs and what comes in.
-    called = f"{f}({', '.join(arguments)})"
-    product = _PRODUCTS[call.library]
-    multiplied = "# What comes in: outputs are multiplied by it."
-    if not call.incoming:
-        incoming = []
-        body = [f"return {called}"]
-    elif len(call.incoming) == 1:
-        incoming = [multiplied, f"c = {text.array(call.incoming[0])}"]
-        body = [
-            f"output = {called}",
-            f"return {product.format(c='c', y=call.outputs[0])}",
-        ]
-    else:
-        incoming = [multiplied, f"c = {text(list(call.incoming))}"]
-        terms = (product.format(c=f"c[{i}]", y=y) for i, y in enumerate(call.outputs))
-        body = [f"output = {called}", f"return {' + '.join(terms)}"]
-
-    # The entry, and what the gradient says of it.
-    computed = "" if why else _computed_gradient(text, call, arguments)
+    # The entry, what the gradient says of it, and how far it is moved.
     place = f"[{', '.join(map(str, entry.index))}]" if entry.index else "[()]"
     of_part = f".{part}" if part else ""
-    said = f"float({computed}{place}{of_part})" if computed else text(entry.gradient)
-    zeros = "torch" if call.library == "torch" else "np"
-    detached = ".detach()" if call.library == "torch" else ""
+    gradient = repr(entry.gradient)
+    if f.gradient:
+        gradient = f"float({f.gradient}{place}{of_part})"
+    h = _step_of(getattr(x, part) if part else x, entry, noise)
     lines = [
-        "# " + ", ".join(f"{name} {version}" for name, version in own.items()),
-        *text.comments(),
-        _IMPORTS[call.library],
-        *sorted(text.imports),
-        *placeholder,
         "",
         f"x = {x_is}",
-        *incoming,
+        *f.definitions,
         "",
         "",
         "def value(x):",
-        *(f"    {line}" for line in body),
+        f"    return {f.returned}",
         "",
         "",
-        f"step = {zeros}.zeros_like(x)",
+        f"step = {words.zeros}",
         f"step{place} = {h:g}{'j' if part == 'imag' else ''}",
         "difference = value(x + step) - value(x - step)",
-        f'print("gradient: ", {said})  # {entry.name}',
-        f'print("numerical:", float(difference{detached}) / {2 * h:g})',
+        f'print("gradient: ", {gradient})  # {entry.name}',
+        f'print("numerical:", {words.number.format("difference")} / {2 * h:g})',
     ]
-    return "\n".join(lines) + "\n"
+    numbers = {
+        f"from math import {name}"
+        for name in ("inf", "nan")
+        if re.search(rf"\b{name}\b", "\n".join(lines))
+    }
+    above = [
+        "# " + ", ".join(f"{name} {version}" for name, version in own.items()),
+        *f.files,
+        words.imports,
+        *sorted(f.imports | numbers),
+    ]
+    return "\n".join([*above, *lines]) + "\n"
+
+
+def _called(call: Call, x: Any, files: list[str]) -> _Called:
+    """Call f with x, and with other arrays and numbers."""
+    imports = set[str]()
+    arguments = _arguments(call, x, files)
+    f = f"{_imported(call.function, call.library, imports)}({arguments})"
+    gradient = _computed_gradient(call, x, arguments, imports)
+    if not call.incoming:
+        return _Called([], f, gradient, imports, files)
+    if list(call.outputs) != ["output"]:
+        raise _NotWrittenError("it returns several arrays, or a container")
+    words = _WORDS[call.library]
+    c = words.array.format(_array(call.incoming[0], files))
+    definitions = [f"c = {c}  # the output is multiplied by it"]
+    return _Called(definitions, words.total.format(y=f), gradient, imports, files)
+
+
+def _placeholder(call: Call, entry: Finding, why: str, files: Sequence[str]) -> _Called:
+    """A function of x alone that says what is to be put in its place."""
+    put_here = f"put here {_described(call.function)}, as a function of x"
+    if entry.array != "x":
+        put_here += f", which is {entry.array}"
+    if call.incoming:
+        put_here += ": the sum of its outputs times report.cotangent"
+    refused = f"raise NotImplementedError({f'{put_here} ({why})'!r})"
+    return _Called(["", "", "def f(x):", f"    {refused}"], "f(x)", files=files)
 
 
 def checked_arrays(value: Any) -> list[tuple[Any, str]]:
@@ -231,141 +294,78 @@ def _version(package: str) -> str:
         return ""
 
 
-def _computed_gradient(text: _Writer, call: Call, arguments: Sequence[str]) -> str:
-    """How a program computes the gradient by the array x; nothing if it cannot."""
+def _computed_gradient(call: Call, x: Any, arguments: str, imports: set[str]) -> str:
+    """How a program computes the gradient by x; nothing if it cannot."""
     if call.is_pulled_back:
-        return _PULLED_BACK[call.library]
-    if call.gradient is None:
+        return _WORDS[call.library].pulled_back
+    if call.gradient is None or call.arguments[0] is not x:
         return ""
     try:
-        gradient = text.function(call.gradient)
+        return f"{_imported(call.gradient, call.library, imports)}({arguments})"
     except _NotWrittenError:
         return ""
-    inside = (path for path, each in walk("", call.arguments[0]) if each is text.x)
-    return f"{gradient}({', '.join(arguments)}){next(inside)}"
 
 
 class _NotWrittenError(Exception):
-    """A value that a program cannot have: the message says what it is."""
+    """What a program cannot have: the message says what it is."""
 
 
-class _Writer:
-    """Writes values as Python, and remembers what that imports and loads.
+def _arguments(call: Call, x: Any, files: list[str]) -> str:
+    """Write the arguments of f: x, other arrays, numbers and strings."""
+    if call.reads_x_itself:
+        raise _NotWrittenError("it reads x itself")
+    if _dtype(x) not in _TYPES:
+        raise _NotWrittenError(f"x is {_dtype(x)}, which NumPy lacks")
 
-    Attributes
-    ----------
-    x : array
-        The one that a program calls x.
-    imports : set of str
-    files : list of tuple
-        The files of arrays that are too large to be written out, and their shapes.
-    """
-
-    def __init__(self, library: Library, x: Any) -> None:
-        self._library = library
-        self.x = x
-        self.imports = set[str]()
-        self.files = list[tuple[str, Any]]()
-
-    def __call__(self, value: Any) -> str:
-        """Write a value; the array x by its name."""
-        if value is self.x:
+    def written(value: Any) -> str:
+        if value is x:
             return "x"
-        if value is None or isinstance(value, bool | str | bytes):
+        if type(value) in (bool, int, float, str, type(None)):
             return repr(value)
-        if (
-            isinstance(value, int | float | complex)
-            and type(value).__module__ == "builtins"
-        ):
-            return self._numbers(repr(value))
-        if hasattr(value, "shape") and hasattr(value, "dtype"):
-            return self.array(value)
-        if type(value) is list:
-            return f"[{', '.join(map(self, value))}]"
-        if type(value) is tuple:
-            return f"({', '.join(map(self, value))}{',' if len(value) == 1 else ''})"
-        if type(value) is dict:
-            pairs = (f"{self(key)}: {self(each)}" for key, each in value.items())
-            return f"{{{', '.join(pairs)}}}"
-        if hasattr(value, "_fields") or (
-            is_dataclass(value) and not isinstance(value, type)
-        ):
-            names = getattr(value, "_fields", None) or [
-                each.name for each in fields(value) if each.init
-            ]
-            parts = (f"{name}={self(getattr(value, name))}" for name in names)
-            return f"{self.function(type(value))}({', '.join(parts)})"
-        if callable(value):
-            return self.function(value)
-        raise _NotWrittenError(f"an argument is a {type(value).__name__}")
+        if not (hasattr(value, "dtype") and _dtype(value) in _TYPES):
+            raise _NotWrittenError(f"an argument is a {type(value).__name__}")
+        return _WORDS[call.library].array.format(_array(value, files))
 
-    def arguments(self, call: Call) -> list[str]:
-        """Write all arguments."""
-        named = [f"{name}={self(each)}" for name, each in call.keywords.items()]
-        return [*map(self, call.arguments), *named]
+    named = [f"{name}={written(each)}" for name, each in call.keywords.items()]
+    return ", ".join([*map(written, call.arguments), *named])
 
-    def function(self, function: Any) -> str:
-        """Import a function, or a class, by the name that it has in its module."""
-        module, name = _module_and_name(function, self._library)
-        module = _public(module, name, function)
-        if not module:
-            raise _NotWrittenError(_NO_IMPORT)
-        self.imports.add(f"from {module} import {name.partition('.')[0]}")
-        return name
 
-    def array(self, value: Any) -> str:
-        """Write an array or a tensor with its numbers; load it if it is large."""
-        dtype = str(value.dtype)
-        shape = tuple(value.shape)
-        size = math.prod(shape)
-        if size > LARGE:
-            name = f"array_{len(self.files)}.npy"
-            self.files.append((name, shape))
-            loaded = f"np.load({name!r})"
-            if self._library == "numpy":
-                return loaded
-            self.imports.add("import numpy as np")
-            of_library = (
-                "torch.from_numpy" if self._library == "torch" else "jnp.asarray"
-            )
-            return self._as_checked(f"{of_library}({loaded})", value)
-        try:
-            numbers = self._numbers(
-                pprint.pformat(value.tolist(), width=_WIDTH, compact=True)
-            )
-        except Exception:  # random keys of JAX, say
-            raise _NotWrittenError(f"an argument is an array of {dtype}") from None
-        shaped = "" if size else f".reshape({shape})"
-        if self._library == "torch":
-            name = dtype if dtype.startswith("torch.") else f"torch.{dtype}"
-            return self._as_checked(
-                f"torch.tensor({numbers}, dtype={name}){shaped}", value
-            )
-        array = "jnp.array" if self._library == "jax" else "np.array"
-        typed = "" if dtype in _USUAL else f", {dtype!r}"
-        return f"{array}({numbers}{typed}){shaped}"
+def _imported(function: Any, library: Library, imports: set[str]) -> str:
+    """Import a function by the name that it has in its module."""
+    module, name = _module_and_name(function, library)
+    module = _public(module, name, function)
+    if not module:
+        raise _NotWrittenError("no program can import it")
+    imports.add(f"from {module} import {name.partition('.')[0]}")
+    return name
 
-    def comments(self) -> list[str]:
-        """Which files are to be saved before, where they are loaded."""
-        save = "# Save your array of the shape {} first: np.save({!r}, array)"
-        return [save.format(shape, name) for name, shape in self.files]
 
-    def _as_checked(self, tensor: str, value: Any) -> str:
-        """The text of a tensor that requires a gradient, if the tensor does."""
-        return (
-            f"{tensor}.requires_grad_()"
-            if getattr(value, "requires_grad", False)
-            else tensor
-        )
+def _array(value: Any, files: list[str]) -> str:
+    """Write an array of NumPy with the numbers of one of any library; load it if it is
+    large.
+    """
+    shape = tuple(value.shape)
+    size = math.prod(shape)
+    if size > LARGE:
+        name = f"array_{len(files)}.npy"
+        save = f"np.save({name!r}, array)"
+        files.append(f"# Save your array of the shape {shape} first: {save}")
+        return f"np.load({name!r})"
+    numbers = pprint.pformat(value.tolist(), width=_WIDTH, compact=True)
+    dtype = _type_of(value)
+    typed = "" if dtype in _USUAL and size else f", {dtype!r}"
+    shaped = "" if size else f".reshape({shape})"
+    return f"np.array({numbers}{typed}){shaped}"
 
-    def _numbers(self, text: str) -> str:
-        """Numbers, of which Python knows inf and nan by an import."""
-        self.imports |= {
-            f"from math import {name}"
-            for name in ("inf", "nan")
-            if re.search(rf"\b{name}", text)
-        }
-        return text
+
+def _dtype(value: Any) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _type_of(value: Any) -> str:
+    """The type of an array in a program: float64 where NumPy lacks it."""
+    dtype = _dtype(value)
+    return dtype if dtype in _TYPES else "float64"
 
 
 def _module_and_name(function: Any, library: Library) -> tuple[str, str]:

@@ -136,16 +136,13 @@ def locate(
     arrays = _measured_arrays(probe, evidence, leaves, rng)
     found = _measured_entries(_Ranges(probe, evidence.direction), arrays, rng)
     if probe.candidate.remark:
-        return replace(
-            found, wrong=found.wrong | probe.candidate.varying or found.by_array.keys()
-        )
-    if any(entry.wrong for entry in found.entries):
-        return found
-    return (
-        _all_at_once(probe, found, rng)
-        if found.wrong or noticed(evidence.overall)
-        else found
-    )
+        wrong = found.wrong | probe.candidate.varying
+        return replace(found, wrong=wrong or found.by_array.keys())
+    has_wrong_entries = any(entry.wrong for entry in found.entries)
+    seems_wrong = found.wrong or noticed(evidence.overall)
+    if seems_wrong and not has_wrong_entries:
+        return _all_at_once(probe, found, rng)
+    return found
 
 
 def _measured_arrays(
@@ -280,15 +277,11 @@ def _all_at_once(
         probe.measure(probe.point.direction(rng), probe.point.all, climbs=True)
         for _ in range(2)
     ]
-    is_clear = all(each.wrong for each in again) and not (
-        probe.rises_in_steps or found.overall[-1].is_kink
-    )
-    doubt, wrong = (
-        ("", found.wrong or found.by_array.keys())
-        if is_clear
-        else (_UNCLEAR, frozenset())
-    )
-    return replace(found, overall=[*found.overall, *again], wrong=wrong, doubt=doubt)
+    overall = [*found.overall, *again]
+    is_excused = probe.rises_in_steps or found.overall[-1].is_kink
+    if is_excused or not all(each.wrong for each in again):
+        return replace(found, overall=overall, wrong=frozenset(), doubt=_UNCLEAR)
+    return replace(found, overall=overall, wrong=found.wrong or found.by_array.keys())
 
 
 class _Ranges(dict[tuple[int, int], MeasuredError]):
