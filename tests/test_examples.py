@@ -52,7 +52,6 @@ def test_the_examples_give_what_they_say(name, tmp_path, monkeypatch):
     if (extra := NEEDS.get(name)) and not importlib.util.find_spec(extra):
         pytest.skip(f"{extra} is not installed")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
     output = []
     failed, _ = doctest.DocTestRunner().run(examples(name), out=output.append)
     assert not failed, "".join(output)
