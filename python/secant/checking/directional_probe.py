@@ -204,7 +204,11 @@ class DirectionalProbe:
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
         found = self._climbed_from(samples, self._smallest, 0)
-        if not found.shows(slopes.ENOUGH, size):
+        # f that has not changed yet may rise in steps farther away
+        is_constant = all(
+            (there.values == samples.value).all() for there in samples.known.values()
+        )
+        if is_constant or not found.shows(slopes.ENOUGH, size):
             found = self._climbed_from(samples, self._smallest, _FARTHER)
         if not found.shows(slopes.ENOUGH, size):
             found = self._undenied(found, samples)

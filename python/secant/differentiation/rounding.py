@@ -13,6 +13,8 @@ import numpy as np
 from secant._common.validation import Floats
 
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
+# So many values, or fewer, of so many bits say nothing of the type in which f computes.
+_FEW_VALUES, _ROUND_BITS = 8, 16
 # a sum of squares that may have lost digits
 _TINY = float_info.min / float_info.epsilon
 
@@ -43,10 +45,14 @@ def norm(values: Floats) -> float:
 def unit_rounding(values: Floats) -> float:
     """The relative rounding of values: that of float32, if all of them are float32
     numbers.
+
+    A few round numbers, as 0 or 1, are float32 numbers by chance.
     """
     with np.errstate(over="ignore"):
-        return (
-            _HALF_ULP_OF_FLOAT32
-            if np.array_equal(values, values.astype(np.float32))
-            else _HALF_ULP
-        )
+        is_float32 = np.array_equal(values, values.astype(np.float32))
+    mantissas = 2**_ROUND_BITS * np.frexp(values)[0]
+    are_round = np.array_equal(mantissas, np.rint(mantissas))
+    are_few = len(np.unique(values)) <= _FEW_VALUES
+    if is_float32 and not (are_few and are_round):
+        return _HALF_ULP_OF_FLOAT32
+    return _HALF_ULP
