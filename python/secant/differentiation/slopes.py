@@ -148,7 +148,8 @@ class Samples:
 
     ``evaluate`` takes a step, which may be negative. ``value`` is f at x, ``unit`` half
     a unit in the last place of x. ``coarse``: smaller jumps may be the rounding of what
-    f computes in less than float64.
+    f computes in less than float64. ``reach``: the largest steps below a jump of each
+    output, (2, outputs), above x and below it; beyond it the output is NaN.
     """
 
     def __init__(
@@ -166,12 +167,15 @@ class Samples:
             coarse,
         )
         self._evaluate = evaluate
+        self.reach = np.full((2, len(value)), inf)
 
     def __call__(self, step: float) -> Sample:
         """Return f at a step."""
         if step not in self.known:
             self.known[step] = self._evaluate(step)
-        return self.known[step]
+        values, moved = self.known[step]
+        is_beyond = abs(step) > self.reach[0 if step > 0 else 1]
+        return Sample(np.where(is_beyond, np.nan, values), moved)
 
     def differences(
         self, steps: list[float], outputs: Any = slice(None)
@@ -390,6 +394,7 @@ def walked(
         ).any():
             break
         steps.append(step_of(number))
+    find_reach(samples, steps)
     if len(steps) < 2:
         zeros = np.zeros(len(samples.value))
         return Walk(None, Levels(zeros, zeros, zeros), zeros, zeros, zeros)
@@ -415,6 +420,46 @@ def walked(
             for name in Walk._fields[2:]
         ),
     )
+
+
+def find_reach(samples: Samples, steps: list[float]) -> None:
+    """Find the nearest jump of each output that is too large to be rounding.
+
+    Beyond it f counts as undefined, as where it is infinite: ``samples.reach``. A
+    function that is constant up to its first jump is none of these: its slope may be
+    that across its steps.
+    """
+    if len(steps) <= _STEADY:
+        return
+    values = np.array(
+        [[samples(sign * step).values for step in steps] for sign in (1, -1)]
+    )
+    changes = np.abs(values - samples.value)  # (2, steps, outputs)
+    is_large = changes > _TOO_LARGE * np.maximum(np.abs(values), np.abs(samples.value))
+
+    # at x itself: one side changes by the same at the smallest steps, the other hardly
+    nearest = changes[:, :_STEADY]
+    is_steady = nearest.max(axis=1) < 2 * nearest.min(axis=1)
+    is_alone = nearest.min(axis=1) > _SUDDEN * nearest.max(axis=1)[::-1]
+    jumps_at_x = is_large[:, 0] & is_steady & is_alone
+    samples.reach[jumps_at_x] = 0.0
+
+    # farther away: a change that is much larger than those of all smaller steps
+    smaller = np.maximum.accumulate(changes, axis=1)[:, :-1]
+    is_sudden = (changes[:, 1:] > _SUDDEN * smaller) & (smaller > 0)
+    candidates = is_large[:, 1:] & is_sudden & ~jumps_at_x[:, np.newaxis]
+    for side, k in np.argwhere(candidates.any(axis=1)).tolist():
+        j = int(np.argmax(candidates[side, :, k]))
+        sign = 1 if side == 0 else -1
+
+        def change(step: float, sign: int = sign, k: int = k) -> float:
+            return float(abs(samples(sign * step).values[k] - samples.value[k]))
+
+        jump, place = jump_between(
+            steps[j], steps[j + 1], float(changes[side, j, k]), change
+        )
+        if jump:
+            samples.reach[side, k] = place
 
 
 class Climb(NamedTuple):
@@ -730,6 +775,9 @@ _SMOOTH = 2.0**-40
 _MANY = 4.0  # few: the next rung crosses no more of them
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
+# of f: larger jumps are no rounding, not even of float16, whose numbers are 2**-10 apart
+_TOO_LARGE = 2.0**-8
+_STEADY = 3  # rungs that show a jump at x itself
 # changes of slopes that differ by less from rung to rung do not depend on the step
 _ALIKE = 30.0
 _SMALL = 0.1  # of the size of f beside x
