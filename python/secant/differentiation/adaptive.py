@@ -93,6 +93,7 @@ class Adaptive:
         room = self._upper - self._lower
         self._scales = np.where(room > 0, np.minimum(scales, room), scales)
         self._evaluated: dict[int, dict[float, Sample]] = {}
+        self._reach: dict[int, Floats] = {}
         self._learn(evaluator, noise)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
@@ -172,6 +173,7 @@ class Adaptive:
             walked(entry, _usual_rungs(self._numbers(i)))
             for i, entry in zip(chosen, entries, strict=True)
         ]
+        self._reach = {i: each.reach for i, each in zip(chosen, entries, strict=True)}
         near, share, _ = (
             np.max(each, axis=0)
             for each in zip(noise, *(walk.noise for walk in walks), strict=True)
@@ -402,7 +404,11 @@ class Adaptive:
             )
 
         return Samples(
-            evaluate, self._value, self._evaluated.get(i), unit=float(self._units[i])
+            evaluate,
+            self._value,
+            self._evaluated.get(i),
+            unit=float(self._units[i]),
+            reach=self._reach.get(i),
         )
 
     def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> Samples:

@@ -159,6 +159,7 @@ class Samples:
         known: dict[float, Sample] | None = None,
         unit: float = 0.0,
         coarse: float = COARSE,
+        reach: Floats | None = None,
     ) -> None:
         self.value, self.known, self.unit, self.coarse = (
             value,
@@ -167,7 +168,7 @@ class Samples:
             coarse,
         )
         self._evaluate = evaluate
-        self.reach = np.full((2, len(value)), inf)
+        self.reach = np.full((2, len(value)), inf) if reach is None else reach
 
     def __call__(self, step: float) -> Sample:
         """Return f at a step."""
@@ -773,9 +774,12 @@ _FAR = 4
 # below float64
 _SMOOTH = 2.0**-40
 _MANY = 4.0  # few: the next rung crosses no more of them
+# Scatter of the first rung that does not grow by that is noise: that of a root grows by
+# RATIO ** (RUNG / 2) = 3.6, that of a cube root by 2.4.
+_STAYS = 2.0
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
-# of f: larger jumps are no rounding, not even of float16, whose numbers are 2**-10 apart
+# of f: larger jumps are no rounding, not even of float16
 _TOO_LARGE = 2.0**-8
 _STEADY = 3  # rungs that show a jump at x itself
 # changes of slopes that differ by less from rung to rung do not depend on the step
@@ -868,7 +872,7 @@ class NoiseWalk:
 
     def _level(self) -> float:
         """The noise near x: walk up the rungs, while their scatter is noise."""
-        scatter = [self._scatter(j) for j in range(len(self._steps))]
+        scatter = self._scatters()
         level, is_smooth = self._least, False
         for j, found in enumerate(scatter):
             size = self._size[j]
@@ -980,12 +984,28 @@ class NoiseWalk:
 
         return jump_between(self._steps[j - 1], self._steps[j], below, scatter)
 
-    def _scatter(self, j: int) -> float:
+    def _scatters(self) -> list[float]:
         """How much values scatter around a line, whose slope one of the rungs beside
         tells best.
         """
-        others = [i for i in (j - 1, j + 1) if 0 <= i < len(self._steps)] if j else []
-        return self._around(self._width[j], self._slope[j], self._bend[j], others)
+        count = len(self._steps)
+        scatter = [
+            self._around(
+                self._width[j],
+                self._slope[j],
+                self._bend[j],
+                [i for i in (j - 1, j + 1) if 0 <= i < count],
+            )
+            for j in range(count)
+        ]
+        # No rung below tells the slope of the first: a root at x scatters, too, but by
+        # more from rung to rung.
+        if not count or max(scatter[1:3], default=inf) >= _STAYS * scatter[0]:
+            scatter[:1] = [
+                self._around(self._width[j], self._slope[j], self._bend[j], [])
+                for j in range(count)[:1]
+            ]
+        return scatter
 
     def _around(
         self, width: float, slope: float, bend: float, others: list[int]
