@@ -24,7 +24,7 @@ jump is searched between them. All outputs of f are treated at the same time: ar
    changes, and the noise that it amplifies. Again a step counts only while its interval
    meets those of all smaller steps. Of these the window with the least bar is the
    result. Its bar is tripled, since the best of many may be best by luck, and is no
-   less than the change from the window of the next smaller step.
+   less than four times the change from the window of the next smaller step.
 5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is
    nearly even about x, slopes alone do not show that a step is too large. The same
    table is that of the second derivatives of a Hessian.
@@ -80,6 +80,9 @@ _CERTAIN = 3.0
 _LARGER = 12  # steps above the rung that was chosen
 # times its error bar: that of the best of many estimates, which may be so by luck
 _SELECTION = 3.0
+# Times the change from one window to the next: what is left where slopes approach their
+# limit as the root of the step, r / (1 - r) of their ratio r = 1.9**-0.5, is 2.6 times.
+_SLOW = 4.0
 _DOUBT = 1.05  # times the doubt, since that has an error itself
 _WORSE = 30.0  # times the least error bar: larger steps will be no better
 
@@ -355,11 +358,12 @@ def meets_smaller(value: Floats, bar: Floats) -> Any:
 
 def best_of(windows: Windows) -> tuple[Floats, Floats]:
     """The values of the least error bars, of steps that no smaller ones deny."""
-    bars = np.where(
-        meets_smaller(*windows) & np.isfinite(windows.value), windows.bar, inf
-    )
+    change = np.abs(np.diff(windows.value[1:], axis=0))
+    change = np.vstack([0 * windows.value[:2], np.nan_to_num(change, posinf=0.0)])
+    bars = np.fmax(_SELECTION * windows.bar, _SLOW * change)
+    bars = np.where(meets_smaller(*windows) & np.isfinite(windows.value), bars, inf)
     at = np.argmin(bars, axis=0), np.arange(bars.shape[1])
-    return windows.value[at], _SELECTION * bars[at]
+    return windows.value[at], bars[at]
 
 
 class Walk(NamedTuple):
@@ -490,8 +494,20 @@ def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
     jumps = slope_jumps(
         np.abs(walk.rungs.bend), 8 * noise.at(walk.rungs.size) / walk.rungs.width
     )
-    chosen = _largest_rung(numbers, walk.rungs, noise, jumps > 0, samples.unit)
-    return Climb(*chosen, noise, np.maximum(walk.doubt, jumps / 2), jumps > 0)
+    number, slope, bar = _largest_rung(
+        numbers, walk.rungs, noise, jumps > 0, samples.unit
+    )
+    is_among_smallest = number > numbers[0] - 2 * RUNG
+    settles = _settles(walk.rungs.slope, noise.of_slopes(walk.rungs))
+    is_infinite = is_among_smallest & ~settles & (jumps == 0)
+    return Climb(
+        number,
+        slope,
+        np.where(is_infinite, inf, bar),
+        noise,
+        np.maximum(walk.doubt, jumps / 2),
+        jumps > 0,
+    )
 
 
 def _largest_rung(
@@ -620,7 +636,9 @@ def _best_window(
     windows = slopes if order == 1 else curvatures
     of_next_smaller = np.vstack([first.value, first.value, windows.value[1:-1]])
     change = np.abs(windows.value - of_next_smaller)
-    bars = np.fmax(_SELECTION * windows.bar, np.where(np.isfinite(change), change, 0.0))
+    bars = np.fmax(
+        _SELECTION * windows.bar, np.where(np.isfinite(change), _SLOW * change, 0.0)
+    )
     bars = np.where(valid & np.isfinite(bars), bars, inf)
     index = np.argmin(bars, axis=0)
     at = index, np.arange(len(index))
@@ -634,6 +652,7 @@ def _best_window(
 
 _NEAREST = 2.0**-29  # of the scale: f is not defined there where its domain ends at x
 _SETTLES = 0.8  # of the change from one step to the next: what the one below changes
+_FALLING = 3  # changes in a row that fall as the step grows: a slope that is infinite
 
 
 def one_sided(
@@ -694,15 +713,17 @@ def _settles(slope: Floats, noise: Floats) -> Any:
     """Whether slopes change by less at smaller steps, where noise lets it be seen: else
     they may tend to infinity.
     """
-    change = np.abs(np.diff(slope, axis=0))
-    seen = change > _COVERAGE * (noise[:-1] + noise[1:])
+    change = np.diff(slope, axis=0)
+    if len(change) <= _FALLING:
+        return np.full(slope.shape[1], True)
+    seen = np.abs(change) > _COVERAGE * (noise[:-1] + noise[1:])
     first = np.argmax(seen, axis=0)
-    every = np.arange(slope.shape[1])
-    here, above = (
-        change[np.minimum(first + k, len(change) - 1), every] for k in (0, 1)
-    )
+    rows = np.minimum(first + np.arange(_FALLING + 1)[:, np.newaxis], len(change) - 1)
+    changes = np.take_along_axis(change, rows, axis=0)
+    here, above = changes[:-1], changes[1:]
+    falls = (here * above > 0) & (np.abs(here) > _SETTLES * np.abs(above))
     # A slope that tends to infinity shows from the smallest steps on.
-    return ~(seen.any(axis=0) & (first < 3) & (here > _SETTLES * above))
+    return ~(seen.any(axis=0) & (first < 3) & falls.all(axis=0))
 
 
 def slope_jumps(
