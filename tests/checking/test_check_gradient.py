@@ -41,6 +41,15 @@ def test_a_right_gradient_is_right(family, rounded):
         assert report.diagnosis is None
 
 
+def test_a_slope_that_settles_as_a_root_is_right():
+    def f(x):
+        return np.sum(np.sin(x) + x * np.sqrt(np.abs(x)))
+
+    report = secant.check_gradient(f, np.zeros(3), np.ones(3))
+    assert report.verdict == "right", report
+    assert secant.check_gradient(f, np.zeros(3), [1, 1, 1.01]).verdict == "wrong"
+
+
 @pytest.mark.parametrize("family", HARD)
 def test_a_right_gradient_of_a_hard_function_is_not_wrong_and_what_would_be_noticed_is(
     family,

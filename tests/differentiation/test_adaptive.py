@@ -48,6 +48,61 @@ def test_error_bars_cover_the_truth(family, rounded):
     assert np.median(np.array(bars) / np.maximum(errors, 1e-300)) <= 200
 
 
+ORDINARY = {
+    # name: (f, x, gradient, the largest error bar)
+    "a penalty beside x": (
+        lambda x: 1e10 if x[0] < 1 - 1e-4 else x @ x,
+        [1.0, 1.0],
+        [2.0, 2.0],
+        1e-8,
+    ),
+    "the branch cut of an angle": (
+        lambda x: np.arctan2(x[1], x[0]),
+        [-1.0, 0.0],
+        [0.0, -1.0],
+        1e-7,
+    ),
+    "x sqrt|x| at 0": (lambda x: (x * np.sqrt(np.abs(x))).sum(), [0.0], [0.0], 1e-3),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_error_bars_of_ordinary_functions_are_small(name):
+    f, x, gradient, most = ORDINARY[name]
+    require_covered(f, x, gradient, most)
+
+
+def test_round_outputs_of_float64_are_not_taken_for_float32():
+    found = secant.numerical_jacobian(
+        lambda x: x**2, [1.0, 2.0], scheme="auto", full_output=True
+    )
+    assert (np.abs(found.value - np.diag([2, 4])) <= found.error).all()
+    assert (found.error < 1e-11).all()
+
+
+def test_an_infinite_slope_is_not_a_number():
+    found = secant.numerical_gradient(
+        lambda x: np.cbrt(x).sum(), np.zeros(1), scheme="auto", full_output=True
+    )
+    assert np.isnan(found.value)
+    assert np.isinf(found.error)
+    assert found.status == "failed"
+
+
+def test_gradients_by_auto_have_hessians():
+    def f(x):
+        return np.cos(x[0] - x[1])
+
+    def gradient(x):
+        return secant.numerical_gradient(f, x, scheme="auto")
+
+    found = secant.numerical_hessian(
+        f, [0.0, 0.0], gradient=gradient, scheme="auto", full_output=True
+    )
+    assert (np.abs(found.value - [[-1, 1], [1, -1]]) <= found.error).all()
+    assert (found.error < 1e-7).all()
+
+
 @pytest.mark.parametrize("size", [1.0, 1e3, 1e6, 1e9, 1e12])
 def test_the_points_of_an_array_are_where_rounding_leaves_them(size):
     x = np.random.default_rng(0).uniform(0.5, 2, 50) * size

@@ -185,10 +185,6 @@ class DirectionalProbe:
             float(walk.still[0]),
         )
         bar, doubt = float(bar - doubt), float(doubt)
-        if best > smallest - 2 * slopes.RUNG and walk.rungs is not None:
-            # No smaller step tells where slopes tend to: those of x * |x| at 0 are as
-            # large as the step.
-            bar = max(bar, float(abs(walk.rungs.slope[1, 0] - walk.rungs.slope[0, 0])))
         return _Slope(
             float(value),
             bar,

@@ -605,6 +605,12 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
             whole[outputs] = part
     if order == 2:
         return found
+    # No smaller step tells where slopes tend to: those of x sqrt|x| at 0 are as large
+    # as the root of the step.
+    smallest = samples.differences([step_of(numbers[0]), step_of(numbers[0] - RUNG)])
+    change = np.nan_to_num(np.abs(smallest.slope[1] - smallest.slope[0]))
+    is_smallest = found.number > numbers[0] - 2 * RUNG
+    found.bar[is_smallest] = np.maximum(found.bar, change)[is_smallest]
     # Several jumps may cancel in second differences, and yet change the slope. So all
     # of a hidden jump is doubt.
     doubt = _DOUBT * np.maximum(start.doubt, found.doubt)
