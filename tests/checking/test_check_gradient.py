@@ -1492,3 +1492,13 @@ def test_an_error_as_small_as_a_solvers_has_a_hint_at_noise():
         decay, DECAY, right * [1.2, 1.01, 0.8], args=("RK45", 1e-6)
     )
     assert "next: compute x[" in str(report)
+
+
+def test_steps_of_f_that_are_found_late_do_not_make_a_gradient_wrong():
+    x = np.array([1.1255109369378715, -0.9629361709349613, 0.5556554029943473])
+    report = secant.check_gradient(
+        lambda v: np.round(np.sin(v), 3).sum(), x, np.zeros(3), rng=49
+    )
+    assert not report.passed
+    assert "WRONG" not in str(report)
+    assert "rises in steps" in report.note

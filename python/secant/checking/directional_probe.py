@@ -271,7 +271,8 @@ class DirectionalProbe:
         elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):
             # the slope may be that across the steps of f, or 0
             doubt = max(doubt, abs(value) + bar)
-            self.rises_in_steps |= not is_rounding
+            if not is_rounding:  # the slope across steps would be taken for that at x
+                self.rises_in_steps, self._number = True, None
             value, bar = (0.0, unit / found.still) if is_0 else (value, bar)
         elif jump and not found.is_kink:
             self._number, self._bar = (

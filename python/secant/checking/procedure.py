@@ -74,7 +74,12 @@ def _check(
     # Locate what is wrong.
     leaves = _leaves_to_search(probe, evidence)
     if leaves:
-        evidence = locate(probe, evidence, leaves, rng)
+        seemed_smooth = not probe.rises_in_steps
+        located = locate(probe, evidence, leaves, rng)
+        if seemed_smooth and probe.rises_in_steps:
+            # The first search measured slopes across the steps: search again.
+            located = locate(probe, evidence, leaves, rng)
+        evidence = located
 
     # Diagnose it.
     diagnosis = ""
