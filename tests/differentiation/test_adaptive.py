@@ -10,7 +10,7 @@ import pytest
 from families import FAMILIES, in_float32
 
 import secant
-from secant.differentiation.slopes import Differences
+from secant.differentiation.lines import Differences
 from secant.errors import UnsupportedError, ValueRangeError
 
 

@@ -25,8 +25,8 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.reproducer import Call, with_program
 from secant.checking.structure import EPS, Structure, as_vector, eps_of, parts_of, walk
+from secant.differentiation.lines import COARSE_IN_FLOAT32
 from secant.differentiation.rounding import norm
-from secant.differentiation.slopes import COARSE_IN_FLOAT32
 from secant.errors import (
     DTypeError,
     GradientMismatchError,

@@ -13,8 +13,8 @@ from secant._common.validation import Floats
 from secant.checking.point import Point
 from secant.checking.report import SMALL
 from secant.checking.structure import EPS, as_vector
+from secant.differentiation.lines import step_of
 from secant.differentiation.rounding import norm
-from secant.differentiation.slopes import step_of
 
 LINEAR = -2.0
 """Times as much of the incoming gradient: then a right gradient is that many times as

@@ -12,20 +12,21 @@ from secant.checking.candidate import Candidate
 from secant.checking.point import Point
 from secant.checking.verdict import MeasuredError
 from secant.differentiation import slopes
-from secant.differentiation.slopes import Levels, Samples
+from secant.differentiation.lines import COARSE, RATIO, RUNG, Samples, step_of
+from secant.differentiation.noise import Levels, walked
 
-_FARTHER = -slopes.RUNG
+_FARTHER = -RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of
 their size, else by a 20th.
 """
 _HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
-_AWAY = 6 * slopes.RUNG
+_AWAY = 6 * RUNG
 """The number of the smallest step then, 3e-8: beside a removable singularity noise
 falls as the step grows.
 """
 # to so much of the noise of small steps, which is below f(x): else they count
 _FALLS = 1e-4
-_DENYING = 2 * slopes.RUNG
+_DENYING = 2 * RUNG
 """Steps that may deny all others where f keeps its last result for x within 1e-14 or
 so: up to 1e-13 of x.
 """
@@ -43,7 +44,7 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
 
 class _Slope(NamedTuple):
-    """What was found from some rungs: see `slopes.Walk` and `slopes.Climb`. The error
+    """What was found from some rungs: see `noise.Walk` and `slopes.Climb`. The error
     bar leaves out the doubt.
     """
 
@@ -93,9 +94,7 @@ class DirectionalProbe:
         self._number: int | None = None
         self._bar = 0.0  # that they gave
         least = _FINEST * point.resolution
-        self._smallest = slopes.RUNG * int(
-            log(slopes.step_of(0) / least) / log(slopes.RATIO) / slopes.RUNG
-        )
+        self._smallest = RUNG * int(log(step_of(0) / least) / log(RATIO) / RUNG)
 
     def measure(
         self, direction: Floats, entries: slice, climbs: bool = False
@@ -120,8 +119,8 @@ class DirectionalProbe:
                 return found
         found = self._climbed_error(samples, predicted, size)
         # f may round without our knowing: jumps only verify
-        if found.wrong and samples.coarse < slopes.COARSE:
-            samples.coarse = slopes.COARSE
+        if found.wrong and samples.coarse < COARSE:
+            samples.coarse = COARSE
             found = self._climbed_error(samples, predicted, size)
         return found
 
@@ -152,7 +151,7 @@ class DirectionalProbe:
         if self._number is None:
             return None
         there = samples.differences(
-            [slopes.step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)]
+            [step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)]
         )
         noise = self.noise.with_x_rounded(samples.unit, there.slope[-1]).of_slopes(
             there
@@ -171,8 +170,8 @@ class DirectionalProbe:
 
         ``known``: the least noise.
         """
-        numbers = range(smallest, largest - 1, -slopes.RUNG)
-        walk = slopes.walked(samples, numbers)
+        numbers = range(smallest, largest - 1, -RUNG)
+        walk = walked(samples, numbers)
         # a jump of f itself, away from x, says nothing of its slope at x
         walk = walk._replace(doubt=walk.ambiguous)
         start = slopes.climb(samples, numbers, known or self.noise, walk)
@@ -245,12 +244,8 @@ class DirectionalProbe:
         moves = sorted(move for move in moves if isfinite(move[1]))
         farthest = moves[-1] if moves else (1.0, 0.0)
         self.steepest = max(farthest[1] / farthest[0], self.steepest)
-        step = slopes.step_of(found.best)
-        bend = (
-            slopes.step_of(0)
-            / step
-            * abs(float(samples.differences([step]).bend[0, 0]))
-        )
+        step = step_of(found.best)
+        bend = step_of(0) / step * abs(float(samples.differences([step]).bend[0, 0]))
         self.curvature = max(
             self.curvature, bend if isfinite(bend) and not found.is_kink else 0.0
         )
@@ -259,8 +254,8 @@ class DirectionalProbe:
         unit = max(share * abs(self.point.value), self.point.rounding)
         is_rounding = jump <= _LAST_PLACES * unit
         is_still = found.still >= _STILL
-        is_0 = found.still >= slopes.COARSE or (
-            is_still and jump > slopes.COARSE * abs(self.point.value)
+        is_0 = found.still >= COARSE or (
+            is_still and jump > COARSE * abs(self.point.value)
         )
         if not isfinite(bar):
             noise = self.noise.with_x_rounded(samples.unit, np.array([self.steepest]))

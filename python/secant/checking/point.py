@@ -15,9 +15,9 @@ from secant._common.validation import Floats, overlaps
 from secant.checking.structure import Structure, as_vector, eps_of
 from secant.checking.turns import TURNS
 from secant.differentiation.evaluators.evaluation import number
+from secant.differentiation.lines import COARSE, Sample, Samples
 from secant.differentiation.rounding import norm
 from secant.differentiation.schemes import Bounds
-from secant.differentiation.slopes import COARSE, Sample, Samples
 from secant.errors import ValueRangeError
 
 # the span of sizes in an array beyond which one step does not suit all of its entries

@@ -23,26 +23,25 @@ from secant.differentiation.evaluators.evaluation import (
     name_of,
     require_same_shape,
 )
-from secant.differentiation.schemes import Bounds
-from secant.differentiation.slopes import (
-    ENOUGH,
+from secant.differentiation.lines import (
     RESOLUTION,
     SEED,
     Differences,
-    Levels,
     Sample,
     Samples,
-    Walk,
-    climb,
     differences_of,
-    extrapolated,
-    noise_of_squares,
-    one_sided,
-    refined,
     rungs_of,
     scales_of,
     step_of,
-    walked,
+)
+from secant.differentiation.noise import Levels, Walk, noise_of_squares, walked
+from secant.differentiation.schemes import Bounds
+from secant.differentiation.slopes import (
+    ENOUGH,
+    climb,
+    extrapolated,
+    one_sided,
+    refined,
 )
 from secant.errors import DTypeError, SecantError, ValueRangeError
 

@@ -19,11 +19,11 @@ from secant._common.validation import Floats
 from secant._common.warn import warn
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluators.evaluation import AWAY, name_of, numbers
+from secant.differentiation.lines import GOLDEN, sizes_of
 from secant.differentiation.options import put_back
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import Bounds, RelativeStep, Stencils, exact_steps
-from secant.differentiation.slopes import GOLDEN, sizes_of
 from secant.errors import MissingExtraError, ShapeError
 
 _STEP_OF_AUTO = 1e-5  # times the size of x

@@ -42,17 +42,19 @@ def norm(values: Floats) -> float:
     return float(root_mean_square(values)) * sqrt(values.size)
 
 
-def unit_rounding(values: Floats) -> float:
-    """The relative rounding of values: that of float32, if all of them are float32
-    numbers.
+def unit_rounding(values: Floats) -> Floats:
+    """The relative rounding of each output: that of float32, if all of its values are
+    float32 numbers.
 
-    A few round numbers, as 0 or 1, are float32 numbers by chance.
+    A few round numbers, as 0 or 1, are float32 numbers by chance. ``values``, (values,
+    outputs), are NaN where there is none.
     """
+    is_missing = np.isnan(values)
     with np.errstate(over="ignore"):
-        is_float32 = np.array_equal(values, values.astype(np.float32))
+        is_float32 = values == values.astype(np.float32)
     mantissas = 2**_ROUND_BITS * np.frexp(values)[0]
-    are_round = np.array_equal(mantissas, np.rint(mantissas))
-    are_few = len(np.unique(values)) <= _FEW_VALUES
-    if is_float32 and not (are_few and are_round):
-        return _HALF_ULP_OF_FLOAT32
-    return _HALF_ULP
+    are_round = (is_missing | (mantissas == np.rint(mantissas))).all(axis=0)
+    distinct = 1 + (np.diff(np.sort(values, axis=0), axis=0) > 0).sum(axis=0)
+    is_chance = are_round & (distinct <= _FEW_VALUES)
+    are_float32 = (is_missing | is_float32).all(axis=0)
+    return np.where(are_float32 & ~is_chance, _HALF_ULP_OF_FLOAT32, _HALF_ULP)

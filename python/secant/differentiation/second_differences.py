@@ -19,24 +19,19 @@ from secant._common.validation import Floats
 from secant.differentiation.columns import LARGE, ROUNDING
 from secant.differentiation.derivatives import Derivatives, not_finite
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
-from secant.differentiation.problem import Problem
-from secant.differentiation.schemes import Scheme, Stencils, exact_steps, stencils
-from secant.differentiation.slopes import (
-    ENOUGH,
+from secant.differentiation.lines import (
     RESOLUTION,
     SEED,
-    Levels,
     Sample,
     Samples,
-    best_of,
-    climb,
-    extrapolated,
-    refined,
     rungs_of,
     scales_of,
     step_of,
-    walked,
 )
+from secant.differentiation.noise import Levels, walked
+from secant.differentiation.problem import Problem
+from secant.differentiation.schemes import Scheme, Stencils, exact_steps, stencils
+from secant.differentiation.slopes import ENOUGH, best_of, climb, extrapolated, refined
 from secant.errors import ValueRangeError
 
 _EPS = float(np.finfo(np.float64).eps)
