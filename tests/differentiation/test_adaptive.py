@@ -111,6 +111,24 @@ def test_the_points_of_an_array_are_where_rounding_leaves_them(size):
     assert np.median(found.error) < max(1e-8, 1e-13 * size)  # f may round x
 
 
+def test_many_elements_are_evaluated_as_often_as_few():
+    # the steps are learned from 100 of them
+    x = np.linspace(0.1, 3, 20_000)
+    found = secant.numerical_diff(np.sin, x, scheme="auto", full_output=True)
+    assert (np.abs(found.value - np.cos(x)) <= found.error).all()
+    assert found.error.max() < 1e-11
+    few = secant.numerical_diff(np.sin, x[:100], scheme="auto", full_output=True)
+    assert found.nfev <= 3 * few.nfev
+
+
+def test_a_kink_among_many_elements_does_not_hide():
+    x = np.linspace(1, 2, 1_001)
+    x[555] = 0.0  # none of the 100 from which the steps are learned
+    found = secant.numerical_diff(np.abs, x, scheme="auto", full_output=True)
+    assert found.error[555] > 0.999
+    assert np.delete(found.error, 555).max() < 1e-9
+
+
 def test_an_elementwise_function_may_round_what_it_computes_of_x():
     for seed in range(10):
         rng = np.random.default_rng(seed)

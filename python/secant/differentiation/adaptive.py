@@ -46,6 +46,7 @@ from secant.differentiation.slopes import (
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
 _MEASURED = 3  # coordinates that are searched for the steps to begin with
+_OUTPUTS = 100  # of each of these, at most: the others begin with the same steps
 # of a scale: so near a bound, one-sided steps may be better; half of `slopes._NEAREST`
 _CLOSE = 2.0**-30
 _TOGETHER = 16  # coordinates whose points are evaluated in one call
@@ -106,7 +107,7 @@ class Adaptive:
         for first in range(begin, end, _TOGETHER):
             part, steps = range(first, min(first + _TOGETHER, end)), Steps()
             found = results[part.start - begin : part.stop - begin]
-            found[...] = nan
+            found[...] = [self._learned.get(i, self._unknown) for i in part]
             entries = [self._entry(evaluator, i, steps) for i in part]
             self._at_three_steps(evaluator, entries, part, found)
             for i, entry, slopes in zip(part, entries, found, strict=True):
@@ -149,13 +150,10 @@ class Adaptive:
         factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice(
             [-1.0, 1.0], self._flat.size
         )
-        chosen = np.unique(
-            np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(
-                int
-            )
-        ).tolist()
+        chosen = _spread(self._flat.size, _MEASURED).tolist()
         self._evaluated = {i: {} for i in chosen}
         self._learned: dict[int, Floats] = {}
+        self._unknown = np.full((2, count), nan)
         if not chosen or not count:
             return
         if self._flat.size > len(chosen):  # else each entry tells its noise
@@ -179,27 +177,32 @@ class Adaptive:
         )
         # what is noise of slopes is that of each entry
         self._noise = Levels(near, share, zeros)
-        numbers = np.empty((len(chosen), count))
+        outputs = _spread(count, _OUTPUTS)
+        numbers = np.empty((len(chosen), len(outputs)))
         for k, (i, entry, walk) in enumerate(zip(chosen, entries, walks, strict=True)):
             slopes, bars, largest = self._alone(
-                entry, self._numbers(i), self._noise, walk
+                entry.of(outputs),
+                self._numbers(i),
+                self._noise.of(outputs),
+                walk.of(outputs),
             )
-            self._learned[i] = np.array([slopes, bars])
-            numbers[k] = np.where(
-                np.isfinite(bars), self._best_of_three(entry, i, largest), nan
-            )
+            self._learned[i] = self._unknown.copy()
+            self._learned[i][:, outputs] = slopes, bars
+            best = self._best_of_three(entry, i, largest, outputs)
+            numbers[k] = np.where(np.isfinite(bars), best, nan)
         # f may jump between the steps of others, too
         is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
-        self._smallest_of_three = np.where(
-            is_in_doubt, nan, np.sort(numbers, axis=0)[middle, np.arange(count)]
-        )
+        usual = np.sort(numbers, axis=0)[middle, np.arange(len(outputs))]
+        number = np.full(count, np.sort(usual)[np.isfinite(usual).sum() // 2])
+        number[outputs] = usual
+        self._smallest_of_three = np.where(is_in_doubt, nan, number)
         # f raised: what it is asked again is raised where no slope is found
         if steps.error is not None:
             self._evaluated = {i: {} for i in self._evaluated}
 
-    def _best_of_three(self, entry: Samples, i: int, largest: Any) -> Any:
-        """For each output three steps in a row with the least error bar, as the number
+    def _best_of_three(self, entry: Samples, i: int, largest: Any, outputs: Any) -> Any:
+        """For some outputs three steps in a row with the least error bar, as the number
         of the smallest.
 
         ``largest`` is the number of the largest step that the slope of the entry
@@ -209,7 +212,7 @@ class Adaptive:
         numbers = [
             k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known
         ]
-        each = entry.differences([step_of(k) for k in numbers])
+        each = entry.differences([step_of(k) for k in numbers], outputs)
         follow = np.array(
             [j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2],
             int,
@@ -220,7 +223,7 @@ class Adaptive:
         there = Differences(
             *(np.stack([field[follow + k] for k in range(3)]) for field in each)
         )
-        bars = self._of_three(there, np.full(len(follow), i), slice(None))[1]
+        bars = self._of_three(there, np.full(len(follow), i), outputs)[1]
         is_within = np.array(numbers)[follow + 2, np.newaxis] >= largest
         bars = np.where(np.isfinite(bars) & is_within, bars, inf)
         even = -2 * (-np.array(numbers)[follow] // 2)  # rounded up
@@ -243,11 +246,7 @@ class Adaptive:
             for smaller in (0, 2, 4):
                 steps = [step_of(smallest + smaller - k) for k in range(3)]
                 is_left = np.isnan(found[:, 1, outputs])
-                left = [
-                    j
-                    for j, i in enumerate(part)
-                    if i not in self._evaluated and is_left[j].any()
-                ]
+                left = np.flatnonzero(is_left.any(axis=1)).tolist()
                 if not left:
                     break
                 self._evaluate_together(
@@ -299,8 +298,6 @@ class Adaptive:
         differences at the end of a domain.
         """
         numbers = self._numbers(i)
-        if i in self._learned:
-            found[...] = self._learned[i]
         if len(outputs := np.flatnonzero(np.isnan(found[1]))):
             found[:, outputs] = self._alone(
                 entry.of(outputs), numbers, self._noise.of(outputs)
@@ -435,6 +432,11 @@ class Adaptive:
         row = np.asarray(values)
         require_same_shape(self._shape, row.shape)
         return row.reshape(-1)
+
+
+def _spread(size: int, count: int) -> Any:
+    """The indices of at most so many of an array, evenly spread."""
+    return np.unique(np.linspace(0, size - 1, min(count, size)).astype(int))
 
 
 def _usual_rungs(numbers: range) -> range:

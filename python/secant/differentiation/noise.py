@@ -119,6 +119,14 @@ class Walk(NamedTuple):
     ambiguous: Floats
     still: Floats
 
+    def of(self, outputs: Any) -> Walk:
+        """That of some outputs."""
+        rungs = self.rungs
+        if rungs is not None:
+            rungs = Differences(*(each[:, outputs] for each in rungs))
+        noise, rest = self.noise.of(outputs), self[2:]
+        return Walk(rungs, noise, *(each[outputs] for each in rest))
+
 
 def walked(
     samples: Samples, numbers: range, x_error: float = 0.0, every_jump: bool = False
@@ -182,7 +190,11 @@ def find_reach(samples: Samples, steps: list[float]) -> None:
             return float(np.abs(samples(sign * step, [k]).values - samples.value[k])[0])
 
         jump, place = jump_between(
-            steps[j], steps[j + 1], float(changes[side, j, k]), change
+            steps[j],
+            steps[j + 1],
+            float(changes[side, j, k]),
+            change,
+            by_chance=False,
         )
         if jump:
             samples.reach[side, k] = place
@@ -492,14 +504,22 @@ class NoiseWalk:
 
 
 def jump_between(
-    low: float, high: float, below: float, scatter: Callable[[float], float]
+    low: float,
+    high: float,
+    below: float,
+    scatter: Callable[[float], float],
+    by_chance: bool = True,
 ) -> tuple[float, float]:
     """The scatter above the jump that it makes between two steps, however close, and
     where; 0 if there is no jump.
+
+    ``by_chance``: whether the scatter of two steps may be alike by chance.
     """
     found = {low: below, high: scatter(high)}
     limit = _LIMIT * found[high]
     for _ in range(_HALVINGS):
+        if not by_chance and found[high] <= 2 * found[low]:
+            return 0.0, low
         middle = sqrt(low * high)
         found[middle] = scatter(middle)
         low, high = (low, middle) if found[middle] > limit else (middle, high)
