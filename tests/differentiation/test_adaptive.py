@@ -86,7 +86,96 @@ def test_an_infinite_slope_is_not_a_number():
     )
     assert np.isnan(found.value)
     assert np.isinf(found.error)
-    assert found.status == "failed"
+    assert found.status.tolist() == ["unknown"]
+
+
+def _noise(x):
+    """At most a hundredth, and as good as random."""
+    return 0.01 * np.sin(1e17 * x[0])
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "status"),
+    [
+        pytest.param(lambda x: x @ x, [0.0, 1.0], ["converged"] * 2, id="minimum"),
+        pytest.param(
+            lambda x: np.sin(x[0]), [1.0, 2.0], ["converged"] * 2, id="unused"
+        ),
+        pytest.param(lambda x: 3.0, [1.0], ["converged"], id="constant"),
+        pytest.param(
+            lambda x: 1e-200 * np.sin(x).sum(), [1.0], ["converged"], id="tiny"
+        ),
+        pytest.param(
+            lambda x: np.float32(np.sin(x).sum()), [1.0], ["converged"], id="float32"
+        ),
+        pytest.param(
+            lambda x: np.arccos(1 - x[0]) ** 2, [0.0], ["converged"], id="end of domain"
+        ),
+        pytest.param(
+            lambda x: abs(x[0]) + x[1], [0.0, 1.0], ["kink", "converged"], id="kink"
+        ),
+        pytest.param(lambda x: np.sin(x[0]) + _noise(x), [1.0], ["noisy"], id="noise"),
+        pytest.param(
+            lambda x: np.sqrt(x[0] - 1) ** 3 + _noise(x),
+            [1.0],
+            ["one-sided"],
+            id="noise at the end of a domain",
+        ),
+        pytest.param(
+            lambda x: 1e10 + 1e-8 * np.sin(x[0]), [1.0], ["noisy"], id="lost digits"
+        ),
+        pytest.param(lambda x: np.sqrt(x[0]), [0.0], ["unknown"], id="infinite"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:f returned one and the same value")
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_status_says_how_well_an_entry_is_known(f, x, status):
+    found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
+    assert found.status.tolist() == status
+    assert found.success.tolist() == [each == "converged" for each in status]
+
+
+def test_status_of_a_number_is_a_string():
+    found = secant.numerical_diff(np.sin, 1.0, scheme="auto", full_output=True)
+    assert (found.status, found.success) == ("converged", True)
+
+
+@pytest.mark.parametrize("scheme", ["auto", "central", "forward"])
+def test_status_of_difference_quotients_and_sparse_arrays(scheme):
+    """Entries that are 0 are kept: each has its status."""
+    x = np.array([0.0, 3.0])
+    found = secant.numerical_jacobian(
+        lambda x: np.array([0 * x[0], abs(x[1] - 3)]),
+        x,
+        scheme=scheme,
+        sparsity=np.eye(2),
+        full_output=True,
+    )
+    assert found.status.tolist() == ["converged", "kink"]
+    assert (found.value.nnz, found.error.nnz) == (2, 2)
+
+
+@pytest.mark.parametrize("sparsity", [None, np.eye(2)])
+def test_status_of_hessians(sparsity):
+    def f(x):
+        return abs(x[0]) + x[1] ** 2
+
+    def gradient(x):
+        return np.array([abs(x[0]), 2 * x[1]])
+
+    for found in (
+        secant.numerical_hessian(f, [0.0, 1.0], sparsity=sparsity, full_output=True),
+        secant.numerical_hessian(
+            None,
+            [0.0, 1.0],
+            gradient=gradient,
+            scheme="auto",
+            sparsity=sparsity,
+            full_output=True,
+        ),
+    ):
+        is_diagonal = np.eye(2, dtype=bool) if sparsity is None else slice(None)
+        assert found.status[is_diagonal].tolist() == ["kink", "converged"]
 
 
 def test_gradients_by_auto_have_hessians():

@@ -35,6 +35,7 @@ from secant.differentiation.lines import (
     step_of,
 )
 from secant.differentiation.noise import Levels, Walk, noise_of_squares, walked
+from secant.differentiation.result import KINK, NOISY, ONE_SIDED, small_for
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
     ENOUGH,
@@ -100,10 +101,10 @@ class Adaptive:
     def __call__(
         self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]
     ) -> Floats:
-        """Return slopes and error bars of a range of coordinates, (end - begin, 2, and
-        the shape of what f returns).
+        """Return slopes of a range of coordinates, their error bars, and the kinds of
+        their points: (end - begin, 3, and the shape of what f returns).
         """
-        results = np.empty((end - begin, 2, len(self._value)))
+        results = np.empty((end - begin, 3, len(self._value)))
         for first in range(begin, end, _TOGETHER):
             part, steps = range(first, min(first + _TOGETHER, end)), Steps()
             found = results[part.start - begin : part.stop - begin]
@@ -124,7 +125,13 @@ class Adaptive:
                 )
                 raise steps.error
             tell(part.stop - begin)
-        return results.reshape(end - begin, 2, *self._shape)
+        return results.reshape(end - begin, 3, *self._shape)
+
+    def small(self, begin: int, end: int) -> Floats:
+        """Error bars that are small, for a range of coordinates."""
+        scales = self._scales[begin:end, np.newaxis]
+        small = np.asarray(small_for(self._value, self._change, scales))
+        return small.reshape(end - begin, *self._shape)
 
     @np.errstate(all="ignore")
     def _learn(self, evaluator: Evaluator, least: float) -> None:
@@ -132,7 +139,7 @@ class Adaptive:
         the steps to begin with.
 
         ``_smallest_of_three`` holds the number of the smallest of three steps, for each
-        output; NaN if there is none.
+        output; NaN if there is none. ``_change`` is how much each output changed.
         """
         values = np.asarray(evaluator.at(self._x))
         self._shape, self._value = values.shape, values.reshape(-1).astype(np.float64)
@@ -146,14 +153,15 @@ class Adaptive:
         count, steps, rng = len(self._value), Steps(), np.random.default_rng(SEED)
         zeros = np.zeros(count)
         noise = self._noise = Levels(zeros + least, zeros, zeros)
-        self._smallest_of_three = zeros + nan
+        self._smallest_of_three, self._change = zeros + nan, zeros
         factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice(
             [-1.0, 1.0], self._flat.size
         )
         chosen = _spread(self._flat.size, _MEASURED).tolist()
         self._evaluated = {i: {} for i in chosen}
         self._learned: dict[int, Floats] = {}
-        self._unknown = np.full((2, count), nan)
+        self._unknown = np.full((3, count), nan)
+        self._unknown[2] = NOISY
         if not chosen or not count:
             return
         if self._flat.size > len(chosen):  # else each entry tells its noise
@@ -165,12 +173,16 @@ class Adaptive:
                     walked(line, rungs_of(1.0, 1.0), RESOLUTION).noise,
                 )
             )
+            self._change = line.change()
         entries = [self._entry(evaluator, i, steps) for i in chosen]
         walks = [
             walked(entry, _usual_rungs(self._numbers(i)))
             for i, entry in zip(chosen, entries, strict=True)
         ]
         self._reach = {i: each.reach for i, each in zip(chosen, entries, strict=True)}
+        self._change = np.max(
+            [self._change, *(each.change() for each in entries)], axis=0
+        )
         near, share, _ = (
             np.max(each, axis=0)
             for each in zip(noise, *(walk.noise for walk in walks), strict=True)
@@ -180,16 +192,16 @@ class Adaptive:
         outputs = _spread(count, _OUTPUTS)
         numbers = np.empty((len(chosen), len(outputs)))
         for k, (i, entry, walk) in enumerate(zip(chosen, entries, walks, strict=True)):
-            slopes, bars, largest = self._alone(
+            found, largest = self._alone(
                 entry.of(outputs),
                 self._numbers(i),
                 self._noise.of(outputs),
                 walk.of(outputs),
             )
             self._learned[i] = self._unknown.copy()
-            self._learned[i][:, outputs] = slopes, bars
+            self._learned[i][:, outputs] = found
             best = self._best_of_three(entry, i, largest, outputs)
-            numbers[k] = np.where(np.isfinite(bars), best, nan)
+            numbers[k] = np.where(np.isfinite(found[1]), best, nan)
         # f may jump between the steps of others, too
         is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
@@ -255,8 +267,8 @@ class Adaptive:
                 there = differences_of([entries[j] for j in left], steps, outputs)
                 slopes, bars = self._of_three(there, np.array(part)[left], outputs)
                 for j, *here in zip(left, slopes, bars, strict=True):
-                    found[j][:, outputs] = np.where(
-                        is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs]
+                    found[j][:2, outputs] = np.where(
+                        is_left[j] & np.isfinite(here[1]), here, found[j][:2, outputs]
                     )
 
     def _of_three(
@@ -301,7 +313,7 @@ class Adaptive:
         if len(outputs := np.flatnonzero(np.isnan(found[1]))):
             found[:, outputs] = self._alone(
                 entry.of(outputs), numbers, self._noise.of(outputs)
-            )[:2]
+            )[0]
         room = min(self._flat[i] - self._lower[i], self._upper[i] - self._flat[i])
         is_known = np.isfinite(found[1])
         if room <= _CLOSE * self._scales[i]:
@@ -314,27 +326,35 @@ class Adaptive:
                 room if isfinite(room) else 0.0,
             )
             better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
-            found[:, outputs] = np.where(better, (slope, bar), found[:, outputs])
+            kind = np.full(len(outputs), float(ONE_SIDED))
+            found[:, outputs] = np.where(better, (slope, bar, kind), found[:, outputs])
 
     def _alone(
         self, entry: Samples, numbers: range, noise: Levels, walk: Walk | None = None
-    ) -> tuple[Floats, Floats, Any]:
-        """Slopes of an entry from the smallest steps up, their error bars, and the
-        numbers of their largest steps.
+    ) -> tuple[Floats, Any]:
+        """Slopes of an entry from the smallest steps up, their error bars and kinds,
+        (3, outputs); and the numbers of their largest steps.
 
         Steps beyond a tenth of the entry's size are taken only where noise asks for
         them.
         """
         within = _usual_rungs(numbers)
-        slopes, bars, largest, _ = refined(
+        slopes, bars, largest, doubt = refined(
             entry, climb(entry, within, noise, walk or walked(entry, within)), within
         )
         if within != numbers and not (bars < ENOUGH * np.abs(slopes)).all():
-            slopes, bars, largest, _ = refined(
+            slopes, bars, largest, doubt = refined(
                 entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers
             )
         is_known = np.isfinite(bars)
-        return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
+        found = np.stack(
+            [
+                np.where(is_known, slopes, nan),
+                np.where(is_known, bars, inf),
+                np.where(doubt > 0, KINK, NOISY),
+            ]
+        )
+        return found, largest
 
     def _evaluate_together(
         self,

@@ -22,7 +22,7 @@ from secant.differentiation.evaluators.evaluation import AWAY, name_of, numbers
 from secant.differentiation.lines import GOLDEN, sizes_of
 from secant.differentiation.options import put_back
 from secant.differentiation.problem import Problem
-from secant.differentiation.result import with_error
+from secant.differentiation.result import Bars, with_error
 from secant.differentiation.schemes import Bounds, RelativeStep, Stencils, exact_steps
 from secant.errors import MissingExtraError, ShapeError
 
@@ -34,7 +34,7 @@ _EPS = float(np.finfo(np.float64).eps)
 # right
 ROUNDING = 64.0
 
-Found = tuple[Any, Any, int]
+Found = tuple[Any, Bars | None, int]
 """Derivatives, their error bars if wanted, and the evaluations of f."""
 
 
@@ -48,20 +48,19 @@ def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
         columns, grouped, before = shifted_together(
             problem, pattern, sizes_of(problem.x.reshape(-1))[0]
         )
-        values, errors, evaluations = derivatives(grouped, None)
+        values, bars, evaluations = derivatives(grouped, None)
         evaluations += before
         if problem.x.size and values[0].size != pattern.shape[0]:
             raise ShapeError(
                 f"sparsity must have {values[0].size} rows, an output of f each, got"
                 f" {pattern.shape}"
             )
-        jacobian, bars = (
-            each if each is None else columns.jacobian(each)
-            for each in (values, errors)
-        )
+        jacobian = columns.jacobian(columns.entries(values))
+        if bars is not None:
+            bars = columns.bars(bars).each(columns.jacobian)
         if problem.x.size:
             row, more = _find_incomplete_row(
-                problem, pattern, columns.scales, jacobian, bars
+                problem, pattern, columns.scales, jacobian, bars and bars.error
             )
             evaluations += more
             if row is not None:
@@ -103,29 +102,27 @@ def elementwise_derivative(
         columns, grouped, before = shifted_together(
             problem, Pattern.diagonal(size), sizes
         )
-        values, errors, evaluations = derivatives(grouped, None)
+        values, bars, evaluations = derivatives(grouped, None)
         if values.shape[1:] != shape:
             raise ShapeError(
                 f"f must return an array of the shape of x, {shape}, whose elements are"
                 f" shifted at once, got {values.shape[1:]}; for other functions take"
                 " numerical_gradient or numerical_jacobian"
             )
-        value, error = (
-            each if each is None else columns.entries(each).reshape(shape)
-            for each in (values, errors)
-        )
-        return value, error, evaluations + before
+        if bars is not None:
+            bars = columns.bars(bars).each(lambda part: part.reshape(shape))
+        value = columns.entries(values).reshape(shape)
+        return value, bars, evaluations + before
 
     if size == 1:  # f may return anything
-        values, errors, evaluations = derivatives(problem, x)
-        value, error = values[0], None if errors is None else errors[0]
+        values, bars, evaluations = derivatives(problem, x)
+        value = values[0]
+        if bars is not None:
+            bars = bars.each(lambda part: part[0])
     else:
-        value, error, evaluations = with_bars(problem, x, compute)
-    value, error = (
-        each if np.ndim(each) else float(each)
-        for each in (value, 0.0 if error is None else error)
-    )
-    return with_error(value, error, evaluations) if full_output else value
+        value, bars, evaluations = with_bars(problem, x, compute)
+    value = value if np.ndim(value) else float(value)
+    return with_error(value, bars, evaluations) if full_output else value
 
 
 class _OfNumber:
@@ -145,15 +142,32 @@ def with_bars(
     by slopes of "auto".
     """
     try:
-        value, error, evaluations = compute(
+        value, bars, evaluations = compute(
             problem._replace(with_error=problem.scheme is None)
         )
         if problem.with_error and problem.scheme is not None:
-            slope, bar, more = compute(problem._replace(scheme=None, step=1e-4))
-            error, evaluations = abs(value - slope) + bar, evaluations + more
+            slope, bars, more = compute(problem._replace(scheme=None, step=1e-4))
+            assert bars is not None
+            bars = bars._replace(error=by_entry(_widened, bars.error, value, slope))
+            evaluations += more
     finally:
         put_back(given, problem.x)
-    return value, error, evaluations
+    return value, bars, evaluations
+
+
+def _widened(error: Floats, value: Floats, slope: Floats) -> Floats:
+    return np.asarray(np.abs(value - slope) + error)
+
+
+def by_entry(function: Callable[..., Any], *arrays: Any) -> Any:
+    """A function of arrays; of sparse ones of the same pattern by stored entry, also
+    where it is 0.
+    """
+    if not hasattr(arrays[0], "tocsr"):
+        return function(*arrays)
+    result = arrays[0].copy()
+    result.data = function(*(each.data for each in arrays))
+    return result
 
 
 def shifted_together(
@@ -418,21 +432,32 @@ class ColumnGroups:
         """The entries of the pattern, of the derivatives (groups, ...) in the shifts of
         groups.
         """
-        pattern = self._pattern
-        by_row = compressed.reshape(len(compressed), pattern.shape[0])
         found: Floats = (
-            by_row[pattern.groups[pattern.columns], pattern.rows]
-            / self.scales[pattern.columns]
+            self._of_pattern(compressed) / self.scales[self._pattern.columns]
         )
         return found
 
-    def jacobian(self, compressed: Floats) -> Any:
-        """The same as a sparse array."""
+    def bars(self, compressed: Bars) -> Bars:
+        """How well these are known."""
+        return Bars(
+            self.entries(compressed.error),
+            self._of_pattern(compressed.kind),
+            self.entries(compressed.small),
+        )
+
+    def _of_pattern(self, compressed: Floats) -> Floats:
+        pattern = self._pattern
+        by_row = compressed.reshape(len(compressed), pattern.shape[0])
+        found: Floats = by_row[pattern.groups[pattern.columns], pattern.rows]
+        return found
+
+    def jacobian(self, entries: Floats) -> Any:
+        """The entries of the pattern as a sparse array."""
         from scipy.sparse import csr_array
 
         pattern = self._pattern
         where = pattern.columns.copy(), pattern.starts.copy()
-        return csr_array((self.entries(compressed), *where), shape=pattern.shape)
+        return csr_array((entries, *where), shape=pattern.shape)
 
 
 @dataclass(frozen=True)

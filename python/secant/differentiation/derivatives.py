@@ -21,6 +21,7 @@ from secant.differentiation.evaluators.evaluation import (
 )
 from secant.differentiation.options import kind_of, own_point, put_back
 from secant.differentiation.problem import Problem, in_place
+from secant.differentiation.result import Bars
 from secant.differentiation.rounding import root_mean_square
 from secant.differentiation.schemes import SCHEMES, RelativeStep, Stencils
 from secant.errors import ValueRangeError
@@ -36,7 +37,7 @@ class Derivatives(NamedTuple):
     """
 
     values: Floats
-    errors: Floats | None
+    bars: Bars | None
     evaluations: int
 
 
@@ -263,17 +264,17 @@ class Method:
         assert self._adaptive is not None
         # In C order: there are libraries that ignore the strides of a gradient, as
         # SciPy's SLSQP.
-        slopes, bars = np.ascontiguousarray(
+        slopes, errors, kinds = np.ascontiguousarray(
             np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
         )
+        if not self._with_error:
+            return Derivatives(slopes, None, evaluator.evaluations)
+        bars = Bars(errors, kinds, self._adaptive.small(begin, end))
         if values is None:
-            return Derivatives(
-                slopes, bars if self._with_error else None, evaluator.evaluations
-            )
+            return Derivatives(slopes, bars, evaluator.evaluations)
         with np.errstate(all="ignore"):
-            return Derivatives(
-                values, np.abs(values - slopes) + bars, evaluator.evaluations
-            )
+            bars = bars._replace(error=np.abs(values - slopes) + errors)
+        return Derivatives(values, bars, evaluator.evaluations)
 
 
 def _differences(

@@ -240,10 +240,10 @@ def numerical_gradient(
         values, shape = central_differences(f, x, h)
         return values if len(shape) == 1 else values.reshape(shape)
     problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, **options)
-    values, errors, evaluations = derivatives(problem, x)
+    values, bars, evaluations = derivatives(problem, x)
     gradient = values.reshape(problem.x.shape)
-    return (
-        gradient
-        if errors is None
-        else with_error(gradient, errors.reshape(gradient.shape), evaluations)
+    if bars is None:
+        return gradient
+    return with_error(
+        gradient, bars.each(lambda part: part.reshape(gradient.shape)), evaluations
     )

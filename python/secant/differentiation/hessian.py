@@ -10,13 +10,19 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.warn import warn
-from secant.differentiation.columns import Pattern, warn_of_incomplete, with_bars
+from secant.differentiation.columns import (
+    Found,
+    Pattern,
+    by_entry,
+    warn_of_incomplete,
+    with_bars,
+)
 from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
-from secant.differentiation.jacobian import numerical_jacobian
+from secant.differentiation.jacobian import jacobian_with_bars
 from secant.differentiation.options import MoreOptions
 from secant.differentiation.problem import Problem, with_options
-from secant.differentiation.result import with_error
+from secant.differentiation.result import Bars, with_error
 from secant.differentiation.schemes import DEFAULT_STEP
 from secant.differentiation.second_differences import SecondDifferences
 from secant.errors import ShapeError
@@ -112,25 +118,20 @@ def numerical_hessian(
     if gradient is not None:
         validation.require_callable("gradient", gradient)
         options.pop("f0", None)  # f is not evaluated
-        found = numerical_jacobian(
-            gradient,
-            x,
-            h,
-            scheme=scheme,
-            full_output=full_output,
-            sparsity=sparsity,
-            **options,
+        jacobian, bars, evaluations = jacobian_with_bars(
+            gradient, x, h, scheme, full_output, sparsity, **options
         )
-        size = np.size(x)
-        if not full_output:
-            return _half_sum(_square(found, size))
-        value, error = _square(found.value, size), _half_sum(_square(found.error, size))
-        asymmetry = _half_sum(value, -1.0)
-        if hasattr(error, "tocsr"):
-            error.data += np.abs(asymmetry.data)
-        else:
-            error += np.abs(asymmetry)
-        return with_error(_half_sum(value), error, found.nfev)
+        jacobian = _square(jacobian, np.size(x))
+        if not full_output or bars is None:
+            return _half_sum(jacobian)
+        error, kind, small = bars.each(lambda part: _square(part, np.size(x)))
+        bars = Bars(
+            by_entry(_plus_size, _half_sum(error), _half_sum(jacobian, -1.0)),
+            # the larger of both
+            by_entry(_plus_size, _half_sum(kind), _half_sum(kind, -1.0)),
+            _half_sum(small),
+        )
+        return with_error(_half_sum(jacobian), bars, evaluations)
     problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, **options)
     size = problem.x.size
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
@@ -139,11 +140,11 @@ def numerical_hessian(
             f"sparsity must have shape {(size, size)}, got {pattern.shape}"
         )
     incomplete_rows: list[int] = []
-    values, errors, evaluations = with_bars(
+    values, bars, evaluations = with_bars(
         problem, x, lambda problem: _hessian(problem, pattern, incomplete_rows)
     )
     warn_of_incomplete(incomplete_rows)
-    return with_error(values, errors, evaluations) if full_output else values
+    return with_error(values, bars, evaluations) if full_output else values
 
 
 def _square(jacobian: Any, size: int) -> Any:
@@ -183,9 +184,13 @@ def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
     )
 
 
+def _plus_size(matrix: Any, other: Any) -> Any:
+    return matrix + np.abs(other)
+
+
 def _hessian(
     problem: Problem, pattern: Pattern | None, incomplete_rows: list[int]
-) -> tuple[Any, Any, int]:
+) -> Found:
     """The Hessian, its error bars for "auto", and the evaluations.
 
     Adds a row where the pattern misses entries.
@@ -202,10 +207,18 @@ def _hessian(
 
     found, method, evaluator = computed(problem, make)
     values = np.concatenate([method.diagonal.values, found.values, found.values])
-    errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
+    of_diagonal, of_mixed = method.diagonal.bars, found.bars
+    assert of_diagonal is not None
+    assert of_mixed is not None
+    bars = Bars(
+        *(
+            np.concatenate([own, mixed, mixed])
+            for own, mixed in zip(of_diagonal, of_mixed, strict=True)
+        )
+    )
     warn_of_values(evaluator, method.stencils, problem.x, values)
     if not evaluator.is_constant and method.is_below_noise(
-        evaluator, found.values, found.errors
+        evaluator, found.values, of_mixed.error
     ):
         cure = (
             "see the error bars of full_output=True"
@@ -221,21 +234,21 @@ def _hessian(
         np.concatenate([np.arange(size), *pairs.T[::-1]]),
     )
     has_error = problem.scheme is None
-    if pattern is None:
-        matrices = np.empty((2, size, size))
-        matrices[0][where], matrices[1][where] = values, errors
-        return matrices[0], matrices[1] if has_error else None, found.evaluations
-    before = evaluator.evaluations
-    from scipy.sparse import csr_array
 
-    hessian, bars = (
-        csr_array((each, where), shape=(size, size)) for each in (values, errors)
-    )
-    row = method.find_incomplete_row(evaluator, hessian, bars)
-    if row is not None:
-        incomplete_rows.append(row)
-    return (
-        hessian,
-        bars if has_error else None,
-        found.evaluations + evaluator.evaluations - before,
-    )
+    def matrix(entries: Any) -> Any:
+        if pattern is not None:
+            from scipy.sparse import csr_array
+
+            return csr_array((entries, where), shape=(size, size))
+        dense = np.empty((size, size))
+        dense[where] = entries
+        return dense
+
+    hessian, bars = matrix(values), bars.each(matrix)
+    before = evaluator.evaluations
+    if pattern is not None:
+        row = method.find_incomplete_row(evaluator, hessian, bars.error)
+        if row is not None:
+            incomplete_rows.append(row)
+    evaluations = found.evaluations + evaluator.evaluations - before
+    return hessian, bars if has_error else None, evaluations

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Floats
-from secant.differentiation.columns import sparse_jacobian
+from secant.differentiation.columns import Found, sparse_jacobian
 from secant.differentiation.derivatives import central_differences, derivatives
 from secant.differentiation.evaluators.evaluation import numbers
 from secant.differentiation.options import MoreOptions
@@ -97,6 +97,22 @@ def numerical_jacobian(
         and not options
     ):
         return _outputs_first(*central_differences(f, x, h, numbers))
+    jacobian, bars, evaluations = jacobian_with_bars(
+        f, x, h, scheme, full_output, sparsity, **options
+    )
+    return with_error(jacobian, bars, evaluations) if full_output else jacobian
+
+
+def jacobian_with_bars(
+    f: Any,
+    x: Any,
+    h: Any,
+    scheme: SchemeName,
+    full_output: bool,
+    sparsity: Any,
+    **options: Any,
+) -> Found:
+    """The Jacobian, its error bars if wanted, and the evaluations."""
     problem = Problem.of(
         f, x, h, scheme=scheme, full_output=full_output, convert=numbers, **options
     )
@@ -106,12 +122,12 @@ def numerical_jacobian(
                 "with sparsity copies of x are shifted: inplace=True does not go"
                 " with it"
             )
-        jacobian, error, evaluations = sparse_jacobian(problem, x, sparsity)
-    else:
-        values, errors, evaluations = derivatives(problem, x)
-        jacobian = _outputs_first(values, problem.x.shape)
-        error = None if errors is None else _outputs_first(errors, problem.x.shape)
-    return with_error(jacobian, error, evaluations) if full_output else jacobian
+        return sparse_jacobian(problem, x, sparsity)
+    values, bars, evaluations = derivatives(problem, x)
+    shape = problem.x.shape
+    if bars is not None:
+        bars = bars.each(lambda part: _outputs_first(part, shape))
+    return _outputs_first(values, shape), bars, evaluations
 
 
 def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:

@@ -163,6 +163,12 @@ class Samples:
         (high, low), (up, down) = self.pairs(steps, outputs)
         return Differences.of(high, low, up, down, self.value[outputs])
 
+    def change(self) -> Floats:
+        """The largest change of each output so far, at usual steps."""
+        samples = [self(step).values for step in self.known if abs(step) <= step_of(0)]
+        changes = np.abs(np.array([self.value, *samples]) - self.value)
+        return np.asarray(np.max(np.where(np.isfinite(changes), changes, 0.0), axis=0))
+
     def of(self, outputs: Any) -> Samples:
         """Those of some outputs."""
         if len(outputs) == len(self.value):

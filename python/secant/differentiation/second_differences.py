@@ -30,6 +30,7 @@ from secant.differentiation.lines import (
 )
 from secant.differentiation.noise import Levels, walked
 from secant.differentiation.problem import Problem
+from secant.differentiation.result import KINK, NOISY, Bars, small_for
 from secant.differentiation.schemes import Scheme, Stencils, exact_steps, stencils
 from secant.differentiation.slopes import ENOUGH, best_of, climb, extrapolated, refined
 from secant.errors import ValueRangeError
@@ -83,6 +84,7 @@ class SecondDifferences:
         every = np.arange(len(self._x))
         room = self._room = _room(problem, self._x, self._shape)
         self._known: dict[tuple[int, int], float] = {}
+        self._change = 0.0  # of f, as far as it was evaluated for the diagonal
         self._scales = np.minimum(scales_of(self._x)[0], room)
         self.stencils: Stencils | None = None
         if self._guarded:
@@ -97,7 +99,7 @@ class SecondDifferences:
             self._require_step(steps)
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(
-                values / self._units**2, np.zeros(len(every)), 0
+                values / self._units**2, Bars(*np.zeros((3, len(every)))), 0
             )
 
     def _require_step(self, steps: Floats) -> None:
@@ -116,15 +118,13 @@ class SecondDifferences:
         right for each coordinate.
         """
         size = len(self._x)
-        values, errors, self._numbers = (
-            np.zeros(size),
-            np.zeros(size),
-            np.zeros(size, int),
-        )
+        values, errors = np.zeros(size), np.zeros(size)
+        kinds, self._numbers = np.full(size, NOISY), np.zeros(size, int)
         value, noise = (
             np.array([self._value]),
             Levels(*np.array([[least], [0.0], [0.0]])),
         )
+        change = np.zeros(1)
         with np.errstate(all="ignore"):
             if size > 1:
                 line, numbers = self._line(evaluator), rungs_of(1.0, 1.0)
@@ -147,10 +147,12 @@ class SecondDifferences:
                     samples, climbed, numbers, order=2
                 )
                 if climbed.is_kink[0]:  # of f: its second derivative is infinite
-                    values[i], errors[i] = np.nan, np.inf
+                    values[i], errors[i], kinds[i] = np.nan, np.inf, KINK
+                change = np.maximum(change, samples.change())
                 noise = noise if size > 1 else climbed.noise
-        self._noise = noise
-        self.diagonal = Derivatives(values, errors, 0)
+        self._noise, self._change = noise, float(change[0])
+        small = small_for(self._value, self._change, self._scales, order=2)
+        self.diagonal = Derivatives(values, Bars(errors, kinds, small), 0)
         known = np.isfinite(errors)
         if self._outside.error is not None and not known.all():
             i = int(np.argmin(known))
@@ -218,11 +220,12 @@ class SecondDifferences:
             i, j = self._pairs[first:last].T
             values[part], errors[part] = self._mixed(evaluator, i, j, known)
             tell(last - begin)
-        return Derivatives(
-            values,
-            errors,
-            evaluator.evaluations if begin == 0 else evaluator.evaluations - before,
-        )
+        evaluations = evaluator.evaluations - (before if begin else 0)
+        i, j = self._pairs[begin:end].T
+        scale = np.sqrt(self._scales[i] * self._scales[j])
+        small = small_for(self._value, self._change, scale, order=2)
+        kinds = np.full(end - begin, NOISY)
+        return Derivatives(values, Bars(errors, kinds, small), evaluations)
 
     def _mixed(
         self, evaluator: Evaluator, i: Any, j: Any, known: dict[Any, Any]
@@ -351,7 +354,8 @@ class SecondDifferences:
         if not len(self._x) or evaluator.returned != np.float64:
             return False
         values = np.concatenate([self.diagonal.values, mixed])
-        bars = np.concatenate([self.diagonal.errors, errors])
+        assert self.diagonal.bars is not None
+        bars = np.concatenate([self.diagonal.bars.error, errors])
         return (
             self._bars_hide(evaluator, values, bars)
             if self._guarded

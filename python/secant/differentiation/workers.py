@@ -13,6 +13,7 @@ import numpy as np
 
 from secant.differentiation.evaluators.evaluation import Evaluator, require_same_shape
 from secant.differentiation.problem import Problem
+from secant.differentiation.result import Bars
 
 _TASKS = 64  # so that all workers have something to do until the end
 
@@ -54,10 +55,13 @@ def computed(
     parts = [part.result() if hasattr(part, "result") else part for part in parts]
     for part in parts:
         require_same_shape(parts[0].values.shape[1:], part.values.shape[1:])
-    values, errors, evaluations = zip(*parts, strict=True)
-    bars = None if errors[0] is None else np.concatenate(errors)
+    values, bars, evaluations = zip(*parts, strict=True)
     return parts[0]._replace(
-        values=np.concatenate(values), errors=bars, evaluations=sum(evaluations)
+        values=np.concatenate(values),
+        bars=None
+        if bars[0] is None
+        else Bars(*map(np.concatenate, zip(*bars, strict=True))),
+        evaluations=sum(evaluations),
     )
 
 
