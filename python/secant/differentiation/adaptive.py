@@ -139,7 +139,7 @@ class Adaptive:
         the steps to begin with.
 
         ``_smallest_of_three`` holds the number of the smallest of three steps, for each
-        output; NaN if there is none. ``_change`` is how much each output changed.
+        output; NaN if there is none. ``_change``: the most each output changed.
         """
         values = np.asarray(evaluator.at(self._x))
         self._shape, self._value = values.shape, values.reshape(-1).astype(np.float64)
@@ -153,7 +153,8 @@ class Adaptive:
         count, steps, rng = len(self._value), Steps(), np.random.default_rng(SEED)
         zeros = np.zeros(count)
         noise = self._noise = Levels(zeros + least, zeros, zeros)
-        self._smallest_of_three, self._change = zeros + nan, zeros
+        self._smallest_of_three = zeros + nan
+        self._change = zeros
         factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice(
             [-1.0, 1.0], self._flat.size
         )

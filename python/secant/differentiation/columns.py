@@ -60,7 +60,7 @@ def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
             bars = columns.bars(bars).each(columns.jacobian)
         if problem.x.size:
             row, more = _find_incomplete_row(
-                problem, pattern, columns.scales, jacobian, bars and bars.error
+                problem, pattern, columns.scales, jacobian, bars
             )
             evaluations += more
             if row is not None:
@@ -148,20 +148,24 @@ def with_bars(
         if problem.with_error and problem.scheme is not None:
             slope, bars, more = compute(problem._replace(scheme=None, step=1e-4))
             assert bars is not None
-            bars = bars._replace(error=by_entry(_widened, bars.error, value, slope))
+            difference = _by_entry(np.subtract, value, slope)
+            bars = bars._replace(error=plus_size(bars.error, difference))
             evaluations += more
     finally:
         put_back(given, problem.x)
     return value, bars, evaluations
 
 
-def _widened(error: Floats, value: Floats, slope: Floats) -> Floats:
-    return np.asarray(np.abs(value - slope) + error)
+def plus_size(matrix: Any, other: Any) -> Any:
+    """The sum of an array and the absolute values of another of the same pattern."""
+    return _by_entry(lambda each, added: each + np.abs(added), matrix, other)
 
 
-def by_entry(function: Callable[..., Any], *arrays: Any) -> Any:
-    """A function of arrays; of sparse ones of the same pattern by stored entry, also
-    where it is 0.
+def _by_entry(function: Callable[..., Any], *arrays: Any) -> Any:
+    """A function of arrays, entry by entry.
+
+    Sparse arrays must have the same pattern. The result has it, too: unlike a sum of
+    SciPy's, it keeps entries that are 0.
     """
     if not hasattr(arrays[0], "tocsr"):
         return function(*arrays)
@@ -232,7 +236,11 @@ def shifted_together(
 
 
 def _find_incomplete_row(
-    problem: Problem, pattern: Pattern, scales: Floats, jacobian: Any, errors: Any
+    problem: Problem,
+    pattern: Pattern,
+    scales: Floats,
+    jacobian: Any,
+    bars: Bars | None,
 ) -> tuple[int | None, int]:
     """Return a row of the pattern that misses an entry, if one is found, and the
     evaluations.
@@ -274,8 +282,8 @@ def _find_incomplete_row(
         moved = above - below
         difference = value_above - value_below - jacobian @ moved
         allowed = LARGE * (abs(jacobian) @ np.abs(moved)) + _rounding(value_above)
-        if errors is not None:
-            allowed += errors @ np.abs(moved)
+        if bars is not None:
+            allowed += bars.error @ np.abs(moved)
         return difference, allowed
 
     with np.errstate(all="ignore"):

@@ -13,7 +13,7 @@ from secant._common.warn import warn
 from secant.differentiation.columns import (
     Found,
     Pattern,
-    by_entry,
+    plus_size,
     warn_of_incomplete,
     with_bars,
 )
@@ -122,14 +122,13 @@ def numerical_hessian(
             gradient, x, h, scheme, full_output, sparsity, **options
         )
         jacobian = _square(jacobian, np.size(x))
-        if not full_output or bars is None:
+        if not full_output:
             return _half_sum(jacobian)
+        assert bars is not None
         error, kind, small = bars.each(lambda part: _square(part, np.size(x)))
+        asymmetry = _half_sum(jacobian, -1.0)
         bars = Bars(
-            by_entry(_plus_size, _half_sum(error), _half_sum(jacobian, -1.0)),
-            # the larger of both
-            by_entry(_plus_size, _half_sum(kind), _half_sum(kind, -1.0)),
-            _half_sum(small),
+            plus_size(_half_sum(error), asymmetry), _larger(kind), _half_sum(small)
         )
         return with_error(_half_sum(jacobian), bars, evaluations)
     problem = Problem.of(f, x, h, scheme=scheme, full_output=full_output, **options)
@@ -184,8 +183,11 @@ def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
     )
 
 
-def _plus_size(matrix: Any, other: Any) -> Any:
-    return matrix + np.abs(other)
+def _larger(matrix: Any) -> Any:
+    """The larger of each entry and the one across the diagonal: half of their sum, plus
+    half of how far they are apart.
+    """
+    return plus_size(_half_sum(matrix), _half_sum(matrix, -1.0))
 
 
 def _hessian(

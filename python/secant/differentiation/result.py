@@ -8,16 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-STATUSES = ("noisy", "one-sided", "kink", "converged", "unknown")
-"""What is said of an entry. The first three are also the kinds of a point."""
-NOISY, ONE_SIDED, KINK, _CONVERGED, _UNKNOWN = range(len(STATUSES))
-
-SMALL = 0.1
-"""Of a value, or of what f changes by: an error bar that is at most so large is small.
-A matter of definition, which `Derivative` tells users.
-"""
-
-_HALF_OF_DIGITS = 2.0**-26
+# What is said of an entry: the first three are also the kinds of a point.
+_STATUSES = ("noisy", "one-sided", "kink", "converged", "unknown")
+NOISY, ONE_SIDED, KINK, _CONVERGED, _UNKNOWN = range(len(_STATUSES))
+_SMALL = 0.1  # a small error bar is at most this part of the value: a definition
+_HALF_OF_DIGITS = 2.0**-26  # the root of the rounding unit of float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +32,14 @@ class Derivative:
     status : str, or ndarray of str
         By entry:
 
-        - "converged": the error bar is small. It is at most a tenth of the value, or a
-          tenth of the slope that f has where it changes most.
-        - "kink": the error bar is larger, since f or its slope jumps at x.
+        - "converged": the error bar is small. It is at most a tenth of the value, or
+          of ``change / size``, or for a Hessian of ``change / size**2``. Here
+          ``change`` is how much f changed at most while it was measured, or 1.5e-8 of
+          f(x) if that is more; and ``size`` is about the size of that entry of x.
+        - "kink": the error bar is larger or infinite, since f or its slope jumps at x.
         - "one-sided": it is larger, and f is defined on one side of x only.
         - "noisy": it is larger for any other reason, mostly the noise of f.
-        - "unknown": it is infinite, or the value is not finite, and x is not known to
-          be on a kink.
+        - "unknown": it is infinite, or the value is not finite.
     nfev : int
         How often f was evaluated: with ``vectorized=True``, at how many points.
         Evaluations made only to decide on a warning are not counted.
@@ -72,8 +68,8 @@ class Derivative:
 class Bars(NamedTuple):
     """How well derivatives are known: three arrays in their shape.
 
-    ``kind`` says what kind of point x is for an entry, as an index of `STATUSES`.
-    ``small``: an error bar that is small for f.
+    ``kind`` says what kind of point x is for an entry: NOISY, ONE_SIDED or KINK.
+    ``small``: the largest error bar that is small beside what f changes by.
     """
 
     error: Any
@@ -87,10 +83,12 @@ class Bars(NamedTuple):
 
 @np.errstate(over="ignore")
 def small_for(value: Any, change: Any, scale: Any, order: int = 1) -> Any:
-    """A small error bar of a derivative of an f that changes by so much from its value
-    over a tenth of the scale; or not at all, up to half of its digits.
+    """The largest error bar that is small beside what f changes by.
+
+    ``value``: f at x. ``scale``: the unit of the steps.
     """
-    return SMALL * np.maximum(change, _HALF_OF_DIGITS * np.abs(value)) / scale**order
+    change = np.maximum(change, _HALF_OF_DIGITS * np.abs(value))
+    return _SMALL * change / scale**order
 
 
 def with_error(value: Any, bars: Bars | None, nfev: int) -> Derivative:
@@ -102,11 +100,13 @@ def with_error(value: Any, bars: Bars | None, nfev: int) -> Derivative:
     values = value.data if is_sparse else np.asarray(value)
     error, kind, small = (part.data if is_sparse else np.asarray(part) for part in bars)
     error = np.where(np.isnan(error), np.inf, error)
-    is_small = error <= np.maximum(SMALL * np.abs(values), small)
+    is_small = error <= np.maximum(_SMALL * np.abs(values), small)
     is_known = np.isfinite(values) & np.isfinite(error)
     success = is_known & is_small
-    codes = np.where(is_known | (kind == KINK), kind.astype(int), _UNKNOWN)
-    status = np.array(STATUSES)[np.where(success, _CONVERGED, codes)]
+    codes = kind.astype(int)
+    codes = np.where(is_known | (codes == KINK), codes, _UNKNOWN)
+    codes = np.where(success, _CONVERGED, codes)
+    status = np.array(_STATUSES)[codes]
     if is_sparse:
         bars.error.data[:] = error
         return Derivative(value, bars.error, success, status, nfev)

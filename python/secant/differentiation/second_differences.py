@@ -119,7 +119,8 @@ class SecondDifferences:
         """
         size = len(self._x)
         values, errors = np.zeros(size), np.zeros(size)
-        kinds, self._numbers = np.full(size, NOISY), np.zeros(size, int)
+        kinds = np.full(size, NOISY)
+        self._numbers = np.zeros(size, int)
         value, noise = (
             np.array([self._value]),
             Levels(*np.array([[least], [0.0], [0.0]])),
@@ -147,10 +148,12 @@ class SecondDifferences:
                     samples, climbed, numbers, order=2
                 )
                 if climbed.is_kink[0]:  # of f: its second derivative is infinite
-                    values[i], errors[i], kinds[i] = np.nan, np.inf, KINK
+                    values[i], errors[i] = np.nan, np.inf
+                    kinds[i] = KINK
                 change = np.maximum(change, samples.change())
                 noise = noise if size > 1 else climbed.noise
-        self._noise, self._change = noise, float(change[0])
+        self._noise = noise
+        self._change = float(change[0])
         small = small_for(self._value, self._change, self._scales, order=2)
         self.diagonal = Derivatives(values, Bars(errors, kinds, small), 0)
         known = np.isfinite(errors)

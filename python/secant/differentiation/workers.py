@@ -56,12 +56,11 @@ def computed(
     for part in parts:
         require_same_shape(parts[0].values.shape[1:], part.values.shape[1:])
     values, bars, evaluations = zip(*parts, strict=True)
+    joined = None
+    if bars[0] is not None:
+        joined = Bars(*map(np.concatenate, zip(*bars, strict=True)))
     return parts[0]._replace(
-        values=np.concatenate(values),
-        bars=None
-        if bars[0] is None
-        else Bars(*map(np.concatenate, zip(*bars, strict=True))),
-        evaluations=sum(evaluations),
+        values=np.concatenate(values), bars=joined, evaluations=sum(evaluations)
     )
 
 
