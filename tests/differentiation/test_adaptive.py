@@ -178,6 +178,18 @@ def test_status_of_hessians(sparsity):
         assert found.status[is_diagonal].tolist() == ["kink", "converged"]
 
 
+def test_status_of_a_hessian_at_a_small_x():
+    """A second derivative is beside the change of f over the size of x, squared."""
+    size = 1e-3
+    found = secant.numerical_hessian(
+        lambda x: np.sin(x / size).sum() + 0.01 * _noise(x / size),
+        [size, 2 * size],
+        full_output=True,
+    )
+    assert found.error[0, 1] > 1 / size  # which is beside f / size, not f / size**2
+    assert (found.status == "converged").all()
+
+
 def test_gradients_by_auto_have_hessians():
     def f(x):
         return np.cos(x[0] - x[1])

@@ -228,6 +228,20 @@ PLACES = {
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+def test_no_point_is_outside_where_the_way_to_a_bound_is_rounded(scheme):
+    rng = np.random.default_rng(0)
+    lower, upper = -(rng.uniform(0, 1, 500) ** 9), rng.uniform(0, 1, 500) ** 9
+    x = np.clip(rng.uniform(-1, 1, 500), lower, upper)
+
+    def f(x):
+        assert ((lower <= x) & (x <= upper)).all()
+        return x
+
+    found = secant.numerical_diff(f, x, 10.0, scheme=scheme, bounds=(lower, upper))
+    np.testing.assert_allclose(found, 1)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("h", [1e-3, None, [1e-3, 2e-3, 1e-4]], ids=str)
 def test_no_point_is_outside_and_the_order_stays(scheme, place, h):
@@ -365,6 +379,18 @@ def test_the_exception_of_a_jitted_function_names_the_coordinate():
 
 def scaled(x, factor, power=1):
     return factor * np.asarray(x) ** power
+
+
+@pytest.mark.parametrize("x", [1.0, [1.0], np.ones(2), np.float64(1)], ids=repr)
+@pytest.mark.parametrize("scheme", [*SCHEMES, "auto"])
+def test_a_function_of_numbers_gets_numbers_and_one_of_arrays_arrays(x, scheme):
+    wanted = np.ndarray if isinstance(x, list) else type(x)
+
+    def f(x):
+        assert type(x) is wanted
+        return x**2
+
+    assert secant.numerical_diff(f, x, scheme=scheme) == pytest.approx(2, rel=1e-3)
 
 
 def test_args_and_kwargs_go_to_f():

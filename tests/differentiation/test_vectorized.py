@@ -133,11 +133,19 @@ def test_stacks_and_memory_are_bounded():
     assert peak < 6 * 8 * vectorized._LARGEST_STACK
 
 
-def test_an_exception_names_the_coordinates_of_its_stack():
+@pytest.mark.parametrize(
+    ("size", "place", "first", "last"), [(20, 0, 0, 19), (1000, 999, 992, 999)]
+)
+def test_an_exception_names_the_coordinates_of_its_stack(size, place, first, last):
     def f(stack):
-        raise ZeroDivisionError("no")
+        if (stack[:, place] != 1).any():
+            raise ZeroDivisionError("no")
+        return stack.sum(axis=1)
 
     with pytest.raises(ZeroDivisionError) as caught:
-        secant.numerical_gradient(f, np.ones((4, 5)), vectorized=True)
-    said = "f was evaluated at a stack of points: one of x.flat[0] to x.flat[19] is shifted in each"
+        secant.numerical_gradient(f, np.ones(size), vectorized=True)
+    said = (
+        f"f was evaluated at a stack of points: one of x.flat[{first}] to"
+        f" x.flat[{last}] is shifted in each"
+    )
     assert caught.value.__notes__ == [said]

@@ -242,6 +242,30 @@ def test_a_c_function_releases_the_gil():
     assert len(ticks) > 10
 
 
+@pytest.mark.usefixtures("compiled", "default_handler")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
+def test_minus_one_worker_is_as_many_as_there_are_processors():
+    threads = set()
+
+    @ways.SIGNATURE
+    def f(x, n, data):
+        threads.add(threading.get_ident())
+        time.sleep(1e-4)
+        return 1.0
+
+    x = np.ones(300)  # the first 128 coordinates are timed, by one thread
+    secant.numerical_gradient(f, x, workers=1)
+    assert threads == {threading.get_ident()}
+    secant.numerical_gradient(f, x, workers=-1)
+    assert len(threads) > 1
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_c_function_is_not_watched_for_equal_values():
+    f = ways.SIGNATURE(lambda x, n, data: 1.0)
+    assert (secant.numerical_gradient(f, np.ones(3)) == 0).all()  # and does not warn
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
