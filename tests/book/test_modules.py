@@ -116,7 +116,6 @@ def test_a_folder_of_the_book_that_is_imported_by_its_name_has_its_modules(write
     assert [line.split()[1] for line in lines] == ["common.functions"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "script"),
     [("ch04", "use.py"), ("", "ch04/use.py"), ("other", "../ch04/use.py")],
@@ -192,7 +191,6 @@ def test_a_folder_with_data_is_the_readers(name, write, run):
     assert run("use.py") == ("their own\n((784,),)\n", [])
 
 
-@pytest.mark.slow
 def test_ours_is_used_if_the_readers_address_fails(write, run):
     write(
         {

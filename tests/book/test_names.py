@@ -184,6 +184,21 @@ READ_ONLY = np.array([3.0, 4.0])
 READ_ONLY.flags.writeable = False
 
 
+def test_what_is_read_only_has_a_gradient():
+    assert np.allclose(
+        book.numerical_gradient(lambda x: np.sum(x**2), READ_ONLY), [6, 8]
+    )
+    assert READ_ONLY.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_has_the_shape_and_the_type_of_x(dtype):
+    x = np.ones((2, 3), dtype)
+    found = book.numerical_gradient(lambda x: np.sum(x, dtype=float) / 6, x)
+    assert (found.dtype, found.shape) == (x.dtype, x.shape)
+    assert np.allclose(found, 1 / 6, rtol=1e-2)
+
+
 @pytest.mark.parametrize(
     "start", [np.array([3, 4]), [3.0, 4.0], 3.0, READ_ONLY, np.array([True])], ids=repr
 )

@@ -410,3 +410,16 @@ def test_names_have_the_structure_of_x():
     ):
         with pytest.raises(ShapeError, match=r"^names"):
             secant.check_gradient(f, x, wrong, names=other)
+
+
+def test_noise_is_relative_to_the_value_of_f():
+    noises = [
+        secant.check_gradient(
+            lambda x, factor=factor: factor * np.exp(x).sum(),
+            np.array([1.0, 2.0]),
+            factor * np.exp([1.0, 2.0]),
+        ).noise
+        for factor in (1.0, 2.0**20, -(2.0**-20))
+    ]
+    assert noises[0] == noises[1] == noises[2]
+    assert 0 < noises[0] < 1e-14

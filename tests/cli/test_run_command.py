@@ -147,7 +147,7 @@ def folder(tmp_path):
 USUAL = (
     "globals",
     "arguments",
-    "exit text",
+    "exit code",
     "interrupted",
     "error in a module",
     "hook",
@@ -156,7 +156,6 @@ USUAL = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", grid(lambda name: name in USUAL, SCRIPTS))
 def test_a_script_does_what_it_does_in_python(name, folder):
     if name == "fork" and not hasattr(os, "fork"):
@@ -186,7 +185,6 @@ def test_arguments_are_the_scripts(name, arguments, tmp_path):
     assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
 
 
-@pytest.mark.nightly
 def test_paths_are_those_of_the_script(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)

@@ -73,7 +73,7 @@ def test_a_callback_sees_each_step_and_may_end_the_walk():
     def callback(step, x):
         seen.append((step, x.copy()))
         x[:] = np.nan
-        return step == 3
+        return ["stop"] if step == 3 else []
 
     x, path = secant.gradient_descent(
         function_2, [-3.0, 4.0], lr=0.1, callback=callback, return_path=True
@@ -82,6 +82,18 @@ def test_a_callback_sees_each_step_and_may_end_the_walk():
     assert same_bits(seen[-1][1], x)
     assert path.shape == (4, 2)
     assert same_bits(path[-1], x)
+
+
+def test_the_start_is_put_back_where_f_writes_to_it():
+    start = np.array([-3.0, 4.0])
+
+    def f(x):
+        start[:] = x
+        return function_2(start)
+
+    found = secant.gradient_descent(f, start, lr=0.1)
+    assert np.allclose(found, 0)
+    assert start.tolist() == [-3, 4]
 
 
 def test_options_of_the_gradient_reach_it():

@@ -397,3 +397,16 @@ def test_points_of_many_coordinates_are_made_in_blocks(monkeypatch):
         tracemalloc.stop()
     np.testing.assert_allclose(found.diagonal(), 2, rtol=1e-9)
     assert peak < x.nbytes * len(x)  # as many points at once would take that, and more
+
+
+@pytest.mark.parametrize("scheme", ["auto", "central"])
+def test_x_may_be_on_a_bound_where_there_is_a_gradient(scheme):
+    def gradient(x):
+        assert (x >= 0).all()
+        return 3 * x**2
+
+    options = {"scheme": scheme, "bounds": (0, None)}
+    found = secant.numerical_hessian(None, [0.0, 1.0], gradient=gradient, **options)
+    np.testing.assert_allclose(found, np.diag([0, 6]), atol=1e-6)
+    with pytest.raises(ValueRangeError, match="bound"):
+        secant.numerical_hessian(lambda x: (x**3).sum(), [0.0, 1.0], **options)
