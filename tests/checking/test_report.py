@@ -423,3 +423,21 @@ def test_noise_is_relative_to_the_value_of_f():
     ]
     assert noises[0] == noises[1] == noises[2]
     assert 0 < noises[0] < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("x_type", "gradient_type", "resolution"),
+    [
+        (np.float64, np.float64, 2.0**-52),
+        (np.float64, np.float32, 2.0**-23),
+        (np.float32, np.float64, 2.0**-23),
+        (np.float64, np.float16, 2.0**-10),
+    ],
+)
+def test_resolution_is_the_rounding_of_x_or_of_a_coarser_gradient(
+    x_type, gradient_type, resolution
+):
+    x = np.array([1.0, 2.0], x_type)
+    gradient = np.array([2.0, 4.0], gradient_type)
+    report = secant.check_gradient(lambda x: np.sum(x**2), x, gradient)
+    assert report.resolution == resolution

@@ -5,32 +5,34 @@ docs/check_method.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import SMALL, ArrayReport, percent
-from secant.checking.search import Evidence
+from secant.checking.search import Entry, Evidence
 from secant.differentiation.rounding import norm
 
-# of the slope to a point far from x: that all are 0 at x is verified if so much would
-# be noticed
-_SLIGHT = 0.01
-# of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FLAT = 1e-10
-# Where second derivatives jump at x, as of a squared ReLU at 0, errors below 7e-6 are
-# not noticed.
-# of the whole gradient: that an array is 0 is verified if so much would be noticed
+# A gradient of 0 is verified if an error would show of this share of
+_SLIGHT = 0.01  # the slope from x to a point far away,
+_FLAT = 1e-10  # or of the size of f, if it is below the noise of f.
+
+# An array of 0 is verified if an error of this share of the whole gradient would show.
+# Where second derivatives jump at x, as of a squared ReLU at 0, errors below 7e-6 do
+# not.
 _BESIDE = 1e-5
-# eps to that: arrays of PyTorch's operators that are rightly 0 are up to eps**0.82 of
-# the whole
+# An array is 0 up to eps to this power of the whole: arrays of PyTorch's operators that
+# are rightly 0 are up to eps**0.82.
 _ROUNDED = 0.8
-# of an array, and of its largest entry: errors of so much must show where they are not
-# 0
+
+# Any other array is verified if errors of this share of it, and of its largest entry,
+# would show.
 _MOST = 0.5
-# times the shift of an entry: those that are shifted by more say nothing of it
+# An entry is seen apart from those that are shifted by so many times as much.
 _WIDE = 1e3
 
 
@@ -51,79 +53,97 @@ class Arrays:
         return tuple(map(self._report, range(len(self._adds))))
 
     def _report(self, leaf: int) -> ArrayReport:
-        point, least, adds = (
-            self._probe.point,
-            self._evidence.threshold(leaf),
-            self._adds[leaf],
-        )
-        given, is_wrong = (
-            self._probe.candidate.given[point.wholes[leaf]],
-            leaf in self._evidence.wrong,
-        )
+        point = self._probe.point
+        given = self._probe.candidate.given[point.wholes[leaf]]
+        threshold = self._evidence.threshold(leaf)
+        adds = self._adds[leaf]
         found = ArrayReport(
             point.names[leaf],
             point.shapes[leaf],
             passed=False,
-            sensitivity=2 * least / point.least_scales[leaf],
+            sensitivity=2 * threshold / point.least_scales[leaf],
             largest=float(np.abs(given).max()),
             norm=norm(given),
             relative_error=self._relative_error(leaf, given),
-            norm_sensitivity=least / adds if adds else math.nan,
+            norm_sensitivity=threshold / adds if adds else math.nan,
         )
-        doubt = self._evidence.doubt or (
-            "x lies on a kink of f: move x" if leaf in self._evidence.on_kinks else ""
-        )
-        why = "" if is_wrong else doubt or self._hidden(leaf, found, least)
-        return replace(found, passed=not (is_wrong or why), unverified=why)
+        if leaf in self._evidence.wrong:
+            return found
+        why = self._unverified(leaf, found, threshold)
+        return replace(found, passed=not why, unverified=why)
 
     def _relative_error(self, leaf: int, given: Floats) -> float:
-        """The norm of an array's error, beside that of what was measured; or, of few
-        errors, beside the array's.
+        """The norm of an array's error, over the norm of what was measured.
+
+        NaN if that is not known.
         """
         evidence = self._evidence
-        shows_at_once = leaf in evidence.wrong and not any(
-            entry.wrong for entry in evidence.entries
-        )
-        remark = self._probe.candidate.remark  # is no error of the gradient at x
-        if shows_at_once and not remark:
-            whole = math.hypot(*(self._adds[wrong] for wrong in evidence.wrong))
-            error = math.hypot(*(each.error for each in evidence.overall)) / math.sqrt(
-                len(evidence.overall)
-            )
-            return error / whole if whole else math.nan
+        has_wrong_entries = any(entry.wrong for entry in evidence.entries)
+        if leaf in evidence.wrong and not has_wrong_entries and not self._remark:
+            return self._error_along_directions()
         entries = [entry for entry in evidence.entries if entry.leaf == leaf]
         if not entries:
             return math.nan
-        numbers = np.array([entry.number for entry in entries])
-        found = np.array(
-            [
-                (each.found.numerical, each.found.gradient, each.found.error_bar)
-                for each in entries
-            ]
-        )
-        measured, errors, bars = found[:, 0], found[:, 0] - found[:, 1], found[:, 2]
-        right, rest = measured, 0.0
-        # then all others are right, but for what the array's own probe leaves
-        if leaf not in evidence.sampled:
-            steps, right = (
-                evidence.direction[self._probe.point.spans[leaf]],
-                given.copy(),
-            )
-            right[numbers - self._probe.point.wholes[leaf].start] = measured
-            left = evidence.by_array[leaf][0].error - float(
-                errors @ evidence.direction[numbers]
-            )
-            rest = left * math.sqrt(steps.size) / norm(steps)
-        error, whole = math.hypot(norm(errors), rest), norm(right)
-        return (
-            error / whole
-            if whole > norm(bars) and not (remark and error < SMALL * whole)
-            else math.nan
-        )
+        return self._error_of_entries(leaf, given, entries)
+
+    def _error_along_directions(self) -> float:
+        """The error of all wrong arrays together, over what these arrays add."""
+        errors = [probe.error for probe in self._evidence.overall]
+        error = math.hypot(*errors) / math.sqrt(len(errors))
+        whole = math.hypot(*(self._adds[leaf] for leaf in self._evidence.wrong))
+        return error / whole if whole else math.nan
+
+    def _error_of_entries(
+        self, leaf: int, given: Floats, entries: Sequence[Entry]
+    ) -> float:
+        """The error of an array of which these entries were measured.
+
+        If they are a random sample, they stand for the array. If not, its other entries
+        are right, but for what its own probe leaves.
+        """
+        found = [entry.found for entry in entries]
+        numerical = np.array([each.numerical for each in found])
+        errors = numerical - np.array([each.gradient for each in found])
+        bars = np.array([each.error_bar for each in found])
+
+        right, left = numerical, 0.0
+        if leaf not in self._evidence.sampled:
+            numbers = np.array([entry.number for entry in entries])
+            right = given.copy()
+            right[numbers - self._probe.point.wholes[leaf].start] = numerical
+            left = self._left(leaf, numbers, errors)
+        error, whole = math.hypot(norm(errors), left), norm(right)
+
+        is_measured = whole > norm(bars)
+        is_of_remark = bool(self._remark) and error < SMALL * whole
+        return error / whole if is_measured and not is_of_remark else math.nan
+
+    def _left(self, leaf: int, numbers: Any, errors: Floats) -> float:
+        """About the norm of the error that an array's own probe shows beside these
+        errors of entries.
+        """
+        direction = self._evidence.direction
+        steps = direction[self._probe.point.spans[leaf]]
+        probe = self._evidence.by_array[leaf][0]
+        left = probe.error - float(errors @ direction[numbers])
+        return left * math.sqrt(steps.size) / norm(steps)
+
+    @property
+    def _remark(self) -> str:
+        """What else is wrong with the gradient: no error of its entries at x."""
+        return self._probe.candidate.remark
+
+    def _unverified(self, leaf: int, found: ArrayReport, threshold: float) -> str:
+        """Why an array that seems right is not verified."""
+        if self._evidence.doubt:
+            return self._evidence.doubt
+        if leaf in self._evidence.on_kinks:
+            return "x lies on a kink of f: move x"
+        return self._hidden(leaf, found, threshold)
 
     def _hidden(self, leaf: int, found: ArrayReport, threshold: float) -> str:
-        """Why an array is not verified: noise may hide most of it, or most of an
-        entry.
+        """Why noise may hide most of an array, or most of an entry; empty if it does
+        not.
         """
         detectable = 2 * threshold
 
@@ -192,14 +212,10 @@ class Arrays:
         """
         span = self._probe.point.spans[leaf]
         sizes = np.abs(self._evidence.direction[span])
-        group = (
-            np.log(np.maximum(sizes / sizes.max(), np.finfo(float).tiny))
-            / -math.log(_WIDE)
-        ).astype(int)
-        # NaN of no gradient
-        adds = np.sqrt(
-            np.bincount(group, (self._probe.candidate.given[span] * sizes) ** 2)
-        )
+        smallness = np.maximum(sizes / sizes.max(), np.finfo(float).tiny)
+        group = (np.log(smallness) / -math.log(_WIDE)).astype(int)
+        squares = (self._probe.candidate.given[span] * sizes) ** 2
+        adds = np.sqrt(np.bincount(group, squares))  # NaN of no gradient
         hidden = (group > 0) & (adds < 2 * threshold)[group]
         where = f"where x is small, in {hidden.sum():,} of {hidden.size:,} entries"
         return f"errors do not show in f {where}" if hidden.any() else ""
