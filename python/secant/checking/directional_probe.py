@@ -45,12 +45,12 @@ _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 
 class _Slope(NamedTuple):
     """What was found from some rungs: see `noise.Walk` and `slopes.Climb`. The error
-    bar leaves out the doubt.
+    bar leaves out the jump error.
     """
 
     value: float
     bar: float
-    doubt: float
+    jump_error: float
     is_kink: bool
     hides_kink: bool  # beside curvature
     still: float
@@ -134,7 +134,11 @@ class DirectionalProbe:
         slope = self._climbed(samples, size)  # which may tell more of the curvature
         rounding = self.candidate.rounding(size, self.curvature)
         found = MeasuredError(
-            slope.value - predicted, slope.bar, rounding, slope.doubt, slope.is_kink
+            slope.value - predicted,
+            slope.bar,
+            rounding,
+            slope.jump_error,
+            slope.is_kink,
         )
         is_explained = not abs(found.error) > _UNEXPLAINED * (
             found.allowed + found.doubt
@@ -173,27 +177,20 @@ class DirectionalProbe:
         numbers = range(smallest, largest - 1, -RUNG)
         walk = walked(samples, numbers)
         # a jump of f itself, away from x, says nothing of its slope at x
-        walk = walk._replace(doubt=walk.ambiguous)
+        walk = walk._replace(jump_error=walk.rounding_error)
         start = slopes.climb(samples, numbers, known or self.noise, walk)
-        ((value, bar, best, doubt),) = zip(
-            *slopes.refined(samples, start, numbers), strict=True
-        )
-        is_kink, hides_kink, still = (
-            bool(start.is_kink[0]),
-            doubt > 2 * start.doubt[0],
-            float(walk.still[0]),
-        )
-        bar, doubt = float(bar - doubt), float(doubt)
+        found = slopes.refined(samples, start, numbers)
+        jump_error = float(found.jump_error[0])
         return _Slope(
-            float(value),
-            bar,
-            doubt,
-            is_kink,
-            bool(hides_kink),
-            still,
-            start.noise,
-            numbers,
-            int(best),
+            float(found.value[0]),
+            float(found.bar[0]) - jump_error,
+            jump_error,
+            is_kink=bool(start.is_kink[0]),
+            hides_kink=jump_error > 2 * float(start.jump_error[0]),
+            still=float(walk.still[0]),
+            noise=start.noise,
+            numbers=numbers,
+            best=int(found.number[0]),
         )
 
     def _climbed(self, samples: Samples, size: float) -> _Slope:
@@ -234,9 +231,9 @@ class DirectionalProbe:
     def _interpreted(self, found: _Slope, samples: Samples) -> _Slope:
         """What a climb tells of f: its noise, its steps, and which steps suit it.
 
-        Where f rises in steps, in doubt.
+        Where f rises in steps, they add to the jump error.
         """
-        value, bar, doubt = found[:3]
+        value, bar, jump_error = found[:3]
         moves = [
             (abs(step), abs(float(each.values[0]) - self.point.value))
             for step, each in samples.known.items()
@@ -259,20 +256,18 @@ class DirectionalProbe:
         )
         if not isfinite(bar):
             noise = self.noise.with_x_rounded(samples.unit, np.array([self.steepest]))
-            value, bar = (
-                float(each[0])
-                for each in slopes.one_sided(samples, found.numbers, noise, 0.0)
-            )
+            sided = slopes.one_sided(samples, found.numbers, noise, 0.0)
+            value, bar = float(sided.slope[0]), float(sided.bar[0])
         elif is_0 or (not is_rounding and (is_still or self.rises_in_steps)):
             # the slope may be that across the steps of f, or 0
-            doubt = max(doubt, abs(value) + bar)
+            jump_error = max(jump_error, abs(value) + bar)
             if not is_rounding:  # the slope across steps would be taken for that at x
                 self.rises_in_steps, self._number = True, None
             value, bar = (0.0, unit / found.still) if is_0 else (value, bar)
         elif jump and not found.is_kink:
             self._number, self._bar = (
-                None if found.noise.slope[0] or doubt else found.best,
+                None if found.noise.slope[0] or jump_error else found.best,
                 bar,
             )
             self.noise = found.noise._replace(slope=np.zeros(1))
-        return found._replace(value=value, bar=bar, doubt=doubt)
+        return found._replace(value=value, bar=bar, jump_error=jump_error)

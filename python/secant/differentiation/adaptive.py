@@ -18,8 +18,8 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.differentiation.evaluators.evaluation import (
+    Attempts,
     Evaluator,
-    Steps,
     name_of,
     require_same_shape,
 )
@@ -35,10 +35,11 @@ from secant.differentiation.lines import (
     step_of,
 )
 from secant.differentiation.noise import Levels, Walk, noise_of_squares, walked
-from secant.differentiation.result import KINK, NOISY, ONE_SIDED, small_for
+from secant.differentiation.result import KINK, NOISY, small_for
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
     ENOUGH,
+    Slopes,
     climb,
     extrapolated,
     one_sided,
@@ -50,6 +51,8 @@ _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _OUTPUTS = 100  # of each of these, at most: the others begin with the same steps
 # of a scale: so near a bound, one-sided steps may be better; half of `slopes._NEAREST`
 _CLOSE = 2.0**-30
+_SURE = 4.0  # noises: what differs by more is no noise
+_FALLS = 0.75  # of it: second differences over h at the next smaller step of smooth f
 _TOGETHER = 16  # coordinates whose points are evaluated in one call
 
 
@@ -100,32 +103,43 @@ class Adaptive:
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def __call__(
         self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]
-    ) -> Floats:
-        """Return slopes of a range of coordinates, their error bars, and the kinds of
-        their points: (end - begin, 3, and the shape of what f returns).
+    ) -> Slopes:
+        """Return slopes of a range of coordinates: (end - begin, and the shape of what
+        f returns).
         """
-        results = np.empty((end - begin, 3, len(self._value)))
+        found = Slopes.unknown(end - begin, len(self._value))
         for first in range(begin, end, _TOGETHER):
-            part, steps = range(first, min(first + _TOGETHER, end)), Steps()
-            found = results[part.start - begin : part.stop - begin]
-            found[...] = [self._learned.get(i, self._unknown) for i in part]
-            entries = [self._entry(evaluator, i, steps) for i in part]
-            self._at_three_steps(evaluator, entries, part, found)
-            for i, entry, slopes in zip(part, entries, found, strict=True):
-                self._improve(entry, i, slopes)
-            if (
-                steps.error is not None
-                and not (known := np.isfinite(found).all(axis=(1, 2))).all()
-            ):
-                i = part.start + int(np.argmin(known))
-                steps.error.add_note(
+            coordinates = range(first, min(first + _TOGETHER, end))
+            rows = slice(first - begin, coordinates.stop - begin)
+            attempts = Attempts()
+            self._find(evaluator, coordinates, found.of(rows), attempts)
+            is_known = found.of(rows).is_finite().all(axis=1)
+            if attempts.error is not None and not is_known.all():
+                i = first + int(np.argmin(is_known))
+                attempts.error.add_note(
                     "no slope with an error bar was found at"
                     f" {evaluator.place(i, 0.0)}: f is not defined beside it, or its"
                     " slope is infinite"
                 )
-                raise steps.error
-            tell(part.stop - begin)
-        return results.reshape(end - begin, 3, *self._shape)
+                raise attempts.error
+            tell(coordinates.stop - begin)
+        return Slopes(*(part.reshape(-1, *self._shape) for part in found))
+
+    def _find(
+        self,
+        evaluator: Evaluator,
+        coordinates: range,
+        found: Slopes,
+        attempts: Attempts,
+    ) -> None:
+        """Find the slopes of coordinates: (coordinates, outputs)."""
+        for row, i in enumerate(coordinates):
+            if i in self._learned:
+                found.put(row, self._learned[i])
+        lines = [self._line_of(evaluator, i, attempts) for i in coordinates]
+        self._at_three_steps(evaluator, lines, coordinates, found)
+        for row, (i, line) in enumerate(zip(coordinates, lines, strict=True)):
+            self._improve(line, i, found.of(row))
 
     def small(self, begin: int, end: int) -> Floats:
         """Error bars that are small, for a range of coordinates."""
@@ -150,7 +164,8 @@ class Adaptive:
                 "f must be finite at x for the scheme 'auto' and for error bars, got"
                 f" {value} at x = {where}"
             )
-        count, steps, rng = len(self._value), Steps(), np.random.default_rng(SEED)
+        count, attempts = len(self._value), Attempts()
+        rng = np.random.default_rng(SEED)
         zeros = np.zeros(count)
         noise = self._noise = Levels(zeros + least, zeros, zeros)
         self._smallest_of_three = zeros + nan
@@ -160,13 +175,11 @@ class Adaptive:
         )
         chosen = _spread(self._flat.size, _MEASURED).tolist()
         self._evaluated = {i: {} for i in chosen}
-        self._learned: dict[int, Floats] = {}
-        self._unknown = np.full((3, count), nan)
-        self._unknown[2] = NOISY
+        self._learned: dict[int, Slopes] = {}
         if not chosen or not count:
             return
-        if self._flat.size > len(chosen):  # else each entry tells its noise
-            line = self._line(evaluator, steps, factors * self._scales)
+        if self._flat.size > len(chosen):  # else each line tells its noise
+            line = self._line_along(factors * self._scales, evaluator, attempts)
             noise = Levels(
                 *map(
                     np.maximum,
@@ -175,57 +188,57 @@ class Adaptive:
                 )
             )
             self._change = line.change()
-        entries = [self._entry(evaluator, i, steps) for i in chosen]
+        lines = [self._line_of(evaluator, i, attempts) for i in chosen]
         walks = [
-            walked(entry, _usual_rungs(self._numbers(i)))
-            for i, entry in zip(chosen, entries, strict=True)
+            walked(line, _usual_rungs(self._numbers(i)))
+            for i, line in zip(chosen, lines, strict=True)
         ]
-        self._reach = {i: each.reach for i, each in zip(chosen, entries, strict=True)}
+        self._reach = {i: line.reach for i, line in zip(chosen, lines, strict=True)}
         self._change = np.max(
-            [self._change, *(each.change() for each in entries)], axis=0
+            [self._change, *(line.change() for line in lines)], axis=0
         )
         near, share, _ = (
             np.max(each, axis=0)
             for each in zip(noise, *(walk.noise for walk in walks), strict=True)
         )
-        # what is noise of slopes is that of each entry
+        # the noise of slopes is that of each line
         self._noise = Levels(near, share, zeros)
         outputs = _spread(count, _OUTPUTS)
         numbers = np.empty((len(chosen), len(outputs)))
-        for k, (i, entry, walk) in enumerate(zip(chosen, entries, walks, strict=True)):
+        for k, (i, line, walk) in enumerate(zip(chosen, lines, walks, strict=True)):
             found, largest = self._alone(
-                entry.of(outputs),
+                line.of(outputs),
                 self._numbers(i),
                 self._noise.of(outputs),
                 walk.of(outputs),
             )
-            self._learned[i] = self._unknown.copy()
-            self._learned[i][:, outputs] = found
-            best = self._best_of_three(entry, i, largest, outputs)
-            numbers[k] = np.where(np.isfinite(found[1]), best, nan)
+            self._learned[i] = Slopes.unknown(count)
+            self._learned[i].put(outputs, found)
+            best = self._best_of_three(line, i, largest, outputs)
+            numbers[k] = np.where(np.isfinite(found.bar), best, nan)
         # f may jump between the steps of others, too
-        is_in_doubt = np.any([walk.doubt > 0 for walk in walks], axis=0)
+        may_jump = np.any([walk.jump_error > 0 for walk in walks], axis=0)
         middle = np.isfinite(numbers).sum(axis=0) // 2
         usual = np.sort(numbers, axis=0)[middle, np.arange(len(outputs))]
         number = np.full(count, np.sort(usual)[np.isfinite(usual).sum() // 2])
         number[outputs] = usual
-        self._smallest_of_three = np.where(is_in_doubt, nan, number)
+        self._smallest_of_three = np.where(may_jump, nan, number)
         # f raised: what it is asked again is raised where no slope is found
-        if steps.error is not None:
+        if attempts.error is not None:
             self._evaluated = {i: {} for i in self._evaluated}
 
-    def _best_of_three(self, entry: Samples, i: int, largest: Any, outputs: Any) -> Any:
+    def _best_of_three(self, line: Samples, i: int, largest: Any, outputs: Any) -> Any:
         """For some outputs three steps in a row with the least error bar, as the number
         of the smallest.
 
-        ``largest`` is the number of the largest step that the slope of the entry
-        depends on: no step is larger.
+        ``largest`` is the number of the largest step that the slope depends on: no step
+        is larger.
         """
         rungs = self._numbers(i)
         numbers = [
-            k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known
+            k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in line.known
         ]
-        each = entry.differences([step_of(k) for k in numbers], outputs)
+        each = line.differences([step_of(k) for k in numbers], outputs)
         follow = np.array(
             [j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2],
             int,
@@ -248,7 +261,11 @@ class Adaptive:
         return rungs_of(abs(float(self._flat[i])), float(self._scales[i]))
 
     def _at_three_steps(
-        self, evaluator: Evaluator, entries: list[Samples], part: range, found: Floats
+        self,
+        evaluator: Evaluator,
+        lines: list[Samples],
+        coordinates: range,
+        found: Slopes,
     ) -> None:
         """Slopes from three pairs, at the step that was learned or smaller ones, where
         these settle.
@@ -258,35 +275,33 @@ class Adaptive:
             outputs = np.flatnonzero(learned == smallest)
             for smaller in (0, 2, 4):
                 steps = [step_of(smallest + smaller - k) for k in range(3)]
-                is_left = np.isnan(found[:, 1, outputs])
-                left = np.flatnonzero(is_left.any(axis=1)).tolist()
-                if not left:
+                is_left = np.isnan(found.bar[:, outputs])
+                rows = np.flatnonzero(is_left.any(axis=1))
+                if not len(rows):
                     break
-                self._evaluate_together(
-                    evaluator, [(part[j], entries[j]) for j in left], steps
-                )
-                there = differences_of([entries[j] for j in left], steps, outputs)
-                slopes, bars = self._of_three(there, np.array(part)[left], outputs)
-                for j, *here in zip(left, slopes, bars, strict=True):
-                    found[j][:2, outputs] = np.where(
-                        is_left[j] & np.isfinite(here[1]), here, found[j][:2, outputs]
-                    )
+                left = [lines[row] for row in rows]
+                numbers = np.array(coordinates)[rows]
+                self._evaluate_together(evaluator, numbers.tolist(), left, steps)
+                there = differences_of(left, steps, outputs)
+                slope, bar = self._of_three(there, numbers, outputs)
+                settles = is_left[rows] & np.isfinite(bar)
+                found.put(np.ix_(rows, outputs), Slopes(slope, bar, NOISY), settles)
 
     def _of_three(
-        self, there: Differences, entries: Any, outputs: Any
+        self, there: Differences, coordinates: Any, outputs: Any
     ) -> tuple[Floats, Floats]:
-        """Slopes (entries, outputs) at three steps, and error bars: NaN where noise
+        """Slopes (coordinates, outputs) at three steps, and error bars: NaN where noise
         does not explain how they differ.
 
         Where slopes agree by chance, since there is more noise than was seen, second
         derivatives hardly do.
         """
-        value, units = self._value[outputs], self._units[entries, np.newaxis]
+        value, units = self._value[outputs], self._units[coordinates, np.newaxis]
         noise = self._noise.of(outputs).with_x_rounded(units, there.slope[-1])
         level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
         width, bend = there.width, there.bend
         of_slopes = level / width + noise_of_squares(
-            value, there, self._scales[entries, np.newaxis]
+            value, there, self._scales[coordinates, np.newaxis]
         )
         pairs = extrapolated(width, there.slope, of_slopes, columns=2).value
         curvatures = extrapolated(
@@ -294,82 +309,81 @@ class Adaptive:
         ).value
         square = (width[1] / width[0]) ** 2
         noise_of_pair = (square * of_slopes[0] + of_slopes[1]) / (square - 1)
-        explained = np.abs(pairs[1] - pairs[2]) <= 4 * noise_of_pair
-        explained &= np.abs(curvatures[1] - curvatures[2]) <= 8 * level / width[0] ** 2
-        # 1 at a kink, else 1 / 1.9
-        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]
+        explained = np.abs(pairs[1] - pairs[2]) <= _SURE * noise_of_pair
+        noise_of_curvatures = 2 * level / width[0] ** 2
+        explained &= (
+            np.abs(curvatures[1] - curvatures[2]) <= _SURE * noise_of_curvatures
+        )
+        # no kink: there second differences over h stay, else they fall as 1 / 1.9
+        noise_of_bend = level / width[0]
+        explained &= np.abs(bend[0]) <= _FALLS * np.abs(bend[1]) + _SURE * noise_of_bend
         slopes, bars = (
             each[-1] for each in extrapolated(width, there.slope, of_slopes)
         )
         # larger steps than its own may be better
-        is_small = (self._scales < self._usual)[entries]
+        is_small = (self._scales < self._usual)[coordinates]
         explained &= ~is_small[:, np.newaxis] | (bars < ENOUGH * np.abs(slopes))
         return slopes, np.where(explained, bars, nan)
 
-    def _improve(self, entry: Samples, i: int, found: Floats) -> None:
-        """Climb where the slope of an entry is not known yet; and take one-sided
+    def _improve(self, line: Samples, i: int, found: Slopes) -> None:
+        """Climb where the slope of a coordinate is not known yet; and take one-sided
         differences at the end of a domain.
         """
         numbers = self._numbers(i)
-        if len(outputs := np.flatnonzero(np.isnan(found[1]))):
-            found[:, outputs] = self._alone(
-                entry.of(outputs), numbers, self._noise.of(outputs)
-            )[0]
+        outputs = np.flatnonzero(np.isnan(found.bar))
+        if len(outputs):
+            noise = self._noise.of(outputs)
+            found.put(outputs, self._alone(line.of(outputs), numbers, noise)[0])
+
         room = min(self._flat[i] - self._lower[i], self._upper[i] - self._flat[i])
-        is_known = np.isfinite(found[1])
+        is_known = np.isfinite(found.bar)
         if room <= _CLOSE * self._scales[i]:
-            is_known = found[1] <= ENOUGH * np.abs(found[0])
-        if len(outputs := np.flatnonzero(~is_known)):
-            slope, bar = one_sided(
-                entry.of(outputs),
-                numbers,
-                self._noise.of(outputs),
-                room if isfinite(room) else 0.0,
-            )
-            better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
-            kind = np.full(len(outputs), float(ONE_SIDED))
-            found[:, outputs] = np.where(better, (slope, bar, kind), found[:, outputs])
+            is_known = found.bar <= ENOUGH * np.abs(found.slope)
+        outputs = np.flatnonzero(~is_known)
+        if len(outputs):
+            noise = self._noise.of(outputs)
+            to_bound = room if isfinite(room) else 0.0
+            sided = one_sided(line.of(outputs), numbers, noise, to_bound)
+            before = found.bar[outputs]
+            found.put(outputs, sided, (sided.bar < before) | ~np.isfinite(before))
 
     def _alone(
-        self, entry: Samples, numbers: range, noise: Levels, walk: Walk | None = None
-    ) -> tuple[Floats, Any]:
-        """Slopes of an entry from the smallest steps up, their error bars and kinds,
-        (3, outputs); and the numbers of their largest steps.
+        self, line: Samples, numbers: range, noise: Levels, walk: Walk | None = None
+    ) -> tuple[Slopes, Any]:
+        """Slopes along a line from the smallest steps up; and the numbers of their
+        largest steps.
 
-        Steps beyond a tenth of the entry's size are taken only where noise asks for
-        them.
+        Steps beyond a tenth of the size of x are taken only where noise asks for them.
         """
-        within = _usual_rungs(numbers)
-        slopes, bars, largest, doubt = refined(
-            entry, climb(entry, within, noise, walk or walked(entry, within)), within
+        usual = _usual_rungs(numbers)
+        start = climb(line, usual, noise, walk or walked(line, usual))
+        best = refined(line, start, usual)
+        is_enough = best.bar < ENOUGH * np.abs(best.value)
+        if usual != numbers and not is_enough.all():
+            start = climb(line, numbers, noise, walked(line, numbers))
+            best = refined(line, start, numbers)
+        is_known = np.isfinite(best.bar)
+        found = Slopes(
+            np.where(is_known, best.value, nan),
+            np.where(is_known, best.bar, inf),
+            np.where(best.jump_error > 0, KINK, NOISY),
         )
-        if within != numbers and not (bars < ENOUGH * np.abs(slopes)).all():
-            slopes, bars, largest, doubt = refined(
-                entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers
-            )
-        is_known = np.isfinite(bars)
-        found = np.stack(
-            [
-                np.where(is_known, slopes, nan),
-                np.where(is_known, bars, inf),
-                np.where(doubt > 0, KINK, NOISY),
-            ]
-        )
-        return found, largest
+        return found, best.number
 
     def _evaluate_together(
         self,
         evaluator: Evaluator,
-        entries: list[tuple[int, Samples]],
+        coordinates: list[int],
+        lines: list[Samples],
         steps: list[float],
     ) -> None:
-        """Evaluate f at steps of entries that follow each other, in one call; not where
-        it may leave its domain.
+        """Evaluate f at steps of coordinates that follow each other, in one call; not
+        where it may leave its domain.
         """
         missing = [
-            (i, entry)
-            for i, entry in entries
-            if any(step not in entry.known for step in steps)
+            (i, line)
+            for i, line in zip(coordinates, lines, strict=True)
+            if any(step not in line.known for step in steps)
         ]
         if not missing or self._columns is not None:
             return
@@ -396,14 +410,14 @@ class Adaptive:
             return
         values = values.reshape(len(missing), 2 * len(steps), -1)
         moved = points - self._flat[first:last, None]
-        for j, (_, entry) in enumerate(missing):
+        for j, (_, line) in enumerate(missing):
             for k, step in enumerate(steps):
                 for side, sign in enumerate((1, -1)):
-                    entry.known[sign * step] = Sample(
+                    line.known[sign * step] = Sample(
                         values[j, 2 * k + side], float(moved[j, 2 * k + side])
                     )
 
-    def _entry(self, evaluator: Evaluator, i: int, steps: Steps) -> Samples:
+    def _line_of(self, evaluator: Evaluator, i: int, attempts: Attempts) -> Samples:
         """Samples of f where one coordinate is shifted."""
         origin, scale = float(self._flat[i]), float(self._scales[i])
 
@@ -415,10 +429,8 @@ class Adaptive:
             if not self._lower[i] <= origin + shift <= self._upper[i]:
                 return Sample(np.full(len(self._value), nan), moved)
             undefined = np.full((1, 1, *self._shape), nan)
-            return Sample(
-                self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0]),
-                moved,
-            )
+            values = attempts(undefined, evaluator.shifted, i, i + 1, [shift])
+            return Sample(self._row(values[0, 0]), moved)
 
         return Samples(
             evaluate,
@@ -428,7 +440,9 @@ class Adaptive:
             reach=self._reach.get(i),
         )
 
-    def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> Samples:
+    def _line_along(
+        self, direction: Floats, evaluator: Evaluator, attempts: Attempts
+    ) -> Samples:
         """Samples of f along a direction, at points on both sides of x that rounding
         leaves at the same distance.
         """
@@ -441,10 +455,8 @@ class Adaptive:
             if ((point < self._lower) | (point > self._upper)).any():
                 return Sample(np.full(len(self._value), nan), step)
             undefined = np.full(self._shape, nan)
-            return Sample(
-                self._row(steps(undefined, evaluator.at, point.reshape(self._x.shape))),
-                step,
-            )
+            values = attempts(undefined, evaluator.at, point.reshape(self._x.shape))
+            return Sample(self._row(values), step)
 
         return Samples(at, self._value)
 

@@ -262,18 +262,14 @@ class Method:
             if self._adaptive is None:
                 return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
-        # In C order: there are libraries that ignore the strides of a gradient, as
-        # SciPy's SLSQP.
-        slopes, errors, kinds = np.ascontiguousarray(
-            np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
-        )
+        found = self._adaptive(evaluator, begin, end, tell)
         if not self._with_error:
-            return Derivatives(slopes, None, evaluator.evaluations)
-        bars = Bars(errors, kinds, self._adaptive.small(begin, end))
+            return Derivatives(found.slope, None, evaluator.evaluations)
+        bars = Bars(found.bar, found.kind, self._adaptive.small(begin, end))
         if values is None:
-            return Derivatives(slopes, bars, evaluator.evaluations)
+            return Derivatives(found.slope, bars, evaluator.evaluations)
         with np.errstate(all="ignore"):
-            bars = bars._replace(error=np.abs(values - slopes) + errors)
+            bars = bars._replace(error=np.abs(values - found.slope) + found.bar)
         return Derivatives(values, bars, evaluator.evaluations)
 
 

@@ -1,7 +1,9 @@
 """Points on a line through x, at which f is evaluated in pairs, and their differences.
 
-Steps are a scale times 1.9**-k, and each is evaluated once. All outputs of f are
-treated at the same time: arrays are (steps, outputs).
+Steps are a scale times 1.9**-k, and each is evaluated once. Their numbers k go from
+that of the smallest step down to that of the largest, which is 0 in ordinary use: a
+range of numbers begins with the smallest step. All outputs of f are treated at the same
+time: arrays are (steps, outputs).
 """
 
 from __future__ import annotations

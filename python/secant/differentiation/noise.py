@@ -2,8 +2,9 @@
 
 Every fourth step is a rung. From rung to rung the scatter of smooth f grows as h**2,
 that of noise stays the same, and that of rounded f appears in a jump. So the noise of f
-is what scatters without growing. (Moré and Wild, "Estimating Computational Noise", SIAM
-J. Sci. Comput. 33, 2011, take equal steps and differences of higher order.)
+is what scatters without growing. Moré and Wild
+("Estimating Computational Noise", SIAM J. Sci. Comput. 33, 2011) do it otherwise: with
+equal steps and differences of higher order.
 
 All outputs of f are treated at the same time: arrays are (rungs, outputs). Only where f
 jumps, the place of the jump is searched, for one output at a time.
@@ -41,8 +42,8 @@ _BRIEF = 4
 # smooth functions do not grow by that from rung to rung, but where high derivatives are
 # large
 _SUDDEN = 2000.0
-# Jumps that begin at this rung or above, counted from 0 (beyond 2e-11 of x), are doubt
-# and not noise if they are few.
+# Jumps that begin at this rung or above, counted from 0 (beyond 2e-11 of x), are no
+# noise if they are few: they make a jump error.
 _FAR = 4
 # of f: less noise is the rounding of what cancels in it, as in x % y, and of no type
 # below float64
@@ -106,17 +107,17 @@ def noise_of_squares(value: Any, there: Differences, scale: Any) -> Floats:
 class Walk(NamedTuple):
     """What values on rungs tell of f: its noise, and what is not smooth.
 
-    ``doubt``: what small jumps of f add to the slope, if they are part of it. It is
-    added to the error bar. ``ambiguous``: the same, but 0 if f is smooth up to its
-    nearest jumps, and these cannot be rounding. ``still``: the step up to which f is
-    constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be 0, or
+    ``jump_error``: what small jumps of f add to the slope, if they are part of it. It
+    is added to the error bar. ``rounding_error``: the same, but 0 if f is smooth up to
+    its nearest jumps, and these cannot be rounding. ``still``: the step up to which f
+    is constant, if it jumps then: 0 elsewhere. From `COARSE` up the slope may be 0, or
     that across the jumps.
     """
 
     rungs: Differences | None
     noise: Levels
-    doubt: Floats
-    ambiguous: Floats
+    jump_error: Floats
+    rounding_error: Floats
     still: Floats
 
     def of(self, outputs: Any) -> Walk:
@@ -155,7 +156,7 @@ def walked(
     third = Differences(*(each[k] for each in rungs))
     of_squares = noise_of_squares(samples.value, third, third.width / steps[k])
     noise = found.noise._replace(slope=np.maximum(found.noise.slope, of_squares))
-    return Walk(rungs, noise, found.doubt, found.ambiguous, found.still)
+    return Walk(rungs, noise, found.jump_error, found.rounding_error, found.still)
 
 
 def find_reach(samples: Samples, steps: list[float]) -> None:
@@ -207,10 +208,7 @@ class NoiseWalk:
     Attributes
     ----------
     noise : Levels
-    doubt : ndarray, (outputs,)
-        What small jumps add to the slope, far from x: whether it includes these jumps
-        is ambiguous.
-    ambiguous, still : ndarray, (outputs,)
+    jump_error, rounding_error, still : ndarray, (outputs,)
         As of `Walk`.
     """
 
@@ -247,7 +245,7 @@ class NoiseWalk:
             first_jump / 2,
         )
 
-        self.doubt, self.ambiguous = np.zeros((2, len(self._value)))
+        self.jump_error, self.rounding_error = np.zeros((2, len(self._value)))
         level = self._level()
         share = np.minimum(level / np.abs(self._value), _ORDINARY * self._eps)
         share = np.maximum(self._eps, np.where(self._value != 0, share, 0.0))
@@ -259,8 +257,8 @@ class NoiseWalk:
         # the slope may be 0, or that across its jumps
         rises = np.arange(len(steps))[:, np.newaxis] >= first
         slopes = np.fmax.reduce(np.where(rises, np.abs(self._slope), 0.0))
-        self.doubt = np.where(
-            self.still >= COARSE, np.maximum(self.doubt, slopes), self.doubt
+        self.jump_error = np.where(
+            self.still >= COARSE, np.maximum(self.jump_error, slopes), self.jump_error
         )
 
     def _first_jump(self, k: int, j: int, change: float) -> float:
@@ -387,7 +385,7 @@ class NoiseWalk:
     ) -> float:
         """The scatter of a rung below which an output jumps, if the jump is noise.
 
-        Few jumps far from x are none: they are doubt.
+        Few jumps far from x are none: they make a jump error.
         """
         jump, place = self._jump(j, k, below)
         if not jump:
@@ -409,9 +407,9 @@ class NoiseWalk:
         # in one pair, jumps may cancel by chance
         beyond = float(farther.slope[0, 0])
         carried = max(abs(slope - float(self._slope[far, k])), abs(slope - beyond))
-        self.doubt[k] = max(self.doubt[k], carried)
-        if not is_meant or self.ambiguous[k] or level > _SMOOTH * size:
-            self.ambiguous[k] = max(self.ambiguous[k], carried)
+        self.jump_error[k] = max(self.jump_error[k], carried)
+        if not is_meant or self.rounding_error[k] or level > _SMOOTH * size:
+            self.rounding_error[k] = max(self.rounding_error[k], carried)
         return 0.0
 
     def _jump(self, j: int, k: int, below: float) -> tuple[float, float]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# What is said of an entry: the first three are also the kinds of a point.
+# What is said of an entry. The first three are also the kinds of a point: where points
+# are joined, the later kind counts.
 _STATUSES = ("noisy", "one-sided", "kink", "converged", "unknown")
 NOISY, ONE_SIDED, KINK, _CONVERGED, _UNKNOWN = range(len(_STATUSES))
 _SMALL = 0.1  # a small error bar is at most this part of the value: a definition
@@ -36,7 +37,8 @@ class Derivative:
           of ``change / size``, or for a Hessian of ``change / size**2``. Here
           ``change`` is how much f changed at most while it was measured, or 1.5e-8 of
           f(x) if that is more; and ``size`` is about the size of that entry of x.
-        - "kink": the error bar is larger or infinite, since f or its slope jumps at x.
+        - "kink": the error bar is larger or infinite, since f or its slope jumps at x
+          or near it.
         - "one-sided": it is larger, and f is defined on one side of x only.
         - "noisy": it is larger for any other reason, mostly the noise of f.
         - "unknown": it is infinite, or the value is not finite.

@@ -4,8 +4,8 @@ extrapolated.
 Along a direction u, (f(x + h u) - 2 f(x) + f(x - h u)) / h^2 is the second derivative
 up to even powers of h. Those of x[i], of x[j] and of their sum give the entry (i, j):
 ((i + j) - (i) - (j)) / 2. So it takes two evaluations for each entry of a triangle and
-each step, and the result is symmetric. Steps are halved until extrapolations to h = 0
-agree.
+each step, and the result is symmetric. Steps are 1.9 apart, and
+smaller ones are taken until extrapolations to h = 0 agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.differentiation.columns import LARGE, ROUNDING
 from secant.differentiation.derivatives import Derivatives, not_finite
-from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
+from secant.differentiation.evaluators.evaluation import Attempts, Evaluator, name_of
 from secant.differentiation.lines import (
     RESOLUTION,
     SEED,
@@ -44,6 +44,7 @@ _BELOW = 1
 # off the diagonal: steps from the largest of the diagonal down; and more where needed
 _LEVELS, _MORE_LEVELS = 4, 4
 _NOISE_OF_MIXED = 8.0  # of f, that a mixed second difference has at most, usually
+_OF_NOISE = 16.0  # noises: an error bar that is no larger gains nothing from more steps
 _FAR = 0.1  # of the scale of x, or of the change of f there
 _FARTHER = 100.0  # times the step of "central"
 _ROUNDING_OF_SECOND = 4.0  # units of rounding of f, that a second difference may have
@@ -70,7 +71,7 @@ class SecondDifferences:
             problem.x.shape,
             np.array(problem.x, order="C").reshape(-1),
         )
-        self._guarded, self._outside = problem.scheme is None, Steps()
+        self._guarded, self._outside = problem.scheme is None, Attempts()
         if not np.isfinite(self._x).all():
             i = int(np.argmin(np.isfinite(self._x)))
             raise ValueRangeError(
@@ -98,9 +99,8 @@ class SecondDifferences:
             self._units = (self._x + steps) - self._x
             self._require_step(steps)
             values = self._second(evaluator, every, every, self._units, self._units)
-            self.diagonal = Derivatives(
-                values / self._units**2, Bars(*np.zeros((3, len(every)))), 0
-            )
+            not_measured = Bars(*np.zeros((3, len(every))))
+            self.diagonal = Derivatives(values / self._units**2, not_measured, 0)
 
     def _require_step(self, steps: Floats) -> None:
         """Raise an error where h is lost in x."""
@@ -276,7 +276,7 @@ class SecondDifferences:
                     np.sqrt(np.abs(self.diagonal.values[i] * self.diagonal.values[j])),
                 )
                 active = np.flatnonzero(
-                    ~(errors <= ENOUGH * size) & ~(errors <= 16 * rows[0][2])
+                    ~(errors <= ENOUGH * size) & ~(errors <= _OF_NOISE * rows[0][2])
                 )
             if not len(active):
                 break

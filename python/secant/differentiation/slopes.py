@@ -43,9 +43,11 @@ from secant.differentiation.lines import (
     step_of,
 )
 from secant.differentiation.noise import CERTAIN, Levels, Walk, walked
+from secant.differentiation.result import NOISY, ONE_SIDED
 
 ENOUGH = 1e-8
 """A relative error bar that is not worth more evaluations."""
+_SURE = 8.0  # noises: a second difference that is larger is not noise
 _COLUMNS = 5  # steps of a window: more only amplify noise
 _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
 _LARGER = 12  # steps above the rung that was chosen
@@ -54,12 +56,45 @@ _SELECTION = 3.0
 # Times the change from one window to the next: what is left where slopes approach their
 # limit as the root of the step, r / (1 - r) of their ratio r = 1.9**-0.5, is 2.6 times.
 _SLOW = 4.0
-_DOUBT = 1.05  # times the doubt, since that has an error itself
+_JUMPS = 1.05  # times what jumps add, since that has an error itself
 _WORSE = 30.0  # times the least error bar: larger steps will be no better
 # Second differences at h = 0 that are a jump: with many kinks near x they grow as the
 # root of the step, by 1.4 from one to the next, where f'' jumps as the step, by 1.9.
 # Two may be alike by chance.
 _ALIKE_BENDS, _BENDS = 1.5, 4
+
+
+class Slopes(NamedTuple):
+    """Slopes of f, their error bars, and what kind of point x is: three arrays of one
+    shape.
+
+    A bar is NaN where nothing was tried yet, and infinite where nothing is known.
+    ``kind``: NOISY, ONE_SIDED or KINK.
+    """
+
+    slope: Floats
+    bar: Floats
+    kind: Any
+
+    @classmethod
+    def unknown(cls, *shape: int) -> Slopes:
+        """Where nothing was tried yet."""
+        return cls(
+            np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, NOISY)
+        )
+
+    def of(self, index: Any) -> Slopes:
+        """A part of them; a row or a slice shares memory with them."""
+        return Slopes(*(part[index] for part in self))
+
+    def put(self, index: Any, others: Slopes, where: Any = True) -> None:
+        """Put others in the place of some, where a condition holds."""
+        for own, other in zip(self, others, strict=True):
+            own[index] = np.where(where, other, own[index])
+
+    def is_finite(self) -> Any:
+        """Whether a slope and its error bar are known."""
+        return np.isfinite(self.slope) & np.isfinite(self.bar)
 
 
 class Windows(NamedTuple):
@@ -125,14 +160,14 @@ class Climb(NamedTuple):
     """For each output the number of a rung, an interval that contains the slope, and
     the noise.
 
-    ``doubt``: as of `Walk`, or half of the jump of the slope where x is on a kink.
+    ``jump_error``: as of `Walk`, or half of the jump of the slope where x is on a kink.
     """
 
     number: Any
     slope: Floats
     bar: Floats
     noise: Levels
-    doubt: Floats
+    jump_error: Floats
     is_kink: Any
 
 
@@ -146,7 +181,7 @@ def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
         zeros = np.zeros(len(samples.value))
         return Climb(zeros.astype(int), zeros, zeros + inf, noise, zeros, zeros > 0)
     jumps = slope_jumps(
-        np.abs(walk.rungs.bend), 8 * noise.at(walk.rungs.size) / walk.rungs.width
+        np.abs(walk.rungs.bend), _SURE * noise.at(walk.rungs.size) / walk.rungs.width
     )
     number, slope, bar = _largest_rung(
         numbers, walk.rungs, noise, jumps > 0, samples.unit
@@ -159,7 +194,7 @@ def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
         slope,
         np.where(is_infinite, inf, bar),
         noise,
-        np.maximum(walk.doubt, jumps / 2),
+        np.maximum(walk.jump_error, jumps / 2),
         jumps > 0,
     )
 
@@ -218,22 +253,26 @@ class Refined(NamedTuple):
     """Derivatives, their error bars, and the number of the largest step of the best
     window of each.
 
-    ``doubt``: what jumps of f or of its slope add to the error bar.
+    ``jump_error``: what jumps of f or of its slope add to the error bar.
     """
 
     value: Floats
     bar: Floats
     number: Any
-    doubt: Floats
+    jump_error: Floats
 
 
 def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> Refined:
     """The first or second derivatives, from windows of steps from the rungs that were
     chosen up.
     """
-    doubt = np.zeros(len(start.bar))
     # from a rung and the next
-    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG, doubt)
+    found = Refined(
+        start.slope.copy(),
+        start.bar.copy(),
+        start.number - RUNG,
+        jump_error=np.zeros(len(start.bar)),
+    )
     if order == 2:
         found.value[:], found.bar[:] = np.nan, inf
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
@@ -253,7 +292,7 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
             if not goes_on.any():
                 break
         best = best._replace(
-            number=np.array(every)[best.number], doubt=hidden_jumps(there, noise)
+            number=np.array(every)[best.number], jump_error=hidden_jumps(there, noise)
         )
         for whole, part in zip(found, best, strict=True):
             whole[outputs] = part
@@ -266,9 +305,9 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
     is_smallest = found.number > numbers[0] - 2 * RUNG
     found.bar[is_smallest] = np.maximum(found.bar, change)[is_smallest]
     # Several jumps may cancel in second differences, and yet change the slope. So all
-    # of a hidden jump is doubt.
-    doubt = _DOUBT * np.maximum(start.doubt, found.doubt)
-    return found._replace(bar=found.bar + doubt, doubt=doubt)
+    # of a hidden jump counts.
+    jump_error = _JUMPS * np.maximum(start.jump_error, found.jump_error)
+    return found._replace(bar=found.bar + jump_error, jump_error=jump_error)
 
 
 def _best_window(
@@ -306,7 +345,7 @@ def _best_window(
     least = np.where(wins, bars[at], first.bar)
     goes_on = valid[-1] & ~(windows.bar[-1] > _WORSE * least)
     return Refined(
-        np.where(wins, windows.value[at], first.value), least, index, first.doubt
+        np.where(wins, windows.value[at], first.value), least, index, first.jump_error
     ), goes_on
 
 
@@ -315,11 +354,8 @@ _SETTLES = 0.8  # of the change from one step to the next: what the one below ch
 _FALLING = 3  # changes in a row that fall as the step grows: a slope that is infinite
 
 
-def one_sided(
-    samples: Samples, numbers: range, known: Levels, room: float
-) -> tuple[Floats, Floats]:
-    """Slopes where f is defined on one side of x only, and their error bars: infinite
-    elsewhere.
+def one_sided(samples: Samples, numbers: range, known: Levels, room: float) -> Slopes:
+    """Slopes where f is defined on one side of x only; elsewhere bars are infinite.
 
     Many functions behave like a root at the end of their domain, so powers of the root
     of the step are extrapolated. ``room`` is the distance of x to its bound, 0 if that
@@ -366,7 +402,8 @@ def one_sided(
         bars[outputs] = np.where(
             _settles(each.slope, of_slopes), bar + 3 * near_bound, inf
         )
-    return np.where(np.isfinite(bars), slopes, np.nan), bars
+    slopes = np.where(np.isfinite(bars), slopes, np.nan)
+    return Slopes(slopes, bars, np.full(len(bars), ONE_SIDED))
 
 
 def _settles(slope: Floats, noise: Floats) -> Any:
@@ -423,5 +460,6 @@ def hidden_jumps(there: Differences, noise: Levels) -> Floats:
     )
     ratio = far.width / near.width
     sizes = np.abs(near.bend * ratio - far.bend) / (ratio - 1)
-    errors = 8 * noise.at(near.size) / near.width * (ratio + 1 / ratio) / (ratio - 1)
+    errors = _SURE * noise.at(near.size) / near.width
+    errors = errors * (ratio + 1 / ratio) / (ratio - 1)
     return slope_jumps(sizes, errors, _ALIKE_BENDS, _BENDS)

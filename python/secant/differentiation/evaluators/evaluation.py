@@ -598,7 +598,7 @@ def _described(value: Any) -> str:
     )
 
 
-class Steps:
+class Attempts:
     """Calls of f at points that we choose: they may leave the domain of f, and what it
     raises there counts as NaN.
 
