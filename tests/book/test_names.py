@@ -81,6 +81,12 @@ def test_softmax_and_losses(shape, backend):
         assert book.softmax_loss(x, target) == pytest.approx(loss, rel=1e-14)
 
 
+@pytest.mark.parametrize("rows", [[[0, 2, 0]], [[0, 1, 1]], [[0, 0, 0]], [[0, -1, 1]]])
+def test_rows_without_a_single_1_have_no_label(rows):
+    with pytest.raises(ValueRangeError, match="must have a single 1 in each row"):
+        book.to_labels(rows)
+
+
 def test_soft_targets_are_labels_here_and_weights_in_secant():
     y, t = np.array([[0.2, 0.8]]), np.array([[0.4, 0.6]])
     assert book.cross_entropy_error(y, t) == pytest.approx(-np.log(0.8 + 1e-7))

@@ -441,3 +441,33 @@ def test_resolution_is_the_rounding_of_x_or_of_a_coarser_gradient(
     gradient = np.array([2.0, 4.0], gradient_type)
     report = secant.check_gradient(lambda x: np.sum(x**2), x, gradient)
     assert report.resolution == resolution
+
+
+def test_json_has_null_for_what_is_not_finite_and_for_large_arrays():
+    x = {"small": np.ones(1000), "large": np.ones(1001)}
+    gradient = {"small": 2 * x["small"], "large": 2 * x["large"]}
+    gradient["small"][3], gradient["large"][4] = np.inf, np.nan
+
+    def f(x):
+        return np.sum(x["small"] ** 2) + np.sum(x["large"] ** 2)
+
+    names = {"large": [f"p{i}" for i in range(1001)]}
+    report = secant.check_gradient(f, x, gradient, names=names)
+    assert report.x["small"].tolist() == x["small"].tolist()
+    assert report.x["large"] is None
+    assert report.names["large"][4] == "p4"
+
+    def refuse(constant):
+        raise AssertionError(constant)  # Infinity, -Infinity or NaN
+
+    found = json.loads(report.to_json(), parse_constant=refuse)
+    assert found["x"] == {"small": [1.0] * 1000, "large": None}
+    assert found["names"] == {"large": None}
+    assert {entry["gradient"] for entry in found["findings"]} == {None}
+
+
+def test_the_largest_entry_and_the_norm_of_an_array():
+    x = np.array([3.0, -4.0])
+    (array,) = secant.check_gradient(lambda x: np.sum(x**2) / 2, x, x).arrays
+    assert array.largest == 4
+    assert array.norm == pytest.approx(5, rel=1e-15)

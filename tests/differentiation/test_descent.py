@@ -41,6 +41,9 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
     )
     assert str(caught.value).endswith("; lr=10 may be too large")
     np.testing.assert_allclose(caught.value.path, [[3.0], [-57.0], [1083.0]])
+    with pytest.raises(secant.errors.DivergenceError) as caught:
+        secant.gradient_descent(f, [3.0], lr=10.0, scheme=scheme)
+    np.testing.assert_allclose(caught.value.path, [[1083.0]])
 
 
 def test_a_function_that_does_not_use_its_argument():

@@ -122,6 +122,13 @@ def failing(x):
     return float(x.sum())
 
 
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
+def test_an_error_in_this_process_names_the_coordinate(scheme):
+    with pytest.raises(ZeroDivisionError, match="no") as caught:
+        secant.numerical_gradient(failing, np.arange(40.0), scheme=scheme)
+    assert caught.value.__notes__[0].startswith("f was evaluated at x[11] = 11.000")
+
+
 @pytest.mark.slow
 def test_errors_pass_and_name_the_coordinate(each):
     x = np.arange(40.0)

@@ -594,6 +594,22 @@ def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Own.loss is overridden")
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_gradient_of_a_loss_of_ones_own_that_overflows_is_an_error():
+    class Own(secant.TwoLayerNet):
+        def loss(self, x, t):
+            return 1e308 * (self.params["b2"][0] * 1e3)
+
+    net = Own(2, 2, 2, rng=0)
+    before = {name: param.copy() for name, param in net.params.items()}
+    assert_refused(
+        lambda: net.numerical_gradient([[1.0, 1.0]], [0]), ValueRangeError, OVERFLOW
+    )
+    for name, param in net.params.items():
+        assert np.array_equal(param, before[name])
+
+
 def test_parameters_that_are_not_a_dict(tmp_path):
     net = network()
     net.params = None

@@ -44,6 +44,12 @@ PROGRAMS = {  # and what they print
         "print(len(plt.get_fignums()))",
         "4\n",
     ),
+    "a figure that is saved is not pyplot's": (
+        "import matplotlib.pyplot as plt, secant, os, tempfile\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    path = os.path.join(folder, 'a.png'); secant.History([1.0]).plot(path); print(os.path.exists(path), plt.get_fignums())",
+        "True []\n",
+    ),
     "a notebook shows figures without an import of pyplot": (
         f"{NOTEBOOK}import numpy as np, secant; ax = secant.plots.weights(np.ones((4, 2)))\n"
         "import matplotlib.pyplot as plt; print(ax.figure is plt.gcf(), ax.figure.dpi == plt.rcParams['figure.dpi'])",

@@ -1,4 +1,5 @@
 import copy
+import io
 import math
 import signal
 import threading
@@ -736,3 +737,13 @@ def test_a_thread_trains_and_leaves_the_handler_alone(data, default_handler):
     thread.start()
     thread.join()
     assert seen == [default_handler] * 5
+
+
+def test_a_closed_output_does_not_end_the_training(monkeypatch):
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr("sys.stdout", stream)
+    x, t = np.random.RandomState(0).rand(40, 3), np.arange(40) % 2
+    net = TwoLayerNet(3, 2, 2, rng=0)
+    history = train(net, x, t, n_iterations=8, batch_size=10, rng=0)
+    assert len(history.train_loss_list) == 8
