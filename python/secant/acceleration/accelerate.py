@@ -2,9 +2,9 @@
 another class.
 
 Design: an accelerated instance has an `Accelerated` in its ``__dict__``, under the name
-of its numerical gradient, where Python finds it before the method of its class. In a
-class that is accelerated a function stands instead, which remembers what it recognized
-each instance as: their ``__dict__`` holds what it holds without Secant.
+of its numerical gradient, where Python finds it before the method of its class. An
+accelerated class has a function instead. It remembers what each instance was recognized
+as, so that nothing is put into their ``__dict__``.
 """
 
 import functools
@@ -59,8 +59,8 @@ def accelerate(
 
     `recognize` finds out what the network is. All else stays yours: ``params``,
     ``loss``, ``predict``, its type. Before a gradient is returned, your ``loss(x, t)``
-    is called once and compared with Secant's: no gradient is returned where your loss
-    differed.
+    is called once and compared with Secant's. If they differ, an error is raised in
+    place of a gradient.
 
     Parameters
     ----------
@@ -201,8 +201,8 @@ class Accelerated(RecognizedNet):
         Raises
         ------
         LossDiffersError
-            If the loss of the network on this mini-batch is not that of the network
-            whose gradient it would be.
+            If the network's loss on this mini-batch is not the loss that was
+            recognized.
         """
         recognition, inputs = self.recognition, rows(x)
         threads = self.n_threads if n_threads is None else n_threads
@@ -244,7 +244,7 @@ class AcceleratedMethod:
     reader_gradient : object
         What the class had or inherited; None if there was nothing.
     instances : list of (weakref, Recognition)
-        What those are that were used. Where one is not known, its own method runs.
+        What each instance is that was used. If one is not known, its own method runs.
     """
 
     def __init__(
@@ -264,7 +264,7 @@ class AcceleratedMethod:
         setattr(cls, names.numerical_gradient, numerical_gradient)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs: of the instances there are none there."""
+        """Return what another process needs. It has none of the instances."""
         return vars(self) | {"instances": []}
 
     def __call__(self, net: Any, *args: Any, **kwargs: Any) -> Any:
@@ -313,7 +313,7 @@ class AcceleratedMethod:
 
 def accelerated_of(net: Any) -> Accelerated | None:
     """Return what computes the numerical gradient of an instance; None if the reader's
-    own is to run.
+    own method is to run.
     """
     held = getattr(net, "__dict__", {})
     for name in [*held, *dir(type(net))]:

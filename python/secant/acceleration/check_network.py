@@ -383,11 +383,11 @@ def _put_back(array: Array, values: Array) -> None:
 
 
 def _copied(net: Any, params: Params, loss_of: LossOf) -> tuple[Any, Params] | None:
-    """A copy of a network with its parameters in float64, which tells mistakes from
-    rounding; None of one that fails.
+    """A copy of a network, with its parameters in float64, or None if it does not work.
 
-    A copy may read other arrays than its own: it must have the loss of the network
-    where all parameters are changed.
+    float64 tells mistakes from rounding. A copy may still read the arrays of the
+    original. So all of its parameters are changed, and it must have the loss that the
+    network has with these.
     """
     is_float = all(
         isinstance(param, np.ndarray) and param.dtype.kind == "f"
@@ -415,8 +415,8 @@ def _typical(params: Params) -> float:
 
 
 def _changed(params: Params, share: float = 1.0) -> dict[Any, Any]:
-    """Parameters to each of which a random number is added, of a share of their typical
-    size: also to a 0.
+    """The parameters, each changed by a random number: a share of their typical size,
+    so that a 0 changes, too.
     """
     size, rng = share * _typical(params), np.random.default_rng(0)
     return {
@@ -446,8 +446,8 @@ def _offset(
     x: Any,
     t: Any,
 ) -> LogOffset | None:
-    """The offset in the logarithm of a loss, found where parameters that may all be 0
-    are changed; None of others.
+    """The offset in the logarithm of a loss, or None. The parameters are changed for
+    it, since they may all be 0.
     """
     try:
         with isolated():
@@ -577,8 +577,8 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
 def _called_again(
     net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, Any]
 ) -> dict[Any, Any] | None:
-    """What a gradient returns when it is called again, on a copy; None of a copy that
-    does not work.
+    """What a gradient returns when it is called again, on a copy; None if the copy does
+    not work.
     """
     try:
         with isolated():

@@ -57,8 +57,8 @@ class LogOffset(NamedTuple):
 def find_log_offset(
     net: Any, names: MethodNames, loss_of: Callable[[Any], float], x: Any, t: Any
 ) -> LogOffset | None:
-    """Return the offset of a network's loss; None if it has none that shows, or is
-    another loss.
+    """Return the offset of a network's loss; None if no offset shows, or the loss is
+    another one.
 
     ``loss_of`` takes targets. Probabilities are what ``net.predict(x)`` returns, or the
     softmax of that. If they do not explain the loss, they are those of the network that

@@ -1,7 +1,8 @@
 """Script mode: acceleration for `secant run`, whose script was not written for it.
 
 Design: a network is recognized when its ``numerical_gradient`` is called for the first
-time. Whatever Secant does not take is left to its class, with a line that says why.
+time. A call that Secant does not take goes to the class's own method, and a line says
+why.
 """
 
 import inspect
@@ -28,7 +29,7 @@ def accelerate_lazily(cls: type, report: Report, names: MethodNames = USUAL) -> 
     numerical gradient.
 
     ``report`` is called with the class and a sentence: when an instance is used for the
-    first time, and where a known one is not taken for a call.
+    first time, and when a call goes to its own method.
     """
     named = names.or_usual(cls)
     method = vars(cls).get(named.numerical_gradient)

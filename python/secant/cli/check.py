@@ -123,7 +123,7 @@ def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
 
 
 def _run(file: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What a file defines; ``files``: those that were run."""
+    """What a file defines; ``files`` has what the files define that were run before."""
     if not os.path.isfile(file):
         raise DataError(
             f"{file} is a folder, no file"

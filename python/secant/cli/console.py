@@ -15,7 +15,7 @@ INTERRUPTED = 130
 def steady(name: Literal["stdout", "stderr"]) -> Output:
     """Replace a standard stream by an `Output`, and return that.
 
-    One that is closed goes nowhere.
+    What is written to a closed one is lost.
     """
     # Else a file that is opened later would get the free descriptor, and with it what a
     # library prints.

@@ -16,8 +16,9 @@ _NAME = re.compile("--(loss|numerical-gradient)(?:=(.*))?")
 
 
 def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the options before the script, and what follows them: an option, "--help",
-    if it is no script.
+    """Return the options before the script, and the script with its arguments.
+
+    Without a script, what follows is an unknown option or "--help".
     """
     options, rest = dict[str, str](), list(arguments)
     while rest and (match := _NAME.fullmatch(rest[0])) and (match[2] or len(rest) > 1):
@@ -34,7 +35,7 @@ def run_script(
 ) -> None:
     """Run a script with its arguments, as Python does.
 
-    Its networks call their loss and numerical gradient so.
+    ``loss`` and ``numerical_gradient`` are the names of its networks' methods.
     """
     try:
         source = Path(script).read_bytes()

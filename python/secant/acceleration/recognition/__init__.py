@@ -3,10 +3,10 @@
 Design, in the order of what happens: `layouts` finds four arrays that may be W1, b1, W2
 and b2. A deep copy, the `probe_net`, gets random parameters and mini-batches, the
 `probes`, and its losses are compared with those of every network that Secant knows, the
-`candidates`. If exactly one has all of them, the `reader_gradient` is called on a small
-copy, to see which difference of the loss it is. The `result` says what was found;
+`candidates`. If exactly one has these losses, the `reader_gradient` is called on a
+small copy, to see which difference of the loss it is. The `result` says what was found;
 `equivalent` makes the `TwoLayerNet` that computes for it. If none has them, `refusals`
-says what explains the losses instead. What the loss does is what counts. Names and
-source code do not: only which other method may be meant is told by its name, in
-`methods`. The reader's code runs in `isolation`, on copies only.
+says what else explains the losses. Only what the loss does counts. Names and source
+code do not; a message may guess by its name which method was meant (`methods`). The
+reader's code runs in `isolation`, on copies only.
 """

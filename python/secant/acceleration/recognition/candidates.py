@@ -105,7 +105,7 @@ def outputs(probe: Probe, hidden: Function, output: Function) -> Floats:
 
 
 def fewest_digits(value: float, slack: float) -> float:
-    """Return the number of fewest digits that is so near: 1e-7, not
+    """Return a number this near with the fewest digits: 1e-7, not
     1.0000000000000052e-07.
     """
     if abs(value) <= slack:

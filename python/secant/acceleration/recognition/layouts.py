@@ -132,8 +132,8 @@ def duplicate(
 
 
 class _Memo(dict[int, Any]):
-    """The memo of a deepcopy that undoes what this does to singletons: it puts copies
-    in place of what they hold.
+    """The memo of a deepcopy. A deepcopy puts copies into singletons, which it does not
+    copy: the memo can undo that.
     """
 
     def __init__(self, net: Any) -> None:
@@ -148,8 +148,8 @@ class _Memo(dict[int, Any]):
             self._singletons.append((made, vars(made).copy()))
 
     def restore(self) -> list[str]:
-        """Give them back what they held, and return the names of the classes of those
-        that held something else.
+        """Give the singletons back what they held. Return the names of the classes of
+        those that were changed.
         """
         changed = []
         for singleton, held in self._singletons:

@@ -85,8 +85,7 @@ def method_of(net: Any, option: str, name: str) -> Callable[..., Any]:
     ------
     UnsupportedError
         If there is none. The message names the option and the methods that it may mean:
-        for ``gradient``, which is checked by central differences, none that is named as
-        one.
+        for ``gradient``, none whose name says that it is a central difference.
     """
     method = getattr(net, name, None)
     if callable(method):
@@ -162,15 +161,15 @@ def takes_a_function(method: Any) -> bool:
 
 
 def defines(cls: type, *names: str) -> bool:
-    """Whether one of these stands in a class, or in one that it inherits from, whatever
-    its metaclass says.
+    """Whether a class has one of these methods, its own or inherited, whatever its
+    metaclass says.
     """
     return any(inspect.getattr_static(cls, name, None) is not None for name in names)
 
 
 def accelerated_method(cls: type, name: str) -> Any:
-    """The `AcceleratedMethod` whose function a class holds; None for others, also with
-    its attributes.
+    """The `AcceleratedMethod` whose function a class holds; None if it holds another
+    function, even one with the same attributes.
     """
     function = inspect.getattr_static(cls, name, None)
     method = vars(function).get(METHOD) if inspect.isfunction(function) else None

@@ -169,9 +169,8 @@ def tolerance(
     the inputs of units.
 
     A probability y rounded near 1 changes its loss by eps. Inputs of the softmax that
-    are off by d change a loss by 2 d at most, and one below 1 by 2 d times itself. A
-    loss of which too few digits are left is not allowed for: then nothing can be
-    compared.
+    are off by d change a loss by 2 d at most, and one below 1 by 2 d times itself. If
+    too few digits of a loss are left, nothing can be compared.
     """
     eps = float(np.finfo(dtype).eps)
     w1, b1, w2, b2 = params

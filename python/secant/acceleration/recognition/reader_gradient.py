@@ -3,10 +3,11 @@ is, or what else.
 
 Design: it is called on a small copy at two points, an ordinary one, and one where all
 gradients are large, as for clipping. Each has 13 samples, since it may use only the
-first 10. At the ordinary one its step is told by the reader's own loss in one entry,
-where both round alike. At both, entries are compared with differences of the loss of
-the network that was recognized, which takes no calls of the reader's. Side effects of
-the method are not looked for: they do not happen any more, and the pages say so.
+first 10. At the ordinary one, one entry is compared with differences of the reader's
+own loss, which round as the reader's gradient does: this tells its step. At both,
+entries are compared with differences of the recognized loss, without calls of the
+reader's code. Side effects of the method are not looked for: they do not happen any
+more, and the pages say so.
 """
 
 from collections import OrderedDict
