@@ -297,7 +297,7 @@ def wide_range(x: np.ndarray, z1: np.ndarray, w2: np.ndarray, true: float) -> fl
 
     The outputs z1 of hidden units are the inputs of the next layer; with relu or the
     identity they may be large, too. To it comes what the rounding of pre-activations
-    does, which depends on the network: tests/reliability/sweep.py tries that out.
+    does, which depends on the network: reliability/sweep.py tries that out.
     """
     largest = max(1.0, float(np.abs(x).max()), float(np.abs(z1).max()))
     return 1e-14 * largest * max(1.0, float(np.abs(w2).max()), abs(true))

@@ -70,7 +70,7 @@ ENOUGH = 1e-8
 _SURE = 8.0  # noises: a second difference that is larger is not noise
 _COLUMNS = 5  # steps of a window: more only amplify noise
 # Error bars are so many times what is seen of truncation and noise. Of 20,000 entries
-# of smooth functions (tests/reliability, row "entries") 1 misses 20 and 2 none; 4 is
+# of smooth functions (reliability, row "entries") 1 misses 20 and 2 none; 4 is
 # for what is less smooth.
 _COVERAGE = 4.0
 _LARGER = 12  # steps above the rung that was chosen

@@ -5,9 +5,9 @@ and with faults planted.
 from itertools import pairwise
 
 import numpy as np
-from outcome import Outcome
 
 import secant
+from outcome import Outcome
 from secant import softmax
 from secant.book import cross_entropy_error
 

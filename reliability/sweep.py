@@ -12,13 +12,13 @@ from copy import copy
 from functools import cached_property
 
 import numpy as np
-from outcome import Outcome
 
 import bounds
 import oracles
 import secant
 from networks import KNOWN, Case, draw
 from oracles import mpfr
+from outcome import Outcome
 from secant.backends import BACKENDS
 
 DIGITS = 60

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from alarms import probed
-from outcome import Outcome
 
 import secant
+from alarms import probed
+from outcome import Outcome
 from secant.checking.point import Point
 from secant.checking.search import EVALUATIONS
 from secant.checking.verdict import noticed as is_noticed

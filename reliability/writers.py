@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from outcome import Outcome
 
 import secant
+from outcome import Outcome
 
 LONGEST = 10  # seconds of a round
 CALLERS = WRITERS = 4

@@ -3,10 +3,10 @@ the contract's test.
 """
 
 import numpy as np
-from outcome import Outcome
 from test_truncation import accepted, networks
 
 import secant
+from outcome import Outcome
 from random_networks import HIDDEN
 
 BACKENDS = ("cpp", "numba")  # whose direct method is not the loop

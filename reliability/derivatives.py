@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import ways
 from families import FAMILIES, in_float32
-from hard_functions import CURVED, FUNCTIONS, SHAPES
-from outcome import Outcome
 
 import secant
+from hard_functions import CURVED, FUNCTIONS, SHAPES
+from outcome import Outcome
 from secant.differentiation.evaluators import c_pointer
 
 SECONDS = 0.004  # until a signal comes, at most

@@ -10,13 +10,13 @@ from typing import Any
 
 from outcome import from_json
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 RECORD, PAGE, SUMMARY = (
     DOCS / "reliability.json",
     DOCS / "records" / "reliability.md",
     DOCS / "contract.md",
 )
-BEGIN, END = "<!-- tests/reliability -->\n", "<!-- end -->\n"  # around the summary
+BEGIN, END = "<!-- reliability -->\n", "<!-- end -->\n"  # around the summary
 IN_SHORT = {
     "sweep": "a central difference beyond its bound",
     "single": "a float32 gradient beyond its bound",
@@ -42,7 +42,7 @@ orphan: true
 ---
 # Reliability
 
-Each row is a promise, how often it was tried, and how often it failed. `python tests/reliability` writes this page, in
+Each row is a promise, how often it was tried, and how often it failed. `python reliability` writes this page, in
 a clone in which Secant is installed with its extra `test`; `--only NAME` measures one row again. A promise is *kept*
 where no more failed than it allows, in each family of cases; families where it is not follow below. Failures count once
 per backend. All families, worst shares of what is allowed, examples, machines and commits are in

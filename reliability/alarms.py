@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 from families import FAMILIES, FLAT, HARD, Case, in_float32, on_a_kink, relu_network
-from outcome import Outcome
 
 import secant
+from outcome import Outcome
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point

@@ -1,7 +1,7 @@
 """Measure how reliable Secant is, and write docs/records/reliability.md, and its
 summary in docs/contract.md.
 
-    python tests/reliability [--quick] [--only NAME]
+    python reliability [--quick] [--only NAME]
 
 A quick look takes minutes, and prints the page. Rows that are not measured are kept,
 from the JSON beside the page.
@@ -59,7 +59,7 @@ def main() -> None:
 def row(name: str, quick: bool) -> dict[str, Any]:
     """Measure a promise, and say when, where and of what."""
     start, outcome = time.monotonic(), measure(name, quick)
-    outcome.command = f"python tests/reliability --only {name}"
+    outcome.command = f"python reliability --only {name}"
     seconds = time.monotonic() - start
     print(
         f"{name}: {outcome.tried:,} {outcome.unit}, {outcome.failed} failed, {seconds:.0f} s",

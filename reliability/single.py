@@ -8,11 +8,11 @@ smaller.
 from collections.abc import Callable
 
 import numpy as np
-from outcome import Outcome
 
 import bounds
 import secant
 from networks import Case, log_uniform, signed, small
+from outcome import Outcome
 
 METHODS = ("derivative", "auto", "direct")
 

@@ -1,6 +1,6 @@
 """A few trials of each promise of docs/records/reliability.md.
 
-`python tests/reliability` makes all of them.
+`python reliability` makes all of them.
 """
 
 import importlib.util
@@ -8,15 +8,15 @@ import json
 import sys
 
 import pytest
+
+import oracles
 from launching import measured
+from networks import KNOWN
 from outcome import Outcome
 from page import PAGE, RECORD, SUMMARY, page, with_summary
 from rows import ROWS
-from sweep import check
-
-import oracles
-from networks import KNOWN
 from secant.backends import BACKENDS
+from sweep import check
 from sweeps import grid
 
 pytestmark = [

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from outcome import Outcome
 
 import secant
+from outcome import Outcome
 from secant.datasets import idx
 
 

@@ -14,9 +14,9 @@ HERE = Path(__file__).resolve().parent
 ROOMS = ("checking", "contract", "differentiation")
 FOLDERS = [
     HERE,
-    HERE.parent,
-    *(HERE.parent / room for room in ROOMS),
-    HERE.parent.parent / "bench",
+    HERE.parent / "tests",
+    *(HERE.parent / "tests" / room for room in ROOMS),
+    HERE.parent / "bench",
 ]
 
 
