@@ -153,80 +153,48 @@ def _measured_arrays(
 ) -> Evidence:
     """Some arrays, each by itself: which seem wrong, and which lie on kinks."""
     point = probe.point
-    # known steps would hide them, too
+    # Known steps would hide kinks, and arrays that others hide.
     climbs = evidence.overall[-1].is_kink or len(leaves) < len(point.spans)
-    directions = [
-        evidence.direction,
-        *(point.direction(rng) for _ in range(_PROBES_OF_ARRAYS - 1) if climbs),
-    ]
+    directions = [evidence.direction]
+    if climbs:
+        directions += [point.direction(rng) for _ in range(_PROBES_OF_ARRAYS - 1)]
 
     def measured(direction: Floats, span: slice) -> MeasuredError:
         found = probe.measure(direction, span, climbs)
-        # may be a kink
-        return (
-            probe.measure(direction, span, climbs=True)
-            if found.wrong and not climbs
-            else found
-        )
+        if found.wrong and not climbs:  # it may be a kink
+            return probe.measure(direction, span, climbs=True)
+        return found
 
-    own = {
-        leaf: [measured(each, point.spans[leaf]) for each in directions]
+    def seems_wrong(probes: Sequence[MeasuredError]) -> bool:
+        return noticed(probes) if climbs else probes[0].wrong
+
+    by_array = {
+        leaf: [measured(direction, point.spans[leaf]) for direction in directions]
         for leaf in leaves
     }
     on_kinks = {
-        leaf for leaf, probes in own.items() if any(each.is_kink for each in probes)
+        leaf for leaf, probes in by_array.items() if any(one.is_kink for one in probes)
     }
-    wrong = {
-        leaf
-        for leaf, probes in own.items()
-        if (noticed(probes) if climbs else probes[0].wrong)
-    } - on_kinks
-    return replace(evidence, by_array=own, on_kinks=on_kinks, wrong=wrong)
+    wrong = {leaf for leaf, probes in by_array.items() if seems_wrong(probes)}
+    return replace(
+        evidence, by_array=by_array, on_kinks=on_kinks, wrong=wrong - on_kinks
+    )
 
 
 def _measured_entries(
     ranges: _Ranges, arrays: Evidence, rng: np.random.Generator
 ) -> Evidence:
-    """Entries of the arrays that seem wrong: a sample of them; and the worst ones,
-    unless the sample tells of all.
-
-    It does not where few of it are wrong, or the error of the whole array is larger
-    than that of all together would be.
+    """Entries of the arrays that seem wrong, the worst first; and which arrays are
+    wrong, or on kinks, as far as entries tell.
     """
     point = ranges.probe.point
-    sampled = set[int]()
-    for leaf in sorted(
-        arrays.wrong, key=lambda leaf: -abs(arrays.by_array[leaf][0].error)
-    ):
-        begin = point.spans[leaf].start
-        end = point.spans[leaf].stop
-        picks = begin + rng.choice(
-            end - begin, min(_SAMPLED, end - begin), replace=False
-        )
-        if not ranges.may_go_on():
-            break
-        sample = [ranges[i, i + 1] for i in picks.tolist()]
-        of_all = math.hypot(*(each.error for each in sample)) * math.sqrt(
-            (end - begin) / len(sample)
-        )
-        is_typical = abs(arrays.by_array[leaf][0].error) <= _BY_LUCK * of_all
-        if is_typical and 2 * sum(each.wrong for each in sample) >= len(sample):
-            sampled.add(leaf)
-        else:
-            ranges.halve(begin, end)
+    sampled = _searched(ranges, arrays, rng)
     not_finite = ranges.probe.candidate.not_finite.tolist()
     single = [begin for begin, end in ranges if end == begin + 1]
-    entries = [
-        _entry(ranges, number)
-        for number in dict.fromkeys(single + not_finite[:FINDINGS])
-    ]
-    entries.sort(
-        key=lambda entry: (
-            -np.nan_to_num(
-                abs(entry.found.numerical - entry.found.gradient), nan=np.inf
-            )
-        )
-    )
+    numbers = dict.fromkeys(single + not_finite[:FINDINGS])
+    entries = [_entry(ranges, number) for number in numbers]
+    entries.sort(key=_error_of, reverse=True)
+
     wrong = {entry.leaf for entry in entries if entry.wrong}
     kinks = {
         point.leaf_of(begin)
@@ -234,10 +202,48 @@ def _measured_entries(
         if measured.is_kink
     }
     on_kinks = (arrays.on_kinks | kinks) - wrong
-    wrong |= (arrays.wrong | {point.leaf_of(i) for i in not_finite}) - on_kinks
+    seem_wrong = arrays.wrong | {point.leaf_of(i) for i in not_finite}
+    wrong |= seem_wrong - on_kinks
     return replace(
         arrays, entries=entries, wrong=wrong, sampled=sampled, on_kinks=on_kinks
     )
+
+
+def _searched(ranges: _Ranges, arrays: Evidence, rng: np.random.Generator) -> set[int]:
+    """Measure entries of the arrays that seem wrong, the worst array first.
+
+    A random sample of each is measured, and halves of the array where the sample does
+    not stand for it. Returns the arrays for which it does.
+    """
+    sampled = set[int]()
+    error = {leaf: abs(arrays.by_array[leaf][0].error) for leaf in arrays.wrong}
+    for leaf in sorted(arrays.wrong, key=lambda leaf: -error[leaf]):
+        span = ranges.probe.point.spans[leaf]
+        size = span.stop - span.start
+        picks = span.start + rng.choice(size, min(_SAMPLED, size), replace=False)
+        if not ranges.may_go_on():
+            break
+        sample = [ranges[i, i + 1] for i in picks.tolist()]
+        if _stands_for_all(sample, size, error[leaf]):
+            sampled.add(leaf)
+        else:
+            ranges.halve(span.start, span.stop)
+    return sampled
+
+
+def _stands_for_all(sample: Sequence[MeasuredError], size: int, error: float) -> bool:
+    """Whether a sample of an array's entries explains the error of the whole array, and
+    at least half of it are wrong.
+    """
+    of_all = math.hypot(*(one.error for one in sample)) * math.sqrt(size / len(sample))
+    explains = error <= _BY_LUCK * of_all
+    return explains and 2 * sum(one.wrong for one in sample) >= len(sample)
+
+
+def _error_of(entry: Entry) -> float:
+    """How far an entry is off: infinitely where it is not finite."""
+    error = abs(entry.found.numerical - entry.found.gradient)
+    return math.inf if math.isnan(error) else error
 
 
 def _entry(ranges: _Ranges, number: int) -> Entry:
